@@ -1,0 +1,75 @@
+# `make demo` shows the whole of it; `make setup` prepares a checkout to work on; `make lint test` is what must pass.
+
+PYTHON ?= python3
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
+SPFEDREC := $(BIN)/spfedrec
+BASE := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+
+export PIP_ROOT_USER_ACTION = ignore
+
+.PHONY: help setup demo test lint format clean-demo
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make setup    install spfedrec with its development tools into $(VENV)"
+	@echo "make demo     prepare data, train, evaluate and recommend, from nothing"
+	@echo "make test     run all tests"
+	@echo "make lint     check format, style, types and imports"
+	@echo "make format   format the code"
+
+setup: $(DEV)
+
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(BASE): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing spfedrec into $(VENV) (once; this takes a few minutes)" >&2
+	$(PIP) --editable .
+	@touch $@
+
+$(DEV): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing spfedrec with its development tools into $(VENV) (once; this takes a few minutes)" >&2
+	$(PIP) --editable '.[dev]'
+	@touch $(BASE) $@
+
+# Its own earlier Datasets are replaced by prepare; its own earlier runs have to go first. Nothing else is touched.
+demo: $(BASE)
+	@rm -rf runs/demo-sample runs/demo-synthetic
+	@echo "== 1. The sample: 138 purchases of 5 customers, enough to see every step, too few to learn from"
+	@$(SPFEDREC) prepare --source sample --output datasets/demo-sample
+	@$(SPFEDREC) train demo-sample --preset sample --name demo-sample
+	@$(SPFEDREC) evaluate demo-sample --baselines
+	@$(SPFEDREC) recommend demo-sample --customer $(call example_client,demo-sample)
+	@echo "== 2. A made-up shop whose customers' tastes are known, so that the best possible result is known too"
+	@$(SPFEDREC) prepare --source synthetic --output datasets/demo-synthetic --customers 2000 --items 1000
+	@$(SPFEDREC) train demo-synthetic --preset synthetic --name demo-synthetic
+	@$(SPFEDREC) evaluate demo-synthetic --baselines
+	@$(SPFEDREC) recommend demo-synthetic --customer $(call example_client,demo-synthetic)
+	@echo "== Where to go next"
+	@echo "  $(SPFEDREC) --help                        every command, each with examples"
+	@echo "  $(SPFEDREC) config show                   every setting with its meaning"
+	@echo "  $(SPFEDREC) export demo-synthetic --output demo-export    the embeddings, for your own retrieval"
+	@echo "  datasets/README.md                        where H&M's and MovieLens' files come from and go"
+
+example_client = $$($(SPFEDREC) describe $(1) --json | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["example_client"])')
+
+# One thread a worker: two workers that each start a thread for every core wait for each other.
+test: $(DEV)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+lint: $(DEV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(DEV)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean-demo:
+	rm -rf datasets/demo-sample datasets/demo-synthetic runs/demo-sample runs/demo-synthetic

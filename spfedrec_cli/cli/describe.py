@@ -1,0 +1,100 @@
+"""spfedrec describe: what a Dataset holds."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group
+
+from spfedrec_cli.cli.options import AsJson, DatasetName, Debug, Quiet, dataset_folder
+from spfedrec_cli.cli.output import Cell, Output, counted, facts, table
+
+NAME = "describe"
+EXAMPLES = """Examples:
+
+\b
+  spfedrec describe sample
+  spfedrec describe datasets/hm-tenth --json"""
+
+WIDEST_BAR = 40
+LABELS = ("name", "type", "colour")
+
+
+def command(dataset: DatasetName, json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> None:
+    """Show what a Dataset holds.
+
+    Counts, splits, feature fields, and how purchases are spread over clients and items.
+    """
+    from spfedrec_cli.data.dataset import Dataset
+    from spfedrec_cli.data.describe import describe
+
+    started = time.perf_counter()
+    out = Output(json, quiet)
+    told = describe(Dataset.open(dataset_folder(dataset)))
+    spent = round(time.perf_counter() - started, 3)
+    out.result(
+        {**told, "seconds": spent},
+        facts(f"Dataset {told['dataset']}", _facts(told)),
+        _spread({"per client": told["purchases_per_client"], "per item": told["purchases_per_item"]}),
+        table("Clients by purchases", ["purchases", "clients", ""], picture(told["histogram"])),
+        _best_sellers(told["top_items"]),
+    )
+    for note in told["notes"]:
+        out.say(note)
+    out.say(f"A customer to try: {told['example_client']}")
+    out.say(f"Next: spfedrec train {told['dataset']}")
+
+
+def _facts(told: Mapping[str, Any]) -> list[tuple[str, Cell]]:
+    return [
+        ("source", told["source"]),
+        ("purchases", told["purchases"]),
+        ("clients", f"{told['clients']:,}, of whom {told['buyers']:,} bought"),
+        ("items", f"{told['items']:,}, of which {told['items_sold']:,} were sold"),
+        ("pairs never bought", f"{told['sparsity']:.2%}"),
+        ("split", _split(told["split"])),
+        ("purchases by split", ", ".join(f"{name} {count:,}" for name, count in told["splits"].items())),
+        ("test without history", f"{counted(told['cold_clients'], 'client')}, {counted(told['cold_items'], 'item')}"),
+        ("bought items stay ranked", "yes" if told["repeats"] else "no"),
+        ("item fields", _fields(told["item_fields"])),
+        ("client fields", _fields(told["client_fields"])),
+    ]
+
+
+def _split(split: Mapping[str, Any]) -> str:
+    if "test_from" not in split:
+        return str(split["kind"])
+    return (
+        f"{split['kind']}: validation from {split['validation_from']}, test from {split['test_from']} to {split['end']}"
+    )
+
+
+def _fields(fields: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({cardinality:,})" for name, cardinality in fields.items()) or "none: ids alone"
+
+
+def _spread(quantiles: Mapping[str, Mapping[str, float]]) -> Group:
+    """One row for each side; the mean alone needs a decimal."""
+    names = list(next(iter(quantiles.values())))
+    rows: list[list[Cell]] = [
+        [side, *(f"{value:,.1f}" if name == "mean" else f"{value:,.0f}" for name, value in row.items())]
+        for side, row in quantiles.items()
+    ]
+    return table("Purchases", ["", *names], rows, right=names)
+
+
+def picture(histogram: Sequence[int]) -> list[list[Cell]]:
+    """A bar for each class of clients; place i of `histogram` counts those with 2**i to 2**(i + 1) - 1 purchases."""
+    largest = max(histogram, default=0)
+    rows: list[list[Cell]] = []
+    for place, count in enumerate(histogram):
+        low, high = 1 << place, (2 << place) - 1
+        heading = f"{low:,} to {high:,}" if place else "1"
+        rows.append([heading, count, "#" * -(-WIDEST_BAR * count // largest)])
+    return rows
+
+
+def _best_sellers(items: Sequence[Mapping[str, Any]]) -> Group:
+    shown = [label for label in LABELS if any(label in item for item in items)]
+    rows = [[item["article_id"], *(item.get(label, "") for label in shown), item["purchases"]] for item in items]
+    return table("Bought most", ["article", *shown, "purchases"], rows)

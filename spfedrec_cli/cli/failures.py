@@ -1,0 +1,57 @@
+"""The one place where a failure becomes a sentence on stderr and an exit code."""
+
+import sys
+import traceback
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from spfedrec_cli.cli.output import Output
+from spfedrec_cli.errors import SpfedrecError
+
+INTERRUPTED = 130
+UNFORESEEN = 1
+
+
+class Command(TyperCommand):
+    """A command whose failures are told. Has a --debug flag that shows the traceback as well.
+
+    Usage errors, which come before a command runs, are Typer's own and leave with 2.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, SpfedrecError) as error:
+            failure: BaseException = error
+        except Exception as error:
+            if _passes(error):
+                raise
+            failure = error
+        if ctx.params.get("debug"):
+            sys.stderr.write("".join(traceback.format_exception(failure)))
+        sentence, code = told(failure)
+        Output().error(sentence)
+        raise typer.Exit(code)
+
+
+def told(failure: BaseException) -> tuple[str, int]:
+    """What the user reads of `failure`, and the exit code."""
+    if isinstance(failure, SpfedrecError):
+        return failure.sentence(), failure.exit_code
+    if isinstance(failure, KeyboardInterrupt):
+        return "Interrupted.", INTERRUPTED
+    if isinstance(failure, OSError) and failure.strerror:
+        place = f" ({failure.filename})" if failure.filename else ""
+        return (
+            f"The system refused: {failure.strerror}{place}; check the path, its permissions and the disk.",
+            UNFORESEEN,
+        )
+    kind = type(failure).__name__
+    return f"Internal error: {kind}: {failure}; run the command again with --debug for the traceback.", UNFORESEEN
+
+
+def _passes(error: Exception) -> bool:
+    """Whether Typer deals with `error` itself: its own exceptions, and a reader that hung up (`| head`)."""
+    return isinstance(error, BrokenPipeError | typer.Exit | typer.Abort | typer.TyperException)

@@ -1,0 +1,36 @@
+"""Arguments that several commands share, and where the names in them lead."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spfedrec_cli.errors import InputError, nearest
+
+DATASETS = Path("datasets")
+
+DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="A Dataset: its path, or a name under ./datasets.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run: its path, or a name under ./runs.")]
+Preset = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Settings that go well together; see `spfedrec config presets`.")
+]
+ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings from a TOML file.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting, for example train.rounds=50. Repeatable."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else to stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
+
+
+def dataset_folder(name: str) -> Path:
+    """The folder of a Dataset; raises InputError where neither the path nor the name leads to anything."""
+    places = (Path(name), DATASETS / name)
+    described = [folder for folder in places if (folder / "dataset.json").is_file()]
+    if described or places[0].exists():
+        return (*described, places[0])[0]
+    known = sorted(file.parent.name for file in DATASETS.glob("*/dataset.json"))
+    near = nearest(name, known)
+    hint = f"did you mean {near}?" if near else "make one with `spfedrec prepare`, or check the path"
+    raise InputError(f"There is no Dataset {name!r}", where=f"here and under {DATASETS}", hint=hint)

@@ -1,0 +1,135 @@
+"""The single sink: data to stdout, talk to stderr, and never markup from anybody's data."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+# Off a terminal nobody is served by lines that are folded at 80 columns.
+UNBOUNDED = 240
+
+Cell = str | int | float | None
+
+
+def plain(text: object) -> str:
+    """`text` on one line, with what could steer a terminal shown as U+FFFD."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(text))
+
+
+def number(value: Cell) -> str:
+    """1,234 or 0.1234; nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) else plain(value)
+
+
+def counted(count: int, noun: str) -> str:
+    """1 client, 1,234 clients."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def size(count: float) -> str:
+    """Bytes in the unit that leaves one to three digits before the point (1 kB = 1,000 bytes)."""
+    units = ["B", "kB", "MB", "GB"]
+    while abs(count) >= 1000 and len(units) > 1:
+        count /= 1000
+        units.pop(0)
+    return f"{count:.0f} B" if units[0] == "B" else f"{count:.1f} {units[0]}"
+
+
+def duration(seconds: float) -> str:
+    """0.4 s, 42 s, 3 min 5 s, 2 h 10 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str] = ()) -> Group:
+    """Rows under their headings; columns of numbers, and those in `right`, stand right. No cell is read as markup."""
+    made = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, column in enumerate(columns):
+        numeric = column in right or not any(isinstance(row[place], str) for row in rows)
+        made.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(number(cell)) for cell in row))
+    return _titled(title, made)
+
+
+def facts(title: str, rows: Sequence[tuple[str, Cell]]) -> Group:
+    """A table of names and values without headings."""
+    made = Table(box=None, show_header=False, pad_edge=False)
+    made.add_column()
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        made.add_row(Text(plain(name)), Text(number(value)))
+    return _titled(title, made)
+
+
+def _titled(title: str, body: Table) -> Group:
+    """rich folds a table's own title to the width of the table."""
+    return Group(Text(plain(title), style="bold"), body)
+
+
+class Output:
+    """Where a command's words go: with `as_json` one object and nothing else to stdout, with `quiet` no talk."""
+
+    def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json, self.quiet = as_json, quiet
+        self.data = _console(stderr=False)
+        self.talk = _console(stderr=True)
+
+    @property
+    def live(self) -> bool:
+        """Whether bars and spinners may be drawn."""
+        return self.talk.is_terminal and not self.quiet
+
+    def result(self, value: Mapping[str, Any], *shown: Group) -> None:
+        """What the command was asked for: `value` with --json, else the tables."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
+            sys.stdout.flush()
+            return
+        for place, part in enumerate(shown):
+            self.data.print(*([""] if place else []), part, sep="\n")
+
+    def line(self, text: str) -> None:
+        """One line of data, or several, to stdout."""
+        self.data.print(text, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """One line of talk to stderr, unless quiet."""
+        if not self.quiet:
+            self.talk.print(plain(text), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """A line that is shown even when quiet: the result may not be what the user believes."""
+        self.talk.print(f"Warning: {plain(text)}", soft_wrap=True)
+
+    def error(self, sentence: str) -> None:
+        self.talk.print(f"Error: {plain(sentence)}", soft_wrap=True)
+
+    @contextmanager
+    def stages(self) -> Iterator[Callable[[str], None]]:
+        """A function that tells which stage is being worked on: a spinner on a terminal, else a line each."""
+        if not self.live:
+            yield lambda stage: self.say(f"{stage} ...")
+            return
+        with self.talk.status("starting ...") as status:
+            yield lambda stage: status.update(Text(f"{plain(stage)} ..."))
+
+
+def _console(stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else UNBOUNDED
+    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)

@@ -1,0 +1,167 @@
+"""spfedrec train: a Dataset to a run."""
+
+import re
+from collections.abc import Iterable
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spfedrec_cli.cli.options import AsJson, ConfigFile, Debug, Preset, Quiet, Settings, dataset_folder
+from spfedrec_cli.cli.output import Cell, Output, counted, facts, number, size
+from spfedrec_cli.cli.watch import following
+from spfedrec_cli.errors import InputError
+from spfedrec_cli.run import RUNS, about, find
+
+if TYPE_CHECKING:
+    from spfedrec_cli.config import Config
+    from spfedrec_cli.engine import TrainResult
+
+NAME = "train"
+EXAMPLES = """Examples:
+
+\b
+  spfedrec train sample --preset sample --name first
+  spfedrec train datasets/hm --set train.rounds=200 --set federated.cohort_size=512
+  spfedrec train hm --config mine.toml --json > result.json
+  spfedrec train --resume first"""
+
+
+def command(
+    dataset: Annotated[
+        str | None, typer.Argument(metavar="DATASET", help="A Dataset: its path, or a name under ./datasets.")
+    ] = None,
+    preset: Preset = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the run; left out, DATASET-PRESET-NUMBER.")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with a run; of --set it takes train.rounds alone.")
+    ] = None,
+    json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Simulate the federated training of a recommender.
+
+    Everything that a training leaves behind is in runs/NAME.
+
+    Settings come from the defaults, then the preset, then the file, then --set; a later one wins.
+    """
+    out = Output(json, quiet)
+    if resume is not None:
+        _refuse_beside_resume(preset=preset, config=config, name=name)
+        result = _resume(out, find(resume), dataset, settings or [])
+    elif dataset is not None:
+        result = _start(out, dataset_folder(dataset), preset, config, settings or [], name)
+    else:
+        raise InputError("Nothing to train on", hint="give a DATASET, or a run with --resume")
+    out.result(_json(result), facts(f"Run {result.run}", _facts(result)))
+    out.say(f"Next: spfedrec evaluate {result.run} --baselines")
+
+
+def _start(
+    out: Output, folder: Path, preset: str | None, file: Path | None, settings: list[str], name: str | None
+) -> "TrainResult":
+    from spfedrec_cli.config import resolve
+
+    config = resolve(preset, file, settings)
+    target = RUNS / name_of_run(name, folder.resolve().name, preset)
+    from spfedrec_cli import engine
+    from spfedrec_cli.data.dataset import Dataset
+
+    dataset = Dataset.open(folder)
+    _announce(out, dataset.n_clients, target, config)
+    with following(out, config.train.monitor) as follow:
+        result = engine.train(dataset, config, target, follow)
+        _warn(follow.warn, result.warnings)
+    return result
+
+
+def _resume(out: Output, folder: Path, dataset: str | None, settings: list[str]) -> "TrainResult":
+    rounds = _rounds(settings)
+    if dataset is not None:
+        _same_dataset(folder, dataset_folder(dataset))
+    from spfedrec_cli import engine
+
+    out.say(f"Going on with {folder}")
+    with following(out, engine.load_config(folder).train.monitor) as follow:
+        result = engine.resume(folder, follow, rounds)
+        _warn(follow.warn, result.warnings)
+    return result
+
+
+def _refuse_beside_resume(**given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise InputError("A resumed run keeps its name and settings", hint=f"leave --{name} out")
+
+
+def _same_dataset(run: Path, dataset: Path) -> None:
+    trained_on = Path(about(run)["dataset"])
+    if dataset.resolve() != trained_on:
+        raise InputError(f"The run was trained on {trained_on}", where=str(dataset), hint="leave DATASET out")
+
+
+def _rounds(settings: list[str]) -> int | None:
+    """The rounds that a resumed run is to reach, where they are said."""
+    from spfedrec_cli.config import resolve
+
+    for setting in settings:
+        if setting.partition("=")[0].strip() != "train.rounds":
+            hint = "only train.rounds can be raised; start a new run for anything else"
+            raise InputError("A resumed run keeps its settings", where=f"--set {setting}", hint=hint)
+    return resolve(settings=settings).train.rounds if settings else None
+
+
+def name_of_run(name: str | None, dataset: str, preset: str | None) -> str:
+    """`name` where it is given and can name a folder, else the first of dataset-preset-1, -2, … that is free."""
+    if name is not None:
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            hint = "use letters, digits, dots, - and _; the run goes to runs/NAME"
+            raise InputError(f"{name!r} cannot name a run", where="--name", hint=hint)
+        return name
+    stem = f"{dataset}-{preset}" if preset and preset != dataset else dataset
+    return next(f"{stem}-{n}" for n in count(1) if not (RUNS / f"{stem}-{n}").exists())
+
+
+def _announce(out: Output, clients: int, target: Path, config: "Config") -> None:
+    cohort = counted(min(config.federated.cohort_size, clients), "client")
+    out.say(f"Training {target}: {counted(config.train.rounds, 'round')}, each with {cohort} of {clients:,}")
+
+
+def _warn(warn: Any, warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        warn(warning)
+
+
+def _json(result: "TrainResult") -> dict[str, Any]:
+    return {
+        "run": str(result.run),
+        "rounds": result.rounds,
+        "client_updates": result.client_updates,
+        "clients_per_second": round(result.clients_per_second, 3),
+        "validation": result.validation,
+        "best_round": result.best_round,
+        "bytes_up": result.bytes_up,
+        "bytes_down": result.bytes_down,
+        "state_sha256": result.state_sha256,
+        "warnings": list(result.warnings),
+    }
+
+
+def _facts(result: "TrainResult") -> list[tuple[str, Cell]]:
+    updates = max(result.client_updates, 1)
+    return [
+        ("rounds", result.rounds),
+        ("client updates", result.client_updates),
+        ("clients per second", f"{result.clients_per_second:,.0f}"),
+        *((f"validation {metric}", number(value)) for metric, value in result.validation.items()),
+        ("best round", result.best_round),
+        ("sent by a client a round", size(result.bytes_up / updates)),
+        ("received by a client a round", size(result.bytes_down / updates)),
+        ("where it is", str(result.run)),
+    ]

@@ -1,0 +1,97 @@
+"""How a training is followed: a bar on a terminal, else one plain line at each validation."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from spfedrec_cli.cli.output import Output, duration
+
+if TYPE_CHECKING:
+    from spfedrec_cli import engine
+
+
+class Pace:
+    """Sums over the rounds seen, for rates and the time left."""
+
+    def __init__(self, monitor: str | None = None) -> None:
+        self.monitor = monitor
+        self.rounds, self.clients, self.seconds, self.left = 0, 0, 0.0, 0
+        self.loss = float("nan")
+        self.validation: dict[str, float] = {}
+
+    def add(self, round_: "engine.Progress") -> None:
+        self.rounds += 1
+        self.clients += round_.clients
+        self.seconds += round_.seconds
+        self.left = round_.rounds - round_.round
+        self.loss = round_.loss
+        self.validation = round_.validation or self.validation
+
+    def sentence(self) -> str:
+        """Time left at the mean pace so far, the last value of the monitored metric, loss, and rates.
+
+        The first matters most: a narrow terminal cuts the rest.
+        """
+        seconds = max(self.seconds, 1e-9)
+        parts = [
+            f"{duration(self.left * seconds / max(self.rounds, 1))} left",
+            *self._validated(),
+            f"loss {self.loss:.4f}",
+            f"{self.clients / seconds:,.0f} clients/s",
+            f"{self.rounds / seconds:.1f} rounds/s",
+        ]
+        return ", ".join(parts)
+
+    def _validated(self) -> list[str]:
+        if not self.validation:
+            return []
+        metric = self.monitor if self.monitor in self.validation else next(iter(self.validation))
+        return [f"{metric} {self.validation[metric]:.4f}"]
+
+
+class Follower:
+    """Called with every round; tells each warning once."""
+
+    def __init__(self, out: Output, show: Callable[["engine.Progress", str], None], monitor: str | None) -> None:
+        self._out, self._show, self._pace = out, show, Pace(monitor)
+        self._told: set[str] = set()
+
+    def __call__(self, round_: "engine.Progress") -> None:
+        self._pace.add(round_)
+        self._show(round_, self._pace.sentence())
+        if round_.warning:
+            self.warn(round_.warning)
+
+    def warn(self, warning: str) -> None:
+        if warning not in self._told:
+            self._told.add(warning)
+            self._out.warn(warning)
+
+
+@contextmanager
+def following(out: Output, monitor: str | None = None) -> Iterator[Follower]:
+    """A function for the engine to call with the progress of every round; `monitor` is the metric to show."""
+    if not out.live:
+        yield Follower(out, _lines(out), monitor)
+        return
+    sentence = TextColumn("{task.fields[sentence]}", markup=False)
+    with Progress(BarColumn(bar_width=12), sentence, console=out.talk, transient=True) as bar:
+        yield Follower(out, _bar(bar, bar.add_task("", total=None, sentence="first round ...")), monitor)
+
+
+def _bar(bar: Progress, task: TaskID) -> Callable[["engine.Progress", str], None]:
+    def show(round_: "engine.Progress", sentence: str) -> None:
+        words = f"round {round_.round}/{round_.rounds}, {sentence}"
+        bar.update(task, completed=round_.round, total=round_.rounds, sentence=words)
+
+    return show
+
+
+def _lines(out: Output) -> Callable[["engine.Progress", str], None]:
+    def show(round_: "engine.Progress", sentence: str) -> None:
+        if round_.validation:
+            out.say(f"round {round_.round}/{round_.rounds}: {sentence}")
+
+    return show

@@ -1,0 +1,219 @@
+"""The settings of a run: defaults < preset < `--config FILE.toml` < `--set section.key=value`.
+
+Every section is a frozen model and goes alone to the module that it configures. Unknown keys are refused, with the
+nearest known one named. The resolved configuration is saved beside what it produced.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spfedrec_cli.errors import InputError, nearest
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelConfig(Section):
+    """The two towers."""
+
+    dim: int = Field(32, ge=1, le=1024, description="size d of query and item embeddings")
+    field_dim: int = Field(16, ge=1, le=256, description="size of the embedding of one categorical field")
+    hidden: tuple[int, ...] = Field((64,), description="widths of the hidden layers of both towers")
+    se_ratio: int = Field(2, ge=0, le=64, description="reduction ratio r of squeeze-and-excitation; 0 leaves it out")
+    temperature: float = Field(0.1, gt=0, description="score = cosine / temperature")
+    history: Literal["none", "mean", "recency"] = Field("mean", description="how purchases are pooled into the query")
+    half_life: float = Field(10.0, gt=0, description="purchases after which a weight has halved (history = recency)")
+    id_dropout: float = Field(0.1, ge=0, lt=1, description="share of items a round whose id embedding is left out")
+
+
+class ClientConfig(Section):
+    """What happens on the device."""
+
+    lr: float = Field(0.1, gt=0, description="learning rate of the local step")
+    target_share: float = Field(0.5, gt=0, le=1, description="share of a client's purchases that are targets")
+    negatives: Literal["request", "public"] = Field("public", description="where training negatives come from")
+    pool_size: int = Field(1024, ge=1, description="items in the public pool of a round (negatives = public)")
+    logq: bool = Field(True, description="correct sampled softmax for the probability of a negative")
+    private_state: Literal["none", "embedding"] = Field("none", description="what the device keeps between rounds")
+    private_lr: float = Field(0.1, gt=0, description="learning rate of the private embedding")
+
+
+class RequestConfig(Section):
+    """What a client asks the server for."""
+
+    mode: Literal["paper"] = Field("paper", description="paper: own items hidden among obfuscating items")
+    rate: float = Field(0.25, ge=0, description="obfuscating items for each purchased item (P)")
+    negatives: Literal["popularity", "uniform"] = Field("popularity", description="how obfuscating items are drawn")
+    redraw: bool = Field(False, description="draw obfuscating items anew every round (an intersection reveals them)")
+
+
+class FederatedConfig(Section):
+    """Who takes part and how updates are summed."""
+
+    strategy: Literal["split"] = Field("split", description="split: the item tower stays on the server")
+    cohort_size: int = Field(256, ge=1, description="clients of a round (expected number under poisson sampling)")
+    sampling: Literal["fixed", "poisson"] = Field("fixed", description="cohorts of a fixed or of a Poisson size")
+    aggregation: Literal["sum"] = Field("sum", description="sum: the ideal functionality of secure aggregation")
+    range_query: float = Field(0.05, gt=0, description="largest coordinate of a query-tower update (codec)")
+    range_item: float = Field(0.5, gt=0, description="largest coordinate of an item gradient (codec)")
+
+
+class ServerConfig(Section):
+    """How the server uses the sums."""
+
+    optimizer: Literal["fedadam", "fedyogi", "fedadagrad", "fedavg"] = Field(
+        "fedadam", description="for the query tower"
+    )
+    lr: float = Field(0.01, gt=0, description="server learning rate (eta)")
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.99, ge=0, lt=1)
+    tau: float = Field(1e-5, gt=0, description="adaptivity; relative to client.lr times the gradient")
+    item_optimizer: Literal["adam", "adagrad", "sgd"] = Field(
+        "adam", description="lazy and row-wise, for the item tower"
+    )
+    item_lr: float = Field(0.01, gt=0, description="learning rate of the item tower")
+
+
+class TrainConfig(Section):
+    """How long, how often, where."""
+
+    rounds: int = Field(100, ge=1)
+    seed: int = Field(0, ge=0)
+    checkpoint_every: int = Field(50, ge=1, description="rounds between checkpoints")
+    eval_every: int = Field(20, ge=1, description="rounds between validations")
+    monitor: str = Field(
+        "ndcg@10", pattern=r"^[a-z_]+@[1-9][0-9]*$", description="validation metric that chooses the best"
+    )
+    engine: Literal["simulation", "reference"] = Field("simulation", description="reference: one client at a time")
+
+
+class Config(Section):
+    """All settings of a run."""
+
+    model: ModelConfig = ModelConfig()
+    client: ClientConfig = ClientConfig()
+    request: RequestConfig = RequestConfig()
+    federated: FederatedConfig = FederatedConfig()
+    server: ServerConfig = ServerConfig()
+    train: TrainConfig = TrainConfig()
+
+
+def presets() -> dict[str, str]:
+    """Names of the shipped presets, each with its opening comment."""
+    files = sorted(resources.files("spfedrec_cli.presets").iterdir(), key=lambda file: file.name)
+    return {f.name[:-5]: f.read_text().split("\n", 1)[0].lstrip("# ") for f in files if f.name.endswith(".toml")}
+
+
+def resolve(preset: str | None = None, file: Path | None = None, settings: Iterable[str] = ()) -> Config:
+    """The configuration after all layers.
+
+    Raises InputError for an unknown preset or key, a file that is not TOML, and a value that does not fit.
+    """
+    layers: dict[str, Any] = {}
+    if preset is not None:
+        _merge(layers, _preset(preset), f"preset {preset}")
+    if file is not None:
+        _merge(layers, _toml(file), str(file))
+    for setting in settings:
+        _merge(layers, _setting(setting), f"--set {setting}")
+    return validate(layers)
+
+
+def validate(values: Mapping[str, Any]) -> Config:
+    """A Config of nested `values`; raises InputError naming the key, the value and what would fit."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise unknown_key(key) from None
+        message = first["msg"].removeprefix("Input ")
+        raise InputError(f"The setting {key} = {first['input']!r} does not fit: it {message}", hint=_HELP) from None
+
+
+_HELP = "see `spfedrec config show` for every key with its meaning"
+
+
+def keys() -> list[str]:
+    """Every key as section.name."""
+    return [f"{section}.{key}" for section, model in _sections().items() for key in model.model_fields]
+
+
+def unknown_key(key: str) -> InputError:
+    """The error for a key that does not exist, with the nearest one that does."""
+    tail = key.rsplit(".", 1)[-1]
+    tails = {known.rsplit(".", 1)[-1]: known for known in keys()}
+    near = nearest(key, keys(), 0.75) or tails.get(nearest(tail, list(tails), 0.7) or "")
+    near = near or nearest(key, keys())
+    return InputError(f"There is no setting {key}", hint=f"did you mean {near}?" if near else _HELP)
+
+
+def to_toml(config: Config) -> str:
+    """The whole configuration as TOML."""
+    return tomli_w.dumps(config.model_dump(mode="json"))
+
+
+def describe() -> list[tuple[str, str, str]]:
+    """(key, default, meaning) of every setting."""
+    return [
+        (f"{section}.{key}", str(field.default), field.description or "")
+        for section, model in _sections().items()
+        for key, field in model.model_fields.items()
+    ]
+
+
+def _sections() -> dict[str, type[BaseModel]]:
+    return {name: type(field.default) for name, field in Config.model_fields.items()}
+
+
+def _merge(into: dict[str, Any], layer: Mapping[str, Any], source: str) -> None:
+    for section, values in layer.items():
+        if section not in Config.model_fields:
+            raise unknown_key(section)
+        if not isinstance(values, Mapping):
+            raise InputError(
+                f"{section} is a section, not a value", where=source, hint=f"write [{section}] and its keys"
+            )
+        into.setdefault(section, {}).update(values)
+
+
+def _preset(name: str) -> dict[str, Any]:
+    known = presets()
+    if name not in known:
+        near = nearest(name, list(known))
+        hint = f"did you mean {near}?" if near else f"the presets are {', '.join(known)}"
+        raise InputError(f"There is no preset {name!r}", hint=hint)
+    return tomllib.loads((resources.files("spfedrec_cli.presets") / f"{name}.toml").read_text())
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("The configuration file does not exist", where=str(file), hint="check the path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"The configuration file is not TOML: {error}", where=str(file), hint="mend that place"
+        ) from None
+    except OSError as error:
+        raise InputError("The configuration file cannot be read", where=str(file), hint=str(error.strerror)) from None
+
+
+def _setting(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (equals and dot and section and name):
+        raise InputError(f"--set takes section.key=value, not {text!r}", hint="for example --set train.rounds=50")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    return {section: {name: parsed}}

@@ -1,0 +1,1 @@
+"""Raw tables in, self-describing Datasets out."""

@@ -1,0 +1,240 @@
+"""A prepared Dataset, read."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spfedrec_cli.data import schema
+from spfedrec_cli.data.ids import FORMS, look_up
+from spfedrec_cli.data.oracle import World
+from spfedrec_cli.data.purchases import Purchases, concatenate
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.data.schema import MANIFEST, SCHEMA_VERSION, SPLITS, Manifest
+from spfedrec_cli.errors import InputError
+
+I32 = npt.NDArray[np.int32]
+F32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A categorical feature; its codes are 0 (unknown) to cardinality - 1."""
+
+    name: str
+    cardinality: int
+
+
+class Dataset:
+    """A folder made by `prepare`. Opening reads the manifest only; each column is read when it is first asked for."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path, self.manifest = path, manifest
+        self._purchases: dict[str, Purchases] = {}
+        self._unions: dict[tuple[str, ...], Purchases] = {}
+
+    @classmethod
+    def open(cls, path: Path) -> "Dataset":
+        """Raises InputError where `path` is no Dataset, one of another schema version, or damaged."""
+        path = Path(path)
+        manifest = _read_manifest(path)
+        for name, size in manifest.sizes.items():
+            if not (path / name).is_file():
+                raise InputError("A file of the Dataset is missing", where=str(path / name), hint="prepare it again")
+            if (path / name).stat().st_size != size:
+                raise InputError("A file of the Dataset was changed", where=str(path / name), hint="prepare it again")
+        return cls(path, manifest)
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @property
+    def n_clients(self) -> int:
+        return self.manifest.counts.clients
+
+    @property
+    def n_items(self) -> int:
+        return self.manifest.counts.items
+
+    @property
+    def repeats(self) -> bool:
+        """Whether clients buy the same item again, so that seen items stay in the ranking."""
+        return self.manifest.repeats
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the hashes of the files: two Datasets that share it hold the same data."""
+        lines = "\n".join(f"{name} {digest}" for name, digest in sorted(self.manifest.files.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    @property
+    def item_fields(self) -> tuple[Field, ...]:
+        return tuple(Field(entry.name, entry.cardinality) for entry in self.manifest.item_fields)
+
+    @property
+    def client_fields(self) -> tuple[Field, ...]:
+        return tuple(Field(entry.name, entry.cardinality) for entry in self.manifest.client_fields)
+
+    @cached_property
+    def item_codes(self) -> I32:
+        """(n_items, fields) vocabulary codes."""
+        return self._codes("items", self.item_fields, self.n_items)
+
+    @cached_property
+    def client_codes(self) -> I32:
+        """(n_clients, fields) vocabulary codes."""
+        return self._codes("clients", self.client_fields, self.n_clients)
+
+    @cached_property
+    def _item_ids(self) -> pa.Array:
+        return self._column("items", schema.ITEM_ID)
+
+    @cached_property
+    def _client_ids(self) -> pa.Array:
+        return self._column("clients", schema.CLIENT_ID)
+
+    @cached_property
+    def item_ids(self) -> list[str]:
+        """The source's id of each item."""
+        return list(self._item_ids.to_pylist())
+
+    @cached_property
+    def client_ids(self) -> list[str]:
+        """The source's id of each client."""
+        return list(self._client_ids.to_pylist())
+
+    def item_id(self, index: int) -> str:
+        return str(self._item_ids[index])
+
+    def client_id(self, index: int) -> str:
+        return str(self._client_ids[index])
+
+    def item_index(self, ids: Sequence[str]) -> I32:
+        """Items by the source's ids. Raises InputError for an unknown or malformed one, naming a near one."""
+        return look_up(ids, self._item_ids, FORMS[self.manifest.item_form], "an article")
+
+    def client_index(self, id: str) -> int:
+        """A client by the source's id; raises InputError as `item_index` does."""
+        return int(look_up([id], self._client_ids, FORMS[self.manifest.client_form], "a customer")[0])
+
+    @cached_property
+    def _labels(self) -> pa.Table:
+        present = pq.read_schema(self._file("items")).names
+        return pq.read_table(self._file("items"), columns=[name for name in schema.DISPLAY if name in present])
+
+    def item_labels(self, indices: npt.ArrayLike) -> list[dict[str, str]]:
+        """For each item its name, type and colour, as far as the source has them."""
+        rows = np.asarray(indices, np.int64)
+        if not self._labels.num_columns:
+            return [{} for _ in rows]
+        labels = self._labels.take(pa.array(rows)).to_pylist()
+        return [{name: text for name, text in label.items() if text is not None} for label in labels]
+
+    def purchases(self, split: str) -> Purchases:
+        """The rows of one split, sorted by (client, time, order in the file)."""
+        if split not in self._purchases:
+            table = pq.read_table(self._file(split), schema=schema.PURCHASES)
+            # Copies, because torch warns about arrays that it may not write to.
+            columns = [np.array(table.column(name).to_numpy()) for name in schema.PURCHASES.names]
+            self._purchases[split] = Purchases(*columns)
+        return self._purchases[split]
+
+    def history(self, *splits: str) -> Ragged:
+        """For every client the distinct items of `splits` in the order of their last purchase, oldest first."""
+        rows = self._joined(splits)
+        pairs = rows.pairs(self.n_items)
+        last = len(rows) - 1 - np.unique(pairs[::-1], return_index=True)[1]
+        last.sort()
+        return Ragged.from_lengths(np.bincount(rows.client[last], minlength=self.n_clients), rows.item[last])
+
+    def truth(self, split: str) -> Ragged:
+        """For every client the distinct items that it bought in `split`, ascending; empty where none."""
+        pairs = np.unique(self.purchases(split).pairs(self.n_items))
+        return Ragged.from_lengths(np.bincount(pairs // self.n_items, minlength=self.n_clients), pairs % self.n_items)
+
+    def clients_with_history(self, *splits: str) -> I32:
+        """Clients with a purchase in `splits` (train where none are named), ascending."""
+        parts = [self.purchases(split).client for split in splits or ("train",)]
+        return np.unique(np.concatenate(parts))
+
+    @cached_property
+    def negatives(self) -> tuple[I32, I32]:
+        """Clients (n,) ascending, and (n, 99) items that each never bought, -1 behind. For evaluation only."""
+        table = pq.read_table(self._file("negatives")).combine_chunks()
+        items = table.column(schema.ITEMS).combine_chunks().flatten().to_numpy()
+        return np.array(table.column(schema.CLIENT).to_numpy()), np.array(items).reshape(-1, schema.NEGATIVES)
+
+    @property
+    def has_oracle(self) -> bool:
+        """Whether the best possible recommender is known: synthetic Datasets with a temporal split."""
+        return self.manifest.oracle is not None
+
+    def oracle_scores(self, clients: npt.NDArray[np.integer], splits: Sequence[str] = ("train", "validation")) -> F32:
+        """(n, n_items): the probability of each client's next item given its purchases in `splits`.
+
+        `splits` is ("train",) for the week of validation, or ("train", "validation") for the test week. Raises
+        InputError where the Dataset has no oracle.
+        """
+        if self.manifest.oracle is None:
+            hint = "use a synthetic Dataset with the temporal split"
+            raise InputError("The best possible recommender is not known", where=str(self.path), hint=hint)
+        day = self.manifest.split.test_from_time if "validation" in splits else self.manifest.split.validation_from_time
+        assert day is not None
+        return self._world.predict(self._joined(splits), np.asarray(clients), day)
+
+    @cached_property
+    def _world(self) -> World:
+        assert self.manifest.oracle is not None
+        return World.from_table(self.manifest.oracle, pq.read_table(self._file(schema.ORACLE)))
+
+    def _joined(self, splits: Sequence[str]) -> Purchases:
+        """The rows of several splits, sorted by (client, time, split, order in the file)."""
+        ordered = tuple(split for split in SPLITS if split in splits)
+        if len(ordered) != len(splits) or not ordered:
+            raise ValueError(f"splits must be distinct members of {SPLITS}, not {tuple(splits)}")
+        if len(ordered) == 1:
+            return self.purchases(ordered[0])
+        if ordered not in self._unions:
+            rows = concatenate([self.purchases(split) for split in ordered])
+            self._unions[ordered] = rows.take(np.lexsort((rows.time, rows.client)))
+        return self._unions[ordered]
+
+    def _file(self, table: str) -> Path:
+        return self.path / f"{table}.parquet"
+
+    def _column(self, table: str, name: str) -> pa.Array:
+        return pq.read_table(self._file(table), columns=[name]).column(name).combine_chunks()
+
+    def _codes(self, table: str, fields: tuple[Field, ...], rows: int) -> I32:
+        codes = np.empty((rows, len(fields)), np.int32)
+        for place, field in enumerate(fields):
+            codes[:, place] = self._column(table, schema.FIELD + field.name).to_numpy()
+        return codes
+
+
+def _read_manifest(path: Path) -> Manifest:
+    file = path / MANIFEST
+    if not path.exists():
+        raise InputError("The Dataset does not exist", where=str(path), hint="make it with `spfedrec prepare`")
+    if not file.is_file():
+        raise InputError(f"The folder is not a Dataset: it has no {MANIFEST}", where=str(path), hint=_PREPARE)
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        version = content["schema_version"]
+        if version == SCHEMA_VERSION:
+            return Manifest.model_validate(content)
+    except (ValueError, KeyError, TypeError):
+        raise InputError("The description of the Dataset cannot be read", where=str(file), hint=_PREPARE) from None
+    problem = f"The Dataset has schema version {version}, and this program reads {SCHEMA_VERSION}"
+    raise InputError(problem, where=str(file), hint="prepare it again")
+
+
+_PREPARE = "make one with `spfedrec prepare`"

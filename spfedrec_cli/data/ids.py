@@ -1,0 +1,86 @@
+"""Identifiers: the forms that sources write them in, and their dense numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spfedrec_cli.errors import InputError, nearest
+
+I32 = npt.NDArray[np.int32]
+_NEIGHBOURS = 1000
+
+
+@dataclass(frozen=True)
+class Form:
+    """How ids look. `width` > 0 restores leading zeros that were lost; `numeric` ids sort as numbers."""
+
+    pattern: str
+    described: str
+    width: int = 0
+    numeric: bool = False
+
+
+FORMS = {
+    "customer": Form(r"^[0-9a-f]{64}$", "64 hexadecimal digits"),
+    "article": Form(r"^[0-9]{1,10}$", "10 digits", width=10),
+    "number": Form(r"^(0|[1-9][0-9]{0,17})$", "a whole number", numeric=True),
+}
+
+
+def malformed(ids: pa.Array, form: Form) -> str | None:
+    """The first of `ids` that does not have the form (null counts as empty), or None."""
+    fits = pc.fill_null(pc.match_substring_regex(ids, form.pattern), False)
+    wrong = pc.index(fits, False).as_py()
+    return None if wrong < 0 else ids[wrong].as_py() or ""
+
+
+def restore(ids: pa.Array, form: Form) -> pa.Array:
+    """Well-formed ids with the leading zeros that a detour through integers took away."""
+    return pc.utf8_lpad(ids, form.width, "0") if form.width else ids
+
+
+def universe(parts: Sequence[pa.Array], form: Form) -> pa.Array:
+    """The distinct ids of all parts in the order of their dense numbers."""
+    distinct = pc.unique(pa.concat_arrays([part.cast(pa.string()) for part in parts]))
+    keys = distinct.cast(pa.int64()) if form.numeric else distinct
+    return distinct.take(pc.sort_indices(keys))
+
+
+def dense(ids: pa.Array, known: pa.Array) -> I32:
+    """The dense number of each id, -1 where `known` does not hold it."""
+    return np.asarray(pc.fill_null(pc.index_in(ids, value_set=known), -1).to_numpy(zero_copy_only=False), np.int32)
+
+
+def dense_codes(ids: pa.DictionaryArray, known: pa.Array) -> I32:
+    """As `dense`, for a dictionary array: looks up each distinct id once."""
+    numbers: I32 = dense(ids.dictionary, known)[ids.indices.to_numpy(zero_copy_only=False)]
+    return numbers
+
+
+def look_up(ids: Sequence[str], known: pa.Array, form: Form, what: str) -> I32:
+    """Dense numbers of ids that a user typed. Raises InputError for one of the wrong form or an unknown one."""
+    asked = pa.array([str(one).strip() for one in ids], pa.string())
+    wrong = malformed(asked, form)
+    if wrong is not None:
+        raise InputError(f"{wrong!r} is not {what} id", hint=f"{what} id is {form.described}")
+    asked = restore(asked, form)
+    numbers = dense(asked, known)
+    if (numbers < 0).any():
+        unknown = asked[int(np.argmax(numbers < 0))].as_py()
+        near = near_id(unknown, known)
+        hint = f"did you mean {near}?" if near else "`spfedrec describe` shows ids that it holds"
+        raise InputError(f"The Dataset does not hold {what} with the id {unknown}", hint=hint)
+    return numbers
+
+
+def near_id(unknown: str, known: pa.Array) -> str | None:
+    """A known id like `unknown`, sought among those that share the longest beginning: catalogues are large."""
+    for length in range(len(unknown) - 1, 0, -1):
+        neighbours = known.filter(pc.starts_with(known, unknown[:length]))
+        if len(neighbours):
+            return nearest(unknown, neighbours[:_NEIGHBOURS].to_pylist())
+    return None

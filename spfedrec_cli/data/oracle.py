@@ -1,0 +1,123 @@
+"""The world behind a synthetic Dataset, and the best recommender that anybody could build in it.
+
+A client has one taste c, a cluster of items, all equally likely. In week w a fresh purchase is item i with probability
+
+    p(i | c, w) = purity * [i in c] * q_iw / Q_cw + (1 - purity) * q_iw / Q_w,
+
+where q_iw is the item's popularity times its season, and Q_cw and Q_w are its sums over the cluster and over all items.
+With probability `repeat` a purchase is instead a copy of one that the client made on an earlier day, drawn uniformly;
+purchases of a client's first day are all fresh. Purchases of one day are thus independent given the days before, so
+that their order within the day does not matter.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from spfedrec_cli.data.purchases import Purchases
+from spfedrec_cli.data.schema import OracleEntry
+
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+
+_YEAR = 52
+
+
+@dataclass(frozen=True)
+class World:
+    """For each item its cluster, its popularity and the part of the year (0 to 1) in which it sells best."""
+
+    entry: OracleEntry
+    cluster: I32
+    popularity: F64
+    phase: F64
+
+    @classmethod
+    def from_table(cls, entry: OracleEntry, table: pa.Table) -> "World":
+        return cls(entry, *(table.column(name).to_numpy() for name in ("cluster", "popularity", "phase")))
+
+    def to_table(self) -> pa.Table:
+        return pa.table({"cluster": self.cluster, "popularity": self.popularity, "phase": self.phase})
+
+    def demand(self, week: int | I64, items: I32 | slice = slice(None)) -> F64:
+        """q_iw of `items` in `week` (which broadcast)."""
+        season = 1 + self.entry.season * np.cos(2 * np.pi * (week / _YEAR - self.phase[items]))
+        return np.asarray(self.popularity[items] * season)
+
+    @cached_property
+    def totals(self) -> F64:
+        """Q_cw: (weeks, clusters)."""
+        weeks = range(self.entry.weeks)
+        return np.stack([np.bincount(self.cluster, self.demand(w), self.entry.clusters) for w in weeks])
+
+    def week(self, day: I32 | int) -> I64:
+        """Week number of days since 1970-01-01."""
+        return np.asarray((np.asarray(day, np.int64) - self.entry.first_day) // 7)
+
+    def fresh(self, items: I32, week: I64 | int) -> tuple[F64, F64]:
+        """The two terms of p(i | c, w): for a client whose taste is the item's cluster, and for any client."""
+        demand, purity = self.demand(week, items), self.entry.purity
+        own = self.totals[week, self.cluster[items]]
+        return purity * demand / own, (1 - purity) * demand / self.totals[week].sum(axis=-1)
+
+    def posterior(self, history: Purchases, row: I64, n: int) -> F64:
+        """(n, clusters): P(c | history); `row` says which of the n clients each purchase belongs to, ascending.
+
+        Only the likelihood ratio of "c is the cluster of this item" to "it is not" depends on c, and it is the same
+        for all clusters that are not: each purchase adds one number to one cluster of its client. (On a client's first
+        day nothing is copied, and the chance of a fresh purchase cancels from the ratio.)
+        """
+        own, rest = self.fresh(history.item, self.week(history.time))
+        before, same = _earlier(history, row)
+        copied = self.entry.repeat * same / np.maximum(before, 1)
+        novel = 1 - self.entry.repeat
+        gain = history.quantity * np.log1p(novel * own / (copied + novel * rest))
+        log = np.zeros((n, self.entry.clusters))
+        np.add.at(log, (row, self.cluster[history.item]), gain)
+        likelihood = np.exp(log - log.max(axis=1, keepdims=True))
+        return np.asarray(likelihood / likelihood.sum(axis=1, keepdims=True))
+
+    def predict(self, history: Purchases, clients: npt.NDArray[np.integer], day: int) -> F32:
+        """(len(clients), n_items): P(next item | history) for a purchase on a `day` after the whole of `history`.
+
+        `history` is sorted by (client, time).
+        """
+        wanted, place = np.unique(clients, return_inverse=True)
+        past = history.take(np.isin(history.client, wanted))
+        row = np.searchsorted(wanted, past.client).astype(np.int64)
+        own, rest = self.fresh(np.arange(len(self.cluster), dtype=np.int32), int(self.week(day)))
+        fresh = self.posterior(past, row, len(wanted))[:, self.cluster] * own + rest
+        copied = np.zeros_like(fresh)
+        np.add.at(copied, (row, past.item), past.quantity)
+        bought = copied.sum(axis=1, keepdims=True)
+        repeat = np.where(bought > 0, self.entry.repeat, 0.0)
+        scores = repeat * copied / np.maximum(bought, 1) + (1 - repeat) * fresh
+        return np.asarray(scores[place], np.float32)
+
+
+def _earlier(history: Purchases, row: I64) -> tuple[F64, F64]:
+    """For each purchase, how many its client made on earlier days, and how many of those were the same item."""
+    quantity = history.quantity.astype(np.float64)
+    by_item = np.lexsort((history.time, history.item, row))
+    same = np.empty(len(row))
+    same[by_item] = _before(quantity[by_item], _firsts(row[by_item], history.item[by_item]))
+    before = _before(quantity, _firsts(row))
+    return before[_firsts(row, history.time)], same
+
+
+def _firsts(*columns: npt.NDArray[np.integer]) -> I64:
+    """For each place of sorted columns, the first place with the same values."""
+    changes = np.ones(len(columns[0]), bool)
+    changes[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+    return np.maximum.accumulate(np.where(changes, np.arange(len(changes)), 0))
+
+
+def _before(quantity: F64, first: I64) -> F64:
+    """The sum of quantities from the first place of its group up to but without each place."""
+    total = np.cumsum(quantity) - quantity
+    return np.asarray(total - total[first])

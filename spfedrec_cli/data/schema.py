@@ -1,0 +1,112 @@
+"""Column names, Arrow schemas and the manifest of a Dataset: the only place that spells them."""
+
+from typing import Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+SCHEMA_VERSION = 1
+MANIFEST = "dataset.json"
+SPLITS = ("train", "validation", "test")
+TABLES = (*SPLITS, "items", "clients", "negatives")
+ORACLE = "oracle"
+
+CLIENT, ITEM, TIME, QUANTITY, PRICE = "client", "item", "time", "quantity", "price"
+ITEM_ID, CLIENT_ID = "item_id", "client_id"
+NAME, TYPE, COLOUR = "name", "type", "colour"
+DISPLAY = (NAME, TYPE, COLOUR)
+FIELD = "field:"
+ITEMS = "items"
+NEGATIVES = 99
+LARGEST_QUANTITY = 32767
+
+PURCHASES = pa.schema(
+    [
+        pa.field(CLIENT, pa.int32(), nullable=False),
+        pa.field(ITEM, pa.int32(), nullable=False),
+        pa.field(TIME, pa.int32(), nullable=False),
+        pa.field(QUANTITY, pa.int16(), nullable=False),
+        pa.field(PRICE, pa.float32()),
+    ]
+)
+NEGATIVE_ITEMS = pa.list_(pa.int32(), NEGATIVES)
+
+TimeUnit = Literal["day", "second", "row"]
+SplitKind = Literal["temporal", "leave-one-out"]
+
+
+class Part(BaseModel):
+    """Frozen; keys that a later version adds are read past."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class FieldEntry(Part):
+    """A categorical feature: code 0 is unknown, code i is `vocabulary[i - 1]`."""
+
+    name: str
+    cardinality: int
+    vocabulary: tuple[str, ...]
+
+
+class SplitEntry(Part):
+    """How the purchases were divided: dates as ISO text and in the Dataset's unit of time (temporal only)."""
+
+    kind: SplitKind
+    validation_from: str | None = None
+    test_from: str | None = None
+    end: str | None = None
+    validation_from_time: int | None = None
+    test_from_time: int | None = None
+    end_time: int | None = None
+    clients_train_only: int = 0
+
+
+class Counts(Part):
+    """Purchases are sums of quantities; rows are distinct (client, item, time)."""
+
+    purchases: int
+    rows: int
+    clients: int
+    items: int
+    train: int
+    validation: int
+    test: int
+    cold_clients: int
+    cold_items: int
+    unknown_items: int
+    unknown_clients: int
+
+
+class OracleEntry(Part):
+    """The world that a synthetic Dataset was drawn from; see sources/synthetic.py."""
+
+    clusters: int
+    purity: float
+    repeat: float
+    zipf: float
+    season: float
+    first_day: int
+    weeks: int
+
+
+class Manifest(Part):
+    """dataset.json."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    source: str
+    seed: int
+    version: str
+    time_unit: TimeUnit
+    repeats: bool
+    client_form: str
+    item_form: str
+    split: SplitEntry
+    counts: Counts
+    item_fields: tuple[FieldEntry, ...]
+    client_fields: tuple[FieldEntry, ...]
+    notes: tuple[str, ...] = ()
+    oracle: OracleEntry | None = None
+    files: dict[str, str]
+    sizes: dict[str, int]

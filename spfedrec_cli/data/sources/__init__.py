@@ -1,0 +1,69 @@
+"""The table of sources. A new one is one module with a `read` and one row here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from spfedrec_cli.data.raw import Raw, Request
+from spfedrec_cli.data.schema import SplitKind, TimeUnit
+from spfedrec_cli.data.sources import hm, movielens, sample, synthetic
+
+
+@dataclass(frozen=True)
+class Source:
+    """How one kind of raw data is read, and how it is split unless the user says otherwise.
+
+    `makes` marks a source that makes its data up; `client_form` and `item_form` are rows of ids.FORMS.
+    """
+
+    title: str
+    read: Callable[[Request], Raw]
+    split: SplitKind
+    repeats: bool
+    time_unit: TimeUnit
+    client_form: str
+    item_form: str
+    needs_input: bool = True
+    makes: bool = False
+
+
+SOURCES = {
+    "hm": Source(
+        title="H&M Personalized Fashion Recommendations, in Kaggle's file layout",
+        read=hm.read,
+        split="temporal",
+        repeats=True,
+        time_unit="day",
+        client_form="customer",
+        item_form="article",
+    ),
+    "movielens": Source(
+        title="MovieLens 100K, as GroupLens ships it",
+        read=movielens.read,
+        split="leave-one-out",
+        repeats=False,
+        time_unit="second",
+        client_form="number",
+        item_form="number",
+    ),
+    "synthetic": Source(
+        title="a made-up shop with planted tastes, whose best possible recommender is known",
+        read=synthetic.read,
+        split="temporal",
+        repeats=True,
+        time_unit="day",
+        client_form="customer",
+        item_form="article",
+        needs_input=False,
+        makes=True,
+    ),
+    "sample": Source(
+        title="138 purchases of 5 H&M customers, shipped with the package",
+        read=sample.read,
+        split="leave-one-out",
+        repeats=True,
+        time_unit="row",
+        client_form="customer",
+        item_form="article",
+        needs_input=False,
+    ),
+}

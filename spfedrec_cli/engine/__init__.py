@@ -1,0 +1,28 @@
+"""Train, evaluate, recommend, export: the whole tool without its command line.
+
+dataset = Dataset.open(Path("datasets/ml-100k"))
+result = train(dataset, config.resolve(preset="ml-100k"), Path("runs/first"))
+report = evaluate(result.run, baselines=True)
+"""
+
+from spfedrec_cli.engine.evaluate import EvaluationReport, evaluate
+from spfedrec_cli.engine.export import export
+from spfedrec_cli.engine.load import load_config
+from spfedrec_cli.engine.recommend import Ranked, Recommendation, recommend, recommend_all
+from spfedrec_cli.engine.train import Interrupted, Progress, TrainResult, resume, train
+
+__all__ = [
+    "EvaluationReport",
+    "Interrupted",
+    "Progress",
+    "Ranked",
+    "Recommendation",
+    "TrainResult",
+    "evaluate",
+    "export",
+    "load_config",
+    "recommend",
+    "recommend_all",
+    "resume",
+    "train",
+]

@@ -1,0 +1,76 @@
+"""Export: what a service needs of the server, and what a device needs of the query tower."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.torch import save_file
+
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.engine.load import checkpoint_round, client_queries, load_state, open_run
+from spfedrec_cli.engine.recommend import EVERYTHING
+from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated.state import State, World
+from spfedrec_cli.model.embed import item_embeddings
+
+Formats = tuple[str, ...]
+
+
+def export(
+    folder: Path, output: Path, formats: Sequence[str] = ("parquet", "safetensors"), checkpoint: str = "best"
+) -> list[Path]:
+    """Write the model into a new folder `output`; returns the files.
+
+    parquet: items.parquet (item_id, embedding) and clients.parquet (client_id, embedding), the latter being what the
+    devices would compute for themselves. safetensors: query_tower.safetensors and item_tower.safetensors, the weights
+    by name, with the settings that the towers need in their header. Raises InputError for a folder that is not empty.
+    """
+    unknown = [name for name in formats if name not in EXPORTS]
+    if unknown or not formats:
+        raise InputError(
+            f"There is no export format {', '.join(unknown) or 'named'}", hint=f"choose of {', '.join(EXPORTS)}"
+        )
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError("The output already exists", where=str(output), hint="name a folder that does not exist yet")
+    dataset, world = open_run(folder)
+    state, _ = load_state(folder, checkpoint_round(folder, checkpoint))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    try:
+        beside.chmod(0o755)
+        for name in dict.fromkeys(formats):
+            EXPORTS[name](beside, dataset, world, state)
+        if output.exists():
+            output.rmdir()
+        os.replace(beside, output)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return sorted(output.iterdir())
+
+
+def _parquet(folder: Path, dataset: Dataset, world: World, state: State) -> None:
+    items = item_embeddings(state.item, world.items)
+    everyone = np.arange(dataset.n_clients)
+    queries = client_queries(world, state, everyone, dataset.history(*EVERYTHING), items)
+    for name, ids, rows in (("item", dataset.item_ids, items), ("client", dataset.client_ids, queries)):
+        flat = pa.array(rows.numpy().reshape(-1), pa.float32())
+        table = pa.table({f"{name}_id": ids, "embedding": pa.FixedSizeListArray.from_arrays(flat, rows.shape[1])})
+        pq.write_table(table, folder / f"{name}s.parquet")
+
+
+def _safetensors(folder: Path, dataset: Dataset, world: World, state: State) -> None:
+    fields = {"items": world.items.names, "clients": world.clients.names}
+    about = {"model": world.config.model.model_dump_json(), "fields": json.dumps(fields), "round": str(state.round)}
+    for name, weights in (("query", state.query), ("item", state.item)):
+        save_file(
+            {key: tensor.contiguous() for key, tensor in weights.items()}, folder / f"{name}_tower.safetensors", about
+        )
+
+
+EXPORTS = {"parquet": _parquet, "safetensors": _safetensors}

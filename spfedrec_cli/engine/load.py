@@ -1,0 +1,115 @@
+"""What every command needs of a run: its settings, its Dataset, its state."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from spfedrec_cli import run
+from spfedrec_cli.config import Config, resolve
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated.state import State, World, make_world, state_from_tensors, state_tensors
+from spfedrec_cli.federated.strategies import Report
+from spfedrec_cli.model.embed import item_embeddings, query_embeddings
+from spfedrec_cli.model.features import of_clients, of_items
+from spfedrec_cli.retrieval.evaluate import Scorer, history_splits
+
+I32 = npt.NDArray[np.int32]
+F32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a run has counted so far: in the checkpoint, so that a resumed run goes on counting."""
+
+    client_updates: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+    best_round: int = 0
+    best: float = float("-inf")
+    validation: Mapping[str, float] | None = None
+    warnings: tuple[str, ...] = ()
+
+    def after(self, report: Report) -> "Tally":
+        up, down = report.ledger.total("up"), report.ledger.total("down")
+        counted = replace(self, client_updates=self.client_updates + report.clients)
+        return replace(counted, bytes_up=self.bytes_up + up, bytes_down=self.bytes_down + down)
+
+
+def open_run(folder: Path) -> tuple[Dataset, World]:
+    """The Dataset of a run and the world around its model."""
+    dataset = load_dataset(folder)
+    return dataset, load_world(dataset, load_config(folder))
+
+
+def load_world(dataset: Dataset, config: Config) -> World:
+    """What a simulation on this Dataset needs: devices hold the training purchases and nothing later."""
+    return make_world(config, of_items(dataset), of_clients(dataset), dataset.history("train"))
+
+
+def load_config(folder: Path) -> Config:
+    """The resolved settings of a run."""
+    run.about(folder)
+    return resolve(file=folder / "config.toml")
+
+
+def load_dataset(folder: Path) -> Dataset:
+    """The Dataset of a run. Raises InputError where it is gone or was prepared anew with other data."""
+    about = run.about(folder)
+    dataset = Dataset.open(Path(about["dataset"]))
+    if dataset.fingerprint != about["dataset_sha256"]:
+        hint = "prepare the same data again, or train a new run"
+        raise InputError("The Dataset is not the one that the run was trained on", where=str(dataset.path), hint=hint)
+    return dataset
+
+
+def checkpoint_round(folder: Path, which: str) -> int:
+    """The round of the `best` (by train.monitor) or the `last` checkpoint."""
+    if which not in ("best", "last"):
+        raise InputError(f"There is no checkpoint {which!r}", hint="choose best or last")
+    last = run.latest(folder)
+    best = run.load_checkpoint(folder, last).manifest["tally"]["best_round"]
+    return last if which == "last" or not best else int(best)
+
+
+def save_state(folder: Path, state: State, tally: Tally) -> None:
+    """A checkpoint: the state, and what was counted. The best one before it stays."""
+    manifest = {"tally": asdict(tally)}
+    run.save_checkpoint(
+        folder, run.Checkpoint(state.round, state_tensors(state), state.private, manifest), [tally.best_round]
+    )
+
+
+def load_state(folder: Path, round_: int) -> tuple[State, Tally]:
+    """The inverse of `save_state`."""
+    checkpoint = run.load_checkpoint(folder, round_)
+    tally = checkpoint.manifest["tally"]
+    tally["warnings"] = tuple(tally["warnings"])
+    return state_from_tensors(round_, checkpoint.tensors, checkpoint.private), Tally(**tally)
+
+
+def model_scorer(dataset: Dataset, world: World, state: State, split: str) -> Scorer:
+    """Scores of the model, with the history that clients have when `split` begins."""
+    items = item_embeddings(state.item, world.items)
+    history = dataset.history(*history_splits(split))
+
+    def score(clients: I32) -> F32:
+        queries = client_queries(world, state, clients, history.take(clients), items)
+        return np.asarray(queries.numpy() @ items.numpy().T, np.float32)
+
+    return score
+
+
+def client_queries(world: World, state: State, clients: npt.ArrayLike, history: Ragged, items: Tensor) -> Tensor:
+    """ũ (n, d) of known clients."""
+    rows = torch.from_numpy(np.asarray(clients, np.int64))
+    private = None if state.private is None else state.private.index_select(0, rows)
+    return query_embeddings(
+        world.config.model, state.query, world.clients.codes.index_select(0, rows), history, items, private
+    )

@@ -1,0 +1,234 @@
+"""Training: rounds, each recorded; validation and checkpoints when they are due."""
+
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+
+import spfedrec_cli
+from spfedrec_cli import run
+from spfedrec_cli.config import Config, to_toml
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.engine.load import Tally, load_config, load_dataset, load_state, load_world, model_scorer, save_state
+from spfedrec_cli.errors import InputError, SpfedrecError, nearest
+from spfedrec_cli.federated.state import State, World, initial_state, state_tensors
+from spfedrec_cli.federated.strategies import STRATEGIES, Report
+from spfedrec_cli.retrieval.evaluate import evaluate, make_task
+from spfedrec_cli.retrieval.metrics import METRICS
+
+
+class Interrupted(SpfedrecError):
+    """Training was stopped from outside; what was reached is saved."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One round, for whoever watches. `seconds` is its time without evaluation."""
+
+    round: int
+    rounds: int
+    loss: float
+    clients: int
+    saturated: int
+    seconds: float
+    bytes_up: int
+    bytes_down: int
+    validation: dict[str, float] | None
+    warning: str | None
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training came to. `validation` belongs to `best_round`; bytes are sums over all rounds."""
+
+    run: Path
+    rounds: int
+    client_updates: int
+    clients_per_second: float
+    validation: dict[str, float]
+    bytes_up: int
+    bytes_down: int
+    state_sha256: str
+    best_round: int
+    warnings: tuple[str, ...]
+
+
+Watch = Callable[[Progress], None]
+
+
+def ignore(progress: Progress) -> None:
+    """A watcher that looks away."""
+
+
+def train(dataset: Dataset, config: Config, folder: Path, watch: Watch = ignore) -> TrainResult:
+    """Train into a new run folder. Raises InputError where the folder exists or the settings do not fit the Dataset."""
+    world = load_world(dataset, config)
+    _check_monitor(config, dataset)
+    about = {
+        "dataset": str(dataset.path.resolve()),
+        "dataset_sha256": dataset.fingerprint,
+        "dataset_name": dataset.name,
+    }
+    run.create(folder, to_toml(config), {**about, "version": spfedrec_cli.__version__}, environment())
+    return _train(dataset, world, initial_state(world), Tally(), folder, watch)
+
+
+def resume(folder: Path, watch: Watch = ignore, rounds: int | None = None) -> TrainResult:
+    """Go on from the last checkpoint, to the same bits as an unbroken run; `rounds` may prolong the training."""
+    config, dataset = load_config(folder), load_dataset(folder)
+    if rounds is not None:
+        config = config.model_copy(update={"train": config.train.model_copy(update={"rounds": rounds})})
+        run.write_text(folder / "config.toml", to_toml(config))
+    world = load_world(dataset, config)
+    if not run.rounds(folder):
+        state, tally = initial_state(world), Tally()
+    else:
+        state, tally = load_state(folder, run.latest(folder))
+    if state.round > config.train.rounds:
+        hint = "give a number above that"
+        raise InputError(f"The run is already at round {state.round}", where=str(folder), hint=hint)
+    for name in ("metrics.jsonl", "ledger.jsonl"):
+        run.rewind(folder / name, state.round)
+    return _train(dataset, world, state, tally, folder, watch)
+
+
+def _train(dataset: Dataset, world: World, state: State, tally: Tally, folder: Path, watch: Watch) -> TrainResult:
+    """The loop. Whatever is due in a round is due again after a resume: nothing depends on when it was stopped."""
+    torch.set_num_threads(1)  # float sums of several threads would not come out the same everywhere
+    train, step = world.config.train, STRATEGIES[world.config.federated.strategy]
+    seconds, updates_before = 0.0, tally.client_updates
+    with deferred_interrupt() as stop:
+        while state.round < train.rounds:
+            started = time.perf_counter()
+            state, report = step(state, world)
+            spent = time.perf_counter() - started
+            seconds, tally = seconds + spent, tally.after(report)
+            last = state.round == train.rounds
+            due = last or state.round % train.eval_every == 0
+            scores = validate(dataset, world, state) if due else None
+            tally, warning = _judge(tally, world.config, state.round, scores, report.drowned and due)
+            progress = _progress(world.config, report, spent, scores, warning)
+            record(folder, report, progress)
+            is_best, stopped = due and tally.best_round == state.round, stop.wanted
+            if is_best or last or stopped or state.round % train.checkpoint_every == 0:
+                save_state(folder, state, tally)
+            watch(progress)
+            if stopped and not last:
+                hint = f"go on with `spfedrec train --resume {folder}`"
+                raise Interrupted(
+                    f"Stopped; round {state.round} of {train.rounds} is saved", where=str(folder), hint=hint
+                )
+    every = {**state_tensors(state), **({} if state.private is None else {"private": state.private})}
+    speed = (tally.client_updates - updates_before) / seconds if seconds else 0.0
+    return TrainResult(
+        run=folder,
+        rounds=state.round,
+        client_updates=tally.client_updates,
+        clients_per_second=speed,
+        validation=dict(tally.validation or {}),
+        bytes_up=tally.bytes_up,
+        bytes_down=tally.bytes_down,
+        state_sha256=run.digest(every),
+        best_round=tally.best_round,
+        warnings=tally.warnings,
+    )
+
+
+@dataclass
+class Stop:
+    """Whether somebody pressed Ctrl-C."""
+
+    wanted: bool = field(default=False)
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[Stop]:
+    """Let the first Ctrl-C finish the round, so that it can be saved; a second one stops at once."""
+    stop = Stop()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if stop.wanted:
+            raise KeyboardInterrupt
+        stop.wanted = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def validate(dataset: Dataset, world: World, state: State) -> dict[str, float]:
+    """Validation measures of the whole catalogue, at the k of `train.monitor` and at 10."""
+    k = int(world.config.train.monitor.split("@")[1])
+    task = make_task(dataset, "validation")
+    return evaluate(model_scorer(dataset, world, state, "validation"), task, sorted({10, k})).metrics
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, for the record."""
+    import pyarrow
+
+    versions = {"spfedrec": spfedrec_cli.__version__, "torch": torch.__version__, "numpy": np.__version__}
+    machine = {"python": platform.python_version(), "platform": platform.platform(), "processor": platform.machine()}
+    return {**versions, "pyarrow": pyarrow.__version__, **machine}
+
+
+def record(folder: Path, report: Report, progress: Progress) -> None:
+    """Append the round to metrics.jsonl and ledger.jsonl."""
+    run.append(folder / "metrics.jsonl", [asdict(progress)])
+    run.append(folder / "ledger.jsonl", [entry.as_dict() for entry in report.ledger.entries])
+
+
+def _check_monitor(config: Config, dataset: Dataset) -> None:
+    """Raise InputError before training where the monitor could not be measured."""
+    metric, k = config.train.monitor.split("@")
+    if metric not in METRICS:
+        near = nearest(metric, list(METRICS)) or next(iter(METRICS))
+        raise InputError(f"There is no metric {metric!r} for train.monitor", hint=f"did you mean {near}@{k}?")
+    make_task(dataset, "validation")
+
+
+def _judge(
+    tally: Tally, config: Config, round_: int, scores: Mapping[str, float] | None, drowned: bool
+) -> tuple[Tally, str | None]:
+    """Is this the best round so far? And is there something to warn about that was not said before?"""
+    warning = None
+    if drowned and not tally.warnings:
+        warning = "server.tau is larger than √v in most coordinates, so the optimiser does not adapt; lower server.tau"
+        tally = replace(tally, warnings=(warning,))
+    if scores is None or scores[config.train.monitor] <= tally.best:
+        return tally, warning
+    return replace(tally, best_round=round_, best=scores[config.train.monitor], validation=dict(scores)), warning
+
+
+def _progress(
+    config: Config, report: Report, seconds: float, scores: dict[str, float] | None, warning: str | None
+) -> Progress:
+    up, down = report.ledger.total("up"), report.ledger.total("down")
+    return Progress(
+        report.round,
+        config.train.rounds,
+        report.loss,
+        report.clients,
+        report.saturated,
+        seconds,
+        up,
+        down,
+        scores,
+        warning,
+    )

@@ -1,0 +1,33 @@
+"""The errors that a user is meant to read: what is wrong, where, and what to do next."""
+
+
+class SpfedrecError(Exception):
+    """A handled failure, told in one sentence.
+
+    `problem` says what is wrong, `where` names the file, line, column or key, `hint` the next thing to do.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, *, where: str | None = None, hint: str | None = None) -> None:
+        self.problem, self.where, self.hint = problem, where, hint
+        super().__init__(self.sentence())
+
+    def sentence(self) -> str:
+        place = f" ({self.where})" if self.where else ""
+        advice = f"; {self.hint}" if self.hint else ""
+        return f"{self.problem}{place}{advice}".removesuffix(".") + ("" if advice.endswith("?") else ".")
+
+
+class InputError(SpfedrecError):
+    """Bad usage, configuration or input: exit code 2."""
+
+    exit_code = 2
+
+
+def nearest(word: str, known: list[str], cutoff: float = 0.5) -> str | None:
+    """The member of `known` most like `word`, or None where nothing is near."""
+    import difflib
+
+    near = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
+    return near[0] if near else None

@@ -1,0 +1,1 @@
+"""The round of SpFedRec: cohort, request, client, secure sum, server step."""

@@ -1,0 +1,36 @@
+"""Fixed point: q = round(x · qmax / c), so that sums are sums of integers and any order gives the same bits."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+LARGEST = 2**20 - 1
+MODULUS = 2**32
+
+
+def quantum_limit(clients: int) -> int:
+    """qmax = min(2^20 − 1, ⌊(2^31 − 1) / clients⌋): the sum of so many coordinates cannot overflow 32 bits."""
+    return min(LARGEST, (2**31 - 1) // max(1, clients))
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Encodes coordinates in [−c, c] as integers in [−qmax, qmax]; what lies outside is saturated and counted.
+
+    The error of a decoded sum of K clients is at most K·c / (2·qmax) but for saturated coordinates.
+    """
+
+    limit: float
+    qmax: int
+
+    def encode(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """(int32 of the same shape, number of saturated coordinates). `values` is used up."""
+        scaled = values.mul_(self.qmax / self.limit).round_()
+        clipped = scaled.clamp(-self.qmax, self.qmax)
+        return clipped.to(torch.int32), torch.count_nonzero(clipped != scaled)
+
+    def decode(self, total: Tensor) -> Tensor:
+        """float32 sum of a total modulo 2^32 (int64)."""
+        signed = (total + MODULUS // 2) % MODULUS - MODULUS // 2
+        return (signed.to(torch.float64) * (self.limit / self.qmax)).to(torch.float32)

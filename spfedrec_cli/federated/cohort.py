@@ -1,0 +1,37 @@
+"""Who takes part in a round: a function of (seed, round) alone."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from spfedrec_cli.config import FederatedConfig
+from spfedrec_cli.rng import distinct, uniform
+
+I64 = npt.NDArray[np.int64]
+
+
+def draw_cohort(federated: FederatedConfig, eligible: I64, seed: int, round_: int) -> I64:
+    """C^t: ids of the cohort, ascending, out of `eligible` (ascending).
+
+    `fixed` draws cohort_size clients without replacement (all where there are fewer); `poisson` takes each client
+    with probability cohort_size / eligible, so that the size varies and may be 0.
+    """
+    if federated.sampling == "poisson":
+        draws = uniform(seed, "cohort/poisson", eligible, round_)
+        limit = largest_cohort(federated, len(eligible))
+        taken = np.flatnonzero(draws < federated.cohort_size / max(1, len(eligible)))
+        return eligible[np.sort(taken[np.argsort(draws[taken], kind="stable")[:limit]])]
+    return eligible[distinct(seed, "cohort/fixed", len(eligible), federated.cohort_size, round_)]
+
+
+def largest_cohort(federated: FederatedConfig, eligible: int) -> int:
+    """K_max, which the codec is laid out for.
+
+    A Poisson cohort is cut at eight standard deviations above its mean (chance below 10^-11 a round), because a codec
+    for everybody at once would leave a single client a few hundred steps of resolution.
+    """
+    size = federated.cohort_size
+    if federated.sampling == "poisson":
+        size += math.ceil(8 * math.sqrt(size) + 8)
+    return min(eligible, size)

@@ -1,0 +1,170 @@
+"""What a client asks the server for: its purchased items V+ hidden among obfuscating items V−.
+
+V− are draws with replacement from a public distribution, of which the first ceil(P·|V+|) that are distinct and not the
+client's own are kept. Where almost the whole catalogue is wanted, the same law is drawn as a race instead (item j
+arrives after an exponential time of rate q_j; the first ones win), which costs one draw an item and always ends.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spfedrec_cli.config import RequestConfig
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.rng import uniform, uniform_rows
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
+
+RACE_SHARE = 8  # race where more than one in so many of the available items is wanted
+_DOUBLINGS = 6  # of the number of tries, before the race takes over
+_RACE_CELLS = 1 << 22  # (clients × items) of one block of races
+
+
+@dataclass(frozen=True)
+class Obfuscation:
+    """V− of some clients: `items` ragged, and the probability with which each was drawn in, aligned with its values."""
+
+    items: Ragged
+    inclusion: F64
+
+    def take(self, rows: I64) -> "Obfuscation":
+        """Those of the named rows."""
+        places = Ragged(self.items.offsets, np.arange(len(self.inclusion), dtype=np.int32)).take(rows)
+        return Obfuscation(Ragged(places.offsets, self.items.values[places.values]), self.inclusion[places.values])
+
+
+class Memory:
+    """What the devices remember of their V−, so that a memoised request is drawn once and not in every round.
+
+    It holds nothing that `draw_obfuscating` would not give again: forgetting it changes no bit.
+    """
+
+    def __init__(self) -> None:
+        self._drawn: dict[int, tuple[npt.NDArray[np.int32], F64]] = {}
+
+    def recall(
+        self, request: RequestConfig, q: F64, clients: I64, purchased: Ragged, seed: int, round_: int
+    ) -> Obfuscation:
+        """`draw_obfuscating`, from memory for the clients that were there before."""
+        if request.redraw:
+            return draw_obfuscating(request, q, clients, purchased, seed, round_)
+        new = np.array([row for row, client in enumerate(clients.tolist()) if client not in self._drawn], np.int64)
+        drawn = draw_obfuscating(request, q, clients[new], purchased.take(new), seed, round_)
+        cuts = drawn.items.offsets[1:-1]
+        pieces = zip(
+            clients[new].tolist(), np.split(drawn.items.values, cuts), np.split(drawn.inclusion, cuts), strict=False
+        )
+        self._drawn.update({client: (items, inclusion) for client, items, inclusion in pieces})
+        both = [self._drawn[client] for client in clients.tolist()]
+        lengths = np.array([len(items) for items, _ in both], np.int64)
+        items = Ragged.from_lengths(lengths, np.concatenate([items for items, _ in both] or [np.empty(0, np.int32)]))
+        return Obfuscation(items, np.concatenate([inclusion for _, inclusion in both] or [np.empty(0)]))
+
+
+def popularity_weights(request: RequestConfig, counts: npt.NDArray[np.integer]) -> F64:
+    """q: the public distribution (n_items,) that obfuscating items come from, summing to 1."""
+    weights = counts.astype(np.float64) if request.negatives == "popularity" else np.ones(len(counts))
+    return np.asarray(weights / max(weights.sum(), 1e-300), np.float64)
+
+
+def draw_obfuscating(
+    request: RequestConfig, q: F64, clients: I64, purchased: Ragged, seed: int, round_: int
+) -> Obfuscation:
+    """V− of each of `clients`, whose distinct purchases are the rows of `purchased`.
+
+    A client's items depend on its own id and purchases alone; memoised (redraw = false) they stay the same in all
+    rounds. Fewer than ceil(P·|V+|) come where the distribution has no more items to give.
+    """
+    epoch = round_ if request.redraw else 0
+    wanted = np.ceil(request.rate * purchased.lengths).astype(np.int64)
+    drawable = q > 0
+    own = np.bincount(purchased.row_index(), weights=drawable[purchased.values], minlength=len(clients))
+    available = int(drawable.sum()) - own.astype(np.int64)
+    wanted = np.minimum(wanted, np.maximum(available, 0))
+    racing = wanted * RACE_SHARE > available
+    items = np.empty(int(wanted.sum()), np.int32)
+    inclusion = np.empty(len(items))
+    slots = Ragged.from_lengths(wanted, items)
+    pending = np.flatnonzero(~racing & (wanted > 0))
+    tries = 2 * wanted + 16
+    for _ in range(_DOUBLINGS):
+        if not pending.size:
+            break
+        pending = _by_tries(q, clients, purchased, seed, epoch, slots, inclusion, pending, tries[pending])
+        tries *= 2
+    racing = racing.copy()
+    racing[pending] = True
+    _by_race(q, clients, purchased, seed, epoch, slots, inclusion, np.flatnonzero(racing & (wanted > 0)))
+    return Obfuscation(slots, inclusion)
+
+
+def shuffled_request(
+    own: npt.NDArray[np.int32], obfuscating: npt.NDArray[np.int32], seed: int, client: int, round_: int
+) -> npt.NDArray[np.int32]:
+    """V+ ∪ V− in an order that says nothing."""
+    both = np.concatenate([own, obfuscating])
+    return both[np.argsort(uniform(seed, "request/shuffle", client, round_, np.arange(len(both))), kind="stable")]
+
+
+def _by_tries(
+    q: F64, clients: I64, purchased: Ragged, seed: int, epoch: int, slots: Ragged, inclusion: F64, rows: I64, tries: I64
+) -> I64:
+    """Fill the slots of `rows` from so many draws each; returns the rows for which they did not suffice.
+
+    The inclusion probability of item j after T draws is 1 − (1 − q_j)^T, T being the draws really made.
+    """
+    draws = Ragged.from_lengths(tries, np.empty(0, np.int32))
+    row, place = draws.row_index(), draws.position()
+    u = uniform(seed, "request/tries", clients[rows][row], epoch, place)
+    cumulative = np.cumsum(q)
+    drawn = np.minimum(np.searchsorted(cumulative, u * cumulative[-1], side="right"), len(q) - 1)
+    key = row * np.int64(len(q)) + drawn
+    fresh = np.zeros(len(key), np.bool_)
+    fresh[np.unique(key, return_index=True)[1]] = True
+    fresh &= ~_among(key, rows, purchased, len(q))
+    rank = np.cumsum(fresh, dtype=np.int64)
+    rank -= np.repeat(np.concatenate([[0], rank])[draws.offsets[:-1]], tries)
+    need = slots.lengths[rows]
+    enough = np.bincount(row[fresh], minlength=len(rows)) >= need
+    kept = fresh & (rank <= need[row]) & enough[row]
+    made = np.zeros(len(rows), np.int64)
+    np.maximum.at(made, row[kept], place[kept] + 1)
+    target = slots.offsets[:-1][rows[row[kept]]] + rank[kept] - 1
+    slots.values[target] = drawn[kept]
+    inclusion[target] = -np.expm1(made[row[kept]] * np.log1p(-q[drawn[kept]].clip(max=1 - 1e-15)))
+    return rows[~enough]
+
+
+def _among(key: I64, rows: I64, purchased: Ragged, n_items: int) -> Bool:
+    """Which keys (place in rows · n_items + item) are purchases of that client."""
+    own = purchased.take(rows)
+    taken = np.sort(own.row_index() * np.int64(n_items) + own.values)
+    found = np.searchsorted(taken, key)
+    return taken[np.minimum(found, len(taken) - 1)] == key if len(taken) else np.zeros(len(key), np.bool_)
+
+
+def _by_race(
+    q: F64, clients: I64, purchased: Ragged, seed: int, epoch: int, slots: Ragged, inclusion: F64, rows: I64
+) -> None:
+    """Fill the slots of `rows` with the first arrivals.
+
+    Given the time τ of the first item left out, item j was in with probability 1 − exp(−q_j τ): priority sampling
+    without replacement, unbiased (Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC 2007).
+    """
+    step = max(1, _RACE_CELLS // len(q))
+    for block in (rows[start : start + step] for start in range(0, len(rows), step)):
+        u = uniform_rows(seed, "request/race", clients[block], epoch, len(q))
+        with np.errstate(divide="ignore"):
+            arrival = -np.log(u) / q
+        own = purchased.take(block)
+        arrival[own.row_index(), own.values] = np.inf
+        order = np.argsort(arrival, axis=1, kind="stable")
+        for place, row in enumerate(block):
+            need = int(slots.lengths[row])
+            winners = order[place, :need]
+            end = arrival[place, order[place, need]] if need < len(q) else np.inf
+            slots.values[slots.offsets[row] : slots.offsets[row + 1]] = winners
+            inclusion[slots.offsets[row] : slots.offsets[row + 1]] = -np.expm1(-q[winners] * end)

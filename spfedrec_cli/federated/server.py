@@ -1,0 +1,164 @@
+"""The server: the item tower on the rows that take part, and what it does with the sums.
+
+Server optimisers: Reddi et al., "Adaptive federated optimization", ICLR 2021. The item tower is trained by split
+learning: the mean g_v enters at its output, and its lazy optimiser touches only rows that took part.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from spfedrec_cli.config import ServerConfig
+from spfedrec_cli.federated.state import Moments
+from spfedrec_cli.model.features import Features
+from spfedrec_cli.model.towers import Weights, item_tower
+from spfedrec_cli.rng import uniform
+
+I64 = npt.NDArray[np.int64]
+EPSILON = 1e-8  # of the item optimisers
+
+
+@dataclass(frozen=True)
+class Served:
+    """ṽ of the rows that take part (R, d) with the graph behind it, and the leaves that it hangs from.
+
+    For a table, the leaf holds only the rows `touched[name]`.
+    """
+
+    embeddings: Tensor
+    leaves: Weights
+    touched: dict[str, Tensor]
+
+
+def serve(item: Weights, features: Features, rows: I64, id_dropout: float, seed: int, round_: int) -> Served:
+    """Step 3: run the item tower on the items `rows` (ascending) and on nothing else."""
+    codes = features.codes.index_select(0, torch.from_numpy(rows))
+    leaves, touched, local = dict(item), {}, torch.empty_like(codes)
+    for column, name in enumerate(features.names):
+        unique, inverse = torch.unique(codes[:, column], return_inverse=True)
+        leaves[f"field.{name}"] = item[f"field.{name}"].index_select(0, unique)
+        touched[f"field.{name}"], local[:, column] = unique, inverse
+    leaves = {name: leaf.detach().requires_grad_() for name, leaf in leaves.items()}
+    keep = uniform(seed, "id_dropout", rows, round_) >= id_dropout
+    return Served(item_tower(leaves, local, torch.from_numpy(keep).float()), leaves, touched)
+
+
+def item_step(
+    server: ServerConfig, item: Weights, moments: Moments, served: Served, mean: Tensor
+) -> tuple[Weights, Moments]:
+    """Step 7, second half: back-propagate the mean g_v (R, d) into the item tower. Tables are written in place."""
+    grads = torch.autograd.grad(served.embeddings, list(served.leaves.values()), mean, materialize_grads=True)
+    rule = ITEM_OPTIMIZERS[server.item_optimizer]
+    for (name, leaf), grad in zip(served.leaves.items(), grads, strict=True):
+        rows = served.touched.get(name)
+        _step_rows(rule, server, item[name], leaf.detach(), grad, moments, name, rows)
+    return item, moments
+
+
+def query_step(
+    server: ServerConfig, tau: float, query: Weights, moments: Moments, mean: Weights
+) -> tuple[Weights, Moments]:
+    """Step 7, first half: *add* along the mean Δθ_u by the server optimiser."""
+    rule = SERVER_OPTIMIZERS[server.optimizer]
+    stepped = {k: rule(server, tau, w, mean[k], moments.first[k], moments.second[k]) for k, w in query.items()}
+    weights, first, second = ({k: parts[i] for k, parts in stepped.items()} for i in range(3))
+    return weights, Moments(first, second, moments.steps)
+
+
+def is_drowned(moments: Moments, tau: float) -> bool:
+    """Whether τ outweighs √v in most coordinates that ever moved: the optimiser is then no longer adaptive."""
+    roots = torch.cat([v.sqrt().reshape(-1) for v in moments.second.values()])
+    moved = torch.cat([m.reshape(-1) for m in moments.first.values()]) != 0
+    return bool(moved.any()) and bool(roots[moved].median() < tau)
+
+
+Stepped = tuple[Tensor, Tensor, Tensor]
+ServerRule = Callable[[ServerConfig, float, Tensor, Tensor, Tensor, Tensor], Stepped]
+
+
+def _adaptive(server: ServerConfig, tau: float, w: Tensor, delta: Tensor, first: Tensor, second: Tensor) -> Stepped:
+    first = server.beta1 * first + (1 - server.beta1) * delta
+    return w + server.lr * first / (second.sqrt() + tau), first, second
+
+
+def fedavg(server: ServerConfig, tau: float, w: Tensor, delta: Tensor, first: Tensor, second: Tensor) -> Stepped:
+    """x ← x + η Δ."""
+    return w + server.lr * delta, first, second
+
+
+def fedadagrad(server: ServerConfig, tau: float, w: Tensor, delta: Tensor, first: Tensor, second: Tensor) -> Stepped:
+    """v ← v + Δ²."""
+    return _adaptive(server, tau, w, delta, first, second + delta**2)
+
+
+def fedadam(server: ServerConfig, tau: float, w: Tensor, delta: Tensor, first: Tensor, second: Tensor) -> Stepped:
+    """v ← β2 v + (1 − β2) Δ²."""
+    return _adaptive(server, tau, w, delta, first, server.beta2 * second + (1 - server.beta2) * delta**2)
+
+
+def fedyogi(server: ServerConfig, tau: float, w: Tensor, delta: Tensor, first: Tensor, second: Tensor) -> Stepped:
+    """v ← v − (1 − β2) Δ² sign(v − Δ²)."""
+    square = delta**2
+    return _adaptive(server, tau, w, delta, first, second - (1 - server.beta2) * square * torch.sign(second - square))
+
+
+SERVER_OPTIMIZERS: dict[str, ServerRule] = {
+    "fedadam": fedadam,
+    "fedyogi": fedyogi,
+    "fedadagrad": fedadagrad,
+    "fedavg": fedavg,
+}
+
+ItemRule = Callable[[ServerConfig, Tensor, Tensor, Tensor, Tensor], Stepped]
+
+
+def adam(server: ServerConfig, grad: Tensor, first: Tensor, second: Tensor, steps: Tensor) -> Stepped:
+    """Adam (Kingma and Ba 2015), each row with a step count of its own for the bias correction."""
+    first = server.beta1 * first + (1 - server.beta1) * grad
+    second = server.beta2 * second + (1 - server.beta2) * grad**2
+    unbiased = first / (1 - server.beta1**steps)
+    return server.item_lr * unbiased / ((second / (1 - server.beta2**steps)).sqrt() + EPSILON), first, second
+
+
+def adagrad(server: ServerConfig, grad: Tensor, first: Tensor, second: Tensor, steps: Tensor) -> Stepped:
+    """Adagrad (Duchi, Hazan and Singer 2011)."""
+    second = second + grad**2
+    return server.item_lr * grad / (second.sqrt() + EPSILON), first, second
+
+
+def sgd(server: ServerConfig, grad: Tensor, first: Tensor, second: Tensor, steps: Tensor) -> Stepped:
+    """Plain gradient descent."""
+    return server.item_lr * grad, first, second
+
+
+ITEM_OPTIMIZERS: dict[str, ItemRule] = {"adam": adam, "adagrad": adagrad, "sgd": sgd}
+
+
+def _step_rows(
+    rule: ItemRule,
+    server: ServerConfig,
+    weight: Tensor,
+    leaf: Tensor,
+    grad: Tensor,
+    moments: Moments,
+    name: str,
+    rows: Tensor | None,
+) -> None:
+    """One step of one weight; of a table only the rows named, with their own moments and step counts."""
+    first, second, steps = moments.first[name], moments.second[name], moments.steps[name]
+    if rows is None:
+        steps += 1
+        change, new_first, new_second = rule(server, grad, first, second, steps)
+        for old, new in ((weight, leaf - change), (first, new_first), (second, new_second)):
+            old.copy_(new)
+        return
+    count = steps.index_select(0, rows) + 1
+    change, new_first, new_second = rule(
+        server, grad, first.index_select(0, rows), second.index_select(0, rows), count[:, None]
+    )
+    for old, new in ((weight, leaf - change), (first, new_first), (second, new_second), (steps, count)):
+        old.index_copy_(0, rows, new)

@@ -1,0 +1,141 @@
+"""The world that a simulation runs in, and the state that its rounds carry on."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from spfedrec_cli.config import Config
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated.codec import Codec, quantum_limit
+from spfedrec_cli.federated.cohort import largest_cohort
+from spfedrec_cli.federated.request import Memory
+from spfedrec_cli.model.features import Features
+from spfedrec_cli.model.towers import Weights, init_item_tower, init_query_tower
+
+I64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that does not change: settings, features, and what lies on the devices.
+
+    `purchased` holds the distinct training items of every client, by last purchase, oldest first; `eligible` the ids
+    of the clients that have any, ascending.
+    """
+
+    config: Config
+    items: Features
+    clients: Features
+    purchased: Ragged
+    eligible: I64
+    memory: Memory = field(default_factory=Memory, compare=False, repr=False)
+
+    @property
+    def seed(self) -> int:
+        return self.config.train.seed
+
+    @property
+    def n_items(self) -> int:
+        return len(self.items)
+
+    def codecs(self) -> tuple[Codec, Codec]:
+        """For Δθ_u and for g_v; their scales differ."""
+        federated = self.config.federated
+        qmax = quantum_limit(largest_cohort(federated, len(self.eligible)))
+        return Codec(federated.range_query, qmax), Codec(federated.range_item, qmax)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """First and second moments of an optimiser by weight, and how often each row was stepped (lazy optimisers)."""
+
+    first: Weights
+    second: Weights
+    steps: Weights
+
+
+@dataclass(frozen=True)
+class State:
+    """What a round takes and returns, and what a checkpoint holds. Nothing else remembers anything.
+
+    A round may write into the large tensors of the state that it is given (item tables, private embeddings): use the
+    state that it returns, as with a donated buffer.
+    """
+
+    round: int
+    query: Weights
+    query_moments: Moments
+    item: Weights
+    item_moments: Moments
+    popularity: Tensor | None = None  # (n_items,) int64, published once by a secure sum
+    private: Tensor | None = None  # (n_clients, d): each row stays on its device
+
+
+def make_world(config: Config, items: Features, clients: Features, purchased: Ragged) -> World:
+    """Raises InputError where nobody can train or the settings leave nothing to learn from."""
+    eligible = np.flatnonzero(purchased.lengths > 0)
+    if not len(eligible):
+        raise InputError("No client of the Dataset has a training purchase", hint="prepare it with a longer period")
+    if config.client.negatives == "request" and config.request.rate == 0:
+        hint = "set request.rate above 0 or client.negatives=public"
+        raise InputError("client.negatives = request has no negatives at request.rate = 0", hint=hint)
+    return World(config, items, clients, purchased, eligible)
+
+
+def initial_state(world: World) -> State:
+    """Round 0. Optimisers start at v = τ² (Reddi et al. 2021, algorithm 2) or at zero (item tower)."""
+    model, seed = world.config.model, world.seed
+    query = init_query_tower(model, world.clients, seed)
+    item = init_item_tower(model, world.items, seed)
+    tau = effective_tau(world.config)
+    private = None
+    if world.config.client.private_state == "embedding":
+        private = torch.zeros(len(world.clients), model.dim)
+    return State(
+        round=0,
+        query=query,
+        query_moments=Moments(_like(query, 0.0), _like(query, tau * tau), {}),
+        item=item,
+        item_moments=Moments(_like(item, 0.0), _like(item, 0.0), {name: _steps(name, w) for name, w in item.items()}),
+        private=private,
+    )
+
+
+def effective_tau(config: Config) -> float:
+    """τ as it stands beside √v: `server.tau` times the client's learning rate, since Δθ_u carries that factor."""
+    return config.server.tau * config.client.lr
+
+
+def state_tensors(state: State) -> dict[str, Tensor]:
+    """Every tensor of the state but the private ones, under a stable name."""
+    named = {f"query/{k}": v for k, v in state.query.items()} | {f"item/{k}": v for k, v in state.item.items()}
+    for tower, moments in (("query", state.query_moments), ("item", state.item_moments)):
+        for part in ("first", "second", "steps"):
+            named |= {f"{tower}_{part}/{k}": v for k, v in getattr(moments, part).items()}
+    return named if state.popularity is None else named | {"popularity": state.popularity}
+
+
+def state_from_tensors(round_: int, tensors: dict[str, Tensor], private: Tensor | None) -> State:
+    """The inverse of `state_tensors`."""
+
+    def part(prefix: str) -> Weights:
+        return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+    def moments(tower: str) -> Moments:
+        return Moments(part(f"{tower}_first/"), part(f"{tower}_second/"), part(f"{tower}_steps/"))
+
+    query, item = part("query/"), part("item/")
+    state = State(round_, query, moments("query"), item, moments("item"))
+    return replace(state, popularity=tensors.get("popularity"), private=private)
+
+
+def _like(weights: Weights, value: float) -> Weights:
+    return {name: torch.full_like(tensor, value) for name, tensor in weights.items()}
+
+
+def _steps(name: str, weight: Tensor) -> Tensor:
+    return torch.zeros(weight.shape[0] if name.startswith("field.") else 1, dtype=torch.int32)

@@ -1,0 +1,1 @@
+"""Rank items for clients, measure the rankings, and set them beside the baselines. Needs numpy and pyarrow only."""

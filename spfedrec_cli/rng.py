@@ -1,0 +1,96 @@
+"""Random numbers that are addressed, not stored.
+
+Every draw is a pure function of (run seed, stream name, counters): Philox 4x32-10 of Salmon, Moraes, Dror and Shaw,
+"Parallel random numbers: as easy as 1, 2, 3" (SC 2011). One client alone therefore gets the numbers that it would get
+in a cohort, in any order, in any process, before or after a resume. Not for masks: those come from cryptography.
+"""
+
+import hashlib
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+U32 = npt.NDArray[np.uint32]
+U64 = npt.NDArray[np.uint64]
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
+_ROUNDS = 10
+
+
+def philox(counter: U64, key: tuple[int, int]) -> U64:
+    """Philox 4x32-10. `counter` is (4, n) of 32-bit words held as uint64; returns (4, n) likewise."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(_ROUNDS):
+        p0, p1 = c0 * _M0, c2 * _M1
+        c0, c1, c2, c3 = (
+            (p1 >> _SHIFT) ^ c1 ^ np.uint64(k0),
+            p1 & _LOW,
+            (p0 >> _SHIFT) ^ c3 ^ np.uint64(k1),
+            p0 & _LOW,
+        )
+        k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
+    return np.stack([c0, c1, c2, c3])
+
+
+@lru_cache(maxsize=1024)
+def _key(seed: int, stream: str) -> tuple[int, int]:
+    digest = hashlib.sha256(f"spfedrec/{seed}/{stream}".encode()).digest()
+    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")
+
+
+def uniform(seed: int, stream: str, client: npt.ArrayLike, round_: int = 0, index: npt.ArrayLike = 0) -> F64:
+    """Uniform draws in (0, 1), one for each broadcast (client, index) of `round_` in `stream`.
+
+    The shape is that of the broadcast; 32 random bits a draw, centred in their cell, so neither 0 nor 1 occurs.
+    """
+    clients, indices = np.broadcast_arrays(np.asarray(client, np.uint64), np.asarray(index, np.uint64))
+    words = _words(seed, stream, clients.ravel(), round_, indices.ravel() >> np.uint64(2))
+    chosen = np.take_along_axis(words, (indices.ravel() & np.uint64(3)).astype(np.int64)[None], 0)[0]
+    return _centred(chosen).reshape(clients.shape)
+
+
+def uniform_rows(seed: int, stream: str, clients: npt.ArrayLike, round_: int, width: int) -> F64:
+    """`uniform` for index 0 … width − 1 of each client: (n, width), at a quarter of the cost."""
+    each = np.asarray(clients, np.uint64)
+    groups = -(-width // 4)
+    words = _words(
+        seed, stream, np.repeat(each, groups), round_, np.tile(np.arange(groups, dtype=np.uint64), len(each))
+    )
+    return _centred(words.T.reshape(len(each), 4 * groups)[:, :width])
+
+
+def _words(seed: int, stream: str, clients: U64, round_: int, groups: U64) -> U64:
+    """(4, n): the four words of each (client, group of four indices)."""
+    counter = np.empty((4, len(clients)), np.uint64)
+    counter[0], counter[1] = groups & _LOW, clients & _LOW
+    counter[2], counter[3] = np.uint64(round_ & 0xFFFFFFFF), clients >> _SHIFT
+    return philox(counter, _key(seed, stream))
+
+
+def _centred(words: U64) -> F64:
+    return (words.astype(np.float64) + 0.5) * 2.0**-32
+
+
+def distinct(seed: int, stream: str, population: int, size: int, round_: int = 0) -> I64:
+    """`size` distinct members of range(population), uniformly, in ascending order; all of them where size is larger.
+
+    Costs O(size) for small samples: draws with replacement until enough distinct ones came up.
+    """
+    if size >= population:
+        return np.arange(population, dtype=np.int64)
+    if 3 * size > population:
+        keys = uniform_rows(seed, stream, [0], round_, population)[0]
+        return np.sort(np.argsort(keys, kind="stable")[:size]).astype(np.int64)
+    tries = 2 * size + 16
+    while True:
+        drawn = (uniform_rows(seed, stream, [0], round_, tries)[0] * population).astype(np.int64)
+        first = np.sort(np.unique(drawn, return_index=True)[1])
+        if first.size >= size:
+            return np.sort(drawn[first[:size]])
+        tries *= 2

@@ -1,0 +1,85 @@
+"""A terminal that is none, and an engine that answers at once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from spfedrec_cli import engine, run
+from spfedrec_cli.cli.app import app
+from spfedrec_cli.config import Config, to_toml
+from spfedrec_cli.data.dataset import Dataset
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in."""
+    folder = tmp_path / "workplace"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    return folder
+
+
+@pytest.fixture
+def invoke(workplace: Path) -> Invoke:
+    """Calls `spfedrec` with these words, in the workplace."""
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def sample(workplace: Path, sample_dataset: Dataset) -> Dataset:
+    """The sample as datasets/sample."""
+    (workplace / "datasets").mkdir()
+    (workplace / "datasets" / "sample").symlink_to(sample_dataset.path)
+    return sample_dataset
+
+
+@pytest.fixture
+def a_run(workplace: Path, sample: Dataset) -> Path:
+    """runs/first, with three rounds of which two were validated, and no checkpoint."""
+    folder = Path("runs/first")
+    about = {"dataset": str(sample.path.resolve()), "dataset_sha256": sample.fingerprint, "dataset_name": sample.name}
+    run.create(folder, to_toml(Config()), about, {})
+    scores = [{"ndcg@10": 0.25}, None, {"ndcg@10": 0.125}]
+    run.append(folder / "metrics.jsonl", ({"round": n, "validation": found} for n, found in enumerate(scores, 1)))
+    return folder
+
+
+@dataclass
+class Calls:
+    """What the engine was asked for: the name of the function, its arguments, its keywords."""
+
+    made: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def last(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+        return self.made[-1]
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Calls]:
+    """Replaces engine functions: each answers with the value given, raises it, or calls it."""
+
+    def replace(**answers: Any) -> Calls:
+        calls = Calls()
+        for name, answer in answers.items():
+            monkeypatch.setattr(engine, name, _recorded(calls, name, answer))
+        return calls
+
+    return replace
+
+
+def _recorded(calls: Calls, name: str, answer: Any) -> Callable[..., Any]:
+    def stand_in(*arguments: Any, **keywords: Any) -> Any:
+        calls.made.append((name, arguments, keywords))
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer(*arguments, **keywords) if callable(answer) else answer
+
+    return stand_in

@@ -1,0 +1,122 @@
+"""prepare and describe, on data that is made or ships."""
+
+from pathlib import Path
+
+import pytest
+from answers import the_json
+
+from spfedrec_cli.cli.describe import picture
+from spfedrec_cli.data.sources import SOURCES
+
+
+def test_prepare_tells_what_it_made(invoke) -> None:
+    made = the_json(invoke("prepare", "--source", "sample", "--output", "datasets/one", "--json"))
+    assert made["dataset"] == "datasets/one"
+    assert (made["purchases"], made["clients"], made["items"]) == (138, 5, 134)
+    assert sum(made["splits"].values()) == 138
+    assert set(made["splits"]) == {"train", "validation", "test"}
+    assert made["seconds"] >= 0
+
+
+def test_prepare_shows_a_table_and_talks_on_stderr(invoke) -> None:
+    result = invoke("prepare", "--source", "sample", "--output", "one")
+    assert "purchases  138" in result.stdout
+    assert "reading ..." in result.stderr
+    assert "Next: spfedrec describe one" in result.stderr
+    assert "Next" not in result.stdout
+
+
+def test_prepare_is_silent_on_stderr_when_quiet(invoke) -> None:
+    assert invoke("prepare", "--source", "sample", "--output", "one", "--quiet").stderr == ""
+
+
+def test_prepare_passes_on_what_is_to_be_made(invoke) -> None:
+    words = ["prepare", "--source", "synthetic", "--output", "one", "--customers", "40", "--items", "30", "--json"]
+    assert the_json(invoke(*words))["clients"] == 40
+    assert the_json(invoke(*words))["items"] == 30
+
+
+def test_the_seed_changes_what_is_made(invoke) -> None:
+    words = ["prepare", "--source", "synthetic", "--customers", "40", "--items", "30", "--json"]
+    made = [the_json(invoke(*words, "--output", seed, "--seed", seed)) for seed in ("1", "2")]
+    assert made[0]["purchases"] != made[1]["purchases"]
+    assert the_json(invoke(*words, "--output", "3", "--seed", "1"))["purchases"] == made[0]["purchases"]
+
+
+@pytest.mark.parametrize(
+    "words, problem",
+    [
+        (["--source", "smaple"], "did you mean sample?"),
+        (["--source", "hm"], "needs an input"),
+        (["--source", "sample", "--split", "temporl"], "did you mean temporal?"),
+        (["--source", "synthetic", "--customers", "many"], "--customers 'many' is not a number"),
+        (["--source", "synthetic", "--customers", "0"], "keeps nobody"),
+        (["--source", "synthetic", "--customers", "1.5"], "a fraction lies in 0.0 to 1.0"),
+        (["--source", "synthetic", "--customers", "nan"], "is not a number"),
+    ],
+)
+def test_prepare_refuses_and_leaves_nothing(invoke, workplace: Path, words, problem) -> None:
+    result = invoke("prepare", *words, "--output", "one")
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert list(workplace.iterdir()) == []
+
+
+def test_the_help_names_every_source(invoke) -> None:
+    text = " ".join(invoke("prepare", "--help").stdout.split())
+    assert all(name in text for name in SOURCES)
+
+
+@pytest.mark.parametrize("name", ["sample", "datasets/sample", "./datasets/sample"])
+def test_a_dataset_is_a_path_or_a_name(invoke, sample, name) -> None:
+    assert the_json(invoke("describe", name, "--json"))["purchases"] == 138
+
+
+def test_a_folder_of_the_same_name_that_is_no_dataset_does_not_hide_one(invoke, sample, workplace) -> None:
+    (workplace / "sample").mkdir()
+    assert the_json(invoke("describe", "sample", "--json"))["dataset"] == "datasets/sample"
+
+
+def test_a_mistyped_dataset_is_answered_with_a_near_one(invoke, sample) -> None:
+    result = invoke("describe", "smaple")
+    assert result.exit_code == 2
+    assert "did you mean sample?" in result.stderr
+
+
+def test_a_folder_that_is_no_dataset_is_named(invoke, workplace) -> None:
+    (workplace / "empty").mkdir()
+    result = invoke("describe", "empty")
+    assert result.exit_code == 2
+    assert "is not a Dataset" in result.stderr
+
+
+def test_describe_repeats_prepare_and_names_a_client_with_a_history(invoke, sample) -> None:
+    told = the_json(invoke("describe", "sample", "--json"))
+    assert (told["clients"], told["items"]) == (5, 134)
+    assert {"dataset", "purchases", "clients", "items", "splits", "seconds"} <= set(told)
+    client = sample.client_index(told["example_client"])
+    assert sample.history("train").lengths[client] > 0
+
+
+def test_describe_shows_tables(invoke, sample) -> None:
+    result = invoke("describe", "sample")
+    for text in ("leave-one-out", "Clients by purchases", "Bought most", "#"):
+        assert text in result.stdout
+
+
+def test_names_from_the_data_are_shown_as_they_are(invoke, sample, monkeypatch) -> None:
+    names = iter([f"[red]article[/red] {n}" for n in range(1000)])
+    monkeypatch.setattr(
+        "spfedrec_cli.data.dataset.Dataset.item_labels", lambda self, rows: [{"name": next(names)} for _ in rows]
+    )
+    assert "[red]article[/red] 0" in invoke("describe", "sample").stdout
+
+
+def test_the_picture_has_a_bar_in_proportion() -> None:
+    """2 clients with one purchase, 80 with 2 to 3, none with 4 to 7, one with 8 to 15; 40 signs stand for 80."""
+    assert picture([2, 80, 0, 1]) == [
+        ["1", 2, "#"],
+        ["2 to 3", 80, "#" * 40],
+        ["4 to 7", 0, ""],
+        ["8 to 15", 1, "#"],
+    ]

@@ -1,0 +1,199 @@
+"""evaluate, recommend, export and runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from answers import the_json
+
+from spfedrec_cli.engine import EvaluationReport, Ranked, Recommendation
+
+
+def report(**changes: Any) -> EvaluationReport:
+    """Three clients at two lengths of list, beside one baseline."""
+    values: dict[str, Any] = {
+        "run": Path("runs/first"),
+        "split": "test",
+        "protocol": "full",
+        "candidates": "all",
+        "clients": 3,
+        "skipped": 1,
+        "metrics": {"ndcg@10": 0.25, "ndcg@12": 0.375, "map@10": 0.5, "map@12": 0.625},
+        "baselines": {"popularity": {"ndcg@10": 0.125, "ndcg@12": 0.0625, "map@10": 0.75, "map@12": 0.875}},
+        "checkpoint_round": 40,
+    }
+    return EvaluationReport(**{**values, **changes})
+
+
+def cells(text: str) -> list[list[str]]:
+    return [line.split() for line in text.splitlines()]
+
+
+RED = Ranked("0000000001", 0.9375, {"name": "[red]Top[/red]", "type": "Vest top", "colour": "Black"})
+PLAIN = Ranked("0000000002", 0.5, {"name": "Socks"})
+BARE = Ranked("0000000003", 0.25, {})
+
+
+def test_the_json_of_an_evaluation(invoke, a_run, stand_in) -> None:
+    stand_in(evaluate=report())
+    told = the_json(invoke("evaluate", "first", "--baselines", "--json"))
+    assert told["run"] == "runs/first"
+    assert (told["split"], told["protocol"], told["clients"], told["skipped"]) == ("test", "full", 3, 1)
+    assert told["metrics"]["ndcg@12"] == 0.375
+    assert told["baselines"] == {"popularity": report().baselines["popularity"]}
+
+
+def test_a_table_for_each_length_and_a_row_for_each_recommender(invoke, a_run, stand_in) -> None:
+    stand_in(evaluate=report())
+    result = invoke("evaluate", "first")
+    rows = cells(result.stdout)
+    at_10, at_12 = rows.index(["ndcg", "map"]), len(rows) - 1 - rows[::-1].index(["ndcg", "map"])
+    assert rows[at_10 + 2 : at_10 + 4] == [["this", "run", "0.2500", "0.5000"], ["popularity", "0.1250", "0.7500"]]
+    assert rows[at_12 + 2 : at_12 + 4] == [["this", "run", "0.3750", "0.6250"], ["popularity", "0.0625", "0.8750"]]
+    assert "test at 10: all items ranked for 3 clients; runs/first, round 40" in result.stdout
+    assert "1 client bought nothing in test: left out" in result.stderr
+
+
+def test_what_is_not_said_is_left_to_the_engine(invoke, a_run, stand_in) -> None:
+    calls = stand_in(evaluate=report())
+    invoke("evaluate", "first")
+    assert calls.last == ("evaluate", (a_run,), {"baselines": False})
+
+
+def test_what_is_said_reaches_the_engine(invoke, a_run, stand_in) -> None:
+    calls = stand_in(evaluate=report(protocol="sampled"))
+    words = ["-k", "20", "-k", "5", "--split", "validation", "--protocol", "sampled", "--candidates", "active"]
+    result = invoke("evaluate", "first", *words, "--checkpoint", "last", "--baselines")
+    assert calls.last[2] == {
+        "baselines": True,
+        "split": "validation",
+        "protocol": "sampled",
+        "candidates": "active",
+        "checkpoint": "last",
+        "ks": (5, 20),
+    }
+    assert "the ground truth among 99 items" in result.stdout
+
+
+def test_a_list_has_at_least_one_place(invoke, a_run) -> None:
+    assert invoke("evaluate", "first", "-k", "0").exit_code == 2
+    assert invoke("recommend", "first", "--history", "1", "-k", "0").exit_code == 2
+
+
+@pytest.mark.parametrize("command", [("evaluate",), ("recommend", "--history", "1"), ("export", "--output", "x")])
+def test_a_mistyped_run_is_answered_with_a_near_one(invoke, a_run, command) -> None:
+    result = invoke(command[0], "frist", *command[1:])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "did you mean first?" in result.stderr
+
+
+def test_recommendations_to_customers(invoke, a_run, stand_in) -> None:
+    calls = stand_in(recommend=[Recommendation("c1", [PLAIN], [RED, BARE]), Recommendation("c2", [], [PLAIN])])
+    told = the_json(invoke("recommend", "first", "--customer", "c1", "--customer", "c2", "-k", "2", "--json"))
+    assert calls.last == ("recommend", (a_run,), {"customers": ["c1", "c2"], "history": None, "k": 2})
+    first, second = told["customers"]
+    assert first["customer_id"] == "c1"
+    assert first["items"][0] == {
+        "article_id": "0000000001",
+        "score": 0.9375,
+        "name": "[red]Top[/red]",
+        "type": "Vest top",
+        "colour": "Black",
+    }
+    assert first["items"][1]["name"] is None
+    assert first["history"] == [{"article_id": "0000000002", "name": "Socks", "type": None, "colour": None}]
+    assert second["history"] == []
+
+
+def test_recommendations_are_shown_with_the_past_and_without_markup(invoke, a_run, stand_in) -> None:
+    stand_in(recommend=[Recommendation("c1", [PLAIN], [RED, BARE])])
+    text = invoke("recommend", "first", "--customer", "c1").stdout
+    assert "Last purchases of customer c1, newest first" in text
+    rows = cells(text)
+    assert ["1", "0000000001", "[red]Top[/red]", "Vest", "top", "Black", "0.9375"] in rows
+    assert ["2", "0000000003", "0.2500"] in rows
+    assert ["0000000002", "Socks"] in rows
+
+
+def test_recommendations_to_a_history(invoke, a_run, stand_in) -> None:
+    calls = stand_in(recommend=[Recommendation(None, [PLAIN], [RED])])
+    told = the_json(invoke("recommend", "first", "--history", "1, 2", "--json"))
+    assert calls.last[2] == {"customers": None, "history": ["1", "2"], "k": 12}
+    assert told["customers"][0]["customer_id"] is None
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv", "kaggle", None])
+def test_recommendations_to_everybody(invoke, a_run, stand_in, format) -> None:
+    calls = stand_in(recommend_all=1234)
+    words = [] if format is None else ["--format", format]
+    told = the_json(invoke("recommend", "first", "--all", "--output", "all", *words, "--json"))
+    assert told == {"run": "runs/first", "output": "all", "customers_written": 1234, "k": 12}
+    assert calls.last == ("recommend_all", (a_run, Path("all")), {"k": 12, "format": format or "parquet"})
+
+
+@pytest.mark.parametrize(
+    "words, problem",
+    [
+        ([], "give one of --customer ID, --history A,B or --all --output FILE"),
+        (["--customer", "c", "--history", "1"], "It is not clear to whom"),
+        (["--customer", "c", "--all", "--output", "x"], "It is not clear to whom"),
+        (["--all"], "--all writes a file"),
+        (["--customer", "c", "--output", "x"], "--output goes with --all"),
+        (["--customer", "c", "--format", "csv"], "--format goes with --all"),
+        (["--history", "1,,2"], "has an empty place"),
+        (["--history", ""], "has an empty place"),
+    ],
+)
+def test_recommend_refuses_what_is_not_clear(invoke, a_run, words, problem) -> None:
+    result = invoke("recommend", "first", *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr
+
+
+def test_export_lists_its_files(invoke, a_run, stand_in) -> None:
+    Path("items.parquet").write_bytes(b"x" * 1500)
+    calls = stand_in(export=[Path("items.parquet")])
+    result = invoke("export", "first", "--output", "out", "--format", "parquet, safetensors")
+    assert calls.last == ("export", (a_run, Path("out")), {"formats": ("parquet", "safetensors")})
+    assert ["items.parquet", "1.5", "kB"] in cells(result.stdout)
+    told = the_json(invoke("export", "first", "--output", "out", "--json"))
+    assert told == {"run": "runs/first", "output": "out", "files": ["items.parquet"]}
+    assert calls.last[2] == {}
+
+
+def test_runs_are_listed_with_their_best(invoke, a_run) -> None:
+    assert the_json(invoke("runs", "--json")) == {
+        "runs": [
+            {
+                "run": "runs/first",
+                "dataset": "sample",
+                "rounds": 3,
+                "rounds_planned": 100,
+                "monitor": "ndcg@10",
+                "best": 0.25,
+            }
+        ]
+    }
+    assert ["first", "sample", "3", "100", "ndcg@10", "0.2500"] in cells(invoke("runs").stdout)
+
+
+def test_a_run_without_a_round_is_listed(invoke, a_run) -> None:
+    (a_run / "metrics.jsonl").unlink()
+    (listed,) = the_json(invoke("runs", "--json"))["runs"]
+    assert (listed["rounds"], listed["best"]) == (0, None)
+
+
+def test_a_damaged_run_is_named_and_hides_no_other(invoke, a_run) -> None:
+    damaged = Path("runs/damaged")
+    damaged.mkdir()
+    (damaged / "run.json").write_text("{")
+    result = invoke("runs", "--json")
+    assert [entry["run"] for entry in the_json(result)["runs"]] == ["runs/first"]
+    assert "Warning" in result.stderr
+    assert "runs/damaged" in result.stderr
+
+
+def test_no_run_yet(invoke) -> None:
+    result = invoke("runs")
+    assert result.exit_code == 0
+    assert "There is no run yet" in result.stderr

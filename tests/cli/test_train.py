@@ -1,0 +1,154 @@
+import json
+from pathlib import Path
+
+import pytest
+from answers import progress, the_json, train_result
+
+from spfedrec_cli import engine
+from spfedrec_cli.cli.train import name_of_run
+from spfedrec_cli.errors import InputError
+
+
+@pytest.fixture
+def training(stand_in):
+    """A training of two rounds, one of them validated, with one warning that the result repeats."""
+
+    def train(*arguments, **keywords):
+        watch = next(argument for argument in arguments if callable(argument))
+        watch(progress(1))
+        watch(progress(2, validation={"hit_rate@10": 0.5, "ndcg@10": 0.25}, warning="lower tau"))
+        return train_result(warnings=("lower tau",))
+
+    return stand_in(train=train, resume=train)
+
+
+def test_the_json_of_a_training(invoke, sample, training) -> None:
+    assert the_json(invoke("train", "sample", "--json")) == {
+        "run": "runs/first",
+        "rounds": 4,
+        "client_updates": 32,
+        "clients_per_second": 16.0,
+        "validation": {"ndcg@10": 0.25, "hit_rate@10": 0.5},
+        "best_round": 3,
+        "bytes_up": 48_000,
+        "bytes_down": 8_000,
+        "state_sha256": "ab" * 32,
+        "warnings": ["lower tau"],
+    }
+
+
+def test_a_training_is_told_on_stderr_and_summed_up_on_stdout(invoke, sample, training) -> None:
+    result = invoke("train", "sample", "--set", "train.monitor=ndcg@10")
+    assert "round 2/4: 1.0 s left, ndcg@10 0.2500" in result.stderr
+    assert result.stderr.count("Warning: lower tau") == 1
+    assert "Next: spfedrec evaluate runs/first --baselines" in result.stderr
+    lines = {tuple(line.split()) for line in result.stdout.splitlines()}
+    assert ("sent", "by", "a", "client", "a", "round", "1.5", "kB") in lines  # 48,000 bytes / 32 updates
+    assert ("received", "by", "a", "client", "a", "round", "250", "B") in lines  # 8,000 / 32
+    assert ("validation", "ndcg@10", "0.2500") in lines
+    assert ("best", "round", "3") in lines
+
+
+def test_quiet_leaves_the_warning(invoke, sample, training) -> None:
+    assert invoke("train", "sample", "--quiet").stderr == "Warning: lower tau\n"
+
+
+def test_the_settings_reach_the_engine(invoke, sample, training, workplace) -> None:
+    Path("mine.toml").write_text("[train]\nrounds = 6\nseed = 4\n")
+    invoke("train", "sample", "--config", "mine.toml", "--set", "train.rounds=7", "--set", "model.dim=8", "--name", "x")
+    _, (dataset, config, folder, _), _ = training.last
+    assert dataset.path == Path("datasets/sample")
+    assert (config.train.rounds, config.train.seed, config.model.dim) == (7, 4, 8)
+    assert folder == Path("runs/x")
+
+
+@pytest.mark.parametrize("setting", ["trian.rounds=5", "train.rounds=0", "rounds=5"])
+def test_settings_that_do_not_fit_are_refused_before_anything_starts(invoke, sample, training, setting) -> None:
+    result = invoke("train", "sample", "--set", setting)
+    assert result.exit_code == 2
+    assert training.made == []
+
+
+def test_names_are_numbered(workplace) -> None:
+    Path("runs/sample-1").mkdir(parents=True)
+    Path("runs/sample-2").mkdir()
+    assert name_of_run(None, "sample", None) == "sample-3"
+    assert name_of_run(None, "sample", "small") == "sample-small-1"
+    assert name_of_run(None, "sample", "sample") == "sample-3"
+    assert name_of_run("mine", "sample", "small") == "mine"
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "with space", "-x"])
+def test_a_name_that_leads_elsewhere_is_refused(name) -> None:
+    with pytest.raises(InputError, match="cannot name a run"):
+        name_of_run(name, "sample", None)
+
+
+def test_nothing_to_train_on_is_said(invoke) -> None:
+    result = invoke("train")
+    assert result.exit_code == 2
+    assert "give a DATASET, or a run with --resume" in result.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("sample",), ("datasets/sample",)])
+def test_a_run_is_resumed_by_name(invoke, a_run, training, words) -> None:
+    assert the_json(invoke("train", *words, "--resume", "first", "--json"))["run"] == "runs/first"
+    name, (folder, _, rounds), _ = training.last
+    assert (name, folder, rounds) == ("resume", a_run, None)
+
+
+def test_a_resumed_run_may_be_prolonged(invoke, a_run, training) -> None:
+    invoke("train", "--resume", "first", "--set", "train.rounds=300")
+    assert training.last[1][2] == 300
+
+
+@pytest.mark.parametrize(
+    "words, problem",
+    [
+        (["--set", "model.dim=8"], "A resumed run keeps its settings (--set model.dim=8)"),
+        (["--preset", "sample"], "leave --preset out"),
+        (["--config", "x.toml"], "leave --config out"),
+        (["--name", "x"], "leave --name out"),
+        (["other"], "The run was trained on"),
+    ],
+)
+def test_a_resumed_run_keeps_what_it_is(invoke, a_run, training, words, problem) -> None:
+    Path("other").mkdir()
+    result = invoke("train", "--resume", "first", *words)
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert training.made == []
+
+
+def test_an_interrupted_training_says_how_to_go_on(invoke, sample, stand_in) -> None:
+    stand_in(train=engine.Interrupted("Stopped; round 5 is saved", hint="go on with `spfedrec train --resume x`"))
+    result = invoke("train", "sample", "--json")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr.endswith("Error: Stopped; round 5 is saved; go on with `spfedrec train --resume x`.\n")
+
+
+@pytest.mark.slow
+def test_the_whole_way_on_the_sample(invoke, sample) -> None:
+    """The engine itself: train, go on, evaluate, recommend, export."""
+    settings = ["--set", "train.rounds=4", "--set", "train.eval_every=2", "--set", "train.checkpoint_every=2"]
+    trained = the_json(invoke("train", "sample", *settings, "--name", "whole", "--json"))
+    assert trained["rounds"] == 4
+    assert trained["client_updates"] > 0
+    longer = the_json(invoke("train", "--resume", "whole", "--set", "train.rounds=6", "--json"))
+    assert longer["state_sha256"] != trained["state_sha256"]
+    report = the_json(invoke("evaluate", "whole", "--baselines", "--json"))
+    assert {"hit_rate@10", "ndcg@10", "map@12"} <= set(report["metrics"])
+    assert {"popularity", "repeat_last"} <= set(report["baselines"])
+    client = the_json(invoke("describe", "sample", "--json"))["example_client"]
+    (one,) = the_json(invoke("recommend", "whole", "--customer", client, "-k", "3", "--json"))["customers"]
+    assert one["customer_id"] == client
+    assert len(one["items"]) == 3
+    assert json.loads(json.dumps(one["items"][0]))["article_id"] in sample.item_ids
+    everybody = the_json(invoke("recommend", "whole", "--all", "--output", "all.parquet", "--json"))
+    assert everybody["customers_written"] == 5
+    assert Path("all.parquet").is_file()
+    files = the_json(invoke("export", "whole", "--output", "exported", "--json"))["files"]
+    assert files
+    assert all(Path(file).is_file() for file in files)
+    (listed,) = the_json(invoke("runs", "--json"))["runs"]
+    assert listed["rounds"] == 6

@@ -1,0 +1,201 @@
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.prepare import prepare
+from spfedrec_cli.data.raw import Raw, Request
+from spfedrec_cli.data.sources import hm
+from spfedrec_cli.errors import InputError
+
+WriteHm = Callable[..., Path]
+GOOD = ("2020-09-22", "a", "0000000010", "0.5")
+
+
+def read(path: Path) -> Raw:
+    return hm.read(Request(path, 0))
+
+
+def test_a_small_folder(hm_folder: Path, tmp_path: Path) -> None:
+    summary = prepare("hm", hm_folder, tmp_path / "out")
+    dataset = Dataset.open(tmp_path / "out")
+    assert (summary.purchases, summary.clients, summary.items) == (6, 3, 4)
+    assert summary.splits == {"train": 3, "validation": 1, "test": 2}
+    assert dataset.client_ids == ["a" * 64, "b" * 64, "c" * 64]  # b never bought
+    assert dataset.item_ids == ["0000000010", "0000000020", "0000000030", "0000000099"]  # 30 never sold, 99 unknown
+    train = dataset.purchases("train")
+    assert (train.client.tolist(), train.item.tolist(), train.quantity.tolist()) == ([0, 2], [0, 3], [2, 1])
+    assert train.price[0] == pytest.approx(0.4)
+    assert np.isnan(train.price[1])
+    assert summary.notes == [
+        "articles.csv lacks product_group_name, graphical_appearance_no, perceived_colour_master_id, department_no, "
+        "index_code, section_no, garment_group_no: left out",
+        "1 item sold but not in the catalogue: kept, features unknown",
+        "1 client not in the table of customers: kept, features unknown",
+    ]
+
+
+def test_features_and_labels(hm_folder: Path, tmp_path: Path) -> None:
+    prepare("hm", hm_folder, tmp_path / "out")
+    dataset = Dataset.open(tmp_path / "out")
+    fields = {entry.name: entry for entry in dataset.manifest.item_fields}
+    assert [field.name for field in dataset.item_fields] == ["product_type", "colour"]
+    assert fields["product_type"].vocabulary == ("-1", "253", "302")
+    assert fields["colour"].vocabulary == ("09", "10")
+    assert dataset.item_codes.tolist() == [[2, 1], [3, 2], [1, 1], [0, 0]]
+    names = [field.name for field in dataset.client_fields]
+    assert names == ["age_bucket", "club_status", "news_frequency", "fn", "active"]
+    assert dataset.client_codes.tolist() == [[1, 1, 0, 1, 0], [0, 0, 1, 0, 1], [0, 0, 0, 0, 0]]
+    assert dataset.item_labels([0, 2, 3]) == [
+        {"name": "Strap top", "type": "Vest top", "colour": "Black"},
+        {"type": "Unknown", "colour": "Black"},
+        {},
+    ]
+
+
+def test_lost_zeros_come_back_once_noted(write_hm: WriteHm) -> None:
+    raw = read(write_hm([("2020-09-22", "a", "10", "0.5"), ("2020-09-22", "a", "0000000010", "0.5"), GOOD]))
+    assert raw.item.to_pylist() == ["0000000010"] * 3
+    notes = [note for note in raw.notes if "restored" in note]
+    assert notes == ["article ids of transactions_train.csv had lost their leading zeros: 1 restored"]
+
+
+def test_articles_and_customers_may_be_absent(write_hm: WriteHm) -> None:
+    raw = read(write_hm([GOOD], articles=None, customers=None))
+    assert len(raw.items.ids) == len(raw.clients.ids) == 0
+    assert raw.notes == (
+        "articles.csv is absent: items have ids only, no features",
+        "customers.csv is absent: clients have ids only, no features",
+    )
+
+
+def test_a_transactions_file_finds_the_others_beside_it(write_hm: WriteHm) -> None:
+    folder = write_hm([GOOD])
+    (folder / "transactions_train.csv").rename(folder / "mine.csv")
+    raw = read(folder / "mine.csv")
+    assert len(raw.items.ids) == 3
+    assert len(raw.clients.ids) == 2
+
+
+def test_gzip_is_told_by_content(write_hm: WriteHm) -> None:
+    folder = write_hm([GOOD])
+    plain = folder / "transactions_train.csv"
+    (folder / "transactions_train.csv.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    expected = read(folder).client.to_pylist()
+    plain.unlink()
+    assert read(folder).client.to_pylist() == expected
+
+
+def test_the_price_column_may_be_absent(write_hm: WriteHm) -> None:
+    folder = write_hm([f"2020-09-22,{'a' * 64},10"], header="t_dat,customer_id,article_id")
+    assert np.isnan(read(folder).price).all()
+
+
+@pytest.mark.parametrize(
+    "row, message",
+    [
+        (("2020-02-30", "a", "10", "1"), r"t_dat '2020-02-30' is not a date like 2020-09-22 \(.*line 4\)"),
+        (("2020-W01-1", "a", "10", "1"), r"t_dat '2020-W01-1' is not a date .*line 4"),
+        (("22/09/2020", "a", "10", "1"), r"t_dat '22/09/2020' is not a date .*line 4"),
+        (("", "a", "10", "1"), r"t_dat '' is not a date .*line 4"),
+        (("2020-09-22", "x", "10", "1"), r"customer_id 'x{64}' is not 64 hexadecimal digits .*line 4"),
+        (("2020-09-22", "ab", "10", "1"), r"customer_id '(ab){64}' is not 64 hexadecimal digits .*line 4"),
+        (("2020-09-22", "a", "10.0", "1"), r"article_id '10.0' is not 10 digits .*line 4"),
+        (("2020-09-22", "a", "", "1"), r"article_id '' is not 10 digits .*line 4"),
+        (("2020-09-22", "a", "10", "dear"), r"price 'dear' is not a price .*line 4"),
+        (("2020-09-22", "a", "10", "-1"), r"price '-1' is not a price .*line 4"),
+        (("2020-09-22", "a", "10", "1e60"), r"price '1e60' is not a price .*line 4"),
+        (("2020-09-22", "a", "10", "nan"), r"price 'nan' is not a price .*line 4"),
+        ("2020-09-22,too,short", r"line has 3 columns where the first has 5 .*line 4"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_line(write_hm: WriteHm, row: object, message: str) -> None:
+    folder = write_hm([GOOD, GOOD, row, GOOD, row])
+    with pytest.raises(InputError, match=message):
+        read(folder)
+
+
+@pytest.mark.parametrize("column", ["t_dat", "customer_id", "article_id"])
+def test_a_missing_column_is_named(write_hm: WriteHm, column: str) -> None:
+    folder = write_hm([GOOD], header="t_dat,customer_id,article_id,price,sales_channel_id".replace(column, "other"))
+    with pytest.raises(InputError, match=rf"column {column} is missing .*line 1\); its columns are .*other"):
+        read(folder)
+
+
+def test_articles_without_ids_are_refused(write_hm: WriteHm) -> None:
+    with pytest.raises(InputError, match=r"column article_id is missing \(.*articles.csv, line 1\)"):
+        read(write_hm([GOOD], articles=["prod_name", "Top"]))
+    with pytest.raises(InputError, match=r"article_id 'x' is not 10 digits \(.*articles.csv, line 2\)"):
+        read(write_hm([GOOD], articles=["article_id", "x"]))
+
+
+def test_missing_and_empty_inputs(tmp_path: Path, write_hm: WriteHm) -> None:
+    with pytest.raises(InputError, match="input does not exist"):
+        read(tmp_path / "nowhere")
+    (tmp_path / "void").mkdir()
+    with pytest.raises(InputError, match=r"folder is empty: it holds neither transactions_train.csv nor"):
+        read(tmp_path / "void")
+    folder = write_hm([GOOD])
+    (folder / "transactions_train.csv").rename(folder / "other.csv")
+    with pytest.raises(InputError, match=r"folder holds neither transactions_train.csv nor transactions_train.csv.gz"):
+        read(folder)
+
+
+@pytest.mark.parametrize("content", [b"", gzip.compress(b"")], ids=["plain", "gzip"])
+def test_an_empty_file(write_hm: WriteHm, content: bytes) -> None:
+    folder = write_hm([])
+    (folder / "transactions_train.csv").write_bytes(content)
+    with pytest.raises(InputError, match="file is empty"):
+        read(folder)
+
+
+def test_a_header_alone_holds_no_purchases(write_hm: WriteHm, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no purchases"):
+        prepare("hm", write_hm([]), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.99])
+def test_a_gzip_cut_short(write_hm: WriteHm, share: float) -> None:
+    random = np.random.default_rng(0).integers(10**9, size=(3000, 2))
+    folder = write_hm([("2020-09-22", "a", str(a), f"0.{b}") for a, b in random])
+    plain = folder / "transactions_train.csv"
+    packed = gzip.compress(plain.read_bytes())
+    plain.with_suffix(".csv.gz").write_bytes(packed[: max(3, int(len(packed) * share))])
+    plain.unlink()
+    with pytest.raises(InputError, match=r"cut short or damaged \(.*csv.gz\)"):
+        read(folder)
+
+
+def test_a_file_that_is_not_text(write_hm: WriteHm) -> None:
+    folder = write_hm([GOOD])
+    with (folder / "transactions_train.csv").open("ab") as file:
+        file.write(b"2020-09-22,\xff\xfe,1,1,1\n")
+    with pytest.raises(InputError, match="is not UTF-8 text"):
+        read(folder)
+
+
+@pytest.mark.realdata
+def test_the_real_folder(real_data: Path, tmp_path: Path) -> None:
+    summary = prepare("hm", real_data / "hm", tmp_path / "out")
+    assert (summary.purchases, summary.clients, summary.items) == (24_594, 1_039, 105_542)
+    dataset = Dataset.open(tmp_path / "out")
+    split = dataset.manifest.split
+    assert (split.validation_from, split.test_from, split.end) == ("2020-09-09", "2020-09-16", "2020-09-22")
+    cardinality = {field.name: field.cardinality - 1 for field in dataset.item_fields}
+    facts = {"department": 299, "product_type": 132, "section": 57, "colour": 50, "graphical_appearance": 30}
+    facts |= {"garment_group": 21, "product_group": 19, "index": 10}
+    assert cardinality | facts == cardinality
+    assert dataset.manifest.counts.unknown_items == 0
+
+
+@pytest.mark.realdata
+def test_real_ids_that_lost_their_zero(real_data: Path) -> None:
+    raw = read(real_data / "hm" / "transactions_intids_first10k.csv.gz")
+    assert len(raw.item) == 10_000
+    assert raw.item[0].as_py() == "0663713001"
+    assert sum("restored" in note for note in raw.notes) == 1
+    assert set(raw.item.dictionary.to_pylist()) <= set(raw.items.ids.to_pylist())

@@ -1,0 +1,66 @@
+import pyarrow as pa
+import pytest
+
+from spfedrec_cli.data.ids import FORMS, dense, dense_codes, look_up, malformed, near_id, restore, universe
+from spfedrec_cli.errors import InputError
+
+ARTICLE, NUMBER, CUSTOMER = FORMS["article"], FORMS["number"], FORMS["customer"]
+
+
+@pytest.mark.parametrize(
+    "form, good, bad",
+    [
+        ("article", "0663713001", "06637130010"),
+        ("article", "663713001", "663713001.0"),
+        ("article", "1", ""),
+        ("customer", "0a" * 32, "0A" * 32),
+        ("customer", "9f" * 32, "9f" * 31),
+        ("number", "0", "00"),
+        ("number", "943", "-1"),
+    ],
+)
+def test_forms(form: str, good: str, bad: str) -> None:
+    assert malformed(pa.array([good, good]), FORMS[form]) is None
+    assert malformed(pa.array([good, bad, good]), FORMS[form]) == bad
+
+
+def test_nothing_is_malformed_and_null_is_empty() -> None:
+    assert malformed(pa.array([], pa.string()), ARTICLE) is None
+    assert malformed(pa.array(["1", None]), ARTICLE) == ""
+
+
+def test_only_articles_get_their_zeros_back() -> None:
+    assert restore(pa.array(["663713001", "0663713001"]), ARTICLE).to_pylist() == ["0663713001", "0663713001"]
+    assert restore(pa.array(["7"]), NUMBER).to_pylist() == ["7"]
+
+
+def test_numbers_sort_as_numbers_and_text_as_text() -> None:
+    parts = [pa.array(["10", "9"]), pa.array(["100", "9"])]
+    assert universe(parts, NUMBER).to_pylist() == ["9", "10", "100"]
+    assert universe(parts, ARTICLE).to_pylist() == ["10", "100", "9"]
+
+
+def test_dense_numbers_are_places_in_the_universe() -> None:
+    known = pa.array(["a", "c", "e"])
+    assert dense(pa.array(["e", "b", "a"]), known).tolist() == [2, -1, 0]
+    assert dense_codes(pa.array(["e", "a", "e"]).dictionary_encode(), known).tolist() == [2, 0, 2]
+
+
+def test_look_up_forgives_what_is_harmless() -> None:
+    known = pa.array(["0000000001", "0663713001"])
+    assert look_up(["663713001", " 0663713001 ", "1"], known, ARTICLE, "an article").tolist() == [1, 1, 0]
+
+
+def test_look_up_names_a_near_id() -> None:
+    known = pa.array(["0108775015", "0663713001"])
+    with pytest.raises(InputError, match=r"an article with the id 0663713002; did you mean 0663713001"):
+        look_up(["0108775015", "663713002"], known, ARTICLE, "an article")
+
+
+def test_look_up_names_the_form() -> None:
+    with pytest.raises(InputError, match=r"'abc' is not a customer id; a customer id is 64 hexadecimal digits"):
+        look_up(["abc"], pa.array(["0" * 64]), CUSTOMER, "a customer")
+
+
+def test_nothing_is_near_where_not_even_the_first_character_is_shared() -> None:
+    assert near_id("999", pa.array(["100", "200"])) is None

@@ -1,0 +1,114 @@
+from collections import defaultdict
+from datetime import date
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from spfedrec_cli.data.purchases import Purchases, merge
+from spfedrec_cli.data.schema import SPLITS
+from spfedrec_cli.data.split import SPLITTERS, Division, leave_one_out, temporal
+from spfedrec_cli.errors import InputError
+
+DAY = 86400
+ROWS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(0, 60)), min_size=1, max_size=40)
+
+
+def purchases(rows: list[tuple[int, int, int]]) -> Purchases:
+    client, item, time = np.array(rows, np.int32).reshape(-1, 3).T
+    return merge(client, item, time, np.full(len(rows), np.nan, np.float32))
+
+
+def parts(division: Division) -> dict[str, list[tuple[int, int, int]]]:
+    return {
+        name: list(zip(part.client.tolist(), part.item.tolist(), part.time.tolist(), strict=True))
+        for name, part in division.parts.items()
+    }
+
+
+def test_temporal_weeks_end_on_the_last_day() -> None:
+    end = (date(2020, 9, 22) - date(1970, 1, 1)).days
+    rows = [(0, 0, end - 14), (0, 1, end - 13), (0, 2, end - 7), (0, 3, end - 6), (0, 4, end)]
+    division = temporal(purchases(rows), "day", 10)
+    assert parts(division) == {"train": rows[:1], "validation": rows[1:3], "test": rows[3:]}
+    entry = division.entry
+    assert (entry.validation_from, entry.test_from, entry.end) == ("2020-09-09", "2020-09-16", "2020-09-22")
+    assert (entry.validation_from_time, entry.test_from_time, entry.end_time) == (end - 13, end - 6, end)
+
+
+def test_temporal_seconds_are_cut_at_midnight() -> None:
+    end = 100 * DAY + 5
+    rows = [(0, 0, 87 * DAY - 1), (0, 1, 87 * DAY), (0, 2, 94 * DAY - 1), (0, 3, 94 * DAY), (0, 4, end)]
+    division = temporal(purchases(rows), "second", 10)
+    assert parts(division) == {"train": rows[:1], "validation": rows[1:3], "test": rows[3:]}
+    assert division.entry.test_from_time == 94 * DAY
+
+
+def test_temporal_needs_dates_and_something_to_train_on() -> None:
+    with pytest.raises(InputError, match=r"needs dates.*leave-one-out"):
+        temporal(purchases([(0, 0, 0)]), "row", 10)
+    with pytest.raises(InputError, match="1970-01-07 to 1970-01-20, so that none is left to train on"):
+        temporal(purchases([(0, 0, 19), (0, 1, 6)]), "day", 10)
+
+
+def test_leave_one_out_by_hand() -> None:
+    rows = [
+        *((0, 5, 1), (0, 6, 2), (0, 7, 3), (0, 5, 4)),  # three items, the last one bought before
+        *((1, 5, 1), (1, 6, 2), (1, 5, 3)),  # three rows but two items: trains only
+        *((3, 8, 9), (3, 2, 9), (3, 5, 9)),  # one moment: the order of the file decides
+    ]
+    division = leave_one_out(purchases(rows), "second", 10)
+    assert parts(division) == {
+        "train": [(0, 5, 1), (0, 6, 2), (1, 5, 1), (1, 6, 2), (1, 5, 3), (3, 8, 9)],
+        "validation": [(0, 7, 3), (3, 2, 9)],
+        "test": [(0, 5, 4), (3, 5, 9)],
+    }
+    assert division.entry.clients_train_only == 1
+
+
+def test_leave_one_out_needs_a_client_with_three_items() -> None:
+    with pytest.raises(InputError, match="No client has 3 different items"):
+        leave_one_out(purchases([(0, 1, 0), (0, 2, 1), (0, 1, 2)]), "row", 10)
+
+
+@pytest.mark.parametrize("kind", list(SPLITTERS))
+@given(rows=ROWS)
+def test_a_split_loses_and_doubles_nothing(kind: str, rows: list[tuple[int, int, int]]) -> None:
+    whole = purchases(rows)
+    division = _split_or_skip(kind, whole)
+    joined = [row for part in parts(division).values() for row in part]
+    assert sorted(joined) == sorted(zip(whole.client.tolist(), whole.item.tolist(), whole.time.tolist(), strict=True))
+    assert sum(division.parts[name].total for name in SPLITS) == len(rows)
+    assert all(len(division.parts[name]) for name in ("train", "test"))
+
+
+@given(rows=ROWS)
+def test_temporal_leaks_nothing_from_later_into_training(rows: list[tuple[int, int, int]]) -> None:
+    division = _split_or_skip("temporal", purchases(rows))
+    validation_from, test_from = division.entry.validation_from_time, division.entry.test_from_time
+    assert validation_from is not None
+    assert test_from is not None
+    assert division.parts["train"].time.max() < validation_from
+    assert division.parts["validation"].time.max(initial=validation_from) < test_from
+    assert division.parts["test"].time.min() >= test_from
+
+
+@given(rows=ROWS)
+def test_leave_one_out_holds_out_each_clients_latest(rows: list[tuple[int, int, int]]) -> None:
+    division = _split_or_skip("leave-one-out", purchases(rows))
+    times: dict[str, dict[int, list[int]]] = {name: defaultdict(list) for name in SPLITS}
+    for name, part in parts(division).items():
+        for client, _, time in part:
+            times[name][client].append(time)
+    assert times["test"].keys() == times["validation"].keys()
+    for client, (last,) in times["test"].items():
+        assert max(times["train"][client]) <= times["validation"][client][0] <= last
+
+
+def _split_or_skip(kind: str, whole: Purchases) -> Division:
+    try:
+        return SPLITTERS[kind](whole, "day", 10)
+    except InputError:
+        assume(False)
+        raise

@@ -1,0 +1,119 @@
+"""Evaluate, recommend, export: from a run to what somebody wanted it for."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from spfedrec_cli import engine
+from spfedrec_cli.config import ModelConfig
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.engine import TrainResult
+from spfedrec_cli.errors import InputError
+from spfedrec_cli.model.towers import item_tower
+
+
+def test_evaluation_stands_beside_the_baselines(trained: TrainResult, shop: Dataset) -> None:
+    report = engine.evaluate(trained.run, ks=(10, 12), baselines=True)
+    assert report.checkpoint_round == trained.best_round
+    assert set(report.baselines) == {"popularity", "repeat_last", "best_possible"}
+    assert set(report.metrics) == set(report.baselines["popularity"])
+    assert report.clients == int((shop.truth("test").lengths > 0).sum())
+    assert report.clients + report.skipped == shop.n_clients
+    saved = json.loads((trained.run / "evaluation.json").read_text())
+    assert str(report.metrics["ndcg@10"]) in json.dumps(saved)
+
+
+def test_validation_in_training_is_what_evaluate_says(trained: TrainResult) -> None:
+    report = engine.evaluate(trained.run, split="validation", ks=(10,))
+    assert report.metrics == pytest.approx(trained.validation)
+
+
+def test_the_last_checkpoint_can_be_asked_for(trained: TrainResult) -> None:
+    assert engine.evaluate(trained.run, checkpoint="last").checkpoint_round == 6
+    with pytest.raises(InputError, match="best or last"):
+        engine.evaluate(trained.run, checkpoint="first")
+
+
+def test_recommend_for_a_customer(trained: TrainResult, shop: Dataset) -> None:
+    client = int(shop.history("train", "validation", "test").lengths.argmax())
+    (found,) = engine.recommend(trained.run, [shop.client_ids[client]], k=7)
+    assert found.customer_id == shop.client_ids[client]
+    assert len(found.items) == 7
+    scores = [item.score for item in found.items]
+    assert scores == sorted(scores, reverse=True)
+    past = shop.history("train", "validation", "test").row(client)
+    assert [item.article_id for item in found.history] == [shop.item_ids[item] for item in past[::-1][:5]]
+    assert set(found.items[0].labels) >= {"name"}
+
+
+def test_recommend_for_a_stranger_depends_on_the_history(trained: TrainResult, shop: Dataset) -> None:
+    (one,) = engine.recommend(trained.run, history=[shop.item_ids[3], shop.item_ids[4]])
+    (two,) = engine.recommend(trained.run, history=[shop.item_ids[90]])
+    assert one.customer_id is None
+    assert [item.article_id for item in one.items] != [item.article_id for item in two.items]
+    assert [item.article_id for item in one.history] == [shop.item_ids[4], shop.item_ids[3]]
+
+
+@pytest.mark.parametrize(
+    "bad", [{}, {"customers": ["a"], "history": ["b"]}, {"customers": ["nobody"]}, {"history": ["0"]}]
+)
+def test_recommend_refuses_what_it_cannot_know(trained: TrainResult, bad: dict[str, list[str]]) -> None:
+    with pytest.raises(InputError):
+        engine.recommend(trained.run, **bad)
+
+
+def test_everybody_gets_what_each_would_get(trained: TrainResult, shop: Dataset, tmp_path: Path) -> None:
+    assert engine.recommend_all(trained.run, tmp_path / "all.parquet", k=5) == shop.n_clients
+    engine.recommend_all(trained.run, tmp_path / "all.csv", k=5, format="csv")
+    engine.recommend_all(trained.run, tmp_path / "kaggle.csv", k=5, format="kaggle")
+    rows = pq.read_table(tmp_path / "all.parquet").to_pylist()
+    assert [row["customer_id"] for row in rows] == shop.client_ids
+    (alone,) = engine.recommend(trained.run, [rows[7]["customer_id"]], k=5)
+    assert rows[7]["article_id"] == [item.article_id for item in alone.items]
+    flat = pyarrow.csv.read_csv(tmp_path / "all.csv", convert_options=_text("article_id")).to_pylist()
+    assert [row["article_id"] for row in flat[35:40]] == rows[7]["article_id"]
+    kaggle = pyarrow.csv.read_csv(tmp_path / "kaggle.csv", convert_options=_text("prediction")).to_pylist()
+    assert kaggle[7]["prediction"].split() == rows[7]["article_id"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["all.csv", "all.parquet", "kaggle.csv"]
+
+
+def _text(column: str) -> pyarrow.csv.ConvertOptions:
+    return pyarrow.csv.ConvertOptions(column_types={column: "string"})
+
+
+def test_an_unknown_format_leaves_nothing(trained: TrainResult, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="format"):
+        engine.recommend_all(trained.run, tmp_path / "x", format="xml")
+    with pytest.raises(InputError, match="folder does not exist"):
+        engine.recommend_all(trained.run, tmp_path / "no" / "x")
+    with pytest.raises(InputError, match="format"):
+        engine.export(trained.run, tmp_path / "x", ["xml"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_exported_towers_give_the_exported_embeddings(trained: TrainResult, shop: Dataset, tmp_path: Path) -> None:
+    files = engine.export(trained.run, tmp_path / "out")
+    names = ["clients.parquet", "item_tower.safetensors", "items.parquet", "query_tower.safetensors"]
+    assert [file.name for file in files] == names
+    items = pq.read_table(tmp_path / "out" / "items.parquet")
+    assert items["item_id"].to_pylist() == shop.item_ids
+    exported = np.stack(items["embedding"].to_numpy())
+    with safe_open(tmp_path / "out" / "item_tower.safetensors", "pt") as opened:
+        about = opened.metadata()
+    fields = json.loads(about["fields"])["items"]
+    weights = load_file(tmp_path / "out" / "item_tower.safetensors")
+    # The header, not the order in the file, says which field is which column.
+    ordered = {f"field.{name}": weights.pop(f"field.{name}") for name in fields} | weights
+    codes = np.concatenate([np.arange(shop.n_items)[:, None], shop.item_codes], 1)
+    ModelConfig.model_validate_json(about["model"])
+    computed = item_tower(ordered, torch.from_numpy(codes.astype(np.int64)))
+    np.testing.assert_allclose(computed.numpy(), exported, atol=1e-6)
+    with pytest.raises(InputError, match="already exists"):
+        engine.export(trained.run, tmp_path / "out")

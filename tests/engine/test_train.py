@@ -1,0 +1,194 @@
+"""Training: what it leaves behind, and that stopping and going on changes no bit."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from spfedrec_cli import engine, run
+from spfedrec_cli.config import Config, resolve
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.engine import Progress, TrainResult
+from spfedrec_cli.errors import InputError, SpfedrecError
+
+Make = Callable[..., Config]
+
+
+def timeless(file: Path) -> list[dict[str, object]]:
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in run.records(file)]
+
+
+def assert_same_run(one: TrainResult, two: TrainResult) -> None:
+    """All but the folder and the speed: tensors to the bit, Adam moments and private state included."""
+    unlike = {"run": one.run, "clients_per_second": 0.0}
+    assert replace(two, **unlike) == replace(one, **unlike)
+    for which in {run.latest(one.run), one.best_round}:
+        ours, theirs = run.load_checkpoint(one.run, which), run.load_checkpoint(two.run, which)
+        assert list(ours.tensors) == list(theirs.tensors)
+        assert all(torch.equal(ours.tensors[name], theirs.tensors[name]) for name in ours.tensors)
+        assert ours.private is not None
+        assert theirs.private is not None
+        assert torch.equal(ours.private, theirs.private)
+        assert ours.manifest == theirs.manifest
+    for name in ("metrics.jsonl", "ledger.jsonl"):
+        assert timeless(one.run / name) == timeless(two.run / name)
+
+
+def test_a_run_describes_itself(trained: TrainResult, shop: Dataset, config: Make) -> None:
+    folder = trained.run
+    assert resolve(file=folder / "config.toml") == config()
+    assert json.loads((folder / "environment.json").read_text())["torch"] == torch.__version__
+    assert run.about(folder)["dataset_sha256"] == shop.fingerprint
+    rounds = run.records(folder / "metrics.jsonl")
+    assert [record["round"] for record in rounds] == [1, 2, 3, 4, 5, 6]
+    assert [record["round"] for record in rounds if record["validation"]] == [2, 4, 6]
+    ledger = run.records(folder / "ledger.jsonl")
+    assert sum(entry["bytes"] for entry in ledger if entry["direction"] == "up") == trained.bytes_up
+    assert sum(entry["bytes"] for entry in ledger if entry["direction"] == "down") == trained.bytes_down
+    assert trained.client_updates == 6 * 40
+    best = max((record for record in rounds if record["validation"]), key=lambda r: r["validation"]["ndcg@10"])
+    assert trained.best_round == best["round"]
+    assert trained.validation == best["validation"]
+
+
+def test_the_state_hash_is_that_of_the_last_checkpoint(trained: TrainResult) -> None:
+    last = run.load_checkpoint(trained.run, run.latest(trained.run))
+    assert last.round == 6
+    assert last.private is not None
+    assert run.digest({**last.tensors, "private": last.private}) == trained.state_sha256
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(
+    trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path
+) -> None:
+    assert_same_run(trained, engine.train(shop, config(), tmp_path / "again"))
+    assert engine.train(shop, config("train.seed=1"), tmp_path / "other").state_sha256 != trained.state_sha256
+
+
+@pytest.mark.parametrize("stop_at", [1, 2, 3, 4])
+def test_an_interrupted_run_goes_on_to_the_same_bits(
+    trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path, stop_at: int
+) -> None:
+    """Ctrl-C during round stop_at + 1: that round is finished and saved."""
+
+    def press(progress: Progress) -> None:
+        if progress.round == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(engine.Interrupted, match="--resume") as stopped:
+        engine.train(shop, config(), tmp_path / "run", press)
+    assert stopped.value.exit_code == 130
+    assert run.latest(tmp_path / "run") == stop_at + 1
+    assert_same_run(trained, engine.resume(tmp_path / "run"))
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(
+    trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(progress: Progress) -> None:
+        if progress.round == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        engine.train(shop, config(), tmp_path / "run", kill)
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as stream:
+        stream.write('{"round": 6, "lo')  # a line cut short
+    (tmp_path / "run" / "checkpoints" / "round-000006.safetensors.part").write_bytes(b"half")
+    assert run.latest(tmp_path / "run") < 5
+    assert_same_run(trained, engine.resume(tmp_path / "run"))
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(
+    trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path
+) -> None:
+    shutil.copytree(trained.run, tmp_path / "run")
+    for part in ("checkpoints", "private"):
+        shutil.rmtree(tmp_path / "run" / part)
+    (tmp_path / "run" / "checkpoints").mkdir()
+    assert_same_run(trained, engine.resume(tmp_path / "run"))
+
+
+def test_a_run_can_be_prolonged(trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path) -> None:
+    engine.train(shop, config("train.rounds=4"), tmp_path / "run")
+    prolonged = engine.resume(tmp_path / "run", rounds=6)
+    assert prolonged.state_sha256 == trained.state_sha256
+
+
+def test_a_finished_run_resumes_to_itself(trained: TrainResult) -> None:
+    assert engine.resume(trained.run).state_sha256 == trained.state_sha256
+
+
+def test_old_checkpoints_and_private_blocks_are_swept(trained: TrainResult) -> None:
+    kept = {trained.best_round, 6}
+    assert set(run.rounds(trained.run)) == kept
+    named = {name for which in kept for name in run.load_checkpoint(trained.run, which).manifest["private"]}
+    assert {file.stem for file in (trained.run / "private").iterdir()} == named
+
+
+def test_an_existing_folder_is_refused(trained: TrainResult, shop: Dataset, config: Make) -> None:
+    with pytest.raises(InputError, match="already exists"):
+        engine.train(shop, config(), trained.run)
+
+
+def test_an_unknown_monitor_is_refused_before_anything_is_written(shop: Dataset, config: Make, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="did you mean ndcg@10"):
+        engine.train(shop, config("train.monitor=ndgc@10"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_changed_dataset_is_noticed(trained: TrainResult, tmp_path: Path) -> None:
+    shutil.copytree(trained.run, tmp_path / "run")
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    run.write_json(tmp_path / "run" / "run.json", {**about, "dataset_sha256": "0" * 64})
+    with pytest.raises(InputError, match="not the one"):
+        engine.resume(tmp_path / "run")
+
+
+def test_a_damaged_checkpoint_is_named(trained: TrainResult, tmp_path: Path) -> None:
+    shutil.copytree(trained.run, tmp_path / "run")
+    file = tmp_path / "run" / "checkpoints" / "round-000006.safetensors"
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(InputError, match="round-000006"):
+        engine.resume(tmp_path / "run")
+
+
+def test_private_state_of_another_hash_is_refused(trained: TrainResult, tmp_path: Path) -> None:
+    shutil.copytree(trained.run, tmp_path / "run")
+    name = run.load_checkpoint(trained.run, 6).manifest["private"][0]
+    block = tmp_path / "run" / "private" / f"{name}.safetensors"
+    data = bytearray(block.read_bytes())
+    data[-1] ^= 1
+    block.write_bytes(bytes(data))
+    with pytest.raises(SpfedrecError, match="hash"):
+        engine.resume(tmp_path / "run")
+
+
+def test_no_run_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: TrainResult) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained.run, tmp_path / "runs" / "spring")
+    assert run.find("spring") == Path("runs/spring")
+    with pytest.raises(InputError, match="did you mean spring"):
+        run.find("sprong")
+    with pytest.raises(InputError, match=r"no run\.json"):
+        run.find(tmp_path)
+    run.write_json(tmp_path / "runs" / "spring" / "run.json", {"layout": 99})
+    with pytest.raises(InputError, match="layout 99"):
+        run.about(tmp_path / "runs" / "spring")
+
+
+def test_the_reference_engine_counts_the_same_bytes(
+    trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path
+) -> None:
+    plain = engine.train(shop, config("train.engine=reference"), tmp_path / "run")
+    assert (plain.bytes_up, plain.bytes_down) == (trained.bytes_up, trained.bytes_down)
+    ours, theirs = run.records(trained.run / "metrics.jsonl"), run.records(plain.run / "metrics.jsonl")
+    assert [r["loss"] for r in theirs] == pytest.approx([r["loss"] for r in ours], rel=0.01)

@@ -1,0 +1,114 @@
+"""Obfuscating items: how many, which, with what probability, and the same for one client as for many."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spfedrec_cli.config import RequestConfig
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.federated import request as module
+from spfedrec_cli.federated.request import Memory, draw_obfuscating, popularity_weights, shuffled_request
+
+ZIPF = 1 / np.arange(1, 401)
+
+
+def config(rate: float = 1.0, negatives: str = "popularity", redraw: bool = False) -> RequestConfig:
+    return RequestConfig(rate=rate, negatives=negatives, redraw=redraw)
+
+
+def purchases(lengths: list[int], n_items: int = 400) -> Ragged:
+    rng = np.random.default_rng(1)
+    return Ragged.from_rows([rng.choice(n_items, length, replace=False).tolist() for length in lengths])
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=6), st.sampled_from([0.0, 0.25, 1.0, 7.0]))
+@settings(max_examples=40, deadline=None)
+def test_as_many_as_asked_for_distinct_and_not_ones_own(lengths: list[int], rate: float) -> None:
+    own, q = purchases(lengths), ZIPF / ZIPF.sum()
+    drawn = draw_obfuscating(config(rate), q, np.arange(len(lengths)), own, 0, 1)
+    for row, length in enumerate(lengths):
+        items = drawn.items.row(row)
+        assert len(items) == min(int(np.ceil(rate * length)), 400 - length)
+        assert len(set(items.tolist())) == len(items)
+        assert not set(items.tolist()) & set(own.row(row).tolist())
+    assert ((drawn.inclusion > 0) & (drawn.inclusion <= 1)).all()
+
+
+@pytest.mark.parametrize("rate", [0.25, 3.0], ids=["tries", "race"])
+def test_one_client_alone_gets_the_same(rate: float) -> None:
+    own, q = purchases([5, 40, 1, 90]), ZIPF / ZIPF.sum()
+    together = draw_obfuscating(config(rate), q, np.array([3, 8, 9, 70]), own, 5, 1)
+    alone = draw_obfuscating(config(rate), q, np.array([9]), own.take(np.array([2])), 5, 1)
+    np.testing.assert_array_equal(alone.items.values, together.items.row(2))
+
+
+def test_redrawn_ones_differ_by_round_and_memoised_ones_do_not() -> None:
+    own, q, clients = purchases([30]), ZIPF / ZIPF.sum(), np.array([4])
+    draws = {
+        (redraw, round_): draw_obfuscating(config(redraw=redraw), q, clients, own, 0, round_).items.values.tolist()
+        for redraw in (True, False)
+        for round_ in (1, 2)
+    }
+    assert draws[False, 1] == draws[False, 2]
+    assert draws[True, 1] != draws[True, 2]
+
+
+def test_the_seed_and_the_client_change_the_draw() -> None:
+    own, q = purchases([30]), ZIPF / ZIPF.sum()
+    base = draw_obfuscating(config(), q, np.array([4]), own, 0, 1).items.values.tolist()
+    assert base != draw_obfuscating(config(), q, np.array([4]), own, 1, 1).items.values.tolist()
+    assert base != draw_obfuscating(config(), q, np.array([5]), own, 0, 1).items.values.tolist()
+
+
+@pytest.mark.parametrize("race", [False, True], ids=["tries", "race"])
+def test_inclusion_probabilities_are_true(monkeypatch: pytest.MonkeyPatch, race: bool) -> None:
+    """Horvitz and Thompson: the sum of 1/probability over the drawn items estimates the number of items without bias."""
+    monkeypatch.setattr(module, "RACE_SHARE", 10**9 if race else 0)
+    weights = np.linspace(1, 3, 60)
+    own = Ragged.from_rows([[0, 1, 2, 3, 4, 5]] * 4000)
+    drawn = draw_obfuscating(config(), weights / weights.sum(), np.arange(4000), own, 3, 1)
+    counted = np.add.reduceat(1 / drawn.inclusion, drawn.items.offsets[:-1])
+    tolerance = 5 * counted.std() / np.sqrt(len(counted))
+    # Stopping at the last accepted draw favours it a little: 1 in T draws, here below five per cent.
+    assert counted.mean() == pytest.approx(54, abs=tolerance + (0 if race else 0.17 * 54))
+    assert tolerance < 2
+
+
+def test_both_ways_of_drawing_follow_one_law(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = np.linspace(1, 5, 30)
+    own = Ragged.from_rows([[29]] * 6000)
+    shares = []
+    for race_share in (0, 10**9):
+        monkeypatch.setattr(module, "RACE_SHARE", race_share)
+        drawn = draw_obfuscating(config(4.0), weights / weights.sum(), np.arange(6000), own, 3, 1)
+        shares.append(np.bincount(drawn.items.values, minlength=30) / 6000)
+    assert np.abs(shares[0] - shares[1]).max() < 0.04
+    assert shares[0][28] > 2.5 * shares[0][0]
+
+
+def test_popularity_matched_items_are_popular_ones() -> None:
+    counts = np.array([0, 0, 10, 90])
+    np.testing.assert_allclose(popularity_weights(config(), counts), [0, 0, 0.1, 0.9])
+    np.testing.assert_allclose(popularity_weights(config(negatives="uniform"), counts), [0.25] * 4)
+    drawn = draw_obfuscating(config(3.0), np.array([0, 0, 0.1, 0.9]), np.array([1]), Ragged.from_rows([[0]]), 0, 1)
+    assert sorted(drawn.items.values.tolist()) == [2, 3]  # items never sold would give the disguise away
+
+
+def test_memory_gives_what_drawing_gives() -> None:
+    own, q, memory = purchases([5, 40, 1, 0, 90]), ZIPF / ZIPF.sum(), Memory()
+    clients = np.array([3, 8, 9, 11, 70])
+    memory.recall(config(), q, clients[:3], own.take(np.arange(3)), 5, 1)
+    order = np.array([4, 0, 3, 2])
+    recalled = memory.recall(config(), q, clients[order], own.take(order), 5, 2)
+    drawn = draw_obfuscating(config(), q, clients[order], own.take(order), 5, 2)
+    np.testing.assert_array_equal(recalled.items.values, drawn.items.values)
+    np.testing.assert_array_equal(recalled.items.offsets, drawn.items.offsets)
+    np.testing.assert_array_equal(recalled.inclusion, drawn.inclusion)
+
+
+def test_the_order_of_a_request_says_nothing() -> None:
+    own, hidden = np.arange(10, dtype=np.int32), np.arange(10, 20, dtype=np.int32)
+    places = [np.flatnonzero(shuffled_request(own, hidden, 0, client, 1) == 0)[0] for client in range(2000)]
+    assert np.bincount(places, minlength=20).min() > 50  # uniform would be 100 each
+    assert sorted(shuffled_request(own, hidden, 0, 1, 1).tolist()) == list(range(20))

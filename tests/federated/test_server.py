@@ -1,0 +1,141 @@
+"""The server's step: formulas by hand, only rows that took part, and one conformance test for each table."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from worlds import features
+
+from spfedrec_cli.config import ModelConfig, ServerConfig
+from spfedrec_cli.federated import server
+from spfedrec_cli.federated.state import Moments
+from spfedrec_cli.model import towers
+
+ONE = torch.tensor([1.0])
+
+
+def stepped(name: str, second: float = 0.0) -> list[float]:
+    """One step from w = 1 along Δ = 2 with η = .1, β1 = .9, β2 = .5, τ = 1."""
+    config = ServerConfig(lr=0.1, beta1=0.9, beta2=0.5)
+    rule = server.SERVER_OPTIMIZERS[name]
+    return [float(part) for part in rule(config, 1.0, ONE, 2 * ONE, 0 * ONE, second * ONE)]
+
+
+def test_fedavg_by_hand() -> None:
+    assert stepped("fedavg")[0] == pytest.approx(1 + 0.1 * 2)
+
+
+def test_fedadam_by_hand() -> None:
+    """m = .1·2, v = .5·8 + .5·4 = 6."""
+    assert stepped("fedadam", 8.0) == pytest.approx([1 + 0.1 * 0.2 / (math.sqrt(6) + 1), 0.2, 6])
+
+
+def test_fedadagrad_by_hand() -> None:
+    """v = 8 + 4."""
+    assert stepped("fedadagrad", 8.0) == pytest.approx([1 + 0.1 * 0.2 / (math.sqrt(12) + 1), 0.2, 12])
+
+
+def test_fedyogi_by_hand() -> None:
+    """v = 8 − .5·4·sign(8 − 4) = 6; and 1 − .5·4·sign(1 − 4) = 3."""
+    assert stepped("fedyogi", 8.0) == pytest.approx([1 + 0.1 * 0.2 / (math.sqrt(6) + 1), 0.2, 6])
+    assert stepped("fedyogi", 1.0)[2] == pytest.approx(3)
+
+
+@pytest.mark.parametrize("name", server.SERVER_OPTIMIZERS)
+def test_every_server_optimizer_adds_along_the_update(name: str) -> None:
+    rule, config = server.SERVER_OPTIMIZERS[name], ServerConfig()
+    weight, first, second = torch.zeros(4), torch.zeros(4), torch.full((4,), 1e-6)
+    delta = torch.tensor([1.0, -1.0, 0.0, 0.01])
+    for _ in range(5):
+        weight, first, second = rule(config, 1e-3, weight, delta, first, second)
+    assert weight.sign().tolist() == [1, -1, 0, 1]
+    assert torch.isfinite(weight).all()
+
+
+@pytest.mark.parametrize("name", server.ITEM_OPTIMIZERS)
+def test_every_item_optimizer_goes_downhill(name: str) -> None:
+    rule, config = server.ITEM_OPTIMIZERS[name], ServerConfig(item_lr=0.05)
+    x, first, second = torch.tensor([[1.0], [-2.0]]), torch.zeros(2, 1), torch.zeros(2, 1)
+    for step in range(1, 40):
+        change, first, second = rule(config, x, first, second, torch.full((2, 1), step))
+        x = x - change
+    assert x.abs().tolist() < [[1.0], [2.0]]
+    assert (x**2).sum() < 4.0
+
+
+def test_item_adam_equals_torch() -> None:
+    """On rows that always take part, the lazy Adam is Adam."""
+    config = ServerConfig(item_lr=0.1, beta1=0.9, beta2=0.99)
+    ours, theirs = torch.randn(3, 2), torch.empty(3, 2)
+    theirs = torch.nn.Parameter(ours.clone())
+    optimiser = torch.optim.Adam([theirs], lr=0.1, betas=(0.9, 0.99), eps=server.EPSILON)
+    first, second = torch.zeros(3, 2), torch.zeros(3, 2)
+    for step in range(1, 6):
+        grad = torch.randn(3, 2)
+        change, first, second = server.adam(config, grad, first, second, torch.full((3, 1), step))
+        ours = ours - change
+        theirs.grad = grad.clone()
+        optimiser.step()
+    torch.testing.assert_close(ours, theirs.detach())
+
+
+def item_world() -> tuple[towers.Weights, towers.Features, Moments]:
+    catalogue = features(np.random.default_rng(0), 8, {"id": 8, "type": 5})
+    weights = towers.init_item_tower(ModelConfig(dim=4, field_dim=3, hidden=(5,)), catalogue, 0)
+    zeros = {name: torch.zeros_like(w) for name, w in weights.items()}
+    steps = {n: torch.zeros(len(w) if n.startswith("field.") else 1, dtype=torch.int32) for n, w in weights.items()}
+    return weights, catalogue, Moments(zeros, {name: w.clone() for name, w in zeros.items()}, steps)
+
+
+def test_only_rows_that_took_part_are_touched() -> None:
+    weights, catalogue, moments = item_world()
+    before = {name: w.clone() for name, w in weights.items()}
+    rows = np.array([2, 5])
+    served = server.serve(weights, catalogue, rows, 0.0, 0, 1)
+    weights, moments = server.item_step(ServerConfig(), weights, moments, served, torch.randn(2, 4))
+    moved = (weights["field.id"] != before["field.id"]).any(1).nonzero()[:, 0].tolist()
+    assert moved == [2, 5]
+    assert moments.steps["field.id"].nonzero()[:, 0].tolist() == [2, 5]
+    types = set(catalogue.codes[[2, 5], 1].tolist())
+    assert set((weights["field.type"] != before["field.type"]).any(1).nonzero()[:, 0].tolist()) == types
+    assert not torch.equal(weights["mlp.0.weight"], before["mlp.0.weight"])
+
+
+def test_served_rows_are_the_rows_of_the_whole_tower() -> None:
+    weights, catalogue, _ = item_world()
+    weights["field.id"] += torch.randn(8, 3)
+    served = server.serve(weights, catalogue, np.array([1, 4, 7]), 0.0, 0, 1)
+    torch.testing.assert_close(served.embeddings.detach(), towers.item_tower(weights, catalogue.codes)[[1, 4, 7]])
+
+
+def test_the_split_gradient_is_the_whole_gradient() -> None:
+    """Back-propagating g_v through the served rows equals differentiating the whole model end to end (SGD, η = 1)."""
+    weights, catalogue, moments = item_world()
+    direction = torch.randn(2, 4)
+    whole = {name: w.clone().requires_grad_() for name, w in weights.items()}
+    loss = (towers.item_tower(whole, catalogue.codes[[2, 5]]) * direction).sum()
+    grads = dict(zip(whole, torch.autograd.grad(loss, list(whole.values())), strict=True))
+    before = {name: w.clone() for name, w in weights.items()}
+    served = server.serve(weights, catalogue, np.array([2, 5]), 0.0, 0, 1)
+    config = ServerConfig(item_optimizer="sgd", item_lr=1.0)
+    weights, _ = server.item_step(config, weights, moments, served, direction)
+    for name, grad in grads.items():
+        torch.testing.assert_close(weights[name], before[name] - grad)
+
+
+def test_id_dropout_leaves_out_its_share() -> None:
+    catalogue = features(np.random.default_rng(0), 2000, {"id": 2000, "type": 1})
+    weights = towers.init_item_tower(ModelConfig(dim=4, field_dim=3, hidden=(5,)), catalogue, 0)
+    bare = towers.item_tower(weights, catalogue.codes)[0]
+    weights["field.id"] += 1.0
+    served = server.serve(weights, catalogue, np.arange(2000), 0.3, 0, 1).embeddings.detach()
+    without = torch.isclose(served, bare, atol=1e-6).all(1)
+    assert float(without.float().mean()) == pytest.approx(0.3, abs=0.05)
+
+
+def test_drowned_is_noticed() -> None:
+    moments = Moments({"w": torch.ones(4)}, {"w": torch.full((4,), 1e-8)}, {})  # √v = 1e-4
+    assert server.is_drowned(moments, 1e-3)
+    assert not server.is_drowned(moments, 1e-5)
+    assert not server.is_drowned(Moments({"w": torch.zeros(4)}, moments.second, {}), 1e-3)

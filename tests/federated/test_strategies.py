@@ -1,0 +1,174 @@
+"""The round as a whole."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from worlds import build_world
+
+from spfedrec_cli.errors import InputError, SpfedrecError
+from spfedrec_cli.federated import strategies
+from spfedrec_cli.federated.aggregation import AGGREGATIONS, Sums, Updates
+from spfedrec_cli.federated.codec import MODULUS
+from spfedrec_cli.federated.ledger import Ledger
+from spfedrec_cli.federated.state import initial_state, state_from_tensors, state_tensors
+from spfedrec_cli.federated.strategies import STRATEGIES, draw_pool, split_round, taking_part
+
+
+def test_the_loss_falls_on_a_checkerboard_of_tastes() -> None:
+    """Clients buy either the even or the odd items: an answer that every round should come closer to."""
+    from worlds import features
+
+    from spfedrec_cli.config import validate
+    from spfedrec_cli.data.ragged import Ragged
+    from spfedrec_cli.federated.state import make_world
+    from spfedrec_cli.model.embed import item_embeddings, query_embeddings
+
+    rng = np.random.default_rng(0)
+    rows = [sorted(rng.choice(np.arange(side, 40, 2), 8, replace=False).tolist()) for side in [0, 1] * 20]
+    settings = {"client": {"pool_size": 40}, "federated": {"cohort_size": 40}, "model": {"id_dropout": 0.0}}
+    plain = features(rng, 40, {})
+    world = make_world(validate(settings), features(rng, 40, {"id": 40}), plain, Ragged.from_rows(rows))
+    state = initial_state(world)
+    losses = []
+    for _ in range(60):
+        state, report = split_round(state, world)
+        losses.append(report.loss)
+    assert losses[-1] < 0.75 * losses[0]
+    items = item_embeddings(state.item, world.items)
+    queries = query_embeddings(world.config.model, state.query, plain.codes, world.purchased, items)
+    best = (queries @ items.T).argsort(1, descending=True)[:, :10]
+    assert float((best % 2 == torch.tensor([0, 1] * 20)[:, None]).float().mean()) > 0.95
+
+
+def test_the_item_sum_is_over_the_rows_that_take_part() -> None:
+    np.testing.assert_array_equal(taking_part(9, np.array([4, 2]), np.array([2, 7]), np.array([], int)), [2, 4, 7])
+
+
+def test_pools_are_public_uniform_and_redrawn() -> None:
+    world = build_world({"client": {"pool_size": 10}})
+    pools = [draw_pool(world.config, world.n_items, round_).tolist() for round_ in (1, 2)]
+    assert pools[0] != pools[1]
+    assert all(len(set(pool)) == 10 for pool in pools)
+    assert draw_pool(build_world({"client": {"negatives": "request"}}).config, 50, 1).size == 0
+
+
+def test_popularity_is_one_secure_sum_counted_once() -> None:
+    world = build_world({"request": {"negatives": "popularity"}})
+    state, first = split_round(initial_state(world), world)
+    state, second = split_round(state, world)
+    kinds = [[entry.kind for entry in report.ledger.entries] for report in (first, second)]
+    assert kinds[0] == ["popularity", "broadcast", "request", "embeddings", "update"]
+    assert kinds[1] == ["broadcast", "request", "embeddings", "update"]
+    assert state.popularity is not None
+    assert state.popularity.tolist() == np.bincount(world.purchased.values, minlength=world.n_items).tolist()
+    assert first.ledger.entries[0].count == len(world.eligible)
+
+
+def test_uniform_obfuscation_needs_no_popularity() -> None:
+    world = build_world({"request": {"negatives": "uniform"}})
+    state, _ = split_round(initial_state(world), world)
+    assert state.popularity is None
+
+
+def test_a_round_without_clients_changes_nothing_but_its_number() -> None:
+    world = build_world({"federated": {"sampling": "poisson", "cohort_size": 1}})
+    state = initial_state(world)
+    rounds = [
+        r for r in range(200) if not len(strategies.draw_cohort(world.config.federated, world.eligible, 0, r + 1))
+    ]
+    before = {name: tensor.clone() for name, tensor in state_tensors(state).items()}
+    after, report = split_round(replace(state, round=rounds[0]), world)
+    assert report.clients == 0
+    assert after.round == rounds[0] + 1
+    tensors = state_tensors(after)
+    assert all(torch.equal(before[name], tensors[name]) for name in before)
+
+
+def test_state_comes_back_from_its_tensors() -> None:
+    world = build_world({"client": {"private_state": "embedding"}})
+    state, _ = split_round(initial_state(world), world)
+    again = state_from_tensors(state.round, state_tensors(state), state.private)
+    assert list(again.query) == list(state.query)
+    one, two = split_round(state_copy(state), world)[0], split_round(state_copy(again), world)[0]
+    assert all(torch.equal(a, b) for a, b in zip(state_tensors(one).values(), state_tensors(two).values(), strict=True))
+
+
+def state_copy(state: strategies.State) -> strategies.State:
+    tensors = {name: tensor.clone() for name, tensor in state_tensors(state).items()}
+    return state_from_tensors(state.round, tensors, None if state.private is None else state.private.clone())
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_gives_the_same_bits_for_the_same_seed(name: str) -> None:
+    def tensors(seed: int) -> list[torch.Tensor]:
+        world = build_world({"federated": {"strategy": name}, "train": {"seed": seed}})
+        state = initial_state(world)
+        for _ in range(3):
+            state, _ = STRATEGIES[name](state, world)
+        return list(state_tensors(state).values())
+
+    one, again, other = tensors(0), tensors(0), tensors(1)
+    assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_private_state_moves_for_the_cohort_alone() -> None:
+    world = build_world({"client": {"private_state": "embedding"}, "federated": {"cohort_size": 3}})
+    state, _ = split_round(initial_state(world), world)
+    assert state.private is not None
+    moved = state.private.abs().sum(1).nonzero()[:, 0].tolist()
+    cohort = strategies.draw_cohort(world.config.federated, world.eligible, 0, 1).tolist()
+    assert set(moved) <= set(cohort)
+    assert moved
+
+
+@pytest.mark.parametrize("name", AGGREGATIONS)
+def test_every_aggregation_is_the_sum(name: str) -> None:
+    """Two clients; items 0 and 2 of theirs, one pool item 1; a negative sum wraps modulo 2^32."""
+    updates = Updates(
+        query=torch.tensor([[1, -5], [2, 1]], dtype=torch.int32),
+        own_rows=torch.tensor([0, 2, 2]),
+        own=torch.tensor([[1], [2], [3]], dtype=torch.int32),
+        pool_rows=torch.tensor([1]),
+        pool=torch.tensor([[[7]], [[-9]]], dtype=torch.int32),
+        saturated=torch.tensor(4),
+    )
+    sums = AGGREGATIONS[name](updates, 3)
+    assert sums.query.tolist() == [3, MODULUS - 4]
+    assert sums.items.tolist() == [[1], [MODULUS - 2], [5]]
+    assert (sums.clients, sums.saturated) == (2, 4)
+    twice = sums + sums
+    assert twice.query.tolist() == [6, MODULUS - 8]
+    assert (Sums.zero(2, (3, 1)) + sums).items.tolist() == sums.items.tolist()
+
+
+def test_ledger_totals() -> None:
+    ledger = Ledger(4)
+    ledger.count("request", "up", [10, 30])
+    ledger.count("embeddings", "down", [7])
+    ledger.count("update", "up", [])
+    assert ledger.total("up") == 40
+    assert ledger.total("down") == 7
+    assert ledger.entries[0].as_dict() == {
+        "round": 4, "kind": "request", "direction": "up", "count": 2, "bytes": 40, "largest": 30,
+    }  # fmt: skip
+
+
+def test_request_negatives_need_a_request_rate() -> None:
+    with pytest.raises(InputError, match=r"request\.rate"):
+        build_world({"client": {"negatives": "request"}, "request": {"rate": 0}})
+
+
+def test_nobody_to_train_is_said() -> None:
+    with pytest.raises(InputError, match="No client"):
+        build_world(lengths=[0, 0, 1][:2])
+
+
+def test_a_loss_that_is_no_number_stops_the_training() -> None:
+    world = build_world()
+    state = initial_state(world)
+    state.query["mlp.1.bias"].fill_(float("nan"))
+    with pytest.raises(SpfedrecError, match="round 1"):
+        split_round(state, world)

@@ -1,0 +1,115 @@
+from collections.abc import Callable
+from math import log2
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spfedrec_cli.retrieval.metrics import METRICS, coverage
+
+Bool = npt.NDArray[np.bool_]
+PLACES = 12
+
+# Ground truth of two items, found at places 2 and 5 of 6; k = 5.
+TWO_AND_FIVE = {
+    "hit_rate": 1,
+    "recall": 2 / 2,
+    "precision": 2 / 5,
+    "ndcg": (1 / log2(3) + 1 / log2(6)) / (1 / log2(2) + 1 / log2(3)),
+    "mrr": 1 / 2,
+    "map": (1 / 2 + 2 / 5) / 2,
+}
+# Ground truth of five items, found at places 1, 3 and 4 (past k); k = 3.
+MORE_TRUTH_THAN_PLACES = {
+    "hit_rate": 1,
+    "recall": 2 / 5,
+    "precision": 2 / 3,
+    "ndcg": (1 / log2(2) + 1 / log2(4)) / (1 / log2(2) + 1 / log2(3) + 1 / log2(4)),
+    "mrr": 1,
+    "map": (1 / 1 + 2 / 3) / 3,  # min(k, |T|) = min(3, 5)
+}
+BEST_POSSIBLE: dict[str, Callable[[int, int], float]] = {
+    "recall": lambda k, size: min(k, size) / size,
+    "precision": lambda k, size: min(k, size) / k,
+}
+
+
+def places(*found: int, width: int = 6) -> Bool:
+    return np.isin(np.arange(1, width + 1), found)[None]
+
+
+def value(name: str, hits: Bool, size: int, k: int) -> float:
+    result = METRICS[name](hits, np.array([size]), k)
+    assert result.shape == (1,)
+    assert result.dtype == np.dtype(np.float64)
+    return float(result[0])
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_known_values(name: str) -> None:
+    assert value(name, places(2, 5), 2, 5) == pytest.approx(TWO_AND_FIVE[name], rel=1e-12)
+    assert value(name, places(1, 3, 4), 5, 3) == pytest.approx(MORE_TRUTH_THAN_PLACES[name], rel=1e-12)
+
+
+def test_every_metric_has_known_values() -> None:
+    assert METRICS.keys() == TWO_AND_FIVE.keys() == MORE_TRUTH_THAN_PLACES.keys()
+
+
+@pytest.mark.parametrize("name", METRICS)
+@given(k=st.integers(1, PLACES), size=st.integers(1, 20))
+def test_conformance_at_the_ends(name: str, k: int, size: int) -> None:
+    perfect, none = places(*range(1, size + 1), width=PLACES), places(width=PLACES)
+    best = BEST_POSSIBLE[name](k, size) if name in BEST_POSSIBLE else 1
+    assert value(name, perfect, size, k) == pytest.approx(best)
+    assert value(name, none, size, k) == 0
+    assert value(name, places(k + 1, width=PLACES + 1), size, k) == 0  # a hit past k
+
+
+@pytest.mark.parametrize("name", METRICS)
+@given(
+    hits=st.lists(st.booleans(), min_size=PLACES, max_size=PLACES), k=st.integers(1, PLACES), unseen=st.integers(0, 9)
+)
+def test_conformance_in_between(name: str, hits: list[bool], k: int, unseen: int) -> None:
+    size = max(1, sum(hits) + unseen)
+    now = value(name, np.array([hits]), size, k)
+    assert 0 <= now <= 1 + 1e-12
+    for i in np.flatnonzero(np.diff(np.array(hits, np.int8)) == 1):  # a miss at i, a hit behind it
+        better = [*hits[:i], True, False, *hits[i + 2 :]]
+        assert value(name, np.array([better]), size, k) >= now - 1e-12
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_conformance_each_client_alone(name: str) -> None:
+    draw = np.random.default_rng(5)
+    hits, sizes = draw.random((50, PLACES)) < 0.3, draw.integers(PLACES, 20, 50)
+    together = METRICS[name](hits, sizes, 10)
+    assert together.tolist() == pytest.approx([value(name, hits[i : i + 1], int(sizes[i]), 10) for i in range(50)])
+
+
+def test_coverage_counts_an_item_once_and_empty_places_never() -> None:
+    lists = np.array([[3, 1, 4], [3, -1, -1]], np.int32)
+    assert coverage(lists, 10, 1) == 1 / 10  # item 3
+    assert coverage(lists, 10, 3) == 3 / 10  # items 1, 3, 4
+
+
+@pytest.mark.filterwarnings("ignore:unsafe cast from uint64 to int64")  # as numba compiles ranx
+@pytest.mark.parametrize("k", [1, 5, 12])
+def test_metrics_equal_ranx(k: int) -> None:
+    ranx = pytest.importorskip("ranx")
+    draw = np.random.default_rng(k)
+    n, n_items = 60, 40
+    sizes = draw.integers(1, 20, n)
+    lists = [draw.permutation(n_items)[:PLACES] for _ in range(n)]
+    truths = [draw.permutation(n_items)[:size] for size in sizes]
+    hits = np.array([np.isin(ranked, truth) for ranked, truth in zip(lists, truths, strict=True)])
+    qrels = ranx.Qrels({f"{i:03}": {f"{item}": 1 for item in truth} for i, truth in enumerate(truths)})
+    run = ranx.Run(
+        {f"{i:03}": {f"{item}": float(-p) for p, item in enumerate(ranked)} for i, ranked in enumerate(lists)}
+    )
+    # ranx divides the sum of precisions by |T|; ours divides by min(k, |T|), so theirs · |T| / min(k, |T|) is ours.
+    factors = {"map": sizes / np.minimum(k, sizes)}
+    for name, metric in METRICS.items():
+        theirs = ranx.evaluate(qrels, run, f"{name}@{k}", return_mean=False)
+        np.testing.assert_allclose(metric(hits, sizes, k), theirs * factors.get(name, 1), rtol=1e-12, err_msg=name)

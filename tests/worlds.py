@@ -1,0 +1,45 @@
+"""A hand-sized world: few clients, ragged purchases, every kind of field."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from spfedrec_cli.config import validate
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.federated.state import World, make_world
+from spfedrec_cli.model.features import Features
+
+SMALL = {
+    "model": {"dim": 8, "field_dim": 4, "hidden": [8]},
+    "client": {"pool_size": 20},
+    # One unit of the codec is 5e-5: far above the noise of float32 here, far below any gradient.
+    "federated": {"cohort_size": 7, "range_query": 50.0, "range_item": 50.0},
+}
+
+
+def features(rng: np.random.Generator, rows: int, sizes: dict[str, int]) -> Features:
+    """Random codes of fields with so many values each; a field called id counts the rows."""
+    columns = [np.arange(rows) if name == "id" else rng.integers(0, size, rows) for name, size in sizes.items()]
+    codes = np.stack(columns, 1) if columns else np.empty((rows, 0), np.int64)
+    return Features(tuple(sizes), tuple(sizes.values()), torch.from_numpy(codes.astype(np.int64)))
+
+
+def merged(*layers: dict[str, Any]) -> dict[str, Any]:
+    """Nested settings, later ones winning."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for section, values in layer.items():
+            result.setdefault(section, {}).update(values)
+    return result
+
+
+def build_world(settings: dict[str, Any] | None = None, lengths: list[int] | None = None, seed: int = 0) -> World:
+    """Clients with so many purchases each, in a catalogue of at least 40 items."""
+    rng = np.random.default_rng(seed)
+    lengths = [1, 2, 3, 5, 8, 13, 25, 1, 4, 0] if lengths is None else lengths
+    n_items = max(40, 2 * max(lengths))
+    rows = [rng.choice(n_items, length, replace=False).tolist() for length in lengths]
+    items = features(rng, n_items, {"id": n_items, "type": 5, "colour": 4})
+    clients = features(rng, len(rows), {"age": 4, "status": 3})
+    return make_world(validate(merged(SMALL, settings or {})), items, clients, Ragged.from_rows(rows))
