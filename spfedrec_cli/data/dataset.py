@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ from spfedrec_cli.data.purchases import Purchases, concatenate
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.data.schema import MANIFEST, SCHEMA_VERSION, SPLITS, Manifest
 from spfedrec_cli.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 I32 = npt.NDArray[np.int32]
 F32 = npt.NDArray[np.float32]
@@ -146,6 +150,16 @@ class Dataset:
             columns = [np.array(table.column(name).to_numpy()) for name in schema.PURCHASES.names]
             self._purchases[split] = Purchases(*columns)
         return self._purchases[split]
+
+    def frame(self, split: str) -> "pd.DataFrame":
+        """The rows of one split for a notebook: customer_id, article_id, time, quantity, price."""
+        import pandas as pd
+
+        table = pq.read_table(self._file(split), schema=schema.PURCHASES).to_pandas()
+        customers = self._client_ids.take(pa.array(table.pop(schema.CLIENT))).to_pylist()
+        articles = self._item_ids.take(pa.array(table.pop(schema.ITEM))).to_pylist()
+        ids = pd.DataFrame({"customer_id": customers, "article_id": articles})
+        return ids.join(table)
 
     def history(self, *splits: str) -> Ragged:
         """For every client the distinct items of `splits` in the order of their last purchase, oldest first."""

@@ -134,3 +134,10 @@ def test_keys_of_a_later_version_are_read_past(dataset: Dataset) -> None:
     file = dataset.path / "dataset.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "novelty": 1}))
     assert Dataset.open(dataset.path).manifest == dataset.manifest
+
+
+def test_a_split_as_a_frame_has_the_ids_of_the_source(dataset: Dataset) -> None:
+    frame = dataset.frame("validation")
+    assert frame["article_id"].tolist() == [dataset.item_ids[item] for item in dataset.purchases("validation").item]
+    assert frame["customer_id"].tolist() == [dataset.client_ids[c] for c in dataset.purchases("validation").client]
+    assert list(frame.columns) == ["customer_id", "article_id", "time", "quantity", "price"]

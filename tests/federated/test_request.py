@@ -63,7 +63,7 @@ def test_the_seed_and_the_client_change_the_draw() -> None:
 
 @pytest.mark.parametrize("race", [False, True], ids=["tries", "race"])
 def test_inclusion_probabilities_are_true(monkeypatch: pytest.MonkeyPatch, race: bool) -> None:
-    """Horvitz and Thompson: the sum of 1/probability over the drawn items estimates the number of items without bias."""
+    """Horvitz and Thompson: the sum of 1/probability over the drawn items estimates how many items there are."""
     monkeypatch.setattr(module, "RACE_SHARE", 10**9 if race else 0)
     weights = np.linspace(1, 3, 60)
     own = Ragged.from_rows([[0, 1, 2, 3, 4, 5]] * 4000)

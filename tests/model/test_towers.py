@@ -49,7 +49,7 @@ def test_weights_given_once_a_client_yield_a_gradient_a_client(own: bool) -> Non
 
 
 def test_squeeze_and_excitation_by_hand() -> None:
-    """Two fields of one number each: z = (2, -3), W1 = (1, 1) so δ = relu(-1) = 0, s = σ(0) = 1/2; halves the fields."""
+    """Two fields of one number each: z = (2, -3), W1 = (1, 1) so δ = relu(-1) = 0, s = σ(0) = 1/2 halves them."""
     weights = {
         "field.a": torch.tensor([[0.0], [2.0]]),
         "field.b": torch.tensor([[0.0], [-3.0]]),

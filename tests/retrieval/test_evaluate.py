@@ -179,7 +179,7 @@ def test_a_scorer_is_asked_for_a_bounded_block() -> None:
 
 def test_bad_scores_are_refused() -> None:
     made = task([[0], [1]], 2)
-    with pytest.raises(SpfedrecError, match="NaN.*client 1"):
+    with pytest.raises(SpfedrecError, match=r"NaN.*client 1"):
         evaluate(table(np.array([[1, 2], [np.nan, 1]])), made, [1])
     with pytest.raises(SpfedrecError, match=r"shape \(2, 3\), not \(2, 2\)"):
         evaluate(table(np.zeros((2, 3))), made, [1])
@@ -276,11 +276,11 @@ def test_a_failed_write_leaves_the_old_file_and_no_remains(tmp_path: Path) -> No
     write_evaluation(tmp_path, evaluation(), {})
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     full = mock.patch("os.replace", side_effect=OSError(28, "No space left on device"))
-    with full, pytest.raises(SpfedrecError, match="cannot be written.*No space left"):
+    with full, pytest.raises(SpfedrecError, match=r"cannot be written.*No space left"):
         write_evaluation(tmp_path, evaluation(value=0.1), {})
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SpfedrecError, match="cannot be written.*nowhere"):
+    with pytest.raises(SpfedrecError, match=r"cannot be written.*nowhere"):
         write_evaluation(tmp_path / "nowhere", evaluation(), {})
