@@ -51,12 +51,12 @@ Aggregation = Callable[[Updates, int], Sums]
 
 def ideal_sum(updates: Updates, rows: int) -> Sums:
     """The ideal functionality of secure aggregation: the sum over clients and nothing else."""
-    items = torch.zeros(rows, updates.own.shape[1], dtype=torch.int64)
-    items.index_add_(0, updates.own_rows, updates.own.long())
     # 32 bits suffice, by the codec's choice of qmax; and are several times faster here than 64.
-    items.index_add_(0, updates.pool_rows, updates.pool.sum(0, dtype=torch.int32).long())
-    query = updates.query.sum(0, dtype=torch.int32).long()
-    return Sums(query % MODULUS, items % MODULUS, len(updates.query), int(updates.saturated))
+    items = torch.zeros(rows, updates.own.shape[1], dtype=torch.int32)
+    items.index_add_(0, updates.own_rows, updates.own)
+    items.index_add_(0, updates.pool_rows, updates.pool.sum(0, dtype=torch.int32))
+    query = updates.query.sum(0, dtype=torch.int32)
+    return Sums(query.long() % MODULUS, items.long() % MODULUS, len(updates.query), int(updates.saturated))
 
 
 AGGREGATIONS: dict[str, Aggregation] = {"sum": ideal_sum}

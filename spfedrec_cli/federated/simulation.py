@@ -16,6 +16,7 @@ from torch import Tensor
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.aggregation import AGGREGATIONS, Sums, Updates
 from spfedrec_cli.federated.client import target_counts
+from spfedrec_cli.federated.codec import Codec
 from spfedrec_cli.federated.request import Obfuscation
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.model.loss import LOSSES
@@ -23,7 +24,7 @@ from spfedrec_cli.model.towers import Weights, history_weights, linear, query_to
 from spfedrec_cli.rng import uniform_rows
 
 I64 = npt.NDArray[np.int64]
-_BLOCK_CELLS = 1 << 20  # floats of gradients that one block may hold: a few MiB, so that they stay near the core
+_BLOCK_CELLS = 1 << 21  # floats of gradients that one block may hold: 8 MiB; see docs/log.md for other sizes
 
 
 @dataclass(frozen=True)
@@ -112,23 +113,29 @@ def _encode(world: World, grads: tuple[Tensor, ...], n_theta: int, block: _Block
     clients = len(block.members)
     step = torch.cat([grad.reshape(clients, -1) for grad in grads[:n_theta]], 1).mul_(-world.config.client.lr)
     query, saturated = codec_query.encode(step)
-    rows, real = block.own.reshape(-1), block.own.reshape(-1) >= 0
-    own, outside = codec_item.encode(grads[n_theta].flatten(0, 1)[real])
-    rows, saturated = rows[real], saturated + outside
+    rows, own, outside = _encode_rows(codec_item, block.own, grads[n_theta])
+    saturated = saturated + outside
     if world.config.client.negatives == "public":
         pool, outside = codec_item.encode(grads[n_theta + 1])
         return Updates(query, rows, own, torch.from_numpy(published.pool), pool, saturated + outside)
-    real = block.negatives.reshape(-1) >= 0
-    hidden, outside = codec_item.encode(grads[n_theta + 1].flatten(0, 1)[real])
-    rows, own = torch.cat([rows, block.negatives.reshape(-1)[real]]), torch.cat([own, hidden])
+    hidden_rows, hidden, outside = _encode_rows(codec_item, block.negatives, grads[n_theta + 1])
+    rows, own = torch.cat([rows, hidden_rows]), torch.cat([own, hidden])
     empty = torch.empty(0, dtype=torch.int64)
     return Updates(query, rows, own, empty, own.new_empty(clients, 0, own.shape[1]), saturated + outside)
 
 
+def _encode_rows(codec: Codec, places: Tensor, grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Places (n,) and integers (n, d) of what is not padding in (K, L) and (K, L, d); and how many were saturated."""
+    flat = places.reshape(-1)
+    real = (flat >= 0).nonzero()[:, 0]
+    encoded, saturated = codec.encode(grads.flatten(0, 1).index_select(0, real))
+    return flat.index_select(0, real), encoded, saturated
+
+
 def _rows(embeddings: Tensor, places: Tensor) -> Tensor:
     """(K, L, d) rows at the places, zero where a place is −1."""
-    found = torch.nn.functional.embedding(places.clamp_min(0), embeddings)
-    return found * (places >= 0).unsqueeze(-1)
+    padded = torch.cat([embeddings, embeddings.new_zeros(1, embeddings.shape[1])])
+    return torch.nn.functional.embedding(places % len(padded), padded)
 
 
 def _blocks(
