@@ -11,8 +11,7 @@ DEV := $(VENV)/.installed-dev
 
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: help setup demo test lint format clean-demo
-.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint format bench clean-demo
 
 help:
 	@echo "make setup    install spfedrec with its development tools into $(VENV)"
@@ -20,6 +19,7 @@ help:
 	@echo "make test     run all tests"
 	@echo "make lint     check format, style, types and imports"
 	@echo "make format   format the code"
+	@echo "make bench DATASET=datasets/ml-100k    clients per second of either engine"
 
 setup: $(DEV)
 
@@ -28,12 +28,12 @@ $(BIN)/pip:
 
 $(BASE): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing spfedrec into $(VENV) (once; this takes a few minutes)" >&2
-	$(PIP) --editable .
+	@$(PIP) --editable .
 	@touch $@
 
 $(DEV): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing spfedrec with its development tools into $(VENV) (once; this takes a few minutes)" >&2
-	$(PIP) --editable '.[dev]'
+	@$(PIP) --editable '.[dev]'
 	@touch $(BASE) $@
 
 # Its own earlier Datasets are replaced by prepare; its own earlier runs have to go first. Nothing else is touched.
@@ -44,18 +44,24 @@ demo: $(BASE)
 	@$(SPFEDREC) train demo-sample --preset sample --name demo-sample
 	@$(SPFEDREC) evaluate demo-sample --baselines
 	@$(SPFEDREC) recommend demo-sample --customer $(call example_client,demo-sample)
+	@echo
 	@echo "== 2. A made-up shop whose customers' tastes are known, so that the best possible result is known too"
 	@$(SPFEDREC) prepare --source synthetic --output datasets/demo-synthetic --customers 2000 --items 1000
 	@$(SPFEDREC) train demo-synthetic --preset synthetic --name demo-synthetic
 	@$(SPFEDREC) evaluate demo-synthetic --baselines
 	@$(SPFEDREC) recommend demo-synthetic --customer $(call example_client,demo-synthetic)
+	@echo
 	@echo "== Where to go next"
-	@echo "  $(SPFEDREC) --help                        every command, each with examples"
-	@echo "  $(SPFEDREC) config show                   every setting with its meaning"
-	@echo "  $(SPFEDREC) export demo-synthetic --output demo-export    the embeddings, for your own retrieval"
-	@echo "  datasets/README.md                        where H&M's and MovieLens' files come from and go"
+	@echo "  $(SPFEDREC) --help"
+	@echo "      every command, each with examples"
+	@echo "  $(SPFEDREC) config show"
+	@echo "      every setting with its meaning, as a file to start from"
+	@echo "  $(SPFEDREC) export demo-synthetic --output demo-export"
+	@echo "      the embeddings and the towers, for programs of your own"
+	@echo "  datasets/README.md"
+	@echo "      where the files of H&M and MovieLens come from, and how to prepare them"
 
-example_client = $$($(SPFEDREC) describe $(1) --json | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["example_client"])')
+example_client = $$($(SPFEDREC) describe $(1) --json --quiet | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["example_client"])')
 
 # One thread a worker: two workers that each start a thread for every core wait for each other.
 test: $(DEV)
@@ -70,6 +76,9 @@ lint: $(DEV)
 format: $(DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: $(BASE)
+	@$(BIN)/python benchmarks/engine.py $(DATASET)
 
 clean-demo:
 	rm -rf datasets/demo-sample datasets/demo-synthetic runs/demo-sample runs/demo-synthetic

@@ -48,12 +48,13 @@ def main(path: Path) -> None:
         for engine, rounds in ROUNDS.items():
             speeds[engine].append(clients_per_second(*made[engine], rounds))
     for engine, found in speeds.items():
-        spread = f"{min(found):,.0f} to {max(found):,.0f}"
-        print(f"{engine:<10} {statistics.median(found):>8,.0f} clients/s  (median of {PAIRS}; {spread})")
+        say(engine, f"{statistics.median(found):,.0f} clients/s", f"{min(found):,.0f} to {max(found):,.0f}")
     ratios = [fast / plain for fast, plain in zip(speeds["simulation"], speeds["reference"], strict=True)]
-    print(
-        f"ratio      {statistics.median(ratios):>8.1f}            (median of pairs; {min(ratios):.1f} to {max(ratios):.1f})"
-    )
+    say("ratio", f"{statistics.median(ratios):.1f}", f"{min(ratios):.1f} to {max(ratios):.1f}")
+
+
+def say(name: str, median: str, spread: str) -> None:
+    sys.stdout.write(f"{name:<12}{median:>18}   (median of {PAIRS}; {spread})\n")
 
 
 if __name__ == "__main__":

@@ -61,8 +61,8 @@ class FederatedConfig(Section):
     cohort_size: int = Field(256, ge=1, description="clients of a round (expected number under poisson sampling)")
     sampling: Literal["fixed", "poisson"] = Field("fixed", description="cohorts of a fixed or of a Poisson size")
     aggregation: Literal["sum"] = Field("sum", description="sum: the ideal functionality of secure aggregation")
-    range_query: float = Field(0.05, gt=0, description="largest coordinate of a query-tower update (codec)")
-    range_item: float = Field(0.5, gt=0, description="largest coordinate of an item gradient (codec)")
+    range_query: float = Field(0.3, gt=0, description="largest coordinate of a query-tower update (codec)")
+    range_item: float = Field(2.0, gt=0, description="largest coordinate of an item gradient (codec)")
 
 
 class ServerConfig(Section):
@@ -71,21 +71,21 @@ class ServerConfig(Section):
     optimizer: Literal["fedadam", "fedyogi", "fedadagrad", "fedavg"] = Field(
         "fedadam", description="for the query tower"
     )
-    lr: float = Field(0.01, gt=0, description="server learning rate (eta)")
-    beta1: float = Field(0.9, ge=0, lt=1)
-    beta2: float = Field(0.99, ge=0, lt=1)
-    tau: float = Field(1e-5, gt=0, description="adaptivity; relative to client.lr times the gradient")
+    lr: float = Field(0.003, gt=0, description="server learning rate (eta)")
+    beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment, of both optimisers")
+    beta2: float = Field(0.99, ge=0, lt=1, description="decay of the second moment, of both optimisers")
+    tau: float = Field(1e-5, gt=0, description="adaptivity; relative to client.lr, so to the gradient")
     item_optimizer: Literal["adam", "adagrad", "sgd"] = Field(
         "adam", description="lazy and row-wise, for the item tower"
     )
-    item_lr: float = Field(0.01, gt=0, description="learning rate of the item tower")
+    item_lr: float = Field(0.003, gt=0, description="learning rate of the item tower")
 
 
 class TrainConfig(Section):
     """How long, how often, where."""
 
-    rounds: int = Field(100, ge=1)
-    seed: int = Field(0, ge=0)
+    rounds: int = Field(100, ge=1, description="rounds of the whole training")
+    seed: int = Field(0, ge=0, description="of every random number: the same seed gives the same bits")
     checkpoint_every: int = Field(50, ge=1, description="rounds between checkpoints")
     eval_every: int = Field(20, ge=1, description="rounds between validations")
     monitor: str = Field(
@@ -156,6 +156,12 @@ def unknown_key(key: str) -> InputError:
     return InputError(f"There is no setting {key}", hint=f"did you mean {near}?" if near else _HELP)
 
 
+def _unknown_section(section: str, source: str) -> InputError:
+    near = nearest(section, list(Config.model_fields))
+    hint = f"did you mean {near}?" if near else f"the sections are {', '.join(Config.model_fields)}"
+    return InputError(f"There is no section {section}", where=source, hint=hint)
+
+
 def to_toml(config: Config) -> str:
     """The whole configuration as TOML."""
     return tomli_w.dumps(config.model_dump(mode="json"))
@@ -177,7 +183,7 @@ def _sections() -> dict[str, type[BaseModel]]:
 def _merge(into: dict[str, Any], layer: Mapping[str, Any], source: str) -> None:
     for section, values in layer.items():
         if section not in Config.model_fields:
-            raise unknown_key(section)
+            raise _unknown_section(section, source)
         if not isinstance(values, Mapping):
             raise InputError(
                 f"{section} is a section, not a value", where=source, hint=f"write [{section}] and its keys"

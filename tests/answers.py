@@ -1,12 +1,30 @@
 """Answers of an engine that is not asked, and the reading of the command line's own."""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from typer.testing import Result
 
 from spfedrec_cli import engine
+
+Invoke = Callable[..., Result]
+
+
+@dataclass
+class Calls:
+    """What the engine was asked for: the name of the function, its arguments, its keywords."""
+
+    made: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def last(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+        return self.made[-1]
+
+
+StandIn = Callable[..., Calls]
 
 
 def the_json(result: Result) -> dict[str, Any]:

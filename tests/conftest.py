@@ -4,11 +4,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 
 CHECKOUT = Path(__file__).parents[1]
+
+# A verdict on a commit should not depend on luck; on a developer's machine every run tries something new.
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("default", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,17 @@
 """A terminal that is none, and an engine that answers at once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from answers import Calls, Invoke, StandIn
+from typer.testing import CliRunner
 
 from spfedrec_cli import engine, run
 from spfedrec_cli.cli.app import app
 from spfedrec_cli.config import Config, to_toml
 from spfedrec_cli.data.dataset import Dataset
-
-Invoke = Callable[..., Result]
 
 
 @pytest.fixture
@@ -51,19 +49,8 @@ def a_run(workplace: Path, sample: Dataset) -> Path:
     return folder
 
 
-@dataclass
-class Calls:
-    """What the engine was asked for: the name of the function, its arguments, its keywords."""
-
-    made: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
-
-    @property
-    def last(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
-        return self.made[-1]
-
-
 @pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Calls]:
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     """Replaces engine functions: each answers with the value given, raises it, or calls it."""
 
     def replace(**answers: Any) -> Calls:

@@ -1,9 +1,12 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+from answers import Invoke
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -15,7 +18,7 @@ HEAVY = ("torch", "pandas", "pyarrow", "numpy", "scipy")
 
 def commands(group: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """The words of every command and subcommand."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for name, command in group.commands.items():
         words = (*path, name)
         found += commands(command, words) if isinstance(command, TyperGroup) else [words]
@@ -30,18 +33,18 @@ def spfedrec(*words: str, **environment: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
 
 
-def test_the_version_is_data(invoke) -> None:
+def test_the_version_is_data(invoke: Invoke) -> None:
     result = invoke("--version")
     assert (result.exit_code, result.stdout) == (0, f"spfedrec {__version__}\n")
 
 
-def test_no_words_show_the_help(invoke) -> None:
+def test_no_words_show_the_help(invoke: Invoke) -> None:
     result = invoke()
     assert result.exit_code == 2
     assert "Commands:" in result.output
 
 
-def test_the_help_names_every_command_and_where_to_start(invoke) -> None:
+def test_the_help_names_every_command_and_where_to_start(invoke: Invoke) -> None:
     text = invoke("--help").stdout
     for words in COMMANDS:
         assert f"\n  {words[0]} " in text
@@ -49,7 +52,7 @@ def test_the_help_names_every_command_and_where_to_start(invoke) -> None:
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_explains_itself_with_examples(invoke, words) -> None:
+def test_every_command_explains_itself_with_examples(invoke: Invoke, words: Sequence[str]) -> None:
     result = invoke(*words, "--help")
     assert result.exit_code == 0
     examples = result.stdout.split("Examples:\n")[1].strip().splitlines()
@@ -57,14 +60,14 @@ def test_every_command_explains_itself_with_examples(invoke, words) -> None:
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_takes_the_common_flags(invoke, words) -> None:
+def test_every_command_takes_the_common_flags(invoke: Invoke, words: Sequence[str]) -> None:
     text = invoke(*words, "--help").stdout
     for flag in ("--json", "-q, --quiet", "--debug", "-h, --help"):
         assert f"\n  {flag} " in text
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_option_is_explained(words) -> None:
+def test_every_option_is_explained(words: Sequence[str]) -> None:
     command: Any = get_command(app)
     for word in words:
         command = command.commands[word]
@@ -72,7 +75,7 @@ def test_every_option_is_explained(words) -> None:
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_no_default_could_beat_a_preset_unsaid(words) -> None:
+def test_no_default_could_beat_a_preset_unsaid(words: Sequence[str]) -> None:
     """Flags are off and everything else is None unless the user says it."""
     command: Any = get_command(app)
     for word in words:
@@ -83,13 +86,13 @@ def test_no_default_could_beat_a_preset_unsaid(words) -> None:
 @pytest.mark.parametrize(
     "words", [("trian",), ("train", "--rounds", "5"), ("evaluate",), ("evaluate", "first", "--split", "tset")]
 )
-def test_usage_errors_leave_with_2_and_empty_stdout(invoke, words) -> None:
+def test_usage_errors_leave_with_2_and_empty_stdout(invoke: Invoke, words: Sequence[str]) -> None:
     result = invoke(*words)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Error: " in result.stderr
 
 
-def test_a_mistyped_command_is_answered_with_a_near_one(invoke) -> None:
+def test_a_mistyped_command_is_answered_with_a_near_one(invoke: Invoke) -> None:
     assert "Did you mean 'train'?" in invoke("trian").stderr
 
 
@@ -98,7 +101,7 @@ def test_a_mistyped_command_is_answered_with_a_near_one(invoke) -> None:
     "words, heavy",
     [(["--help"], (*HEAVY, "pydantic")), (["train", "--help"], HEAVY), (["config", "--help"], HEAVY)],
 )
-def test_help_loads_nothing_heavy(words, heavy) -> None:
+def test_help_loads_nothing_heavy(words: Sequence[str], heavy: Sequence[str]) -> None:
     script = (
         "import sys\n"
         "from spfedrec_cli.__main__ import main\n"
@@ -110,7 +113,7 @@ def test_help_loads_nothing_heavy(words, heavy) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_module_runs(tmp_path) -> None:
+def test_the_module_runs(tmp_path: Path) -> None:
     done = spfedrec("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"spfedrec {__version__}\n", "")
 

@@ -1,15 +1,17 @@
 """prepare and describe, on data that is made or ships."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from answers import the_json
+from answers import Invoke, the_json
 
 from spfedrec_cli.cli.describe import picture
+from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.sources import SOURCES
 
 
-def test_prepare_tells_what_it_made(invoke) -> None:
+def test_prepare_tells_what_it_made(invoke: Invoke) -> None:
     made = the_json(invoke("prepare", "--source", "sample", "--output", "datasets/one", "--json"))
     assert made["dataset"] == "datasets/one"
     assert (made["purchases"], made["clients"], made["items"]) == (138, 5, 134)
@@ -18,7 +20,7 @@ def test_prepare_tells_what_it_made(invoke) -> None:
     assert made["seconds"] >= 0
 
 
-def test_prepare_shows_a_table_and_talks_on_stderr(invoke) -> None:
+def test_prepare_shows_a_table_and_talks_on_stderr(invoke: Invoke) -> None:
     result = invoke("prepare", "--source", "sample", "--output", "one")
     assert "purchases  138" in result.stdout
     assert "reading ..." in result.stderr
@@ -26,17 +28,17 @@ def test_prepare_shows_a_table_and_talks_on_stderr(invoke) -> None:
     assert "Next" not in result.stdout
 
 
-def test_prepare_is_silent_on_stderr_when_quiet(invoke) -> None:
+def test_prepare_is_silent_on_stderr_when_quiet(invoke: Invoke) -> None:
     assert invoke("prepare", "--source", "sample", "--output", "one", "--quiet").stderr == ""
 
 
-def test_prepare_passes_on_what_is_to_be_made(invoke) -> None:
+def test_prepare_passes_on_what_is_to_be_made(invoke: Invoke) -> None:
     words = ["prepare", "--source", "synthetic", "--output", "one", "--customers", "40", "--items", "30", "--json"]
     assert the_json(invoke(*words))["clients"] == 40
     assert the_json(invoke(*words))["items"] == 30
 
 
-def test_the_seed_changes_what_is_made(invoke) -> None:
+def test_the_seed_changes_what_is_made(invoke: Invoke) -> None:
     words = ["prepare", "--source", "synthetic", "--customers", "40", "--items", "30", "--json"]
     made = [the_json(invoke(*words, "--output", seed, "--seed", seed)) for seed in ("1", "2")]
     assert made[0]["purchases"] != made[1]["purchases"]
@@ -55,42 +57,46 @@ def test_the_seed_changes_what_is_made(invoke) -> None:
         (["--source", "synthetic", "--customers", "nan"], "is not a number"),
     ],
 )
-def test_prepare_refuses_and_leaves_nothing(invoke, workplace: Path, words, problem) -> None:
+def test_prepare_refuses_and_leaves_nothing(
+    invoke: Invoke, workplace: Path, words: Sequence[str], problem: str
+) -> None:
     result = invoke("prepare", *words, "--output", "one")
     assert result.exit_code == 2
     assert problem in result.stderr
     assert list(workplace.iterdir()) == []
 
 
-def test_the_help_names_every_source(invoke) -> None:
+def test_the_help_names_every_source(invoke: Invoke) -> None:
     text = " ".join(invoke("prepare", "--help").stdout.split())
     assert all(name in text for name in SOURCES)
 
 
 @pytest.mark.parametrize("name", ["sample", "datasets/sample", "./datasets/sample"])
-def test_a_dataset_is_a_path_or_a_name(invoke, sample, name) -> None:
+def test_a_dataset_is_a_path_or_a_name(invoke: Invoke, sample: Dataset, name: str) -> None:
     assert the_json(invoke("describe", name, "--json"))["purchases"] == 138
 
 
-def test_a_folder_of_the_same_name_that_is_no_dataset_does_not_hide_one(invoke, sample, workplace) -> None:
+def test_a_folder_of_the_same_name_that_is_no_dataset_does_not_hide_one(
+    invoke: Invoke, sample: Dataset, workplace: Path
+) -> None:
     (workplace / "sample").mkdir()
     assert the_json(invoke("describe", "sample", "--json"))["dataset"] == "datasets/sample"
 
 
-def test_a_mistyped_dataset_is_answered_with_a_near_one(invoke, sample) -> None:
+def test_a_mistyped_dataset_is_answered_with_a_near_one(invoke: Invoke, sample: Dataset) -> None:
     result = invoke("describe", "smaple")
     assert result.exit_code == 2
     assert "did you mean sample?" in result.stderr
 
 
-def test_a_folder_that_is_no_dataset_is_named(invoke, workplace) -> None:
+def test_a_folder_that_is_no_dataset_is_named(invoke: Invoke, workplace: Path) -> None:
     (workplace / "empty").mkdir()
     result = invoke("describe", "empty")
     assert result.exit_code == 2
     assert "is not a Dataset" in result.stderr
 
 
-def test_describe_repeats_prepare_and_names_a_client_with_a_history(invoke, sample) -> None:
+def test_describe_repeats_prepare_and_names_a_client_with_a_history(invoke: Invoke, sample: Dataset) -> None:
     told = the_json(invoke("describe", "sample", "--json"))
     assert (told["clients"], told["items"]) == (5, 134)
     assert {"dataset", "purchases", "clients", "items", "splits", "seconds"} <= set(told)
@@ -98,13 +104,15 @@ def test_describe_repeats_prepare_and_names_a_client_with_a_history(invoke, samp
     assert sample.history("train").lengths[client] > 0
 
 
-def test_describe_shows_tables(invoke, sample) -> None:
+def test_describe_shows_tables(invoke: Invoke, sample: Dataset) -> None:
     result = invoke("describe", "sample")
     for text in ("leave-one-out", "Clients by purchases", "Bought most", "#"):
         assert text in result.stdout
 
 
-def test_names_from_the_data_are_shown_as_they_are(invoke, sample, monkeypatch) -> None:
+def test_names_from_the_data_are_shown_as_they_are(
+    invoke: Invoke, sample: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = iter([f"[red]article[/red] {n}" for n in range(1000)])
     monkeypatch.setattr(
         "spfedrec_cli.data.dataset.Dataset.item_labels", lambda self, rows: [{"name": next(names)} for _ in rows]

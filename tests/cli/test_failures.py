@@ -1,7 +1,9 @@
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from answers import Invoke, StandIn
 
 from spfedrec_cli.cli.failures import told
 from spfedrec_cli.engine import Interrupted
@@ -24,7 +26,7 @@ from spfedrec_cli.errors import InputError, SpfedrecError
         ),
     ],
 )
-def test_every_failure_is_a_sentence_and_a_code(failure, code, sentence) -> None:
+def test_every_failure_is_a_sentence_and_a_code(failure: BaseException, code: int, sentence: str) -> None:
     assert told(failure)[1] == code
     assert sentence in told(failure)[0]
 
@@ -39,7 +41,9 @@ def test_every_failure_is_a_sentence_and_a_code(failure, code, sentence) -> None
     ],
 )
 @pytest.mark.parametrize("flags", [(), ("--json",), ("--quiet",), ("--json", "--quiet")])
-def test_a_failing_command_says_one_line_on_stderr(invoke, a_run, stand_in, failure, code, flags) -> None:
+def test_a_failing_command_says_one_line_on_stderr(
+    invoke: Invoke, a_run: Path, stand_in: StandIn, failure: BaseException, code: int, flags: Sequence[str]
+) -> None:
     stand_in(evaluate=failure)
     result = invoke("evaluate", "first", *flags)
     assert (result.exit_code, result.stdout) == (code, "")
@@ -48,7 +52,7 @@ def test_a_failing_command_says_one_line_on_stderr(invoke, a_run, stand_in, fail
     assert "Traceback" not in result.stderr
 
 
-def test_debug_shows_the_traceback_and_keeps_the_code(invoke, a_run, stand_in) -> None:
+def test_debug_shows_the_traceback_and_keeps_the_code(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
     stand_in(evaluate=InputError("No such thing"))
     result = invoke("evaluate", "first", "--debug")
     assert result.exit_code == 2
@@ -56,19 +60,19 @@ def test_debug_shows_the_traceback_and_keeps_the_code(invoke, a_run, stand_in) -
     assert result.stderr.endswith("Error: No such thing.\n")
 
 
-def test_markup_and_control_characters_in_an_error_are_shown_not_obeyed(invoke, workplace) -> None:
+def test_markup_and_control_characters_in_an_error_are_shown_not_obeyed(invoke: Invoke, workplace: Path) -> None:
     result = invoke("describe", "[red]x[/red]\x1b[31m")
     assert "[red]x[/red]" in result.stderr
     assert "\x1b" not in result.stderr
 
 
-def test_a_broken_pipe_is_left_to_the_shell(invoke, a_run, stand_in) -> None:
+def test_a_broken_pipe_is_left_to_the_shell(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
     stand_in(evaluate=BrokenPipeError(32, "Broken pipe"))
     result = invoke("evaluate", "first", "--quiet")
     assert result.exit_code == 1
     assert result.output == ""
 
 
-def test_no_path_of_the_program_is_in_an_error(invoke, workplace) -> None:
+def test_no_path_of_the_program_is_in_an_error(invoke: Invoke, workplace: Path) -> None:
     text = invoke("describe", "nowhere").stderr
     assert not re.search(re.escape(str(Path(__file__).parents[2])), text)

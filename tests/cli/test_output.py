@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
 
-from spfedrec_cli.cli.output import Output, counted, duration, facts, number, plain, size, table
+from spfedrec_cli.cli.output import Cell, Output, counted, duration, facts, number, plain, size, table
 
 
 @pytest.mark.parametrize(
     "count, text", [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_234_567, "1.2 MB"), (5e12, "5000.0 GB")]
 )
-def test_sizes(count, text) -> None:
+def test_sizes(count: float, text: str) -> None:
     assert size(count) == text
 
 
@@ -19,14 +19,14 @@ def test_sizes(count, text) -> None:
     "seconds, text",
     [(0.44, "0.4 s"), (42.4, "42 s"), (185, "3 min 5 s"), (59.6, "1 min 0 s"), (7800, "2 h 10 min")],
 )
-def test_durations(seconds, text) -> None:
+def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(
     "value, text", [(1234, "1,234"), (0.25, "0.2500"), (None, ""), ("a\nb", "a\N{REPLACEMENT CHARACTER}b")]
 )
-def test_numbers(value, text) -> None:
+def test_numbers(value: Cell, text: str) -> None:
     assert number(value) == text
 
 
@@ -45,7 +45,7 @@ def test_plain_text_cannot_steer_a_terminal(text: str) -> None:
     assert len(shown) == len(text)
 
 
-def test_with_json_the_object_is_all_there_is(capsys) -> None:
+def test_with_json_the_object_is_all_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     out = Output(as_json=True)
     out.result({"name": "[red]é"}, table("never", ["a"], [["shown"]]))
     out.say("talk")
@@ -59,25 +59,25 @@ def test_what_is_not_json_is_refused() -> None:
         Output(as_json=True).result({"loss": float("nan")})
 
 
-def test_cells_are_never_markup(capsys) -> None:
+def test_cells_are_never_markup(capsys: pytest.CaptureFixture[str]) -> None:
     Output().result({}, table("[bold]t", ["[red]h"], [["[red]c[/red] :smile:"]]), facts("f", [("[x]", "[/y]")]))
     shown = capsys.readouterr().out
     for text in ("[bold]t", "[red]h", "[red]c[/red] :smile:", "[x]", "[/y]"):
         assert text in shown
 
 
-def test_off_a_terminal_a_long_cell_stays_on_its_line(capsys) -> None:
+def test_off_a_terminal_a_long_cell_stays_on_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     Output().result({}, facts("f", [("path", "x" * 150)]))
     assert "x" * 150 in capsys.readouterr().out
 
 
-def test_numbers_stand_right_and_words_left(capsys) -> None:
+def test_numbers_stand_right_and_words_left(capsys: pytest.CaptureFixture[str]) -> None:
     Output().result({}, table("t", ["word", "count"], [["a", 1], ["bcdef", 1000]]))
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines[-2:] == ["a          1", "bcdef  1,000"]
 
 
-def test_quiet_silences_talk_but_no_warning_and_no_error(capsys) -> None:
+def test_quiet_silences_talk_but_no_warning_and_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     out = Output(quiet=True)
     out.say("talk")
     out.warn("care")
@@ -85,21 +85,23 @@ def test_quiet_silences_talk_but_no_warning_and_no_error(capsys) -> None:
     assert capsys.readouterr().err == "Warning: care\nError: It broke.\n"
 
 
-def test_stages_are_lines_off_a_terminal(capsys) -> None:
+def test_stages_are_lines_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with Output().stages() as tell:
         tell("reading")
         tell("[writing]")
     assert capsys.readouterr().err == "reading ...\n[writing] ...\n"
 
 
-def test_stages_are_not_told_when_quiet(capsys) -> None:
+def test_stages_are_not_told_when_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     with Output(quiet=True).stages() as tell:
         tell("reading")
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("no_color, coloured", [("1", False), ("", True)])
-def test_no_color_is_honoured(capsys, monkeypatch, no_color, coloured) -> None:
+def test_no_color_is_honoured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, no_color: str, coloured: bool
+) -> None:
     for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "NO_COLOR": no_color}.items():
         monkeypatch.setenv(name, value)
     Output().data.print(Text("x", style="red"))

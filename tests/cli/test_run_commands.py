@@ -1,10 +1,11 @@
 """evaluate, recommend, export and runs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from answers import the_json
+from answers import Invoke, StandIn, the_json
 
 from spfedrec_cli.engine import EvaluationReport, Ranked, Recommendation
 
@@ -34,7 +35,7 @@ PLAIN = Ranked("0000000002", 0.5, {"name": "Socks"})
 BARE = Ranked("0000000003", 0.25, {})
 
 
-def test_the_json_of_an_evaluation(invoke, a_run, stand_in) -> None:
+def test_the_json_of_an_evaluation(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
     stand_in(evaluate=report())
     told = the_json(invoke("evaluate", "first", "--baselines", "--json"))
     assert told["run"] == "runs/first"
@@ -43,7 +44,7 @@ def test_the_json_of_an_evaluation(invoke, a_run, stand_in) -> None:
     assert told["baselines"] == {"popularity": report().baselines["popularity"]}
 
 
-def test_a_table_for_each_length_and_a_row_for_each_recommender(invoke, a_run, stand_in) -> None:
+def test_a_table_for_each_length_and_a_row_for_each_recommender(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
     stand_in(evaluate=report())
     result = invoke("evaluate", "first")
     rows = cells(result.stdout)
@@ -54,13 +55,13 @@ def test_a_table_for_each_length_and_a_row_for_each_recommender(invoke, a_run, s
     assert "1 client bought nothing in test: left out" in result.stderr
 
 
-def test_what_is_not_said_is_left_to_the_engine(invoke, a_run, stand_in) -> None:
+def test_what_is_not_said_is_left_to_the_engine(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
     calls = stand_in(evaluate=report())
     invoke("evaluate", "first")
     assert calls.last == ("evaluate", (a_run,), {"baselines": False})
 
 
-def test_what_is_said_reaches_the_engine(invoke, a_run, stand_in) -> None:
+def test_what_is_said_reaches_the_engine(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
     calls = stand_in(evaluate=report(protocol="sampled"))
     words = ["-k", "20", "-k", "5", "--split", "validation", "--protocol", "sampled", "--candidates", "active"]
     result = invoke("evaluate", "first", *words, "--checkpoint", "last", "--baselines")
@@ -75,19 +76,19 @@ def test_what_is_said_reaches_the_engine(invoke, a_run, stand_in) -> None:
     assert "the ground truth among 99 items" in result.stdout
 
 
-def test_a_list_has_at_least_one_place(invoke, a_run) -> None:
+def test_a_list_has_at_least_one_place(invoke: Invoke, a_run: Path) -> None:
     assert invoke("evaluate", "first", "-k", "0").exit_code == 2
     assert invoke("recommend", "first", "--history", "1", "-k", "0").exit_code == 2
 
 
 @pytest.mark.parametrize("command", [("evaluate",), ("recommend", "--history", "1"), ("export", "--output", "x")])
-def test_a_mistyped_run_is_answered_with_a_near_one(invoke, a_run, command) -> None:
+def test_a_mistyped_run_is_answered_with_a_near_one(invoke: Invoke, a_run: Path, command: Sequence[str]) -> None:
     result = invoke(command[0], "frist", *command[1:])
     assert (result.exit_code, result.stdout) == (2, "")
     assert "did you mean first?" in result.stderr
 
 
-def test_recommendations_to_customers(invoke, a_run, stand_in) -> None:
+def test_recommendations_to_customers(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
     calls = stand_in(recommend=[Recommendation("c1", [PLAIN], [RED, BARE]), Recommendation("c2", [], [PLAIN])])
     told = the_json(invoke("recommend", "first", "--customer", "c1", "--customer", "c2", "-k", "2", "--json"))
     assert calls.last == ("recommend", (a_run,), {"customers": ["c1", "c2"], "history": None, "k": 2})
@@ -105,7 +106,9 @@ def test_recommendations_to_customers(invoke, a_run, stand_in) -> None:
     assert second["history"] == []
 
 
-def test_recommendations_are_shown_with_the_past_and_without_markup(invoke, a_run, stand_in) -> None:
+def test_recommendations_are_shown_with_the_past_and_without_markup(
+    invoke: Invoke, a_run: Path, stand_in: StandIn
+) -> None:
     stand_in(recommend=[Recommendation("c1", [PLAIN], [RED, BARE])])
     text = invoke("recommend", "first", "--customer", "c1").stdout
     assert "Last purchases of customer c1, newest first" in text
@@ -115,7 +118,7 @@ def test_recommendations_are_shown_with_the_past_and_without_markup(invoke, a_ru
     assert ["0000000002", "Socks"] in rows
 
 
-def test_recommendations_to_a_history(invoke, a_run, stand_in) -> None:
+def test_recommendations_to_a_history(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
     calls = stand_in(recommend=[Recommendation(None, [PLAIN], [RED])])
     told = the_json(invoke("recommend", "first", "--history", "1, 2", "--json"))
     assert calls.last[2] == {"customers": None, "history": ["1", "2"], "k": 12}
@@ -123,7 +126,7 @@ def test_recommendations_to_a_history(invoke, a_run, stand_in) -> None:
 
 
 @pytest.mark.parametrize("format", ["parquet", "csv", "kaggle", None])
-def test_recommendations_to_everybody(invoke, a_run, stand_in, format) -> None:
+def test_recommendations_to_everybody(invoke: Invoke, a_run: Path, stand_in: StandIn, format: str | None) -> None:
     calls = stand_in(recommend_all=1234)
     words = [] if format is None else ["--format", format]
     told = the_json(invoke("recommend", "first", "--all", "--output", "all", *words, "--json"))
@@ -144,13 +147,13 @@ def test_recommendations_to_everybody(invoke, a_run, stand_in, format) -> None:
         (["--history", ""], "has an empty place"),
     ],
 )
-def test_recommend_refuses_what_is_not_clear(invoke, a_run, words, problem) -> None:
+def test_recommend_refuses_what_is_not_clear(invoke: Invoke, a_run: Path, words: Sequence[str], problem: str) -> None:
     result = invoke("recommend", "first", *words)
     assert (result.exit_code, result.stdout) == (2, "")
     assert problem in result.stderr
 
 
-def test_export_lists_its_files(invoke, a_run, stand_in) -> None:
+def test_export_lists_its_files(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
     Path("items.parquet").write_bytes(b"x" * 1500)
     calls = stand_in(export=[Path("items.parquet")])
     result = invoke("export", "first", "--output", "out", "--format", "parquet, safetensors")
@@ -161,7 +164,7 @@ def test_export_lists_its_files(invoke, a_run, stand_in) -> None:
     assert calls.last[2] == {}
 
 
-def test_runs_are_listed_with_their_best(invoke, a_run) -> None:
+def test_runs_are_listed_with_their_best(invoke: Invoke, a_run: Path) -> None:
     assert the_json(invoke("runs", "--json")) == {
         "runs": [
             {
@@ -177,13 +180,13 @@ def test_runs_are_listed_with_their_best(invoke, a_run) -> None:
     assert ["first", "sample", "3", "100", "ndcg@10", "0.2500"] in cells(invoke("runs").stdout)
 
 
-def test_a_run_without_a_round_is_listed(invoke, a_run) -> None:
+def test_a_run_without_a_round_is_listed(invoke: Invoke, a_run: Path) -> None:
     (a_run / "metrics.jsonl").unlink()
     (listed,) = the_json(invoke("runs", "--json"))["runs"]
     assert (listed["rounds"], listed["best"]) == (0, None)
 
 
-def test_a_damaged_run_is_named_and_hides_no_other(invoke, a_run) -> None:
+def test_a_damaged_run_is_named_and_hides_no_other(invoke: Invoke, a_run: Path) -> None:
     damaged = Path("runs/damaged")
     damaged.mkdir()
     (damaged / "run.json").write_text("{")
@@ -193,7 +196,7 @@ def test_a_damaged_run_is_named_and_hides_no_other(invoke, a_run) -> None:
     assert "runs/damaged" in result.stderr
 
 
-def test_no_run_yet(invoke) -> None:
+def test_no_run_yet(invoke: Invoke) -> None:
     result = invoke("runs")
     assert result.exit_code == 0
     assert "There is no run yet" in result.stderr

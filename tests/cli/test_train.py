@@ -1,19 +1,22 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from answers import progress, the_json, train_result
+from answers import Calls, Invoke, StandIn, progress, the_json, train_result
 
 from spfedrec_cli import engine
 from spfedrec_cli.cli.train import name_of_run
+from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.errors import InputError
 
 
 @pytest.fixture
-def training(stand_in):
+def training(stand_in: StandIn) -> Calls:
     """A training of two rounds, one of them validated, with one warning that the result repeats."""
 
-    def train(*arguments, **keywords):
+    def train(*arguments: Any, **keywords: Any) -> engine.TrainResult:
         watch = next(argument for argument in arguments if callable(argument))
         watch(progress(1))
         watch(progress(2, validation={"hit_rate@10": 0.5, "ndcg@10": 0.25}, warning="lower tau"))
@@ -22,7 +25,7 @@ def training(stand_in):
     return stand_in(train=train, resume=train)
 
 
-def test_the_json_of_a_training(invoke, sample, training) -> None:
+def test_the_json_of_a_training(invoke: Invoke, sample: Dataset, training: Calls) -> None:
     assert the_json(invoke("train", "sample", "--json")) == {
         "run": "runs/first",
         "rounds": 4,
@@ -37,7 +40,7 @@ def test_the_json_of_a_training(invoke, sample, training) -> None:
     }
 
 
-def test_a_training_is_told_on_stderr_and_summed_up_on_stdout(invoke, sample, training) -> None:
+def test_a_training_is_told_on_stderr_and_summed_up_on_stdout(invoke: Invoke, sample: Dataset, training: Calls) -> None:
     result = invoke("train", "sample", "--set", "train.monitor=ndcg@10")
     assert "round 2/4: 1.0 s left, ndcg@10 0.2500" in result.stderr
     assert result.stderr.count("Warning: lower tau") == 1
@@ -49,11 +52,11 @@ def test_a_training_is_told_on_stderr_and_summed_up_on_stdout(invoke, sample, tr
     assert ("best", "round", "3") in lines
 
 
-def test_quiet_leaves_the_warning(invoke, sample, training) -> None:
+def test_quiet_leaves_the_warning(invoke: Invoke, sample: Dataset, training: Calls) -> None:
     assert invoke("train", "sample", "--quiet").stderr == "Warning: lower tau\n"
 
 
-def test_the_settings_reach_the_engine(invoke, sample, training, workplace) -> None:
+def test_the_settings_reach_the_engine(invoke: Invoke, sample: Dataset, training: Calls, workplace: Path) -> None:
     Path("mine.toml").write_text("[train]\nrounds = 6\nseed = 4\n")
     invoke("train", "sample", "--config", "mine.toml", "--set", "train.rounds=7", "--set", "model.dim=8", "--name", "x")
     _, (dataset, config, folder, _), _ = training.last
@@ -63,13 +66,15 @@ def test_the_settings_reach_the_engine(invoke, sample, training, workplace) -> N
 
 
 @pytest.mark.parametrize("setting", ["trian.rounds=5", "train.rounds=0", "rounds=5"])
-def test_settings_that_do_not_fit_are_refused_before_anything_starts(invoke, sample, training, setting) -> None:
+def test_settings_that_do_not_fit_are_refused_before_anything_starts(
+    invoke: Invoke, sample: Dataset, training: Calls, setting: str
+) -> None:
     result = invoke("train", "sample", "--set", setting)
     assert result.exit_code == 2
     assert training.made == []
 
 
-def test_names_are_numbered(workplace) -> None:
+def test_names_are_numbered(workplace: Path) -> None:
     Path("runs/sample-1").mkdir(parents=True)
     Path("runs/sample-2").mkdir()
     assert name_of_run(None, "sample", None) == "sample-3"
@@ -79,25 +84,25 @@ def test_names_are_numbered(workplace) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "with space", "-x"])
-def test_a_name_that_leads_elsewhere_is_refused(name) -> None:
+def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="cannot name a run"):
         name_of_run(name, "sample", None)
 
 
-def test_nothing_to_train_on_is_said(invoke) -> None:
+def test_nothing_to_train_on_is_said(invoke: Invoke) -> None:
     result = invoke("train")
     assert result.exit_code == 2
     assert "give a DATASET, or a run with --resume" in result.stderr
 
 
 @pytest.mark.parametrize("words", [(), ("sample",), ("datasets/sample",)])
-def test_a_run_is_resumed_by_name(invoke, a_run, training, words) -> None:
+def test_a_run_is_resumed_by_name(invoke: Invoke, a_run: Path, training: Calls, words: Sequence[str]) -> None:
     assert the_json(invoke("train", *words, "--resume", "first", "--json"))["run"] == "runs/first"
     name, (folder, _, rounds), _ = training.last
     assert (name, folder, rounds) == ("resume", a_run, None)
 
 
-def test_a_resumed_run_may_be_prolonged(invoke, a_run, training) -> None:
+def test_a_resumed_run_may_be_prolonged(invoke: Invoke, a_run: Path, training: Calls) -> None:
     invoke("train", "--resume", "first", "--set", "train.rounds=300")
     assert training.last[1][2] == 300
 
@@ -112,7 +117,9 @@ def test_a_resumed_run_may_be_prolonged(invoke, a_run, training) -> None:
         (["other"], "The run was trained on"),
     ],
 )
-def test_a_resumed_run_keeps_what_it_is(invoke, a_run, training, words, problem) -> None:
+def test_a_resumed_run_keeps_what_it_is(
+    invoke: Invoke, a_run: Path, training: Calls, words: Sequence[str], problem: str
+) -> None:
     Path("other").mkdir()
     result = invoke("train", "--resume", "first", *words)
     assert result.exit_code == 2
@@ -120,7 +127,7 @@ def test_a_resumed_run_keeps_what_it_is(invoke, a_run, training, words, problem)
     assert training.made == []
 
 
-def test_an_interrupted_training_says_how_to_go_on(invoke, sample, stand_in) -> None:
+def test_an_interrupted_training_says_how_to_go_on(invoke: Invoke, sample: Dataset, stand_in: StandIn) -> None:
     stand_in(train=engine.Interrupted("Stopped; round 5 is saved", hint="go on with `spfedrec train --resume x`"))
     result = invoke("train", "sample", "--json")
     assert (result.exit_code, result.stdout) == (130, "")
@@ -128,7 +135,7 @@ def test_an_interrupted_training_says_how_to_go_on(invoke, sample, stand_in) -> 
 
 
 @pytest.mark.slow
-def test_the_whole_way_on_the_sample(invoke, sample) -> None:
+def test_the_whole_way_on_the_sample(invoke: Invoke, sample: Dataset) -> None:
     """The engine itself: train, go on, evaluate, recommend, export."""
     settings = ["--set", "train.rounds=4", "--set", "train.eval_every=2", "--set", "train.checkpoint_every=2"]
     trained = the_json(invoke("train", "sample", *settings, "--name", "whole", "--json"))

@@ -35,7 +35,7 @@ def test_a_clock_that_stands_still_divides_nothing_by_zero() -> None:
     assert "left" in pace.sentence()
 
 
-def test_off_a_terminal_each_validation_is_a_line(capsys) -> None:
+def test_off_a_terminal_each_validation_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     with following(Output(), "ndcg@10") as follow:
         for round_ in (1, 2, 3):
             follow(progress(round_, validation={"ndcg@10": 0.5} if round_ == 2 else None))
@@ -46,7 +46,7 @@ def test_off_a_terminal_each_validation_is_a_line(capsys) -> None:
     ]
 
 
-def test_quiet_tells_warnings_alone_and_each_once(capsys) -> None:
+def test_quiet_tells_warnings_alone_and_each_once(capsys: pytest.CaptureFixture[str]) -> None:
     with following(Output(quiet=True)) as follow:
         follow(progress(1, validation={"ndcg@10": 0.5}, warning="lower tau"))
         follow(progress(2, warning="lower tau"))

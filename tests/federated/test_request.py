@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spfedrec_cli.config import RequestConfig
+from spfedrec_cli.config import RequestConfig, validate
+from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated import request as module
+from spfedrec_cli.federated.client import Device, Public, make_request
+from spfedrec_cli.federated.codec import Codec
 from spfedrec_cli.federated.request import Memory, draw_obfuscating, popularity_weights, shuffled_request
 
 ZIPF = 1 / np.arange(1, 401)
@@ -112,3 +116,18 @@ def test_the_order_of_a_request_says_nothing() -> None:
     places = [np.flatnonzero(shuffled_request(own, hidden, 0, client, 1) == 0)[0] for client in range(2000)]
     assert np.bincount(places, minlength=20).min() > 50  # uniform would be 100 each
     assert sorted(shuffled_request(own, hidden, 0, 1, 1).tolist()) == list(range(20))
+
+
+def test_the_first_customer_of_the_sample_requests_eighteen_items(sample_dataset: Dataset) -> None:
+    """The notebook's figures, on the whole history: 14 distinct articles, and ceil(.25 · 14) = 4 to hide them."""
+    history = sample_dataset.history("train", "validation", "test")
+    first = sample_dataset.client_index("000058a12d5b43e67d225668fa1f8d618c13dc232df0cad8ffe7ad4a1091e318")
+    second = sample_dataset.client_index("00007d2de826758b65a93dd24ce629ed66842531df6699338c5570910a014cc2")
+    assert history.lengths[[first, second]].tolist() == [14, 110]
+    uniform = popularity_weights(config(0.25, "uniform"), np.zeros(sample_dataset.n_items, np.int64))
+    device = Device(first, history.row(first), torch.zeros(0, dtype=torch.int64), None)
+    settings = validate({"request": {"rate": 0.25, "negatives": "uniform"}})
+    made, hidden = make_request(device, Public(settings, Codec(1, 1), Codec(1, 1), {}, uniform), 1)
+    assert len(made.items) == len(set(made.items.tolist())) == 18
+    assert set(made.items.tolist()) == set(history.row(first).tolist()) | set(hidden)
+    assert len(hidden) == 4
