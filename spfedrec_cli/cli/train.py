@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spfedrec_cli.cli.options import AsJson, ConfigFile, Debug, Preset, Quiet, Settings, dataset_folder
-from spfedrec_cli.cli.output import Cell, Output, counted, facts, number, size
+from spfedrec_cli.cli.output import Cell, Output, counted, facts, number, size, table
 from spfedrec_cli.cli.watch import following
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.run import RUNS, about, find
@@ -59,7 +59,11 @@ def command(
         result = _start(out, dataset_folder(dataset), preset, config, settings or [], name)
     else:
         raise InputError("Nothing to train on", hint="give a DATASET, or a run with --resume")
-    out.result(_json(result), facts(f"Run {result.run}", _facts(result)))
+    messages = _messages(result.run)
+    shown = table(
+        "What crossed the network", ["message", "to", "messages", "mean", "largest", "what it tells"], messages
+    )
+    out.result(_json(result), facts(f"Run {result.run}", _facts(result)), *([shown] if messages else []))
     out.say(f"Next: spfedrec evaluate {result.run} --baselines")
 
 
@@ -151,6 +155,17 @@ def _json(result: "TrainResult") -> dict[str, Any]:
         "state_sha256": result.state_sha256,
         "warnings": list(result.warnings),
     }
+
+
+def _messages(run: Path) -> list[tuple[Cell, ...]]:
+    """A row for each kind of message of the run's ledger."""
+    from spfedrec_cli import engine
+
+    to = {"down": "client", "up": "server"}
+    return [
+        (row.kind, to[row.direction], row.count, size(row.mean), size(row.largest), row.meaning)
+        for row in engine.crossed(run)
+    ]
 
 
 def _facts(result: "TrainResult") -> list[tuple[str, Cell]]:

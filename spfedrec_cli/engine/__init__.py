@@ -7,17 +7,19 @@ report = evaluate(result.run, baselines=True)
 
 from spfedrec_cli.engine.evaluate import EvaluationReport, evaluate
 from spfedrec_cli.engine.export import export
-from spfedrec_cli.engine.load import load_config
+from spfedrec_cli.engine.load import Crossed, crossed, load_config
 from spfedrec_cli.engine.recommend import Ranked, Recommendation, recommend, recommend_all
 from spfedrec_cli.engine.train import Interrupted, Progress, TrainResult, resume, train
 
 __all__ = [
+    "Crossed",
     "EvaluationReport",
     "Interrupted",
     "Progress",
     "Ranked",
     "Recommendation",
     "TrainResult",
+    "crossed",
     "evaluate",
     "export",
     "load_config",

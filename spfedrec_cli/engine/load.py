@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated.messages import KINDS
 from spfedrec_cli.federated.state import State, World, make_world, state_from_tensors, state_tensors
 from spfedrec_cli.federated.strategies import Report
 from spfedrec_cli.model.embed import item_embeddings, query_embeddings
@@ -40,6 +42,32 @@ class Tally:
         up, down = report.ledger.total("up"), report.ledger.total("down")
         counted = replace(self, client_updates=self.client_updates + report.clients)
         return replace(counted, bytes_up=self.bytes_up + up, bytes_down=self.bytes_down + down)
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """Messages of one kind over a whole run: how many, `mean` and `largest` in bytes, and what they tell."""
+
+    kind: str
+    direction: str
+    count: int
+    mean: float
+    largest: int
+    meaning: str
+
+
+def crossed(folder: Path) -> list[Crossed]:
+    """What the ledger of a run counted, in the order of the protocol."""
+    rows: dict[str, list[dict[str, Any]]] = {kind.kind: [] for kind in KINDS}
+    for entry in run.records(folder / "ledger.jsonl"):
+        rows[entry["kind"]].append(entry)
+    return [_crossed(kind, rows[kind.kind]) for kind in KINDS if rows[kind.kind]]
+
+
+def _crossed(kind: type[Any], entries: list[dict[str, Any]]) -> Crossed:
+    count, total = (sum(entry[part] for entry in entries) for part in ("count", "bytes"))
+    largest = max(entry["largest"] for entry in entries)
+    return Crossed(kind.kind, kind.direction, count, total / count, largest, kind.meaning)
 
 
 def open_run(folder: Path) -> tuple[Dataset, World]:

@@ -28,6 +28,7 @@ class Broadcast:
     """Server to every client of the cohort: the query tower, and the public pool of training negatives."""
 
     kind: ClassVar[str] = "broadcast"
+    meaning: ClassVar[str] = "the query tower, and public training negatives"
     direction: ClassVar[str] = "down"
     round: int
     query: F32  # (P,)
@@ -40,6 +41,7 @@ class Request:
     """Client to server: the items whose embeddings it wants, purchased ones hidden among obfuscating ones."""
 
     kind: ClassVar[str] = "request"
+    meaning: ClassVar[str] = "items asked for: the server sees each client's own list"
     direction: ClassVar[str] = "up"
     round: int
     items: I32  # (n,)
@@ -50,6 +52,7 @@ class Embeddings:
     """Server to client: ṽ of the requested items, in the order of the request."""
 
     kind: ClassVar[str] = "embeddings"
+    meaning: ClassVar[str] = "what the item tower makes of those items"
     direction: ClassVar[str] = "down"
     round: int
     rows: F32  # (n, d)
@@ -60,6 +63,7 @@ class ClientUpdate:
     """Client to aggregator, in fixed point: Δθ_u, then g_v of the request and of the pool."""
 
     kind: ClassVar[str] = "update"
+    meaning: ClassVar[str] = "what the device learned: only the sum is seen"
     direction: ClassVar[str] = "up"
     round: int
     query: I32  # (P,)
@@ -71,6 +75,7 @@ class PurchaseCounts:
     """Client to aggregator, once: which items it bought, as ones in a vector over the catalogue."""
 
     kind: ClassVar[str] = "popularity"
+    meaning: ClassVar[str] = "items bought, once: only the sum is seen"
     direction: ClassVar[str] = "up"
     round: int
     counts: I32  # (n_items,)

@@ -192,3 +192,12 @@ def test_the_reference_engine_counts_the_same_bytes(
     assert (plain.bytes_up, plain.bytes_down) == (trained.bytes_up, trained.bytes_down)
     ours, theirs = run.records(trained.run / "metrics.jsonl"), run.records(plain.run / "metrics.jsonl")
     assert [r["loss"] for r in theirs] == pytest.approx([r["loss"] for r in ours], rel=0.01)
+
+
+def test_what_crossed_is_what_the_ledger_counted(trained: TrainResult, shop: Dataset) -> None:
+    rows = {row.kind: row for row in engine.crossed(trained.run)}
+    assert list(rows) == ["broadcast", "request", "embeddings", "update", "popularity"]
+    assert [rows[kind].count for kind in rows] == [240, 240, 240, 240, len(shop.clients_with_history())]
+    total = sum(row.count * row.mean for row in rows.values() if row.direction == "up")
+    assert total == pytest.approx(trained.bytes_up)
+    assert all(row.largest >= row.mean for row in rows.values())
