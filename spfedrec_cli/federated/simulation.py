@@ -14,37 +14,20 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.federated import messages
 from spfedrec_cli.federated.aggregation import AGGREGATIONS, Sums, Updates
 from spfedrec_cli.federated.client import target_counts
 from spfedrec_cli.federated.codec import Codec
+from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
+from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.request import Obfuscation
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.model.loss import LOSSES
-from spfedrec_cli.model.towers import Weights, history_weights, linear, query_tower
+from spfedrec_cli.model.towers import history_weights, linear, query_tower
 from spfedrec_cli.rng import uniform_rows
 
 I64 = npt.NDArray[np.int64]
 _BLOCK_CELLS = 1 << 21  # floats of gradients that one block may hold: 8 MiB; see docs/log.md for other sizes
-
-
-@dataclass(frozen=True)
-class Published:
-    """What the server computed for the cohort: ṽ of the rows that take part, and where the public pool lies in them."""
-
-    round: int
-    query: Weights
-    rows: I64  # (R,) item ids, ascending
-    embeddings: Tensor  # (R, d)
-    pool: I64  # (M,) places in `rows`
-
-
-@dataclass(frozen=True)
-class CohortResult:
-    """The aggregate, the private states that stayed on the devices, and what only a simulation sees."""
-
-    sums: Sums
-    private: Tensor | None  # (K, d) in the order of the cohort
-    losses: Tensor  # (K,) float64 in the order of the cohort
 
 
 @dataclass(frozen=True)
@@ -58,25 +41,42 @@ class _Block:
     expected: Tensor  # (K, M) log of the expected number of each negative; inf: not a negative
 
 
-def train_cohort(
-    world: World, published: Published, cohort: I64, own: Ragged, hidden: Obfuscation, private: Tensor | None
-) -> CohortResult:
-    """Steps 4 to 6 for clients `cohort`, whose purchases are the rows of `own`; private is (K, d) or None."""
-    width = sum(weight.numel() for weight in published.query.values())
-    sums = Sums.zero(width, published.embeddings.shape)
+def train_cohort(world: World, published: Published, cohort: Cohort, ledger: Ledger) -> CohortResult:
+    """Steps 4 to 6 in batched operations; message sizes by their formula."""
+    count_messages(published, cohort, ledger)
+    sums = Sums.zero(width_of(published), published.embeddings.shape)
     losses = torch.zeros(len(cohort), dtype=torch.float64)
-    kept = None if private is None else torch.empty_like(private)
-    for block in _blocks(world, published, cohort, own, hidden, width):
+    kept = None if cohort.private is None else torch.empty_like(cohort.private)
+    aggregate = AGGREGATIONS[world.config.federated.aggregation]
+    for block in _blocks(world, published, cohort):
         members = torch.from_numpy(block.members)
-        mine = None if private is None else private.index_select(0, members)
-        updates, block_losses, block_private = _train_block(
-            world, published, world.clients.codes[torch.from_numpy(cohort[block.members])], block, mine
-        )
-        sums = sums + AGGREGATIONS[world.config.federated.aggregation](updates, len(published.rows))
+        mine = None if cohort.private is None else cohort.private.index_select(0, members)
+        codes = world.clients.codes[torch.from_numpy(cohort.clients[block.members])]
+        updates, block_losses, block_private = _train_block(world, published, codes, block, mine)
+        sums = sums + aggregate(updates, len(published.rows))
         losses.index_copy_(0, members, block_losses)
         if kept is not None and block_private is not None:
             kept.index_copy_(0, members, block_private)
     return CohortResult(sums, kept, losses)
+
+
+def width_of(published: Published) -> int:
+    """P, the number of weights in θ_u."""
+    return sum(weight.numel() for weight in published.query.values())
+
+
+def count_messages(published: Published, cohort: Cohort, ledger: Ledger) -> None:
+    """Enter what would cross, without building it: the bytes of `messages.serialise`."""
+    width, dim, pool = width_of(published), published.embeddings.shape[1], len(published.pool)
+    asked = cohort.own.lengths + cohort.hidden.items.lengths
+    sizes: dict[type[messages.Message], I64] = {
+        messages.Broadcast: np.full(len(cohort), messages.size([width, pool, pool * dim])),
+        messages.Request: messages.size([asked]),
+        messages.Embeddings: messages.size([asked * dim]),
+        messages.ClientUpdate: messages.size([width, (asked + pool) * dim]),
+    }
+    for kind, each in sizes.items():
+        ledger.count(kind.kind, kind.direction, each)
 
 
 def _train_block(
@@ -138,13 +138,12 @@ def _rows(embeddings: Tensor, places: Tensor) -> Tensor:
     return torch.nn.functional.embedding(places % len(padded), padded)
 
 
-def _blocks(
-    world: World, published: Published, cohort: I64, own: Ragged, hidden: Obfuscation, width: int
-) -> Iterator[_Block]:
+def _blocks(world: World, published: Published, cohort: Cohort) -> Iterator[_Block]:
     """Blocks of similar length, cut the same way whoever runs them."""
+    own, hidden = cohort.own, cohort.hidden
     longest = np.maximum(own.lengths, 1)
     buckets = np.ceil(2 * np.log2(longest)).astype(np.int64)
-    order = np.lexsort((cohort, buckets))
+    order = np.lexsort((cohort.clients, buckets))
     uses_pool = world.config.client.negatives == "public"
     others = np.full(len(cohort), len(published.pool)) if uses_pool else hidden.items.lengths
     seat = np.empty(world.n_items, np.int32)
@@ -153,11 +152,11 @@ def _blocks(
     hidden = Obfuscation(Ragged(hidden.items.offsets, seat[hidden.items.values]), hidden.inclusion)
     for bucket in np.unique(buckets):
         members = order[buckets[order] == bucket]
-        cells = width + int(longest[members].max() + others[members].max(initial=0)) * published.embeddings.shape[1]
-        size = max(1, _BLOCK_CELLS // cells)
+        candidates = int(longest[members].max() + others[members].max(initial=0))
+        size = max(1, _BLOCK_CELLS // (width_of(published) + candidates * published.embeddings.shape[1]))
         for start in range(0, len(members), size):
             part = members[start : start + size]
-            yield _block(world, published, cohort[part], part, places.take(part), hidden.take(part))
+            yield _block(world, published, cohort.clients[part], part, places.take(part), hidden.take(part))
 
 
 def _block(world: World, published: Published, clients: I64, members: I64, own: Ragged, hidden: Obfuscation) -> _Block:

@@ -14,9 +14,9 @@ from worlds import build_world, merged
 from spfedrec_cli.config import validate
 from spfedrec_cli.federated import client, simulation, strategies
 from spfedrec_cli.federated.codec import MODULUS
+from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.request import draw_obfuscating
-from spfedrec_cli.federated.simulation import CohortResult, Published
 from spfedrec_cli.federated.state import State, World, initial_state
 
 CHOICES: dict[str, list[dict[str, Any]]] = {
@@ -52,19 +52,18 @@ def both(world: World, state: State) -> tuple[CohortResult, Ledger, CohortResult
     """One cohort's steps 2 to 6 by either engine, from the same state."""
     round_ = state.round + 1
     state = strategies.publish_popularity(state, world, Ledger(round_))
-    cohort = strategies.draw_cohort(world.config.federated, world.eligible, world.seed, round_)
+    clients = strategies.draw_cohort(world.config.federated, world.eligible, world.seed, round_)
     pool = strategies.draw_pool(world.config, world.n_items, round_)
-    own, q = world.purchased.take(cohort), strategies.obfuscating_distribution(state, world)
-    hidden = draw_obfuscating(world.config.request, q, cohort, own, world.seed, round_)
+    own, q = world.purchased.take(clients), strategies.obfuscating_distribution(state, world)
+    hidden = draw_obfuscating(world.config.request, q, clients, own, world.seed, round_)
     rows = np.unique(np.concatenate([own.values, hidden.items.values, pool])).astype(np.int64)
-    served = strategies.server.serve(state.item, world.items, rows, 0.0, world.seed, round_)
-    published = Published(round_, state.query, rows, served.embeddings.detach(), np.searchsorted(rows, pool))
-    private = None if state.private is None else state.private[torch.from_numpy(cohort)]
-    results = []
-    for engine in ("simulation", "reference"):
+    embeddings = strategies.server.serve(state.item, world.items, rows, 0.0, world.seed, round_).embeddings.detach()
+    published = Published(round_, state.query, rows, embeddings, np.searchsorted(rows, pool), q)
+    results: list[Any] = []
+    for train in strategies.ENGINES.values():
         ledger = Ledger(round_)
-        given = None if private is None else private.clone()
-        results += [strategies.ENGINES[engine](world, published, cohort, own, hidden, given, q, ledger), ledger]
+        cohort = Cohort(clients, own, hidden, strategies.private_states(state, clients))
+        results += [train(world, published, cohort, ledger), ledger]
     return tuple(results)  # type: ignore[return-value]
 
 
