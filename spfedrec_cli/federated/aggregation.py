@@ -25,7 +25,7 @@ class Updates:
     own: Tensor
     pool_rows: Tensor
     pool: Tensor
-    saturated: Tensor
+    saturated: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def ideal_sum(updates: Updates, rows: int) -> Sums:
     items.index_add_(0, updates.own_rows, updates.own)
     items.index_add_(0, updates.pool_rows, updates.pool.sum(0, dtype=torch.int32))
     query = updates.query.sum(0, dtype=torch.int32)
-    return Sums(query.long() % MODULUS, items.long() % MODULUS, len(updates.query), int(updates.saturated))
+    return Sums(query.long() % MODULUS, items.long() % MODULUS, len(updates.query), updates.saturated)
 
 
 AGGREGATIONS: dict[str, Aggregation] = {"sum": ideal_sum}

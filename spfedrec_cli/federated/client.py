@@ -106,7 +106,7 @@ def train(
     item_grads, outside_item = public.codec_item.encode(torch.cat(grads[len(theta) : len(theta) + 2]))
     update = ClientUpdate(broadcast.round, delta.numpy(), item_grads.numpy())
     kept = None if device.private is None else device.private - client.private_lr * grads[-1]
-    return Trained(update, kept, float(loss.detach()), int(outside_query + outside_item))
+    return Trained(update, kept, float(loss.detach()), outside_query + outside_item)
 
 
 def target_counts(share: float, purchases: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:

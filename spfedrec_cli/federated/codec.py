@@ -24,11 +24,17 @@ class Codec:
     limit: float
     qmax: int
 
-    def encode(self, values: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, values: Tensor) -> tuple[Tensor, int]:
         """(int32 of the same shape, number of saturated coordinates). `values` is used up."""
         scaled = values.mul_(self.qmax / self.limit).round_()
-        clipped = scaled.clamp(-self.qmax, self.qmax)
-        return clipped.to(torch.int32), torch.count_nonzero(clipped != scaled)
+        if scaled.numel() and not self._holds(scaled):
+            clipped = scaled.clamp(-self.qmax, self.qmax)
+            return clipped.to(torch.int32), int(torch.count_nonzero(clipped != scaled))
+        return scaled.to(torch.int32), 0
+
+    def _holds(self, scaled: Tensor) -> bool:
+        low, high = torch.aminmax(scaled)
+        return bool(low >= -self.qmax) and bool(high <= self.qmax)
 
     def decode(self, total: Tensor) -> Tensor:
         """float32 sum of a total modulo 2^32 (int64)."""

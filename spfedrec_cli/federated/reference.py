@@ -1,4 +1,4 @@
-"""The cohort as single devices that exchange real messages with the server: plain, and what the fast form must equal."""
+"""The cohort as single devices that exchange real messages with the server: what the fast form must equal."""
 
 from dataclasses import dataclass
 
@@ -64,7 +64,7 @@ def _uploaded(visit: _Visit, published: Published) -> Updates:
         items[:asked],
         torch.from_numpy(published.pool),
         items[asked:][None],
-        torch.tensor(visit.trained.saturated),
+        visit.trained.saturated,
     )
 
 

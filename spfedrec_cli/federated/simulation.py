@@ -89,14 +89,14 @@ def _train_block(
 
     history = torch.bmm(history_weights(model, (block.own >= 0) & ~block.targets)[:, None], own)[:, 0]
     query = query_tower(theta, codes, history, mine)
-    scores = torch.bmm(own, query[:, :, None])[..., 0] / model.temperature
+    scores = (own * query[:, None]).sum(-1) / model.temperature
     if client.negatives == "public":
         pool = torch.from_numpy(published.pool)
         candidates = published.embeddings.index_select(0, pool).expand(clients, -1, -1).requires_grad_()
         negatives = linear(query, candidates) / model.temperature - block.expected
     else:
         candidates = _rows(published.embeddings, block.negatives).requires_grad_()
-        negatives = torch.bmm(candidates, query[:, :, None])[..., 0] / model.temperature - block.expected
+        negatives = (candidates * query[:, None]).sum(-1) / model.temperature - block.expected
     each = LOSSES["softmax"](scores, negatives) * block.targets
     losses = each.sum(1) / block.targets.sum(1)
 
@@ -124,7 +124,7 @@ def _encode(world: World, grads: tuple[Tensor, ...], n_theta: int, block: _Block
     return Updates(query, rows, own, empty, own.new_empty(clients, 0, own.shape[1]), saturated + outside)
 
 
-def _encode_rows(codec: Codec, places: Tensor, grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _encode_rows(codec: Codec, places: Tensor, grads: Tensor) -> tuple[Tensor, Tensor, int]:
     """Places (n,) and integers (n, d) of what is not padding in (K, L) and (K, L, d); and how many were saturated."""
     flat = places.reshape(-1)
     real = (flat >= 0).nonzero()[:, 0]

@@ -92,6 +92,8 @@ def lookup(table: Tensor, codes: Tensor) -> Tensor:
     """Rows of a table (cardinality, e), or of one table a client (K, cardinality, e) at codes (K,)."""
     if table.dim() == 2:
         return F.embedding(codes, table)
+    if table.stride(0) == 0:
+        return cast(Callable[[Tensor, Tensor], Tensor], _SharedRows.apply)(codes, table)
     return table.gather(1, codes[:, None, None].expand(-1, 1, table.shape[-1])).squeeze(1)
 
 
@@ -119,6 +121,23 @@ class _SharedStart(torch.autograd.Function):
         (grad,), (inputs, weight) = grads, ctx.saved_tensors
         back = grad @ weight[0] if ctx.needs_input_grad[0] else None
         return back, grad.unsqueeze(-1) * inputs.unsqueeze(-2)
+
+
+class _SharedRows(torch.autograd.Function):
+    """Rows of K tables (K, cardinality, e) that still are one, at codes (K,); K gradients back, a row in each."""
+
+    @staticmethod
+    def forward(ctx: Any, codes: Tensor, table: Tensor) -> Tensor:
+        ctx.save_for_backward(codes)
+        ctx.shape = table.shape
+        return F.embedding(codes, table[0])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
+        (grad,), (codes,) = grads, ctx.saved_tensors
+        rows = grad.new_zeros(ctx.shape)
+        rows[torch.arange(len(codes)), codes] = grad
+        return None, rows
 
 
 def _init(tower: str, model: ModelConfig, fields: Features, extra: int, seed: int) -> Weights:

@@ -133,7 +133,7 @@ def test_every_aggregation_is_the_sum(name: str) -> None:
         own=torch.tensor([[1], [2], [3]], dtype=torch.int32),
         pool_rows=torch.tensor([1]),
         pool=torch.tensor([[[7]], [[-9]]], dtype=torch.int32),
-        saturated=torch.tensor(4),
+        saturated=4,
     )
     sums = AGGREGATIONS[name](updates, 3)
     assert sums.query.tolist() == [3, MODULUS - 4]
