@@ -62,7 +62,8 @@ def recommend(
         past = dataset.history(*EVERYTHING).take(clients)
         queries = client_queries(world, state, clients, past, items)
     else:
-        bought = dataset.item_index(list(dict.fromkeys(history or [])))
+        latest = list(dict.fromkeys(reversed(history or [])))[::-1]
+        bought = dataset.item_index(latest)
         past = Ragged.from_lengths(np.array([len(bought)]), bought)
         queries = stranger_query(world, state, past, items)
     ranked, scores = serve.recommend(queries.numpy(), items.numpy(), k, None if dataset.repeats else past)

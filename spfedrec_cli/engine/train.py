@@ -89,7 +89,6 @@ def resume(folder: Path, watch: Watch = ignore, rounds: int | None = None) -> Tr
     config, dataset = load_config(folder), load_dataset(folder)
     if rounds is not None:
         config = config.model_copy(update={"train": config.train.model_copy(update={"rounds": rounds})})
-        run.write_text(folder / "config.toml", to_toml(config))
     world = load_world(dataset, config)
     if not run.rounds(folder):
         state, tally = initial_state(world), Tally()
@@ -98,6 +97,7 @@ def resume(folder: Path, watch: Watch = ignore, rounds: int | None = None) -> Tr
     if state.round > config.train.rounds:
         hint = "give a number above that"
         raise InputError(f"The run is already at round {state.round}", where=str(folder), hint=hint)
+    run.write_text(folder / "config.toml", to_toml(config))
     for name in ("metrics.jsonl", "ledger.jsonl"):
         run.rewind(folder / name, state.round)
     return _train(dataset, world, state, tally, folder, watch)
@@ -200,7 +200,10 @@ def _check_monitor(config: Config, dataset: Dataset) -> None:
     if metric not in METRICS:
         near = nearest(metric, list(METRICS)) or next(iter(METRICS))
         raise InputError(f"There is no metric {metric!r} for train.monitor", hint=f"did you mean {near}@{k}?")
-    make_task(dataset, "validation")
+    candidates = make_task(dataset, "validation").most_candidates
+    if int(k) > candidates:
+        hint = f"choose at most {metric}@{candidates}"
+        raise InputError(f"train.monitor = {metric}@{k} asks for more items than there are", hint=hint)
 
 
 def _judge(

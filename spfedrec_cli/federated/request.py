@@ -114,7 +114,7 @@ def _by_tries(
 ) -> I64:
     """Fill the slots of `rows` from so many draws each; returns the rows for which they did not suffice.
 
-    The inclusion probability of item j after T draws is 1 − (1 − q_j)^T, T being the draws really made.
+    The inclusion probability of item j is 1 − (1 − q_j / (1 − q(V+)))^T, T being the draws made that hit no item of V+.
     """
     draws = Ragged.from_lengths(tries, np.empty(0, np.int32))
     row, place = draws.row_index(), draws.position()
@@ -124,18 +124,28 @@ def _by_tries(
     key = row * np.int64(len(q)) + drawn
     fresh = np.zeros(len(key), np.bool_)
     fresh[np.unique(key, return_index=True)[1]] = True
-    fresh &= ~_among(key, rows, purchased, len(q))
-    rank = np.cumsum(fresh, dtype=np.int64)
-    rank -= np.repeat(np.concatenate([[0], rank])[draws.offsets[:-1]], tries)
+    foreign = ~_among(key, rows, purchased, len(q))
+    fresh &= foreign
+    rank, tried = _running(fresh, draws), _running(foreign, draws)
     need = slots.lengths[rows]
     enough = np.bincount(row[fresh], minlength=len(rows)) >= need
     kept = fresh & (rank <= need[row]) & enough[row]
     made = np.zeros(len(rows), np.int64)
-    np.maximum.at(made, row[kept], place[kept] + 1)
+    np.maximum.at(made, row[kept], tried[kept])
+    own = purchased.take(rows)
+    left = 1.0 - np.bincount(own.row_index(), weights=q[own.values], minlength=len(rows))
     target = slots.offsets[:-1][rows[row[kept]]] + rank[kept] - 1
     slots.values[target] = drawn[kept]
-    inclusion[target] = -np.expm1(made[row[kept]] * np.log1p(-q[drawn[kept]].clip(max=1 - 1e-15)))
+    chance = (q[drawn[kept]] / left[row[kept]]).clip(max=1 - 1e-15)
+    inclusion[target] = -np.expm1(made[row[kept]] * np.log1p(-chance))
     return rows[~enough]
+
+
+def _running(flags: Bool, draws: Ragged) -> I64:
+    """How many of a row's flags are set up to each draw."""
+    total = np.cumsum(flags, dtype=np.int64)
+    before = np.concatenate([[0], total])[draws.offsets[:-1]]
+    return np.asarray(total - np.repeat(before, draws.lengths), np.int64)
 
 
 def _among(key: I64, rows: I64, purchased: Ragged, n_items: int) -> Bool:

@@ -26,8 +26,13 @@ def query_embeddings(
 ) -> Tensor:
     """ũ of clients (n, d) from their field codes (n, fields), past purchases (rows of `history`, oldest first), the
     item embeddings (n_items, d) and their private embeddings (n, d) or None."""
-    pooled = torch.cat([_pool(model, history, items, rows) for rows in _split(len(history))])
-    return query_tower(weights, codes, pooled, private)
+    found = []
+    for rows in _split(len(history)):
+        part = torch.from_numpy(rows)
+        mine = None if private is None else private.index_select(0, part)
+        pooled = _pool(model, history, items, rows)
+        found.append(query_tower(weights, codes.index_select(0, part), pooled, mine))
+    return torch.cat(found)
 
 
 def _split(length: int) -> list[npt.NDArray[np.int64]]:

@@ -117,3 +117,18 @@ def test_exported_towers_give_the_exported_embeddings(trained: TrainResult, shop
     np.testing.assert_allclose(computed.numpy(), exported, atol=1e-6)
     with pytest.raises(InputError, match="already exists"):
         engine.export(trained.run, tmp_path / "out")
+
+
+def test_what_was_bought_is_left_out_where_nobody_buys_twice(
+    trained: TrainResult, shop: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Dataset, "repeats", False)
+    past = {shop.item_ids[item] for item in shop.history("train", "validation", "test").row(5)}
+    (found,) = engine.recommend(trained.run, [shop.client_ids[5]], k=200)
+    assert {item.article_id for item in found.items} == set(shop.item_ids) - past
+
+
+def test_a_history_counts_an_article_bought_twice_by_its_last_time(trained: TrainResult, shop: Dataset) -> None:
+    one, two = shop.item_ids[3], shop.item_ids[4]
+    (found,) = engine.recommend(trained.run, history=[one, two, one])
+    assert [item.article_id for item in found.history] == [one, two]

@@ -201,3 +201,34 @@ def test_what_crossed_is_what_the_ledger_counted(trained: TrainResult, shop: Dat
     total = sum(row.count * row.mean for row in rows.values() if row.direction == "up")
     assert total == pytest.approx(trained.bytes_up)
     assert all(row.largest >= row.mean for row in rows.values())
+
+
+def test_a_resume_to_fewer_rounds_changes_nothing(shop: Dataset, config: Make, tmp_path: Path) -> None:
+    engine.train(shop, config("train.rounds=4"), tmp_path / "run")
+    before = (tmp_path / "run" / "config.toml").read_text()
+    with pytest.raises(InputError, match="already at round 4"):
+        engine.resume(tmp_path / "run", rounds=2)
+    assert (tmp_path / "run" / "config.toml").read_text() == before
+    engine.resume(tmp_path / "run")
+
+
+def test_a_monitor_beyond_the_catalogue_is_refused_before_anything_is_written(
+    shop: Dataset, config: Make, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="at most ndcg@200"):
+        engine.train(shop, config("train.monitor=ndcg@500"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_last_round_is_validated_even_where_none_is_due(shop: Dataset, config: Make, tmp_path: Path) -> None:
+    result = engine.train(shop, config("train.rounds=3", "train.eval_every=2"), tmp_path / "run")
+    validated = [r["round"] for r in run.records(result.run / "metrics.jsonl") if r["validation"]]
+    assert validated == [2, 3]
+
+
+def test_the_best_checkpoint_stays_though_later_ones_come(shop: Dataset, config: Make, tmp_path: Path) -> None:
+    settings = ["train.rounds=8", "train.eval_every=1", "train.checkpoint_every=1", "train.monitor=mrr@3"]
+    result = engine.train(shop, config(*settings), tmp_path / "run")
+    scores = {r["round"]: r["validation"]["mrr@3"] for r in run.records(result.run / "metrics.jsonl")}
+    assert result.best_round == max(scores, key=lambda round_: (scores[round_], -round_))
+    assert set(run.rounds(result.run)) == {result.best_round, 8}

@@ -131,3 +131,12 @@ def test_the_first_customer_of_the_sample_requests_eighteen_items(sample_dataset
     assert len(made.items) == len(set(made.items.tolist())) == 18
     assert set(made.items.tolist()) == set(history.row(first).tolist()) | set(hidden)
     assert len(hidden) == 4
+
+
+@pytest.mark.parametrize("own_mass", [0.05, 0.5, 0.9])
+def test_ones_own_popular_purchases_do_not_bend_the_probabilities(own_mass: float) -> None:
+    """One item wanted: it is drawn from what is left of q, so 1/probability counts the 396 foreign items exactly."""
+    q = np.full(400, (1 - own_mass) / 396)
+    q[:4] = own_mass / 4
+    drawn = draw_obfuscating(config(0.25, redraw=True), q, np.arange(50), Ragged.from_rows([[0, 1, 2, 3]] * 50), 0, 1)
+    np.testing.assert_allclose(1 / drawn.inclusion, 396)

@@ -139,3 +139,10 @@ def test_drowned_is_noticed() -> None:
     assert server.is_drowned(moments, 1e-3)
     assert not server.is_drowned(moments, 1e-5)
     assert not server.is_drowned(Moments({"w": torch.zeros(4)}, moments.second, {}), 1e-3)
+
+
+def test_id_dropout_is_drawn_anew_every_round() -> None:
+    weights, catalogue, _ = item_world()
+    weights["field.id"] += 1.0
+    served = [server.serve(weights, catalogue, np.arange(8), 0.5, 0, round_).embeddings for round_ in (1, 2)]
+    assert not torch.equal(served[0], served[1])

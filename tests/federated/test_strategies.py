@@ -12,7 +12,7 @@ from spfedrec_cli.federated import strategies
 from spfedrec_cli.federated.aggregation import AGGREGATIONS, Sums, Updates
 from spfedrec_cli.federated.codec import MODULUS
 from spfedrec_cli.federated.ledger import Ledger
-from spfedrec_cli.federated.state import initial_state, state_from_tensors, state_tensors
+from spfedrec_cli.federated.state import effective_tau, initial_state, state_from_tensors, state_tensors
 from spfedrec_cli.federated.strategies import STRATEGIES, draw_pool, split_round, taking_part
 
 
@@ -172,3 +172,43 @@ def test_a_loss_that_is_no_number_stops_the_training() -> None:
     state.query["mlp.1.bias"].fill_(float("nan"))
     with pytest.raises(SpfedrecError, match="round 1"):
         split_round(state, world)
+
+
+def test_both_sums_are_divided_by_the_survivors() -> None:
+    """Twice the clients with the same updates: twice the sum, the same mean, the same step."""
+    world = build_world({"server": {"optimizer": "fedavg", "lr": 1.0, "item_optimizer": "sgd", "item_lr": 1.0}})
+    rows = np.array([0, 1])
+    steps = []
+    for clients in (1, 2):
+        state = initial_state(world)
+        served = strategies.server.serve(state.item, world.items, rows, 0.0, 0, 1)
+        width = sum(weight.numel() for weight in state.query.values())
+        one = torch.full((width,), 1000 * clients), torch.full((2, 8), 500 * clients)
+        before = {name: tensor.clone() for name, tensor in state_tensors(state).items()}
+        after = state_tensors(strategies.server_step(state, world, served, Sums(*one, clients, 0)))
+        steps.append({name: after[name].double() - before[name] for name in before})
+    for name, step in steps[0].items():
+        torch.testing.assert_close(steps[1][name], step, msg=name)
+    unit = world.codecs()[0].limit / world.codecs()[0].qmax
+    torch.testing.assert_close(
+        steps[0]["query/mlp.1.bias"], torch.full((8,), 1000 * unit).double(), atol=1e-6, rtol=1e-4
+    )
+    assert steps[0]["item/mlp.1.bias"].abs().max() > 0
+
+
+def test_tau_is_relative_to_the_clients_learning_rate_and_starts_v() -> None:
+    world = build_world({"server": {"tau": 0.01}, "client": {"lr": 0.5}})
+    assert effective_tau(world.config) == pytest.approx(0.005)
+    second = initial_state(world).query_moments.second["mlp.0.weight"]
+    torch.testing.assert_close(second, torch.full_like(second, 0.005**2))
+
+
+def test_sums_wrap_modulo_two_to_the_thirty_two() -> None:
+    half = Sums(torch.tensor([2**31]), torch.tensor([[2**31 + 3]]), 1, 0)
+    assert (half + half).query.tolist() == [0]
+    assert (half + half).items.tolist() == [[6]]
+
+
+def test_the_seed_changes_the_pool() -> None:
+    pools = [draw_pool(build_world({"train": {"seed": s}, "client": {"pool_size": 9}}).config, 50, 1) for s in (0, 1)]
+    assert pools[0].tolist() != pools[1].tolist()

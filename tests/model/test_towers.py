@@ -115,3 +115,10 @@ def test_flatten_comes_back() -> None:
     again = towers.unflatten(towers.flatten(weights), weights)
     assert list(again) == list(weights)
     assert all(torch.equal(again[name], weights[name]) for name in weights)
+
+
+def test_the_query_starts_from_the_pooled_history() -> None:
+    """With an MLP that adds nothing, the query is the history at length one."""
+    weights = {name: torch.zeros_like(w) for name, w in towers.init_query_tower(MODEL, fields(), 0).items()}
+    query = towers.query_tower(weights, fields().codes[0], torch.tensor([3.0, 0.0, 4.0, 0.0]))
+    torch.testing.assert_close(query, torch.tensor([0.6, 0.0, 0.8, 0.0]))
