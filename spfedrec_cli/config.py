@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,7 +17,7 @@ from spfedrec_cli.errors import InputError, nearest
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ModelConfig(Section):
@@ -25,7 +25,9 @@ class ModelConfig(Section):
 
     dim: int = Field(32, ge=1, le=1024, description="size d of query and item embeddings")
     field_dim: int = Field(16, ge=1, le=256, description="size of the embedding of one categorical field")
-    hidden: tuple[int, ...] = Field((64,), description="widths of the hidden layers of both towers")
+    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        (64,), description="widths of the hidden layers of both towers"
+    )
     se_ratio: int = Field(2, ge=0, le=64, description="reduction ratio r of squeeze-and-excitation; 0 leaves it out")
     temperature: float = Field(0.1, gt=0, description="score = cosine / temperature")
     history: Literal["none", "mean", "recency"] = Field("mean", description="how purchases are pooled into the query")

@@ -163,3 +163,12 @@ def test_every_setting_is_described_once() -> None:
 
 def test_the_presets_of_the_demonstration_ship() -> None:
     assert set(SHIPPED) >= DEMONSTRATED
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["request.rate=inf", "client.lr=inf", "federated.range_item=nan", "model.hidden=[0]", "model.hidden=[-1]"],
+)
+def test_numbers_without_meaning_are_refused(setting: str) -> None:
+    with pytest.raises(InputError, match="does not fit"):
+        config.resolve(settings=[setting])

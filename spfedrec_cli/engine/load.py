@@ -128,8 +128,9 @@ def model_scorer(dataset: Dataset, world: World, state: State, split: str) -> Sc
     history = dataset.history(*history_splits(split))
 
     def score(clients: I32) -> F32:
+        # By torch, whose threads training holds at one: another number of them could break ties another way.
         queries = client_queries(world, state, clients, history.take(clients), items)
-        return np.asarray(queries.numpy() @ items.numpy().T, np.float32)
+        return np.asarray((queries @ items.T).numpy(), np.float32)
 
     return score
 

@@ -212,3 +212,13 @@ def test_sums_wrap_modulo_two_to_the_thirty_two() -> None:
 def test_the_seed_changes_the_pool() -> None:
     pools = [draw_pool(build_world({"train": {"seed": s}, "client": {"pool_size": 9}}).config, 50, 1) for s in (0, 1)]
     assert pools[0].tolist() != pools[1].tolist()
+
+
+@pytest.mark.parametrize("engine", strategies.ENGINES)
+def test_an_empty_cohort_under_either_engine(engine: str) -> None:
+    federated = {"sampling": "poisson", "cohort_size": 1}
+    world = build_world({"federated": federated, "client": {"private_state": "embedding"}, "train": {"engine": engine}})
+    drawn = [strategies.draw_cohort(world.config.federated, world.eligible, 0, r + 1) for r in range(200)]
+    empty = next(round_ for round_, cohort in enumerate(drawn) if not len(cohort))
+    _, report = split_round(replace(initial_state(world), round=empty), world)
+    assert (report.clients, report.loss) == (0, 0.0)
