@@ -1,6 +1,7 @@
 """The round as a whole."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ import torch
 from worlds import build_world
 
 from spfedrec_cli.errors import InputError, SpfedrecError
-from spfedrec_cli.federated import strategies
+from spfedrec_cli.federated import simulation, strategies
 from spfedrec_cli.federated.aggregation import AGGREGATIONS, Sums, Updates
 from spfedrec_cli.federated.codec import MODULUS
+from spfedrec_cli.federated.exchange import Published
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.state import effective_tau, initial_state, state_from_tensors, state_tensors
 from spfedrec_cli.federated.strategies import STRATEGIES, draw_pool, split_round, taking_part
@@ -222,3 +224,18 @@ def test_an_empty_cohort_under_either_engine(engine: str) -> None:
     empty = next(round_ for round_, cohort in enumerate(drawn) if not len(cohort))
     _, report = split_round(replace(initial_state(world), round=empty), world)
     assert (report.clients, report.loss) == (0, 0.0)
+
+
+def test_blocks_are_cut_by_length_then_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulation, "_BLOCK_CELLS", 1)  # one client a block
+    seen: list[int] = []
+    inner = simulation._block
+
+    def watched(world: strategies.World, published: Published, clients: np.ndarray, *rest: Any) -> Any:
+        seen.extend(clients.tolist())
+        return inner(world, published, clients, *rest)
+
+    monkeypatch.setattr(simulation, "_block", watched)
+    world = build_world(lengths=[4, 1, 4, 4, 1, 4, 4])
+    split_round(initial_state(world), world)
+    assert seen == [1, 4, 0, 2, 3, 5, 6]
