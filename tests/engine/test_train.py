@@ -1,5 +1,6 @@
 """Training: what it leaves behind, and that stopping and going on changes no bit."""
 
+import importlib
 import json
 import os
 import shutil
@@ -232,3 +233,13 @@ def test_the_best_checkpoint_stays_though_later_ones_come(shop: Dataset, config:
     scores = {r["round"]: r["validation"]["mrr@3"] for r in run.records(result.run / "metrics.jsonl")}
     assert result.best_round == max(scores, key=lambda round_: (scores[round_], -round_))
     assert set(run.rounds(result.run)) == {result.best_round, 8}
+
+
+def test_the_best_round_is_saved_though_no_checkpoint_was_due(
+    shop: Dataset, config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = importlib.import_module("spfedrec_cli.engine.train")
+    monkeypatch.setattr(training, "validate", lambda dataset, world, state: {"ndcg@10": 1.0 / state.round})
+    result = engine.train(shop, config("train.rounds=7", "train.checkpoint_every=3"), tmp_path / "run")
+    assert result.best_round == 2
+    assert run.rounds(result.run) == [2, 7]
