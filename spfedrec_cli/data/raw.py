@@ -1,6 +1,6 @@
 """What a source hands over: purchases and attributes under the source's own identifiers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,18 +10,40 @@ import pyarrow as pa
 
 from spfedrec_cli.data.schema import OracleEntry
 
+I8 = npt.NDArray[np.int8]
 I32 = npt.NDArray[np.int32]
 F32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class Progress:
+    """How far a stage is: `done` of `total` bytes of input (0 where that is not known), and rows seen so far."""
+
+    stage: str
+    done: int = 0
+    total: int = 0
+    rows: int = 0
+
+
+Tell = Callable[[Progress], None]
+
+
+def silent(progress: Progress) -> None:
+    """For those who do not ask how far it is."""
+
+
+@dataclass(frozen=True)
 class Request:
-    """What the user asked a source for. `customers` and `items` are numbers to make (synthetic only)."""
+    """What the user asked a source for. `customers` and `items` are numbers to make (synthetic only).
+
+    `tell` is called again and again while the source is read.
+    """
 
     input: Path | None
     seed: int
     customers: int | None = None
     items: int | None = None
+    tell: Tell = silent
 
 
 @dataclass(frozen=True)
@@ -46,7 +68,8 @@ class Raw:
     """A whole source in memory.
 
     `client` and `item` are dictionary arrays of ids (n,), one entry for each purchase in the order of the file; `time`
-    int32 (n,); `price` float32 (n,), NaN where unknown. `notes` are sentences for the user.
+    int32 (n,); `price` float32 (n,), NaN where unknown; `quantity` (n,), one each where the source has none; `channel`
+    (n,), 0 where unknown, None where the source has none. `notes` are sentences for the user.
     """
 
     client: pa.DictionaryArray
@@ -55,6 +78,8 @@ class Raw:
     price: F32
     items: Attributes
     clients: Attributes
+    quantity: I32 | None = None
+    channel: I8 | None = None
     notes: tuple[str, ...] = ()
     oracle: Oracle | None = None
 
