@@ -49,7 +49,16 @@ def command(
     out = Output(json, quiet)
     wanted = _amount(customers)
     with out.stages() as tell:
-        made = prepare(source, input, output, split=split, seed=seed or 0, customers=wanted, items=items, progress=tell)
+        made = prepare(
+            source,
+            input,
+            output,
+            split=split,
+            seed=seed or 0,
+            customers=wanted,
+            items=items,
+            tell=lambda at: tell(at.stage),
+        )
     for note in made.notes:
         out.say(note)
     out.result(_json(made), facts(f"Dataset {made.dataset}", _facts(made)))

@@ -1,7 +1,5 @@
 """Categorical feature fields: text values to vocabulary codes."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -19,10 +17,12 @@ def encode(values: pa.Array) -> tuple[I32, tuple[str, ...]]:
 
     The vocabulary is sorted as numbers where all its values are whole numbers, else as text.
     """
-    known = pc.if_else(pc.is_in(values, value_set=pa.array(UNKNOWN)), None, values.cast(pa.string()))
-    vocabulary = _sorted([value for value in pc.unique(known).to_pylist() if value is not None])
-    codes = pc.fill_null(pc.index_in(known, value_set=pa.array(vocabulary, pa.string())), -1)
-    return np.asarray(codes.to_numpy(zero_copy_only=False), np.int32) + np.int32(1), tuple(vocabulary)
+    encoded = values if isinstance(values, pa.DictionaryArray) else values.dictionary_encode()
+    texts = encoded.dictionary.to_pylist()
+    vocabulary = _sorted([text for text in set(texts) if text is not None and text not in UNKNOWN])
+    code = {text: place for place, text in enumerate(vocabulary, 1)}
+    by_text = np.array([*(code.get(text, 0) for text in texts), 0], np.int32)
+    return by_text[pc.fill_null(encoded.indices, -1).to_numpy()], tuple(vocabulary)
 
 
 def _sorted(values: list[str]) -> list[str]:
@@ -32,9 +32,10 @@ def _sorted(values: list[str]) -> list[str]:
         return sorted(values)
 
 
-def age_buckets(ages: Iterable[str | None]) -> pa.Array:
+def age_buckets(ages: pa.DictionaryArray) -> pa.DictionaryArray:
     """Ages in years, as text ("33", "33.0"), to buckets; null where missing or not a number."""
-    return pa.array([_age_bucket(age) for age in ages], pa.string())
+    buckets = pa.array([_age_bucket(age) for age in ages.dictionary.to_pylist()], pa.string())
+    return pa.DictionaryArray.from_arrays(ages.indices, buckets)
 
 
 def _age_bucket(age: str | None) -> str | None:

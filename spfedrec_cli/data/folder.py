@@ -1,15 +1,19 @@
 """Folders that appear whole or not at all."""
 
+import ctypes
+import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spfedrec_cli.data.schema import MANIFEST, ORACLE, TABLES
+from spfedrec_cli.data.schema import MANIFEST, ORACLE, SKIPPED, TABLES
 from spfedrec_cli.errors import InputError, SpfedrecError
 
-_KNOWN = {MANIFEST, *(f"{table}.parquet" for table in (*TABLES, ORACLE))}
+_KNOWN = {MANIFEST, SKIPPED, *(f"{table}.parquet" for table in (*TABLES, ORACLE))}
+_EXCHANGE, _HERE = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of Linux
 
 
 def check_output(output: Path) -> None:
@@ -25,42 +29,109 @@ def check_output(output: Path) -> None:
         raise InputError(problem, where=str(output), hint="choose another --output")
 
 
+class NewFolder:
+    """A folder that is being filled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.needed = path, 0
+
+    def need(self, size: int) -> None:
+        """To be called before about `size` bytes are written. Raises SpfedrecError where the disk has fewer left."""
+        self.needed = size
+        if shutil.disk_usage(self.path).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 @contextmanager
-def replacing(output: Path) -> Iterator[Path]:
+def replacing(output: Path) -> Iterator[NewFolder]:
     """A new folder beside `output` that takes its place when the body ends, and is removed when it fails.
 
-    What was at `output` stays until then. Raises SpfedrecError where the disk refuses.
+    What was at `output` stays until then, and a process that is killed leaves it. Raises InputError where another
+    process is at it, SpfedrecError where the disk refuses.
     """
     output = output.resolve()
     made = [parent for parent in output.parents if not parent.exists()]
-    new = output.with_name(f".{output.name}.{os.getpid()}.new")
+    new = NewFolder(_beside(output, "new"))
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir()
-        yield new
-        _swap(new, output)
+        with _locked(output):
+            _recover(output)
+            new.path.mkdir()
+            try:
+                yield new
+                _swap(new.path, output)
+            finally:
+                shutil.rmtree(new.path, ignore_errors=True)
     except BaseException as error:
-        shutil.rmtree(new, ignore_errors=True)
         for parent in made:
             _remove_empty(parent)
         if isinstance(error, OSError):
-            hint = str(error.strerror or error)
-            raise SpfedrecError("The Dataset cannot be written", where=str(output), hint=hint) from None
+            raise _refused(error, output, new.needed) from None
         raise
+
+
+def _beside(output: Path, ending: str) -> Path:
+    return output.with_name(f".{output.name}.{ending}")
+
+
+@contextmanager
+def _locked(output: Path) -> Iterator[None]:
+    """The operating system lets go of the lock when the process ends, however it ends."""
+    path = _beside(output, "lock")
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _busy(output) from None
+        if not path.exists() or os.fstat(file.fileno()).st_ino != path.stat().st_ino:
+            raise _busy(output)  # It was let go and taken by another between the two calls.
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _busy(output: Path) -> InputError:
+    hint = "wait for it, or choose another --output"
+    return InputError("Another process is writing this folder", where=str(output), hint=hint)
+
+
+def _recover(output: Path) -> None:
+    """Tidies up after a process that was killed."""
+    shutil.rmtree(_beside(output, "new"), ignore_errors=True)
+    old = _beside(output, "old")
+    if old.exists() and not output.exists():
+        old.rename(output)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _swap(new: Path, output: Path) -> None:
-    old = output.with_name(f".{output.name}.{os.getpid()}.old")
-    if output.exists():
-        output.rename(old)
-    try:
+    """In one step where the system can exchange two folders, else in two."""
+    if not output.exists():
         new.rename(output)
-    except BaseException:
-        if old.exists():
+    elif not _exchange(new, output):
+        old = _beside(output, "old")
+        output.rename(old)
+        try:
+            new.rename(output)
+        except BaseException:
             old.rename(output)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, two: Path) -> bool:
+    """Whether the system has exchanged the two (renameat2 of Linux)."""
+    call = getattr(ctypes.CDLL(None), "renameat2", None)
+    return bool(call and call(_HERE, os.fsencode(one), _HERE, os.fsencode(two), _EXCHANGE) == 0)
+
+
+def _refused(error: OSError, output: Path, needed: int) -> SpfedrecError:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return SpfedrecError("The Dataset cannot be written", where=str(output), hint=str(error.strerror or error))
+    free = shutil.disk_usage(next(parent for parent in output.parents if parent.exists())).free
+    problem = f"The disk is full: about {needed / 1e6:,.0f} MB are needed, and {free / 1e6:,.0f} MB are free"
+    return SpfedrecError(problem, where=str(output), hint="make room, or choose another --output")
 
 
 def _remove_empty(folder: Path) -> None:

@@ -26,7 +26,7 @@ class Form:
 
 FORMS = {
     "customer": Form(r"^[0-9a-f]{64}$", "64 hexadecimal digits"),
-    "article": Form(r"^[0-9]{1,10}$", "10 digits", width=10),
+    "article": Form(r"^[0-9]{1,10}(\.0+)?$", "10 digits", width=10),
     "number": Form(r"^(0|[1-9][0-9]{0,17})$", "a whole number", numeric=True),
 }
 
@@ -39,26 +39,40 @@ def malformed(ids: pa.Array, form: Form) -> str | None:
 
 
 def restore(ids: pa.Array, form: Form) -> pa.Array:
-    """Well-formed ids with the leading zeros that a detour through integers took away."""
-    return pc.utf8_lpad(ids, form.width, "0") if form.width else ids
+    """Well-formed ids with the leading zeros that a detour through integers or floats took away."""
+    if not form.width:
+        return ids
+    return pc.utf8_lpad(pc.replace_substring_regex(ids, r"\..*$", ""), form.width, "0")
 
 
-def universe(parts: Sequence[pa.Array], form: Form) -> pa.Array:
-    """The distinct ids of all parts in the order of their dense numbers."""
-    distinct = pc.unique(pa.concat_arrays([part.cast(pa.string()) for part in parts]))
-    keys = distinct.cast(pa.int64()) if form.numeric else distinct
-    return distinct.take(pc.sort_indices(keys))
+def order(distinct: pa.Array, form: Form) -> npt.NDArray[np.int64]:
+    """The places of distinct ids in the order of their dense numbers."""
+    if form.numeric:
+        return np.argsort(distinct.cast(pa.int64()).to_numpy())
+    heads = _heads(distinct)
+    found = np.argsort(heads)
+    heads = heads[found]
+    same = np.append(heads[1:] == heads[:-1], False)
+    tied = np.flatnonzero(same | np.append(False, same[:-1]))
+    found[tied] = found[tied][pc.sort_indices(distinct.take(pa.array(found[tied]))).to_numpy()]
+    return found
+
+
+def _heads(texts: pa.Array) -> npt.NDArray[np.uint64]:
+    """The first eight bytes of each text, behind it zeros, as a number: texts whose heads differ are in their order."""
+    _, offsets, data = texts.buffers()
+    ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    raw = np.append(np.frombuffer(data or b"", np.uint8), np.zeros(8, np.uint8))
+    heads = np.zeros(len(texts), np.uint64)
+    for place in range(8):
+        byte = np.where(ends[:-1] + place < ends[1:], raw[np.minimum(ends[:-1] + place, len(raw) - 1)], 0)
+        heads = (heads << np.uint64(8)) | byte.astype(np.uint64)
+    return heads
 
 
 def dense(ids: pa.Array, known: pa.Array) -> I32:
     """The dense number of each id, -1 where `known` does not hold it."""
     return np.asarray(pc.fill_null(pc.index_in(ids, value_set=known), -1).to_numpy(zero_copy_only=False), np.int32)
-
-
-def dense_codes(ids: pa.DictionaryArray, known: pa.Array) -> I32:
-    """As `dense`, for a dictionary array: looks up each distinct id once."""
-    numbers: I32 = dense(ids.dictionary, known)[ids.indices.to_numpy(zero_copy_only=False)]
-    return numbers
 
 
 def look_up(ids: Sequence[str], known: pa.Array, form: Form, what: str) -> I32:

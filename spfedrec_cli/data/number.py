@@ -1,6 +1,6 @@
 """From the source's identifiers to dense numbers, and from text attributes to feature codes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -9,11 +9,10 @@ import pyarrow.compute as pc
 
 from spfedrec_cli.data import fields, ids
 from spfedrec_cli.data.ids import Form
-from spfedrec_cli.data.purchases import Purchases, merge
-from spfedrec_cli.data.raw import Attributes, Raw
-from spfedrec_cli.data.schema import CLIENT_ID, FIELD, ITEM_ID, FieldEntry
-from spfedrec_cli.errors import InputError
-from spfedrec_cli.rng import distinct
+from spfedrec_cli.data.raw import Attributes
+from spfedrec_cli.data.schema import FIELD, FieldEntry
+
+I32 = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -28,73 +27,45 @@ class Catalogue:
     def ids(self) -> pa.Array:
         return self.table.column(0).combine_chunks()
 
-
-@dataclass(frozen=True)
-class Numbered:
-    items: Catalogue
-    clients: Catalogue
-    purchases: Purchases
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
 
 
-def number(raw: Raw, item_form: Form, client_form: Form) -> Numbered:
-    """Dense numbers for the union of the ids that were bought (or bought) and those that have attributes."""
-    items = _catalogue(ITEM_ID, raw.items, _used(raw.item), item_form)
-    clients = _catalogue(CLIENT_ID, raw.clients, _used(raw.client), client_form)
-    client = ids.dense_codes(raw.client, clients.ids)
-    return Numbered(items, clients, merge(client, ids.dense_codes(raw.item, items.ids), raw.time, raw.price))
+def catalogue(
+    id_column: str, attributes: Attributes, texts: pa.Array, used: npt.NDArray[np.bool_], form: Form, only_used: bool
+) -> tuple[Catalogue, I32]:
+    """Dense numbers for those of `texts` that are `used` and for all that have attributes; with `only_used`, the former
+    alone. Also the number of each of `texts`, -1 where it has none.
 
-
-def keep_customers(raw: Raw, wanted: int | float, form: Form, seed: int) -> Raw:
-    """The purchases of `wanted` buyers (a number, or as a float a fraction), drawn uniformly by `seed`.
-
-    Raises InputError for a fraction outside (0, 1] and for a number below one or above the number of buyers.
+    The vocabularies are those of all attributes: a subset of the customers has the codes of the whole.
     """
-    buyers = ids.universe([_used(raw.client)], form)
-    size = max(1, round(wanted * len(buyers))) if isinstance(wanted, float) else wanted
-    if not 1 <= size <= len(buyers) or wanted <= 0:
-        hint = f"give a number from 1 to {len(buyers)}, or a fraction with a dot up to 1.0"
-        raise InputError(f"--customers {wanted} does not fit the source's {len(buyers)} buyers", hint=hint)
-    chosen = buyers.take(distinct(seed, "customers", len(buyers), size))
-    kept = np.asarray(pc.is_in(raw.client.dictionary, value_set=chosen))[_indices(raw.client)]
-    return replace(
-        raw,
-        client=raw.client.filter(kept),
-        item=raw.item.filter(kept),
-        time=raw.time[kept],
-        price=raw.price[kept],
-        clients=_select(raw.clients, chosen),
-        notes=(*raw.notes, f"{size} of {len(buyers)} buyers kept"),
-    )
+    n = len(attributes.ids)
+    every = pa.concat_arrays([attributes.ids.cast(pa.string()), texts.cast(pa.string())]).dictionary_encode()
+    places = every.indices.to_numpy()
+    wanted = np.zeros(len(every.dictionary), bool)
+    wanted[places[n:][used]] = True
+    if not only_used:
+        wanted[places[:n]] = True
+    known = every.dictionary.filter(pa.array(wanted))
+    order = ids.order(known, form)
+    number = np.full(len(wanted), -1, np.int32)
+    number[np.flatnonzero(wanted)[order]] = np.arange(len(order), dtype=np.int32)
+    rows = np.full(len(order), -1, np.int32)
+    described = np.flatnonzero(number[places[:n]] >= 0)
+    rows[number[places[described]]] = described
+    return _catalogue(id_column, known.take(pa.array(order)), attributes, rows), number[places[n:]]
 
 
-def _select(attributes: Attributes, chosen: pa.Array) -> Attributes:
-    kept = pc.is_in(attributes.ids, value_set=chosen)
-    return Attributes(
-        attributes.ids.filter(kept),
-        {name: column.filter(kept) for name, column in attributes.display.items()},
-        {name: column.filter(kept) for name, column in attributes.fields.items()},
-    )
-
-
-def _indices(column: pa.DictionaryArray) -> npt.NDArray[np.int32]:
-    return np.asarray(column.indices.to_numpy(zero_copy_only=False), np.int32)
-
-
-def _used(column: pa.DictionaryArray) -> pa.Array:
-    """The distinct ids that occur: a dictionary may hold more after rows were dropped."""
-    return column.dictionary.take(pc.unique(column.indices))
-
-
-def _catalogue(id_column: str, attributes: Attributes, used: pa.Array, form: Form) -> Catalogue:
-    known = ids.universe([attributes.ids, used], form)
-    rows = pc.index_in(known, value_set=attributes.ids)
+def _catalogue(id_column: str, known: pa.Array, attributes: Attributes, rows: I32) -> Catalogue:
+    """`rows` (n,) are the places of `known` among the attributes, -1 where they are unknown."""
     columns: dict[str, pa.Array] = {id_column: known}
+    taken = pa.array(rows, mask=rows < 0)
     for name, values in attributes.display.items():
-        shown = values.take(rows)
+        shown = values.take(taken).cast(pa.string())
         columns[name] = pc.if_else(pc.equal(shown, ""), None, shown)
     entries = []
     for name, values in attributes.fields.items():
-        codes, vocabulary = fields.encode(values.take(rows))
-        columns[FIELD + name] = pa.array(codes)
+        codes, vocabulary = fields.encode(values)
+        columns[FIELD + name] = pa.array(np.append(codes, np.int32(0))[rows])
         entries.append(FieldEntry(name=name, cardinality=len(vocabulary) + 1, vocabulary=vocabulary))
-    return Catalogue(pa.table(columns), tuple(entries), rows.null_count)
+    return Catalogue(pa.table(columns), tuple(entries), int((rows < 0).sum()))

@@ -1,16 +1,23 @@
 """Purchases as columns of numbers."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from spfedrec_cli.data.packing import sort_by
+from spfedrec_cli.data.rows import Rows
 from spfedrec_cli.data.schema import LARGEST_QUANTITY
 
 I16 = npt.NDArray[np.int16]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
+
+_STEP = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -43,34 +50,63 @@ def concatenate(parts: list[Purchases]) -> Purchases:
     return Purchases(*(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(Purchases)))
 
 
-def merge(client: I32, item: I32, time: I32, price: F32) -> Purchases:
+def merge(rows: Rows) -> Purchases:
     """Single purchases in the order of the file to rows sorted by (client, time, order in the file).
 
     Purchases of the same (client, item, time) become one row at the place of the first: quantities add up (to at most
-    32,767), the price is the mean of those known.
+    32,767), the price is the mean of those known, weighted by quantity. Uses `rows` up.
     """
-    if not len(client):
-        return Purchases(client, item, time, np.empty(0, np.int16), price)
-    order = np.lexsort((item, time, client))
-    starts = np.flatnonzero(_changes(client[order]) | _changes(time[order]) | _changes(item[order]))
-    first = order[starts]
-    counts = np.diff(np.append(starts, len(order)))
-    rows = Purchases(
-        client[first],
-        item[first],
-        time[first],
-        np.minimum(counts, LARGEST_QUANTITY).astype(np.int16),
-        _mean(price[order], starts),
+    columns = [np.arange(len(rows), dtype=np.int32)]
+    columns = [rows.take("client"), rows.take("time"), *columns]
+    client, time, order = sort_by(columns)
+    item, price = rows.take("item")[order], rows.take("price")[order]
+    quantity = None if rows.quantity is None else rows.take("quantity")[order]
+    del order
+    again, first = _again(client, time, item)
+    each = (
+        np.ones(len(client), np.int16) if quantity is None else np.minimum(quantity, LARGEST_QUANTITY).astype(np.int16)
     )
-    return rows.take(np.lexsort((first, rows.time, rows.client)))
+    whole = Purchases(client, item, time, each, price)
+    return _folded(whole, quantity, again, first) if len(again) else whole
 
 
-def _changes(values: I32) -> npt.NDArray[np.bool_]:
-    return np.append(True, values[1:] != values[:-1])
+def _folded(rows: Purchases, quantity: I32 | None, again: I64, first: I64) -> Purchases:
+    """Adds the rows `again` to the rows `first`, and drops them."""
+    group, place = np.unique(first, return_inverse=True)
+    members, group_of = np.concatenate([group, again]), np.concatenate([np.arange(len(group)), place])
+    weight = np.ones(len(members)) if quantity is None else quantity[members].astype(np.float64)
+    known = ~np.isnan(rows.price[members])
+    spent = np.bincount(group_of, weight * np.where(known, rows.price[members], 0), len(group))
+    count = np.bincount(group_of, weight * known, len(group))
+    rows.price[group] = np.where(count > 0, spent / np.maximum(count, 1), np.nan)
+    rows.quantity[group] = np.minimum(np.bincount(group_of, weight, len(group)), LARGEST_QUANTITY)
+    kept = np.ones(len(rows), bool)
+    kept[again] = False
+    return rows.take(kept)
 
 
-def _mean(price: F32, starts: I64) -> F32:
-    known = ~np.isnan(price)
-    total = np.add.reduceat(np.where(known, price, 0).astype(np.float64), starts)
-    count = np.add.reduceat(known.astype(np.int64), starts)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
+def _again(client: I32, time: I32, item: I32) -> tuple[I64, I64]:
+    """Rows that repeat the (client, time, item) of an earlier one, and the first such row of each."""
+    starts = np.flatnonzero(np.append(True, (client[1:] != client[:-1]) | (time[1:] != time[:-1])))
+    sizes = np.diff(starts, append=len(client)).astype(np.int32)
+    cuts = np.searchsorted(starts, np.arange(0, len(client) + _STEP, _STEP))
+    slices = [(starts[low:high], sizes[low:high]) for low, high in pairwise(cuts) if low < high]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(lambda one: _again_in(*one, item), slices))
+    if not found:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    again, first = zip(*found, strict=True)
+    return np.concatenate(again), np.concatenate(first)
+
+
+def _again_in(starts: I64, sizes: I32, item: I32) -> tuple[I64, I64]:
+    """As `_again` for the baskets at `starts`, which follow one another."""
+    own = item[starts[0] : starts[-1] + sizes[-1]]
+    basket = np.repeat(np.arange(len(starts), dtype=np.int32), sizes)
+    nth = np.arange(len(own), dtype=np.int32) - (starts - starts[0]).astype(np.int32)[basket]
+    basket, own, nth = sort_by([basket, own, nth])
+    same = np.flatnonzero((basket[1:] == basket[:-1]) & (own[1:] == own[:-1])) + 1
+    new = np.ones(len(same), bool)
+    new[1:] = same[1:] != same[:-1] + 1
+    head = same[new][np.cumsum(new) - 1] - 1
+    return starts[basket[same]] + nth[same], starts[basket[head]] + nth[head]

@@ -1,7 +1,7 @@
 """What a source hands over: purchases and attributes under the source's own identifiers."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spfedrec_cli.data.schema import OracleEntry
+from spfedrec_cli.data.tables.rejects import Rejects
 
 I8 = npt.NDArray[np.int8]
 I32 = npt.NDArray[np.int32]
@@ -36,13 +37,15 @@ def silent(progress: Progress) -> None:
 class Request:
     """What the user asked a source for. `customers` and `items` are numbers to make (synthetic only).
 
-    `tell` is called again and again while the source is read.
+    `channel` asks for the sales channel; `tell` is called again and again while the source is read.
     """
 
     input: Path | None
     seed: int
     customers: int | None = None
     items: int | None = None
+    channel: bool = False
+    rejects: Rejects = field(default_factory=Rejects)
     tell: Tell = silent
 
 
@@ -82,6 +85,12 @@ class Raw:
     channel: I8 | None = None
     notes: tuple[str, ...] = ()
     oracle: Oracle | None = None
+
+    def without_rows(self) -> "Raw":
+        """What is left to say when the purchases have been taken."""
+        nothing = pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), pa.array([], pa.string()))
+        time, price = np.empty(0, np.int32), no_prices(0)
+        return replace(self, client=nothing, item=nothing, time=time, price=price, quantity=None, channel=None)
 
 
 def no_attributes() -> Attributes:

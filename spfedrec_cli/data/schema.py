@@ -10,6 +10,7 @@ MANIFEST = "dataset.json"
 SPLITS = ("train", "validation", "test")
 TABLES = (*SPLITS, "items", "clients", "negatives")
 ORACLE = "oracle"
+SKIPPED = "skipped-rows.csv"
 
 CLIENT, ITEM, TIME, QUANTITY, PRICE = "client", "item", "time", "quantity", "price"
 ITEM_ID, CLIENT_ID = "item_id", "client_id"
@@ -78,6 +79,15 @@ class Counts(Part):
     unknown_clients: int
 
 
+class StepEntry(Part):
+    """What was left after one step of cutting a subset: the sum of quantities, those who bought, what was bought."""
+
+    step: str
+    purchases: int
+    clients: int
+    items: int
+
+
 class OracleEntry(Part):
     """The world that a synthetic Dataset was drawn from; see sources/synthetic.py."""
 
@@ -106,6 +116,9 @@ class Manifest(Part):
     counts: Counts
     item_fields: tuple[FieldEntry, ...]
     client_fields: tuple[FieldEntry, ...]
+    steps: tuple[StepEntry, ...] = ()
+    checks: tuple[str, ...] = ()
+    skipped_rows: int = 0
     notes: tuple[str, ...] = ()
     oracle: OracleEntry | None = None
     files: dict[str, str]

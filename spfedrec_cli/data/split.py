@@ -1,15 +1,18 @@
 """The two ways to hold purchases out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
 
+from spfedrec_cli.data.packing import sort_by
 from spfedrec_cli.data.purchases import Purchases
 from spfedrec_cli.data.schema import SPLITS, SplitEntry, TimeUnit
 from spfedrec_cli.errors import InputError
+
+I8 = npt.NDArray[np.int8]
 
 WEEK = 7
 FEWEST_ITEMS = 3
@@ -18,13 +21,25 @@ UNITS_A_DAY = {"day": 1, "second": 86400}
 
 @dataclass(frozen=True)
 class Division:
-    """The purchases of each split, in the order of SPLITS, and how they were divided."""
+    """All purchases, the place in SPLITS of each one's split (n,), and how they were divided."""
 
     entry: SplitEntry
-    parts: dict[str, Purchases]
+    purchases: Purchases
+    part: I8
+    warnings: tuple[str, ...] = ()
+
+    def rows(self, split: str) -> Purchases:
+        return self.purchases.take(self.part == SPLITS.index(split))
+
+    def slices(self, split: str, size: int) -> Iterator[Purchases]:
+        """The rows of `split` in pieces: of at most `size` rows of all."""
+        for start in range(0, len(self.part), size):
+            rows = start + np.flatnonzero(self.part[start : start + size] == SPLITS.index(split))
+            if len(rows):
+                yield self.purchases.take(rows)
 
 
-def temporal(purchases: Purchases, unit: TimeUnit, n_items: int) -> Division:
+def temporal(purchases: Purchases, unit: TimeUnit) -> Division:
     """Test = the last 7 days, validation = the 7 before, train = the rest.
 
     `purchases` are sorted by client. Raises InputError where time is not a date or nothing is left to train on.
@@ -34,51 +49,64 @@ def temporal(purchases: Purchases, unit: TimeUnit, n_items: int) -> Division:
     day = UNITS_A_DAY[unit]
     end = int(purchases.time.max()) // day
     starts = (end - 2 * WEEK + 1, end - WEEK + 1)
-    part = np.searchsorted(np.array(starts) * day, purchases.time, side="right")
+    part = np.zeros(len(purchases), np.int8)
+    for start in starts:
+        part += purchases.time >= start * day
     entry = SplitEntry(
         kind="temporal",
-        validation_from=_iso(starts[0]),
-        test_from=_iso(starts[1]),
-        end=_iso(end),
+        validation_from=iso(starts[0]),
+        test_from=iso(starts[1]),
+        end=iso(end),
         validation_from_time=starts[0] * day,
         test_from_time=starts[1] * day,
         end_time=end * day,
     )
-    division = _divide(purchases, part, entry)
-    if not len(division.parts["train"]):
+    if part.all():
         problem = f"All purchases fall in the last 14 days, from {entry.validation_from} to {entry.end}"
         raise InputError(f"{problem}, so that none is left to train on", hint="use --split leave-one-out")
-    return division
+    return Division(entry, purchases, part)
 
 
-def leave_one_out(purchases: Purchases, unit: TimeUnit, n_items: int) -> Division:
+def leave_one_out(purchases: Purchases, unit: TimeUnit) -> Division:
     """Test = each client's last row, validation = the one before; clients with fewer than three items train only.
 
     `purchases` are sorted by (client, time, order in the file). Raises InputError where no client has three items.
     """
     n_clients = int(purchases.client.max()) + 1
     rows = np.bincount(purchases.client, minlength=n_clients)
-    distinct = np.bincount(np.unique(purchases.pairs(n_items)) // n_items, minlength=n_clients)
-    enough = distinct >= FEWEST_ITEMS
+    enough = _distinct(purchases, n_clients) >= FEWEST_ITEMS
     last = np.cumsum(rows)[enough] - 1
-    part = np.zeros(len(purchases), np.int64)
+    part = np.zeros(len(purchases), np.int8)
     part[last], part[last - 1] = 2, 1
     if not len(last):
         problem = f"No client has {FEWEST_ITEMS} different items, so that leave-one-out holds nothing out"
         raise InputError(problem, hint="give more purchases or use --split temporal")
     train_only = int((rows > 0).sum() - enough.sum())
-    return _divide(purchases, part, SplitEntry(kind="leave-one-out", clients_train_only=train_only))
+    entry = SplitEntry(kind="leave-one-out", clients_train_only=train_only)
+    return Division(entry, purchases, part, () if unit == "row" else _future(purchases, part, unit))
 
 
-SPLITTERS: dict[str, Callable[[Purchases, TimeUnit, int], Division]] = {
+def _future(purchases: Purchases, part: I8, unit: TimeUnit) -> tuple[str, ...]:
+    """How much of train lies in the future of most of test: nothing of the kind happens to a shop that is open."""
+    moment = int(np.median(purchases.time[part == 2]))
+    later = float((purchases.time[part == 0] > moment).mean())
+    half = f"half of the test purchases were made until {iso(moment // UNITS_A_DAY[unit])}"
+    return (f"leave-one-out trains on the future: {half}, and {later:.0%} of train after that day",) if later else ()
+
+
+def _distinct(purchases: Purchases, n_clients: int) -> npt.NDArray[np.int64]:
+    """How many different items each client has."""
+    client, item = sort_by([purchases.client, purchases.item])
+    new = np.append(True, (client[1:] != client[:-1]) | (item[1:] != item[:-1]))
+    return np.bincount(client[new], minlength=n_clients)
+
+
+SPLITTERS: dict[str, Callable[[Purchases, TimeUnit], Division]] = {
     "temporal": temporal,
     "leave-one-out": leave_one_out,
 }
 
 
-def _divide(purchases: Purchases, part: npt.NDArray[np.int64], entry: SplitEntry) -> Division:
-    return Division(entry, {name: purchases.take(part == number) for number, name in enumerate(SPLITS)})
-
-
-def _iso(day: int) -> str:
+def iso(day: int) -> str:
+    """Days since 1970-01-01 as a date."""
     return datetime.fromtimestamp(day * 86400, UTC).date().isoformat()

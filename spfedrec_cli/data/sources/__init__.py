@@ -37,7 +37,7 @@ SOURCES = {
         item_form="article",
     ),
     "movielens": Source(
-        title="MovieLens 100K, as GroupLens ships it",
+        title="MovieLens 100K or 1M, as GroupLens ships it",
         read=movielens.read,
         split="leave-one-out",
         repeats=False,

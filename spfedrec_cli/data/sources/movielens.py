@@ -1,88 +1,165 @@
-"""MovieLens 100K as GroupLens ships it: a folder with u.data, u.item and u.user. Every rating counts as a purchase."""
+"""MovieLens as GroupLens ships it: 100K (u.data, u.item, u.user) or 1M (ratings.dat, movies.dat, users.dat).
 
-import csv
+Every rating counts as a purchase.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from spfedrec_cli.data.fields import age_buckets
 from spfedrec_cli.data.ids import FORMS
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.schema import NAME, TYPE
-from spfedrec_cli.data.sources import columns
-from spfedrec_cli.errors import InputError
+from spfedrec_cli.data.tables.attributes import Described, read_attributes
+from spfedrec_cli.data.tables.files import RawFile, find, need
+from spfedrec_cli.data.tables.gather import Wanted
+from spfedrec_cli.data.tables.kinds import SECOND, ids
+from spfedrec_cli.data.tables.scan import scan
 
+_NUMBER = ids(FORMS["number"])
 _GENRE_COLUMNS = (
     "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|"
     "Film-Noir|Horror|Musical|Mystery|Romance|Sci-Fi|Thriller|War|Western"
 )
-_GENRES = _GENRE_COLUMNS.split("|")
-_ITEM_WIDTH, _USER_WIDTH = 5 + len(_GENRES), 5
+_GENRES = tuple(_GENRE_COLUMNS.split("|"))
+_RATING = ("user", "movie", "rating", "time")
+_PURCHASES = {"client": ("user", _NUMBER), "item": ("movie", _NUMBER), "time": ("time", SECOND)}
+
+
+@dataclass(frozen=True)
+class Edition:
+    """The names and layouts of one edition's files."""
+
+    ratings: str
+    movies: str
+    users: str
+    movie_columns: tuple[str, ...]
+    user_columns: tuple[str, ...]
+    rating_delimiter: str
+    delimiter: str
+    rewrite: Callable[[bytes], bytes]
+
+    def layout(self, names: tuple[str, ...]) -> Wanted:
+        return Wanted({}, (), names, self.delimiter, quotes=False, rewrite=self.rewrite)
+
+
+def _latin(block: bytes) -> bytes:
+    return block.decode("latin-1").encode()
+
+
+def _single(block: bytes) -> bytes:
+    """`::` between values becomes a tab, which pyarrow can split at."""
+    return _latin(block).replace(b"::", b"\t")
+
+
+EDITIONS = (
+    Edition(
+        ratings="u.data",
+        movies="u.item",
+        users="u.user",
+        movie_columns=("movie", "title", "released", "video", "link", *_GENRES),
+        user_columns=("user", "age", "gender", "occupation", "zip"),
+        rating_delimiter="\t",
+        delimiter="|",
+        rewrite=_latin,
+    ),
+    Edition(
+        ratings="ratings.dat",
+        movies="movies.dat",
+        users="users.dat",
+        movie_columns=("movie", "title", "genres"),
+        user_columns=("user", "gender", "age", "occupation", "zip"),
+        rating_delimiter="\t",
+        delimiter="\t",
+        rewrite=_single,
+    ),
+)
 
 
 def read(request: Request) -> Raw:
-    """The folder `request.input`. Raises InputError for what is missing or malformed."""
+    """A folder or .zip archive of either edition. Raises InputError for what is missing or malformed."""
     assert request.input is not None
-    path = columns.need(request.input, "u.data")
-    table = columns.read(path, ("user", "movie", "time"), names=("user", "movie", "rating", "time"), delimiter="\t")
-    movies = columns.find(request.input, "u.item")
-    users = columns.find(request.input, "u.user")
-    user, movie = table.ids("user", FORMS["number"]), table.ids("movie", FORMS["number"])
-    _refuse_second_ratings(path, user, movie)
-    absent = [name for name, found in (("u.item", movies), ("u.user", users)) if found is None]
+    file, edition = _ratings(request.input)
+    rewrite = edition.rewrite if edition.rewrite is _single else None
+    wanted = Wanted(_PURCHASES, (), _RATING, edition.rating_delimiter, quotes=False, rewrite=rewrite)
+    table = scan(file, wanted, request.rejects, request.tell)
+    movies, users = file.sibling(edition.movies), file.sibling(edition.users)
+    rated_twice = _second_ratings(table.texts("client"), table.texts("item"))
+    if rated_twice.any():
+        _reject_second_ratings(file, wanted, request)
+    absent = [name for name, found in ((edition.movies, movies), (edition.users, users)) if found is None]
+    once = ~rated_twice
     return Raw(
-        client=user,
-        item=movie,
-        time=table.converted("time", columns.whole_numbers, "a number of seconds"),
-        price=no_prices(len(table)),
-        items=_movies(movies) if movies else no_attributes(),
-        clients=_users(users) if users else no_attributes(),
+        client=table.texts("client").filter(pa.array(once)),
+        item=table.texts("item").filter(pa.array(once)),
+        time=table.columns["time"][once],
+        price=no_prices(int(once.sum())),
+        items=_movies(movies, edition, request) if movies else no_attributes(),
+        clients=_users(users, edition, request) if users else no_attributes(),
         notes=tuple(f"{name} is absent: ids only, no features" for name in absent),
     )
 
 
-def _refuse_second_ratings(path: Path, user: pa.DictionaryArray, movie: pa.DictionaryArray) -> None:
-    """Seen movies leave the ranking, so that a held-out one must not have been rated before."""
+def _ratings(place: Path) -> tuple[RawFile, Edition]:
+    """The first edition of which the place holds the ratings."""
+    for edition in EDITIONS:
+        found = find(place, edition.ratings) if place.exists() else None
+        if found is not None:
+            return found, edition
+    return need(place, EDITIONS[0].ratings), EDITIONS[0]
+
+
+def _second_ratings(user: pa.DictionaryArray, movie: pa.DictionaryArray) -> npt.NDArray[np.bool_]:
+    """Rows whose user has rated the same movie before (n,): a held-out movie must not also be a seen one."""
     pairs = user.indices.to_numpy().astype(np.int64) * len(movie.dictionary) + movie.indices.to_numpy()
-    order = np.argsort(pairs, kind="stable")
-    second = np.flatnonzero(pairs[order][1:] == pairs[order][:-1])
-    if len(second):
-        row = int(order[second + 1].min())
-        problem = f"The user {user[row]} rates the movie {movie[row]} a second time"
-        raise InputError(problem, where=f"{path}, line {row + 1}", hint="remove that line")
+    again = np.ones(len(pairs), bool)
+    again[np.unique(pairs, return_index=True)[1]] = False
+    return again
 
 
-def _movies(path: Path) -> Attributes:
-    rows = _rows(path, _ITEM_WIDTH)
-    genres = ["|".join(genre for genre, flag in zip(_GENRES, row[5:], strict=True) if flag == "1") for row in rows]
+def _reject_second_ratings(file: RawFile, wanted: Wanted, request: Request) -> None:
+    seen: set[tuple[str, str]] = set()
+    text = (wanted.rewrite or bytes)(file.text().encode()).decode()
+    for number, line in enumerate(text.splitlines(), 1):
+        user, movie, *_ = *line.split(wanted.delimiter), "", ""
+        if (user, movie) in seen:
+            request.rejects.add(file, number, f"The user {user} rates the movie {movie} a second time", line)
+        seen.add((user, movie))
+
+
+def _movies(file: RawFile, edition: Edition, request: Request) -> Attributes:
+    names = edition.movie_columns
+    table = read_attributes(file, (names[0], _NUMBER), names[1:], request, edition.layout(names))
+    title = table.columns["title"]
+    genres = table.columns["genres"] if "genres" in names else _genres(table)
     return Attributes(
-        ids=pa.array([row[0] for row in rows], pa.string()),
-        display={NAME: pa.array([row[1] for row in rows], pa.string()), TYPE: pa.array(genres, pa.string())},
-        fields={
-            "year": pa.array([row[2][-4:] for row in rows], pa.string()),
-            "genres": pa.array(genres, pa.string()),
-        },
+        ids=table.ids,
+        display={NAME: title, TYPE: genres},
+        fields={"year": _years(table.columns.get("released", title)), "genres": genres},
     )
 
 
-def _users(path: Path) -> Attributes:
-    rows = _rows(path, _USER_WIDTH)
-    return Attributes(
-        ids=pa.array([row[0] for row in rows], pa.string()),
-        fields={
-            "age_bucket": age_buckets(row[1] for row in rows),
-            "gender": pa.array([row[2] for row in rows], pa.string()),
-            "occupation": pa.array([row[3] for row in rows], pa.string()),
-        },
-    )
+def _genres(table: Described) -> pa.Array:
+    """The names of the columns that hold a 1, joined."""
+    flags = [pc.equal(table.columns[genre].dictionary_decode(), "1").to_pylist() for genre in _GENRES]
+    rows = zip(*flags, strict=True)
+    return pa.array(["|".join(genre for genre, flag in zip(_GENRES, row, strict=True) if flag) for row in rows])
 
 
-def _rows(path: Path, width: int) -> list[list[str]]:
-    with columns.refusals(path), columns.open_text(path, encoding="latin-1") as file:
-        rows = list(csv.reader(file, delimiter="|", quoting=csv.QUOTE_NONE))
-    for number, row in enumerate(rows, 1):
-        if row and len(row) != width:
-            problem = f"The line has {len(row)} columns instead of {width}"
-            raise InputError(problem, where=f"{path}, line {number}", hint="mend or remove that line")
-    return [row for row in rows if row]
+def _years(texts: pa.DictionaryArray) -> pa.Array:
+    """The year that ends a date ("01-Jan-1995") or a title ("Toy Story (1995)"); "" where none does."""
+    found = pc.extract_regex(texts.dictionary_decode(), r"(?P<year>[0-9]{4})\)?$")
+    return pc.fill_null(pc.struct_field(found, "year"), "")
+
+
+def _users(file: RawFile, edition: Edition, request: Request) -> Attributes:
+    names = edition.user_columns
+    table = read_attributes(file, (names[0], _NUMBER), names[1:], request, edition.layout(names))
+    fields = {"gender": table.columns["gender"], "occupation": table.columns["occupation"]}
+    return Attributes(table.ids, fields={"age_bucket": age_buckets(table.columns["age"]), **fields})

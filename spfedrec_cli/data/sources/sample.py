@@ -7,10 +7,15 @@ import numpy as np
 
 from spfedrec_cli.data.ids import FORMS
 from spfedrec_cli.data.raw import Raw, Request, no_attributes, no_prices
-from spfedrec_cli.data.sources import columns
+from spfedrec_cli.data.tables.files import RawFile
+from spfedrec_cli.data.tables.gather import Wanted
+from spfedrec_cli.data.tables.kinds import ids
+from spfedrec_cli.data.tables.rejects import Rejects
+from spfedrec_cli.data.tables.scan import scan
 from spfedrec_cli.errors import InputError
 
 _CHECKOUT = Path(__file__).parents[3] / "datasets" / "hm-sample" / "transactions.csv"
+_COLUMNS = {"client": ("customer_id", ids(FORMS["customer"])), "item": ("article_id", ids(FORMS["article"]))}
 
 
 def read(request: Request) -> Raw:
@@ -26,12 +31,12 @@ def read(request: Request) -> Raw:
 
 def read_file(path: Path) -> Raw:
     """Columns customer_id and article_id in the order of purchase."""
-    table = columns.read(path, ("customer_id", "article_id"))
+    table = scan(RawFile(path), Wanted(_COLUMNS), Rejects())
     return Raw(
-        client=table.ids("customer_id", FORMS["customer"]),
-        item=table.ids("article_id", FORMS["article"]),
-        time=np.arange(len(table), dtype=np.int32),
-        price=no_prices(len(table)),
+        client=table.texts("client"),
+        item=table.texts("item"),
+        time=np.arange(table.rows, dtype=np.int32),
+        price=no_prices(table.rows),
         items=no_attributes(),
         clients=no_attributes(),
     )

@@ -1,0 +1,85 @@
+"""What `prepare` has made of a source before it is written, and its description."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spfedrec_cli import __version__
+from spfedrec_cli.data.number import Catalogue
+from spfedrec_cli.data.purchases import Purchases
+from spfedrec_cli.data.raw import Raw, Request
+from spfedrec_cli.data.schema import SPLITS, Counts, Manifest, StepEntry
+from spfedrec_cli.data.sources import Source
+from spfedrec_cli.data.split import FEWEST_ITEMS, Division
+
+
+@dataclass(frozen=True)
+class Made:
+    """`raw` without its rows, the steps of the subset, both catalogues, and all purchases, sorted."""
+
+    raw: Raw
+    steps: tuple[StepEntry, ...]
+    items: Catalogue
+    clients: Catalogue
+    purchases: Purchases
+
+
+def describe(name: str, source: str, row: Source, made: Made, division: Division, request: Request) -> Manifest:
+    """The manifest but for what is known of the files alone."""
+    counts = _counts(made, division)
+    return Manifest(
+        name=name,
+        source=source,
+        seed=request.seed,
+        version=__version__,
+        time_unit=row.time_unit,
+        repeats=row.repeats,
+        client_form=row.client_form,
+        item_form=row.item_form,
+        split=division.entry,
+        counts=counts,
+        item_fields=made.items.fields,
+        client_fields=made.clients.fields,
+        steps=made.steps,
+        skipped_rows=request.rejects.count,
+        notes=(*made.raw.notes, *_notes(made.raw, division, counts)),
+        oracle=made.raw.oracle.entry if made.raw.oracle and division.entry.kind == "temporal" else None,
+        files={},
+        sizes={},
+    )
+
+
+def _counts(made: Made, division: Division) -> Counts:
+    purchases, test = made.purchases, division.part == SPLITS.index("test")
+    totals = np.bincount(division.part, purchases.quantity, len(SPLITS)).astype(np.int64)
+    cold = []
+    for column, size in ((purchases.client, len(made.clients)), (purchases.item, len(made.items))):
+        before, after = np.zeros(size, bool), np.zeros(size, bool)
+        before[column[~test]], after[column[test]] = True, True
+        cold.append(int((after & ~before).sum()))
+    return Counts(
+        purchases=purchases.total,
+        rows=len(purchases),
+        clients=len(made.clients),
+        items=len(made.items),
+        cold_clients=cold[0],
+        cold_items=cold[1],
+        unknown_items=made.items.unknown,
+        unknown_clients=made.clients.unknown,
+        **{name: int(total) for name, total in zip(SPLITS, totals, strict=True)},
+    )
+
+
+def _notes(raw: Raw, division: Division, counts: Counts) -> list[str]:
+    """Sentences on what was kept though something about it is missing, and on what to be wary of."""
+    train_only = division.entry.clients_train_only
+    unknown_items = counts.unknown_items if len(raw.items.ids) else 0
+    unknown_clients = counts.unknown_clients if len(raw.clients.ids) else 0
+    notes = [
+        (unknown_items, "item", "sold but not in the catalogue: kept, features unknown"),
+        (unknown_clients, "client", "not in the table of customers: kept, features unknown"),
+        (counts.cold_clients, "client", "in the test split without history: kept, marked cold"),
+        (train_only, "client", f"with fewer than {FEWEST_ITEMS} different items: for training only"),
+    ]
+    counted = [f"{n:,} {what}{'s' if n > 1 else ''} {fate}" for n, what, fate in notes if n]
+    return [*counted, *division.warnings]

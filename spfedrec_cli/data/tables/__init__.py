@@ -1,0 +1,1 @@
+"""Raw files to columns of numbers and texts: packed or not, delimited text or Parquet, with bad rows named."""

@@ -1,0 +1,44 @@
+"""Rows that cannot be read: the first is an error, unless the user asked to skip them."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from spfedrec_cli.data.tables.files import RawFile
+from spfedrec_cli.errors import InputError
+
+LISTED = 100_000
+_LONGEST = 200
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One row: in which file, at which line (of a Parquet file: row), what is wrong with it, and how it begins."""
+
+    file: str
+    line: int
+    problem: str
+    text: str
+
+
+class Rejects:
+    """With `skip` they are counted, and the first 100,000 kept to be listed."""
+
+    def __init__(self, skip: bool = False) -> None:
+        self.skip = skip
+        self.count = 0
+        self.listed: list[Reject] = []
+
+    def add(self, file: RawFile, line: int, problem: str, text: str) -> None:
+        """Raises InputError naming file and line, unless bad rows are skipped."""
+        if not self.skip:
+            unit = "row" if file.is_parquet else "line"
+            hint = f"mend or remove that {unit}, or leave bad rows out with --skip-bad-rows"
+            raise InputError(problem, where=f"{file}, {unit} {line}", hint=hint)
+        self.count += 1
+        if len(self.listed) < LISTED:
+            self.listed.append(Reject(file.name, line, problem, text[:_LONGEST]))
+
+    def to_table(self) -> pa.Table:
+        names = ("file", "line", "problem", "text")
+        return pa.table({name: [getattr(row, name) for row in self.listed] for name in names})
