@@ -18,7 +18,7 @@ def reading(file: Path) -> Iterator[None]:
     """Turns what pyarrow says of a missing, cut or overwritten file into an InputError."""
     try:
         yield
-    except (pa.ArrowException, OSError, KeyError, OverflowError) as error:
+    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         problem = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
         raise InputError(f"A file of the Dataset {problem}", where=str(file), hint="prepare it again") from None
 
@@ -75,6 +75,7 @@ def texts(file: Path, name: str, rows: int) -> pa.Array:
         column = pq.read_table(file, columns=[name]).column(name)
         if len(column) != rows:
             raise damaged(file, f"{name} has {len(column)} of {rows} rows")
+        column.validate(full=True)  # pyarrow hands on letters that are none
         return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
@@ -82,4 +83,6 @@ def table(file: Path, columns: list[str] | None = None, schema: pa.Schema | None
     """Those of `columns` that the file has, or all. Raises InputError where the file cannot be read."""
     with reading(file):
         present = pq.read_schema(file).names
-        return pq.read_table(file, columns=columns and [name for name in columns if name in present], schema=schema)
+        read = pq.read_table(file, columns=columns and [name for name in columns if name in present], schema=schema)
+        read.validate(full=True)
+        return read

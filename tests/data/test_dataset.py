@@ -252,6 +252,14 @@ def test_pages_that_were_overwritten(dataset: Dataset) -> None:
         Dataset.open(dataset.path).offsets("train")
 
 
+def test_letters_that_are_none(dataset: Dataset) -> None:
+    file = dataset.path / "clients.parquet"
+    none = pa.array([b"\xff"] * 3, pa.binary()).view(pa.string())
+    pq.write_table(pq.read_table(file).set_column(0, schema.CLIENT_ID, none), file)
+    with pytest.raises(InputError, match=r"A file of the Dataset cannot be read .*clients.parquet"):
+        dataset.client_ids  # noqa: B018
+
+
 def test_rows_that_are_missing_from_the_table_of_clients(dataset: Dataset) -> None:
     file = dataset.path / "clients.parquet"
     pq.write_table(pq.read_table(file).slice(1), file)
