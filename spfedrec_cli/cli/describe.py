@@ -2,47 +2,73 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
 from rich.console import Group
 
 from spfedrec_cli.cli.options import AsJson, DatasetName, Debug, Quiet, dataset_folder
-from spfedrec_cli.cli.output import Cell, Output, counted, facts, table
+from spfedrec_cli.cli.output import Cell, Output, counted, course, facts, table
 
 NAME = "describe"
 EXAMPLES = """Examples:
 
 \b
   spfedrec describe sample
-  spfedrec describe datasets/hm-tenth --json"""
+  spfedrec describe datasets/hm-tenth --json
+  spfedrec describe hm --plot hm.svg"""
 
 WIDEST_BAR = 40
 LABELS = ("name", "type", "colour")
 
 
-def command(dataset: DatasetName, json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> None:
+Plot = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE", help="Draw it too: a .svg, .png or .pdf (needs spfedrec[report])."),
+]
+
+
+def command(
+    dataset: DatasetName, plot: Plot = None, json: AsJson = False, quiet: Quiet = False, debug: Debug = False
+) -> None:
     """Show what a Dataset holds.
 
-    Counts, splits, feature fields, and how purchases are spread over clients and items.
+    Counts, splits, feature fields, how purchases are spread over clients and items, and their volume per week.
     """
     from spfedrec_cli.data.dataset import Dataset
     from spfedrec_cli.data.describe import describe
+    from spfedrec_cli.data.statistics import measure
+    from spfedrec_cli.report import plots
 
     started = time.perf_counter()
     out = Output(json, quiet)
-    told = describe(Dataset.open(dataset_folder(dataset)))
+    if plot:
+        plots.check(plot)
+    opened = Dataset.open(dataset_folder(dataset))
+    counted = measure(opened)
+    told = describe(opened, counted)
+    if plot:
+        plots.draw(told, counted, plot)
+        told["plot"] = str(plot)
     spent = round(time.perf_counter() - started, 3)
-    out.result(
-        {**told, "seconds": spent},
+    out.result({**told, "seconds": spent}, *_tables(told))
+    for note in told["notes"]:
+        out.say(note)
+    if plot:
+        out.say(f"Drawn: {plot}")
+    out.say(f"A customer to try: {told['example_client']}")
+    out.say(f"Next: spfedrec train {told['dataset']}")
+
+
+def _tables(told: Mapping[str, Any]) -> list[Group]:
+    return [
         facts(f"Dataset {told['dataset']}", _facts(told)),
         _spread({"per client": told["purchases_per_client"], "per item": told["purchases_per_item"]}),
         table("Clients by purchases", ["purchases", "clients", ""], picture(told["histogram"])),
+        *([_volume(told["weeks"])] if told["weeks"] else []),
         _best_sellers(told["top_items"]),
-    )
-    for note in told["notes"]:
-        out.say(note)
-    out.say(f"A customer to try: {told['example_client']}")
-    out.say(f"Next: spfedrec train {told['dataset']}")
+    ]
 
 
 def _facts(told: Mapping[str, Any]) -> list[tuple[str, Cell]]:
@@ -52,6 +78,7 @@ def _facts(told: Mapping[str, Any]) -> list[tuple[str, Cell]]:
         ("clients", f"{told['clients']:,}, of whom {told['buyers']:,} bought"),
         ("items", f"{told['items']:,}, of which {told['items_sold']:,} were sold"),
         ("pairs never bought", f"{told['sparsity']:.2%}"),
+        *_habits(told),
         ("split", _split(told["split"])),
         ("purchases by split", ", ".join(f"{name} {count:,}" for name, count in told["splits"].items())),
         ("test without history", f"{counted(told['cold_clients'], 'client')}, {counted(told['cold_items'], 'item')}"),
@@ -59,6 +86,22 @@ def _facts(told: Mapping[str, Any]) -> list[tuple[str, Cell]]:
         ("item fields", _fields(told["item_fields"])),
         ("client fields", _fields(told["client_fields"])),
     ]
+
+
+def _habits(told: Mapping[str, Any]) -> list[tuple[str, Cell]]:
+    """What clients buy on one day, and what they buy again; nothing without dates."""
+    if not told["baskets"]:
+        return []
+    size = told["baskets"]
+    baskets = f"{size['mean']:.1f} purchases a client and day, median {size['median']:g}, nine in ten up to "
+    again = f"{told['exact_repeat_share']:.1%} at once, {told['bought_again_share']:.1%} on a later day"
+    return [("baskets", f"{size['count']:,}: {baskets}{size['p90']:.0f}"), ("same item again", again)]
+
+
+def _volume(weeks: Sequence[Mapping[str, Any]]) -> Group:
+    purchases = [week["purchases"] for week in weeks]
+    title = f"Purchases per week: {min(purchases):,} to {max(purchases):,}"
+    return course(title, purchases, weeks[0]["from"], weeks[-1]["from"])
 
 
 def _split(split: Mapping[str, Any]) -> str:

@@ -1,18 +1,24 @@
 """The single sink: data to stdout, talk to stderr, and never markup from anybody's data."""
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group
 from rich.table import Table
 from rich.text import Text
 
 # Off a terminal nobody is served by lines that are folded at 80 columns.
 UNBOUNDED = 240
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+ASCII_BLOCKS = " .:-=+*%#"
+LONGEST_LINE = 60
 
 Cell = str | int | float | None
 
@@ -76,7 +82,35 @@ def facts(title: str, rows: Sequence[tuple[str, Cell]]) -> Group:
     return _titled(title, made)
 
 
-def _titled(title: str, body: Table) -> Group:
+def course(title: str, values: Sequence[float], first: str, last: str) -> Group:
+    """Values one after the other as a line of blocks, the names of both ends below."""
+    made = _Course(condensed(values))
+    ends = f"{plain(first)}  {plain(last):>{max(len(made.values) - len(first) - 2, 0)}}" if len(values) > 1 else first
+    return _titled(title, Group(made, Text(ends)))
+
+
+def condensed(values: Sequence[float]) -> list[float]:
+    """At most LONGEST_LINE values, each the mean of equally many, the last of those that are left."""
+    each = -(-len(values) // LONGEST_LINE) or 1
+    parts = [values[start : start + each] for start in range(0, len(values), each)]
+    return [sum(part) / len(part) for part in parts]
+
+
+def blocks(values: Sequence[float], signs: str = BLOCKS) -> str:
+    """A sign for each value, in proportion to the largest; only nothing is shown as nothing."""
+    largest = max(values, default=0) or 1
+    return "".join(signs[math.ceil((len(signs) - 1) * value / largest)] for value in values)
+
+
+@dataclass(frozen=True)
+class _Course:
+    values: list[float]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        yield Text(blocks(self.values, ASCII_BLOCKS if options.ascii_only else BLOCKS))
+
+
+def _titled(title: str, body: Table | Group) -> Group:
     """rich folds a table's own title to the width of the table."""
     return Group(Text(plain(title), style="bold"), body)
 

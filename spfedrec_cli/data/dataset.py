@@ -4,16 +4,16 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from spfedrec_cli.data import schema
+from spfedrec_cli.data import schema, stored
+from spfedrec_cli.data.grouping import distinct, latest
 from spfedrec_cli.data.ids import FORMS, look_up
 from spfedrec_cli.data.oracle import World
 from spfedrec_cli.data.purchases import Purchases, concatenate
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
 
 
@@ -41,7 +42,8 @@ class Dataset:
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path, self.manifest = path, manifest
-        self._purchases: dict[str, Purchases] = {}
+        self._columns: dict[tuple[str, str], npt.NDArray[Any]] = {}
+        self._offsets: dict[str, I64] = {}
         self._unions: dict[tuple[str, ...], Purchases] = {}
 
     @classmethod
@@ -99,11 +101,11 @@ class Dataset:
 
     @cached_property
     def _item_ids(self) -> pa.Array:
-        return self._column("items", schema.ITEM_ID)
+        return stored.texts(self._file("items"), schema.ITEM_ID, self.n_items)
 
     @cached_property
     def _client_ids(self) -> pa.Array:
-        return self._column("clients", schema.CLIENT_ID)
+        return stored.texts(self._file("clients"), schema.CLIENT_ID, self.n_clients)
 
     @cached_property
     def item_ids(self) -> list[str]:
@@ -131,8 +133,7 @@ class Dataset:
 
     @cached_property
     def _labels(self) -> pa.Table:
-        present = pq.read_schema(self._file("items")).names
-        return pq.read_table(self._file("items"), columns=[name for name in schema.DISPLAY if name in present])
+        return stored.table(self._file("items"), list(schema.DISPLAY))
 
     def item_labels(self, indices: npt.ArrayLike) -> list[dict[str, str]]:
         """For each item its name, type and colour, as far as the source has them."""
@@ -142,20 +143,34 @@ class Dataset:
         labels = self._labels.take(pa.array(rows)).to_pylist()
         return [{name: text for name, text in label.items() if text is not None} for label in labels]
 
+    def column(self, split: str, name: str) -> npt.NDArray[Any]:
+        """One column of `purchases(split)`, by its name in the schema; the others stay unread."""
+        if (split, name) not in self._columns:
+            below = {schema.CLIENT: self.n_clients, schema.ITEM: self.n_items}.get(name)
+            self._columns[split, name] = stored.numbers(self._file(split), schema.PURCHASES.field(name), below)
+        return self._columns[split, name]
+
+    def offsets(self, split: str) -> I64:
+        """(n_clients + 1,): the rows of client c in `split` are `offsets[c]` to `offsets[c + 1]`."""
+        if split not in self._offsets:
+            column = schema.PURCHASES.field(schema.CLIENT)
+            self._offsets[split] = stored.offsets(self._file(split), column, self.n_clients)
+        return self._offsets[split]
+
+    def bought(self, *splits: str) -> Ragged:
+        """For every client the items of its rows in `splits`, oldest first."""
+        parts = [Ragged(self.offsets(split), self.column(split, schema.ITEM)) for split in _in_order(splits)]
+        return reduce(Ragged.followed_by, parts)
+
     def purchases(self, split: str) -> Purchases:
         """The rows of one split, sorted by (client, time, order in the file)."""
-        if split not in self._purchases:
-            table = pq.read_table(self._file(split), schema=schema.PURCHASES)
-            # Copies, because torch warns about arrays that it may not write to.
-            columns = [np.array(table.column(name).to_numpy()) for name in schema.PURCHASES.names]
-            self._purchases[split] = Purchases(*columns)
-        return self._purchases[split]
+        return Purchases(*(self.column(split, name) for name in schema.PURCHASES.names))
 
     def frame(self, split: str) -> "pd.DataFrame":
         """The rows of one split for a notebook: customer_id, article_id, time, quantity, price."""
         import pandas as pd
 
-        table = pq.read_table(self._file(split), schema=schema.PURCHASES).to_pandas()
+        table = stored.table(self._file(split), schema=schema.PURCHASES).to_pandas()
         customers = self._client_ids.take(pa.array(table.pop(schema.CLIENT))).to_pylist()
         articles = self._item_ids.take(pa.array(table.pop(schema.ITEM))).to_pylist()
         ids = pd.DataFrame({"customer_id": customers, "article_id": articles})
@@ -163,26 +178,21 @@ class Dataset:
 
     def history(self, *splits: str) -> Ragged:
         """For every client the distinct items of `splits` in the order of their last purchase, oldest first."""
-        rows = self._joined(splits)
-        pairs = rows.pairs(self.n_items)
-        last = len(rows) - 1 - np.unique(pairs[::-1], return_index=True)[1]
-        last.sort()
-        return Ragged.from_lengths(np.bincount(rows.client[last], minlength=self.n_clients), rows.item[last])
+        return latest(self.bought(*splits), self.n_items)
 
     def truth(self, split: str) -> Ragged:
         """For every client the distinct items that it bought in `split`, ascending; empty where none."""
-        pairs = np.unique(self.purchases(split).pairs(self.n_items))
-        return Ragged.from_lengths(np.bincount(pairs // self.n_items, minlength=self.n_clients), pairs % self.n_items)
+        return distinct(self.bought(split), self.n_items)
 
     def clients_with_history(self, *splits: str) -> I32:
         """Clients with a purchase in `splits` (train where none are named), ascending."""
-        parts = [self.purchases(split).client for split in splits or ("train",)]
-        return np.unique(np.concatenate(parts))
+        rows = sum(np.diff(self.offsets(split)) for split in splits or ("train",))
+        return np.flatnonzero(rows).astype(np.int32)
 
     @cached_property
     def negatives(self) -> tuple[I32, I32]:
         """Clients (n,) ascending, and (n, 99) items that each never bought, -1 behind. For evaluation only."""
-        table = pq.read_table(self._file("negatives")).combine_chunks()
+        table = stored.table(self._file("negatives")).combine_chunks()
         items = table.column(schema.ITEMS).combine_chunks().flatten().to_numpy()
         return np.array(table.column(schema.CLIENT).to_numpy()), np.array(items).reshape(-1, schema.NEGATIVES)
 
@@ -207,31 +217,39 @@ class Dataset:
     @cached_property
     def _world(self) -> World:
         assert self.manifest.oracle is not None
-        return World.from_table(self.manifest.oracle, pq.read_table(self._file(schema.ORACLE)))
+        return World.from_table(self.manifest.oracle, stored.table(self._file(schema.ORACLE)))
 
     def _joined(self, splits: Sequence[str]) -> Purchases:
         """The rows of several splits, sorted by (client, time, split, order in the file)."""
-        ordered = tuple(split for split in SPLITS if split in splits)
-        if len(ordered) != len(splits) or not ordered:
-            raise ValueError(f"splits must be distinct members of {SPLITS}, not {tuple(splits)}")
-        if len(ordered) == 1:
-            return self.purchases(ordered[0])
+        ordered = _in_order(splits)
         if ordered not in self._unions:
             rows = concatenate([self.purchases(split) for split in ordered])
-            self._unions[ordered] = rows.take(np.lexsort((rows.time, rows.client)))
+            ends = np.cumsum([self.offsets(split)[-1] for split in ordered])
+            numbers = np.split(np.arange(len(rows), dtype=np.int32), ends[:-1])
+            parts = [Ragged(self.offsets(split), own) for split, own in zip(ordered, numbers, strict=True)]
+            self._unions[ordered] = rows.take(reduce(Ragged.followed_by, parts).values)
         return self._unions[ordered]
 
     def _file(self, table: str) -> Path:
         return self.path / f"{table}.parquet"
 
-    def _column(self, table: str, name: str) -> pa.Array:
-        return pq.read_table(self._file(table), columns=[name]).column(name).combine_chunks()
-
     def _codes(self, table: str, fields: tuple[Field, ...], rows: int) -> I32:
         codes = np.empty((rows, len(fields)), np.int32)
         for place, field in enumerate(fields):
-            codes[:, place] = self._column(table, schema.FIELD + field.name).to_numpy()
+            column = pa.field(schema.FIELD + field.name, pa.int32())
+            read = stored.numbers(self._file(table), column, field.cardinality)
+            if len(read) != rows:
+                raise stored.damaged(self._file(table), f"it has {len(read)} of {rows} rows")
+            codes[:, place] = read
         return codes
+
+
+def _in_order(splits: Sequence[str]) -> tuple[str, ...]:
+    """`splits` from early to late: each holds out the end of every client's purchases in those before it."""
+    ordered = tuple(split for split in SPLITS if split in splits)
+    if len(ordered) != len(splits) or not ordered:
+        raise ValueError(f"splits must be distinct members of {SPLITS}, not {tuple(splits)}")
+    return ordered
 
 
 def _read_manifest(path: Path) -> Manifest:

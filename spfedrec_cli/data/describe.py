@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spfedrec_cli.data import schema
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.schema import SPLITS
+from spfedrec_cli.data.statistics import Statistics, measure
 
 I64 = npt.NDArray[np.int64]
 
@@ -14,16 +16,19 @@ QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p90": 0.9, "p
 TOP = 10
 
 
-def describe(dataset: Dataset) -> dict[str, Any]:
-    """A JSON-friendly description.
+def describe(dataset: Dataset, statistics: Statistics | None = None) -> dict[str, Any]:
+    """A JSON-friendly description, from `statistics` where they were measured already.
 
     Purchases are sums of quantities over all splits. `sparsity` is the share of (client, item) pairs never bought.
     Quantiles are over the clients that bought and the items that sold. `histogram` counts such clients by purchases:
-    place i holds those with 2**i to 2**(i + 1) - 1. Cold shares are shares of the test split's clients and items.
+    place i holds those with 2**i to 2**(i + 1) - 1. Cold shares are shares of the test split's clients and items. For
+    `weeks` see `Statistics.by_week`; a basket is what a client bought on one day. Both are None without dates, and so
+    is `bought_again_share`. The other two shares of repetition: rows (client, item, time) of more than one purchase
+    among rows, and purchases that repeat another of the same client, item and time among purchases.
     """
     counts = dataset.manifest.counts
-    by_client, by_item = _totals(dataset)
-    bought, sold = by_client[by_client > 0], by_item[by_item > 0]
+    counted = statistics or measure(dataset)
+    bought, sold = counted.by_client[counted.by_client > 0], counted.by_item[counted.by_item > 0]
     return {
         "dataset": str(dataset.path),
         "name": dataset.name,
@@ -36,15 +41,20 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "repeats": dataset.repeats,
         "buyers": len(bought),
         "items_sold": len(sold),
-        "sparsity": 1 - _distinct_pairs(dataset) / (dataset.n_clients * dataset.n_items),
+        "sparsity": 1 - counted.pairs / (dataset.n_clients * dataset.n_items),
         "purchases_per_client": _quantiles(bought),
         "purchases_per_item": _quantiles(sold),
         "histogram": np.bincount(np.log2(bought).astype(np.int64)).tolist(),
-        "top_items": _top_items(dataset, by_item),
+        "weeks": _weeks(counted),
+        "baskets": _baskets(counted),
+        "quantity_above_one_share": _share(counted.several, counted.rows),
+        "exact_repeat_share": _share(counted.purchases - counted.rows, counted.purchases),
+        "bought_again_share": _bought_again(counted),
+        "top_items": _top_items(dataset, counted.by_item),
         "cold_clients": counts.cold_clients,
         "cold_items": counts.cold_items,
-        "cold_client_share": _share(counts.cold_clients, np.unique(dataset.purchases("test").client)),
-        "cold_item_share": _share(counts.cold_items, np.unique(dataset.purchases("test").item)),
+        "cold_client_share": _share(counts.cold_clients, len(dataset.clients_with_history("test"))),
+        "cold_item_share": _share(counts.cold_items, len(np.unique(dataset.column("test", schema.ITEM)))),
         "item_fields": {field.name: field.cardinality for field in dataset.item_fields},
         "client_fields": {field.name: field.cardinality for field in dataset.client_fields},
         "example_client": example_client(dataset),
@@ -62,18 +72,26 @@ def example_client(dataset: Dataset) -> str:
     return dataset.client_id(int(candidates[middle]))
 
 
-def _totals(dataset: Dataset) -> tuple[I64, I64]:
-    """Purchases of each client and of each item."""
-    by_client, by_item = np.zeros(dataset.n_clients, np.int64), np.zeros(dataset.n_items, np.int64)
-    for split in SPLITS:
-        rows = dataset.purchases(split)
-        by_client += np.bincount(rows.client, rows.quantity, dataset.n_clients).astype(np.int64)
-        by_item += np.bincount(rows.item, rows.quantity, dataset.n_items).astype(np.int64)
-    return by_client, by_item
+def _weeks(counted: Statistics) -> list[dict[str, Any]] | None:
+    if not counted.dated:
+        return None
+    starts, purchases = counted.by_week()
+    dates = starts.astype("datetime64[D]").astype(str).tolist()
+    return [{"from": date, "purchases": n} for date, n in zip(dates, purchases.tolist(), strict=True)]
 
 
-def _distinct_pairs(dataset: Dataset) -> int:
-    return len(np.unique(np.concatenate([dataset.purchases(split).pairs(dataset.n_items) for split in SPLITS])))
+def _baskets(counted: Statistics) -> dict[str, float] | None:
+    """How many there are, and their mean, median and 90th percentile in purchases."""
+    if not counted.dated:
+        return None
+    median, p90 = np.quantile(counted.baskets, [QUANTILES["median"], QUANTILES["p90"]])
+    sizes = {"mean": float(counted.baskets.mean()), "median": float(median), "p90": float(p90)}
+    return {"count": len(counted.baskets), **sizes}
+
+
+def _bought_again(counted: Statistics) -> float | None:
+    """Of the distinct (client, item, day), the share whose client bought the item on an earlier day too."""
+    return _share(counted.pair_days - counted.pairs, counted.pair_days) if counted.dated else None
 
 
 def _quantiles(counts: I64) -> dict[str, float]:
@@ -90,5 +108,5 @@ def _top_items(dataset: Dataset, by_item: I64) -> list[dict[str, Any]]:
     ]
 
 
-def _share(cold: int, of: npt.NDArray[np.integer]) -> float:
-    return cold / len(of) if len(of) else 0.0
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -82,7 +82,10 @@ def look_up(ids: Sequence[str], known: pa.Array, form: Form, what: str) -> I32:
     if wrong is not None:
         raise InputError(f"{wrong!r} is not {what} id", hint=f"{what} id is {form.described}")
     asked = restore(asked, form)
-    numbers = dense(asked, known)
+    # Hashes the few that are asked for, not the many that are known.
+    rows = np.flatnonzero(pc.is_in(known, value_set=asked)).astype(np.int32)
+    places = dense(asked, known.take(pa.array(rows)))
+    numbers = np.append(rows, np.int32(-1))[places]
     if (numbers < 0).any():
         unknown = asked[int(np.argmax(numbers < 0))].as_py()
         near = near_id(unknown, known)

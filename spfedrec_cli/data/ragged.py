@@ -44,6 +44,11 @@ class Ragged:
         shift = np.repeat(self.offsets[:-1][rows] - result.offsets[:-1], lengths)
         return Ragged(result.offsets, self.values[np.arange(result.offsets[-1]) + shift])
 
+    def followed_by(self, other: "Ragged") -> "Ragged":
+        """Row i of this one, and behind it row i of `other`."""
+        ends = np.repeat(self.offsets[1:], other.lengths)
+        return Ragged(self.offsets + other.offsets, np.insert(self.values, ends, other.values))
+
     def row_index(self) -> I64:
         """The row number of every value, aligned with `values`."""
         return np.repeat(np.arange(len(self), dtype=np.int64), self.lengths)

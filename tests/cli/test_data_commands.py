@@ -110,6 +110,59 @@ def test_describe_shows_tables(invoke: Invoke, sample: Dataset) -> None:
         assert text in result.stdout
 
 
+@pytest.fixture
+def shop(workplace: Path, synthetic_dataset: Dataset) -> Dataset:
+    """A made-up shop as datasets/shop."""
+    (workplace / "datasets").mkdir(exist_ok=True)
+    (workplace / "datasets" / "shop").symlink_to(synthetic_dataset.path)
+    return synthetic_dataset
+
+
+def test_describe_shows_the_volume_of_the_weeks_and_what_is_bought_again(invoke: Invoke, shop: Dataset) -> None:
+    told = the_json(invoke("describe", "shop", "--json"))
+    result = invoke("describe", "shop")
+    assert sum(week["purchases"] for week in told["weeks"]) == told["purchases"]
+    assert "Purchases per week: " in result.stdout
+    assert "█" in result.stdout
+    ends = (told["weeks"][0]["from"], told["weeks"][-1]["from"])
+    assert any(line.split() == list(ends) for line in result.stdout.splitlines())
+    assert f"{told['bought_again_share']:.1%} on a later day" in " ".join(result.stdout.split())
+    assert f"baskets {told['baskets']['count']:,}: " in " ".join(result.stdout.split())
+
+
+def test_without_dates_describe_shows_no_weeks(invoke: Invoke, sample: Dataset) -> None:
+    result = invoke("describe", "sample")
+    assert "per week" not in result.stdout
+    assert "baskets" not in result.stdout
+
+
+def test_describe_draws_and_still_prints_one_object(invoke: Invoke, shop: Dataset, workplace: Path) -> None:
+    told = the_json(invoke("describe", "shop", "--json", "--plot", "shop.svg"))
+    assert told["plot"] == "shop.svg"
+    assert "Volume per week" in (workplace / "shop.svg").read_text()
+    result = invoke("describe", "shop", "--plot", "shop.png")
+    assert "Drawn: shop.png" in result.stderr
+    assert sorted(path.name for path in workplace.iterdir()) == ["datasets", "shop.png", "shop.svg"]
+
+
+def test_a_picture_of_another_kind_is_refused_before_anything_is_read(invoke: Invoke, workplace: Path) -> None:
+    result = invoke("describe", "nowhere", "--plot", "shop.gif")
+    assert result.exit_code == 2
+    assert ".svg, .png or .pdf" in result.stderr
+
+
+def test_a_damaged_dataset_is_one_sentence(invoke: Invoke, workplace: Path) -> None:
+    invoke("prepare", "--source", "sample", "--output", "one")
+    file = workplace / "one" / "train.parquet"
+    file.write_bytes(bytes(file.stat().st_size))
+    for words in (["describe", "one"], ["describe", "one", "--json"]):
+        result = invoke(*words)
+        assert result.exit_code == 2
+        assert result.stdout == ""
+        assert result.stderr.count("\n") == 1
+        assert "A file of the Dataset cannot be read (one/train.parquet); prepare it again." in result.stderr
+
+
 def test_names_from_the_data_are_shown_as_they_are(
     invoke: Invoke, sample: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

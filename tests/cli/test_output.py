@@ -1,3 +1,4 @@
+import io
 import json
 
 import pytest
@@ -5,7 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
 
-from spfedrec_cli.cli.output import Cell, Output, counted, duration, facts, number, plain, size, table
+from spfedrec_cli.cli.output import (
+    Cell,
+    Output,
+    blocks,
+    condensed,
+    counted,
+    course,
+    duration,
+    facts,
+    number,
+    plain,
+    size,
+    table,
+)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +120,39 @@ def test_no_color_is_honoured(
         monkeypatch.setenv(name, value)
     Output().data.print(Text("x", style="red"))
     assert ("\x1b[31m" in capsys.readouterr().out) is coloured
+
+
+def test_a_course_is_a_line_of_blocks_with_both_ends_below() -> None:
+    """Eighths of the largest, rounded up: 1 of 800 shows, 0 does not."""
+    assert blocks([0, 1, 100, 101, 400, 800]) == " ▁▁▂▄█"
+    assert blocks([0, 0]) == "  "
+    assert blocks([]) == ""
+
+
+def test_a_long_course_is_condensed_to_means_of_neighbours() -> None:
+    """121 values: three to a sign, and one is left."""
+    assert condensed(range(121)) == [3.0 * sign + 1 for sign in range(40)] + [120]
+    assert condensed([5, 7]) == [5, 7]
+    assert condensed([]) == []
+
+
+@pytest.mark.parametrize("encoding, line", [("utf-8", "▁▄█"), ("ascii", ".=#"), ("latin-1", ".=#")])
+def test_a_course_is_written_in_what_the_terminal_can_show(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, line: str
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.stdout", stream)
+    Output().result({}, course("Volume", [1, 4, 8], "a", "b"))
+    stream.seek(0)
+    assert [row.rstrip() for row in stream.read().splitlines()] == ["Volume", line, "a  b"]
+
+
+def test_the_ends_of_a_course_stand_under_them(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().result({}, course("Volume", [1] * 30, "2020-01-01", "2020-07-22"))
+    rows = [row.rstrip() for row in capsys.readouterr().out.splitlines()]
+    assert rows[1:] == ["█" * 30, "2020-01-01          2020-07-22"]
+
+
+def test_a_course_of_one(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().result({}, course("Volume", [3], "2020-01-01", "2020-01-01"))
+    assert [row.rstrip() for row in capsys.readouterr().out.splitlines()][1:] == ["█", "2020-01-01"]

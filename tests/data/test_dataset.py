@@ -3,10 +3,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from spfedrec_cli.data import schema
 from spfedrec_cli.data.dataset import Dataset, Field
 from spfedrec_cli.data.prepare import prepare
+from spfedrec_cli.data.purchases import concatenate
 from spfedrec_cli.errors import InputError
 
 WriteHm = Callable[..., Path]
@@ -141,3 +145,125 @@ def test_a_split_as_a_frame_has_the_ids_of_the_source(dataset: Dataset) -> None:
     assert frame["article_id"].tolist() == [dataset.item_ids[item] for item in dataset.purchases("validation").item]
     assert frame["customer_id"].tolist() == [dataset.client_ids[c] for c in dataset.purchases("validation").client]
     assert list(frame.columns) == ["customer_id", "article_id", "time", "quantity", "price"]
+
+
+@pytest.fixture(params=["sample", "synthetic", "movielens"])
+def any_dataset(request: pytest.FixtureRequest, tmp_path: Path) -> Dataset:
+    if request.param == "movielens":
+        prepare("movielens", request.getfixturevalue("movielens_folder"), tmp_path / "movielens")
+        return Dataset.open(tmp_path / "movielens")
+    dataset: Dataset = request.getfixturevalue(request.param)
+    return dataset
+
+
+@pytest.mark.parametrize("splits", [("train",), ("train", "validation"), schema.SPLITS])
+def test_a_later_split_goes_on_where_the_earlier_ended(any_dataset: Dataset, splits: tuple[str, ...]) -> None:
+    """Rows joined client by client are those sorted by (client, time), and so the history is what it should be."""
+    rows = concatenate([any_dataset.purchases(split) for split in splits])
+    rows = rows.take(np.lexsort((rows.time, rows.client)))
+    assert any_dataset.bought(*splits).values.tolist() == rows.item.tolist()
+    assert any_dataset._joined(splits).time.tolist() == rows.time.tolist()
+    last: list[dict[int, None]] = [{} for _ in range(any_dataset.n_clients)]
+    for client, item in zip(rows.client, rows.item.tolist(), strict=True):
+        last[client].pop(item, None)
+        last[client][item] = None
+    history = any_dataset.history(*splits)
+    assert [history.row(i).tolist() for i in range(len(history))] == [list(items) for items in last]
+
+
+def test_only_the_columns_asked_for_are_read(dataset: Dataset) -> None:
+    dataset.history("train")
+    assert set(dataset._columns) == {("train", "item")}
+    assert dataset.column("train", "item") is dataset.purchases("train").item
+
+
+def test_offsets_say_where_the_rows_of_each_client_are(dataset: Dataset) -> None:
+    assert dataset.purchases("validation").client.tolist() == [0, 1]
+    assert dataset.offsets("validation").tolist() == [0, 1, 2, 2]
+
+
+def write(dataset: Dataset, table: str, **columns: list[int]) -> Dataset:
+    """The Dataset with other numbers in the columns of one table, and the size of its file in the manifest."""
+    file = dataset.path / f"{table}.parquet"
+    kept = pq.read_table(file)
+    for name, values in columns.items():
+        place = kept.schema.get_field_index(name)
+        kept = kept.set_column(place, kept.schema.field(place), pa.array(values, kept.schema.field(place).type))
+    pq.write_table(kept, file, row_group_size=2)
+    sizes = {**dataset.manifest.sizes, file.name: file.stat().st_size}
+    return Dataset(dataset.path, dataset.manifest.model_copy(update={"sizes": sizes}))
+
+
+def test_row_groups_are_joined(dataset: Dataset) -> None:
+    again = write(dataset, "train")
+    assert pq.read_metadata(dataset.path / "train.parquet").num_row_groups == 2
+    assert again.purchases("train").item.tolist() == dataset.purchases("train").item.tolist() == [1, 0, 2, 1]
+    assert again.offsets("train").tolist() == [0, 4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    "columns, message",
+    [
+        ({"client": [0, 1, 0, 0]}, "not sorted by client"),
+        ({"client": [0, 0, 0, 3]}, "client is not always from 0 to 2"),
+        ({"client": [1, 1, 0, 0]}, "not sorted by client"),
+        ({"item": [0, 0, 3, 0]}, "item is not always from 0 to 2"),
+        ({"item": [0, 0, -1, 0]}, "item is not always from 0 to 2"),
+    ],
+)
+def test_numbers_that_cannot_be(dataset: Dataset, columns: dict[str, list[int]], message: str) -> None:
+    with pytest.raises(InputError, match=rf"damaged: .*{message} .*train.parquet.*; prepare it again"):
+        write(dataset, "train", **columns).history("train")
+
+
+def test_codes_that_their_field_does_not_have(dataset: Dataset) -> None:
+    with pytest.raises(InputError, match=r"damaged: field:colour is not always from 0 to 2"):
+        write(dataset, "items", **{"field:colour": [0, 3, 0]}).item_codes  # noqa: B018
+
+
+READERS: dict[str, Callable[[Dataset], object]] = {
+    "train": lambda dataset: dataset.history("train"),
+    "test": lambda dataset: dataset.frame("test"),
+    "items": lambda dataset: dataset.item_ids,
+    "clients": lambda dataset: dataset.client_codes,
+    "negatives": lambda dataset: dataset.negatives,
+}
+
+
+@pytest.mark.parametrize("table", READERS)
+@pytest.mark.parametrize("spoil", ["gone", "cut", "noise"])
+def test_a_file_that_cannot_be_read(dataset: Dataset, table: str, spoil: str) -> None:
+    """Spoilt after the Dataset was opened, or with its size unchanged."""
+    file = dataset.path / f"{table}.parquet"
+    content = file.read_bytes()
+    file.unlink()
+    if spoil != "gone":
+        file.write_bytes(content[: len(content) // 2] if spoil == "cut" else bytes(len(content)))
+    with pytest.raises(InputError, match=rf"A file of the Dataset .* \(.*{table}.parquet\); prepare it again"):
+        READERS[table](dataset)
+
+
+def test_pages_that_were_overwritten(dataset: Dataset) -> None:
+    """The footer is whole, so that only reading the column shows it."""
+    file = dataset.path / "train.parquet"
+    content = file.read_bytes()
+    file.write_bytes(content[:4] + b"\xff" * 60 + content[64:])
+    with pytest.raises(InputError, match=r"A file of the Dataset .*train.parquet"):
+        Dataset.open(dataset.path).offsets("train")
+
+
+def test_letters_that_are_none(dataset: Dataset) -> None:
+    file = dataset.path / "clients.parquet"
+    none = pa.array([b"\xff"] * 3, pa.binary()).view(pa.string())
+    pq.write_table(pq.read_table(file).set_column(0, schema.CLIENT_ID, none), file)
+    with pytest.raises(InputError, match=r"A file of the Dataset cannot be read .*clients.parquet"):
+        dataset.client_ids  # noqa: B018
+
+
+def test_rows_that_are_missing_from_the_table_of_clients(dataset: Dataset) -> None:
+    file = dataset.path / "clients.parquet"
+    pq.write_table(pq.read_table(file).slice(1), file)
+    with pytest.raises(InputError, match=r"damaged: .* 2 of 3 rows"):
+        dataset.client_ids  # noqa: B018
+    with pytest.raises(InputError, match=r"damaged: .* 2 of 3 rows"):
+        dataset.client_codes  # noqa: B018

@@ -37,6 +37,35 @@ def test_numbers_by_hand(dataset: Dataset) -> None:
     assert (told["cold_client_share"], told["cold_item_share"]) == (0, 0)
 
 
+def test_volume_and_repetition_by_hand(dataset: Dataset) -> None:
+    told = describe(dataset)
+    assert told["weeks"][0] == {"from": "2020-08-01", "purchases": 3}
+    assert told["weeks"][-2:] == [{"from": "2020-09-09", "purchases": 1}, {"from": "2020-09-16", "purchases": 2}]
+    # a bought 2, 1 and 1 on three days, c 1 and 1 on two; the 90th percentile lies 0.6 of the way from 1 to 2.
+    assert told["baskets"] == {"count": 5, "mean": 6 / 5, "median": 1, "p90": pytest.approx(1.6)}
+    # One row of five is of two purchases; the second of these is one of six purchases; a bought 10 again in September.
+    assert told["quantity_above_one_share"] == 1 / 5
+    assert told["exact_repeat_share"] == 1 / 6
+    assert told["bought_again_share"] == 1 / 5
+
+
+def test_weeks_hold_every_purchase_and_end_with_the_held_out_ones(synthetic: Dataset) -> None:
+    told = describe(synthetic)
+    volume = [week["purchases"] for week in told["weeks"]]
+    assert sum(volume) == told["purchases"]
+    assert volume[-2:] == [told["splits"]["validation"], told["splits"]["test"]]
+    assert [week["from"] for week in told["weeks"][-2:]] == [
+        told["split"]["validation_from"],
+        told["split"]["test_from"],
+    ]
+
+
+def test_without_dates_nothing_is_said_of_them(sample: Dataset) -> None:
+    told = describe(sample)
+    assert (told["weeks"], told["baskets"], told["bought_again_share"]) == (None, None, None)
+    assert (told["quantity_above_one_share"], told["exact_repeat_share"]) == (0, 0)
+
+
 @pytest.mark.parametrize("name", ["sample", "synthetic"])
 def test_it_is_json(name: str, request: pytest.FixtureRequest) -> None:
     dataset: Dataset = request.getfixturevalue(name)

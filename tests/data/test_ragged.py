@@ -52,3 +52,11 @@ def test_every_value_knows_its_row_and_place(rows: list[list[int]]) -> None:
     assert all(rows[row][position] == value for row, position, value in places)
     width = max(len(row) for row in rows)
     assert ragged.padded(-1).tolist() == [row + [-1] * (width - len(row)) for row in rows]
+
+
+@given(st.lists(st.tuples(st.lists(st.integers(0, 9), max_size=4), st.lists(st.integers(0, 9), max_size=4))))
+def test_followed_by_joins_row_by_row(rows: list[tuple[list[int], list[int]]]) -> None:
+    one, two = (Ragged.from_rows([row[side] for row in rows]) for side in (0, 1))
+    both = one.followed_by(two)
+    assert [both.row(i).tolist() for i in range(len(both))] == [first + second for first, second in rows]
+    assert both.values.dtype == np.int32

@@ -1,0 +1,88 @@
+"""The Parquet files of a Dataset, read a column at a time, and the sentences for those that cannot be read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spfedrec_cli.errors import InputError
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Turns what pyarrow says of a missing, cut or overwritten file into an InputError."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
+        problem = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
+        raise InputError(f"A file of the Dataset {problem}", where=str(file), hint="prepare it again") from None
+
+
+def damaged(file: Path, what: str) -> InputError:
+    return InputError(f"A file of the Dataset is damaged: {what}", where=str(file), hint="prepare it again")
+
+
+def numbers(file: Path, column: pa.Field, below: int | None = None) -> npt.NDArray[Any]:
+    """A column of numbers, one row group at a time into one array; NaN where a price is null.
+
+    The array may be written to: torch warns about those that may not. Raises InputError where the file cannot be read,
+    and where a value lies outside 0 to `below` - 1.
+    """
+    with reading(file):
+        values = np.empty(pq.read_metadata(file).num_rows, column.type.to_pandas_dtype())
+    end = 0
+    for part in parts(file, column, below):
+        values[end : end + len(part)] = part
+        end += len(part)
+    return values
+
+
+def parts(file: Path, column: pa.Field, below: int | None = None) -> Iterator[npt.NDArray[Any]]:
+    """As `numbers`, one row group after the other; these may not be written to."""
+    with reading(file), pq.ParquetFile(file) as parquet:
+        for group in range(parquet.num_row_groups):
+            read = parquet.read_row_group(group, columns=[column.name]).column(column.name).combine_chunks()
+            part = read.to_numpy(zero_copy_only=False)
+            if below is not None and len(part) and not 0 <= part.min() <= part.max() < below:
+                raise damaged(file, f"{column.name} is not always from 0 to {below - 1}")
+            yield part
+
+
+def offsets(file: Path, column: pa.Field, n: int) -> npt.NDArray[np.int64]:
+    """(n + 1,): the rows where a sorted column holds i are `offsets[i]` to `offsets[i + 1]`.
+
+    Raises InputError where the file cannot be read or the column is not sorted.
+    """
+    lengths = np.zeros(n, np.int64)
+    last = 0
+    for part in parts(file, column, n):
+        if len(part):
+            if part[0] < last or (part[1:] < part[:-1]).any():
+                raise damaged(file, f"it is not sorted by {column.name}")
+            last = int(part[-1])
+            lengths[part[0] : last + 1] += np.bincount(part - part[0])
+    return np.append(0, np.cumsum(lengths))
+
+
+def texts(file: Path, name: str, rows: int) -> pa.Array:
+    """A column as one Arrow array. Raises InputError where the file cannot be read or has not so many rows."""
+    with reading(file):
+        column = pq.read_table(file, columns=[name]).column(name)
+        if len(column) != rows:
+            raise damaged(file, f"{name} has {len(column)} of {rows} rows")
+        column.validate(full=True)  # pyarrow hands on letters that are none
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def table(file: Path, columns: list[str] | None = None, schema: pa.Schema | None = None) -> pa.Table:
+    """Those of `columns` that the file has, or all. Raises InputError where the file cannot be read."""
+    with reading(file):
+        present = pq.read_schema(file).names
+        read = pq.read_table(file, columns=columns and [name for name in columns if name in present], schema=schema)
+        read.validate(full=True)
+        return read

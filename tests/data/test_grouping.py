@@ -1,0 +1,89 @@
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from spfedrec_cli.data.grouping import chunks, distinct, first_of, latest, pack, unpack, width
+from spfedrec_cli.data.ragged import Ragged
+
+N_ITEMS = 7
+Rows = list[list[int]]
+
+items = st.lists(st.integers(0, N_ITEMS - 1), max_size=12)
+
+
+def rows(ragged: Ragged) -> Rows:
+    return [ragged.row(i).tolist() for i in range(len(ragged))]
+
+
+def plain_distinct(bought: Sequence[int]) -> list[int]:
+    return sorted(set(bought))
+
+
+def plain_latest(bought: Sequence[int]) -> list[int]:
+    return list(dict.fromkeys(reversed(bought)))[::-1]
+
+
+FORMS = [(distinct, plain_distinct), (latest, plain_latest)]
+Fast, Plain = Callable[[Ragged, int, int], Ragged], Callable[[Sequence[int]], list[int]]
+
+
+@pytest.mark.parametrize("fast, plain", FORMS)
+@given(bought=st.lists(items, max_size=9), size=st.integers(1, 30))
+@example(bought=[], size=1)
+@example(bought=[[], []], size=1)
+@example(bought=[[], [3, 3, 3], [], [6, 0, 6, 0], []], size=4)
+def test_the_fast_form_equals_the_plain_one(fast: Fast, plain: Plain, bought: Rows, size: int) -> None:
+    assert rows(fast(Ragged.from_rows(bought), N_ITEMS, size)) == [plain(row) for row in bought]
+
+
+@pytest.mark.parametrize("fast, plain", FORMS)
+def test_one_client_with_thousands_of_purchases_among_small_ones(fast: Fast, plain: Plain) -> None:
+    draw = np.random.default_rng(0)
+    bought = [draw.integers(0, 105_542, n).tolist() for n in (3, 0, 2000, 1, 5)] + [[105_541] * 700]
+    for size in (1, 100, 2003, 10_000):
+        assert rows(fast(Ragged.from_rows(bought), 105_542, size)) == [plain(row) for row in bought]
+
+
+@pytest.mark.parametrize("fast, plain", FORMS)
+def test_items_up_to_the_last_number_there_is(fast: Fast, plain: Plain) -> None:
+    """31 bits of item leave 16 each for the client and the place."""
+    last = 2**31 - 2
+    bought = [[last, 0, last], [1, last - 1]]
+    assert rows(fast(Ragged.from_rows(bought), last + 1, 1 << 21)) == [plain(row) for row in bought]
+
+
+@given(st.lists(st.integers(0, 9), max_size=20), st.integers(1, 25))
+def test_chunks_cover_all_clients_once_and_stay_small(lengths: list[int], size: int) -> None:
+    offsets = Ragged.from_lengths(np.array(lengths, np.int64), np.empty(0, np.int32)).offsets
+    made = list(chunks(offsets, size))
+    assert [client for low, high in made for client in range(low, high)] == list(range(len(lengths)))
+    for low, high in made:
+        assert high - low + offsets[high] - offsets[low] <= size or high - low == 1
+
+
+def test_width() -> None:
+    assert [width(bound) for bound in (0, 1, 2, 3, 4, 5, 105_542)] == [0, 0, 1, 2, 2, 3, 17]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**31 - 2), st.integers(0, 4), st.integers(0, 2**29)), min_size=1))
+def test_packed_numbers_ascend_as_their_columns_do_and_come_apart(numbers: list[tuple[int, int, int]]) -> None:
+    """31 + 3 + 30 bits fill the 64."""
+    columns = np.array(numbers).T
+    packed = pack((columns[0], 2**31 - 1), (columns[1], 5), (columns[2], 2**29 + 1))
+    assert np.array(numbers)[np.argsort(packed, kind="stable")].tolist() == sorted(map(list, numbers))
+    rest, last = unpack(packed, 2**29 + 1)
+    assert last.tolist() == columns[2].tolist()
+    assert unpack(rest, 5)[1].tolist() == columns[1].tolist()
+
+
+def test_numbers_too_wide_are_not_packed() -> None:
+    with pytest.raises(AssertionError):
+        pack((np.zeros(1, np.int64), 2**33), (np.zeros(1, np.int64), 2**32))
+
+
+def test_first_of() -> None:
+    assert first_of(np.array([2, 2, 3, 5, 5])).tolist() == [True, False, True, True, False]
+    assert first_of(np.array([])).tolist() == []
