@@ -7,7 +7,7 @@ import numpy as np
 from spfedrec_cli import __version__
 from spfedrec_cli.data.number import Catalogue
 from spfedrec_cli.data.purchases import Purchases
-from spfedrec_cli.data.raw import Raw, Request
+from spfedrec_cli.data.raw import Oracle, Request
 from spfedrec_cli.data.schema import SPLITS, Counts, Manifest, StepEntry
 from spfedrec_cli.data.sources import Source
 from spfedrec_cli.data.split import FEWEST_ITEMS, Division
@@ -15,9 +15,14 @@ from spfedrec_cli.data.split import FEWEST_ITEMS, Division
 
 @dataclass(frozen=True)
 class Made:
-    """`raw` without its rows, the steps of the subset, both catalogues, and all purchases, sorted."""
+    """Both catalogues and all purchases, sorted; the steps of the subset; what the source has to say besides.
 
-    raw: Raw
+    `described` says whether the source has tables of items and of clients.
+    """
+
+    notes: tuple[str, ...]
+    oracle: Oracle | None
+    described: tuple[bool, bool]
     steps: tuple[StepEntry, ...]
     items: Catalogue
     clients: Catalogue
@@ -42,8 +47,8 @@ def describe(name: str, source: str, row: Source, made: Made, division: Division
         client_fields=made.clients.fields,
         steps=made.steps,
         skipped_rows=request.rejects.count,
-        notes=(*made.raw.notes, *_notes(made.raw, division, counts)),
-        oracle=made.raw.oracle.entry if made.raw.oracle and division.entry.kind == "temporal" else None,
+        notes=(*made.notes, *_notes(made.described, division, counts)),
+        oracle=made.oracle.entry if made.oracle and division.entry.kind == "temporal" else None,
         files={},
         sizes={},
     )
@@ -70,11 +75,10 @@ def _counts(made: Made, division: Division) -> Counts:
     )
 
 
-def _notes(raw: Raw, division: Division, counts: Counts) -> list[str]:
+def _notes(described: tuple[bool, bool], division: Division, counts: Counts) -> list[str]:
     """Sentences on what was kept though something about it is missing, and on what to be wary of."""
     train_only = division.entry.clients_train_only
-    unknown_items = counts.unknown_items if len(raw.items.ids) else 0
-    unknown_clients = counts.unknown_clients if len(raw.clients.ids) else 0
+    unknown_items, unknown_clients = counts.unknown_items * described[0], counts.unknown_clients * described[1]
     notes = [
         (unknown_items, "item", "sold but not in the catalogue: kept, features unknown"),
         (unknown_clients, "client", "not in the table of customers: kept, features unknown"),

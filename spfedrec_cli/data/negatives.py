@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from spfedrec_cli.data.parallel import each
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.data.schema import NEGATIVES
 from spfedrec_cli.rng import uniform_rows
@@ -10,12 +11,25 @@ from spfedrec_cli.rng import uniform_rows
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
+_STEP = 1 << 12
+
 
 def draw(clients: I32, bought: Ragged, n_items: int, seed: int, size: int = NEGATIVES) -> I32:
     """`size` distinct items that each client never bought, uniformly and in ascending order: (n, size).
 
     `bought` is aligned with `clients` and each of its rows ascends. Where fewer exist, all of them, then -1.
     """
+    cuts = range(0, len(clients), _STEP)
+    parts = each(lambda start: _draw(*_slice(clients, bought, start), n_items, seed, size), cuts)
+    return np.concatenate([np.empty((0, size), np.int32), *parts])
+
+
+def _slice(clients: I32, bought: Ragged, start: int) -> tuple[I32, Ragged]:
+    rows = np.arange(start, min(start + _STEP, len(clients)))
+    return clients[rows], bought.take(rows)
+
+
+def _draw(clients: I32, bought: Ragged, n_items: int, seed: int, size: int) -> I32:
     ranks = _subsets(clients, n_items - bought.lengths, seed, size)
     items = np.where(ranks < 0, n_items, _unbought(ranks, bought, n_items))
     items.sort(axis=1)

@@ -36,14 +36,11 @@ def sort_by(columns: list[I32], width: int = _WIDTH) -> list[I32]:
 
 
 def sort(values: U64) -> None:
-    """In place, by a thread for each core, after a partition at the bounds of their parts."""
+    """In place: a part by each core, then all, which is a mere merge. The stable sort makes use of what is in order."""
     parts = min(cores(), len(values) // _STEP + 1)
-    if parts == 1:
-        values.sort()
-        return
-    cuts = [len(values) * part // parts for part in range(1, parts)]
-    values.partition(cuts)
-    each(lambda part: part.sort(), np.split(values, cuts))
+    if parts > 1:
+        each(lambda part: part.sort(kind="stable"), np.array_split(values, parts))
+    values.sort(kind="stable")
 
 
 def _sort_by_order(columns: list[I32]) -> list[I32]:

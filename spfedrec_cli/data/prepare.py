@@ -125,9 +125,12 @@ def _make(row: Source, request: Request, subset: Subset) -> Made:
         CLIENT_ID, raw.clients, rows.client_ids, rows.clients_used(), FORMS[row.client_form], bool(subset)
     )
     rows.renumber(item, client)
+    described = (len(raw.items.ids) > 0, len(raw.clients.ids) > 0)
+    notes, oracle = raw.notes, raw.oracle
+    del raw, item, client
     pa.default_memory_pool().release_unused()
     request.tell(Progress("sorting", rows=len(rows)))
-    return Made(raw, steps, items, clients, merge(rows))
+    return Made(notes, oracle, described, steps, items, clients, merge(rows))
 
 
 def _summary(output: Path, manifest: Manifest, seconds: float) -> Summary:

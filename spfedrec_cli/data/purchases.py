@@ -1,14 +1,14 @@
 """Purchases as columns of numbers."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.data.packing import sort_by
+from spfedrec_cli.data.parallel import each
 from spfedrec_cli.data.rows import Rows
 from spfedrec_cli.data.schema import LARGEST_QUANTITY
 
@@ -39,7 +39,7 @@ class Purchases:
         return int(self.quantity.sum(dtype=np.int64))
 
     def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "Purchases":
-        return Purchases(*(getattr(self, column.name)[rows] for column in fields(self)))
+        return Purchases(*each(lambda column: getattr(self, column.name)[rows], fields(self)))
 
     def pairs(self, n_items: int) -> I64:
         """client * n_items + item: one number for each (client, item)."""
@@ -59,30 +59,37 @@ def merge(rows: Rows) -> Purchases:
     columns = [np.arange(len(rows), dtype=np.int32)]
     columns = [rows.take("client"), rows.take("time"), *columns]
     client, time, order = sort_by(columns)
-    item, price = rows.take("item")[order], rows.take("price")[order]
-    quantity = None if rows.quantity is None else rows.take("quantity")[order]
+    quantity: I32 | None = None if rows.quantity is None else rows.take("quantity")[order]
+    item, price = _in_order(rows, order)
     del order
     again, first = _again(client, time, item)
-    each = (
-        np.ones(len(client), np.int16) if quantity is None else np.minimum(quantity, LARGEST_QUANTITY).astype(np.int16)
-    )
-    whole = Purchases(client, item, time, each, price)
-    return _folded(whole, quantity, again, first) if len(again) else whole
+    single = np.ones(len(client), np.int16)
+    counted = single if quantity is None else np.minimum(quantity, LARGEST_QUANTITY).astype(np.int16)
+    made = {"client": client, "item": item, "time": time, "quantity": counted, "price": price}
+    del client, item, time, price
+    if len(again):
+        _fold(made, quantity, again, first)
+    return Purchases(**made)
 
 
-def _folded(rows: Purchases, quantity: I32 | None, again: I64, first: I64) -> Purchases:
-    """Adds the rows `again` to the rows `first`, and drops them."""
+def _in_order(rows: Rows, order: I32) -> list[npt.NDArray[Any]]:
+    return each(lambda name: rows.take(name)[order], ("item", "price"))
+
+
+def _fold(columns: dict[str, npt.NDArray[Any]], quantity: I32 | None, again: I64, first: I64) -> None:
+    """Adds the rows `again` to the rows `first`, and drops them, in one column after another."""
     group, place = np.unique(first, return_inverse=True)
     members, group_of = np.concatenate([group, again]), np.concatenate([np.arange(len(group)), place])
     weight = np.ones(len(members)) if quantity is None else quantity[members].astype(np.float64)
-    known = ~np.isnan(rows.price[members])
-    spent = np.bincount(group_of, weight * np.where(known, rows.price[members], 0), len(group))
-    count = np.bincount(group_of, weight * known, len(group))
-    rows.price[group] = np.where(count > 0, spent / np.maximum(count, 1), np.nan)
-    rows.quantity[group] = np.minimum(np.bincount(group_of, weight, len(group)), LARGEST_QUANTITY)
-    kept = np.ones(len(rows), bool)
+    price = columns["price"][members]
+    spent = np.bincount(group_of, weight * np.nan_to_num(price), len(group))
+    count = np.bincount(group_of, weight * ~np.isnan(price), len(group))
+    columns["price"][group] = np.where(count > 0, spent / np.maximum(count, 1), np.nan)
+    columns["quantity"][group] = np.minimum(np.bincount(group_of, weight, len(group)), LARGEST_QUANTITY)
+    kept = np.ones(len(columns["client"]), bool)
     kept[again] = False
-    return rows.take(kept)
+    for name in columns:
+        columns[name] = columns[name][kept]
 
 
 def _again(client: I32, time: I32, item: I32) -> tuple[I64, I64]:
@@ -91,8 +98,7 @@ def _again(client: I32, time: I32, item: I32) -> tuple[I64, I64]:
     sizes = np.diff(starts, append=len(client)).astype(np.int32)
     cuts = np.searchsorted(starts, np.arange(0, len(client) + _STEP, _STEP))
     slices = [(starts[low:high], sizes[low:high]) for low, high in pairwise(cuts) if low < high]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(lambda one: _again_in(*one, item), slices))
+    found = each(lambda one: _again_in(one[0], one[1], item), slices)
     if not found:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     again, first = zip(*found, strict=True)

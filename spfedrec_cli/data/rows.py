@@ -73,6 +73,7 @@ class Rows:
     def renumber(self, item: I32, client: I32) -> None:
         """Replaces each place by the number at it. Both lists of ids are of no use afterwards."""
         self.item, self.client = item[self.item], client[self.client]
+        self.item_ids = self.client_ids = pa.array([], pa.string())
 
     def clients_used(self) -> Mask:
         """Which of the ids have a row."""

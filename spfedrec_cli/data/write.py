@@ -15,6 +15,7 @@ from spfedrec_cli.data.check import check_leaks
 from spfedrec_cli.data.folder import NewFolder
 from spfedrec_cli.data.made import Made
 from spfedrec_cli.data.packing import sort_by
+from spfedrec_cli.data.parallel import both, each
 from spfedrec_cli.data.purchases import Purchases
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.data.raw import Progress, Request
@@ -29,22 +30,33 @@ _BYTES_A_ROW, _BYTES_A_NEGATIVE = 14, 3
 
 def write(new: NewFolder, made: Made, division: Division, manifest: Manifest, request: Request) -> Manifest:
     """All tables, and the manifest last, which is returned complete. Raises SpfedrecError where the disk refuses."""
-    request.tell(Progress("drawing negatives"))
-    others = _tables(made, division, request)
     request.tell(Progress("writing"))
-    new.need(_BYTES_A_ROW * manifest.counts.rows + sum(table.nbytes for table in others.values()))
-    for name, table in others.items():
-        pq.write_table(table, new.path / f"{name}.parquet")
-    for split in SPLITS:
-        _write_slices(new.path / f"{split}.parquet", map(_purchase_table, division.slices(split, _SLICE)))
+    new.need(_room(made, manifest))
+    both(
+        lambda: _write_split(new.path, "train", division),
+        lambda: _write_rest(new.path, made, division, request),
+    )
     if request.rejects.listed:
         pyarrow.csv.write_csv(request.rejects.to_table(), new.path / schema.SKIPPED)
     request.tell(Progress("checking"))
-    complete = manifest.model_copy(
-        update={"checks": check_leaks(new.path, division.entry, len(made.clients)), **_signed(new.path)}
-    )
+    checks = check_leaks(new.path, division.entry, len(made.clients))
+    complete = manifest.model_copy(update={"checks": checks, **_signed(new.path)})
     (new.path / schema.MANIFEST).write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return complete
+
+
+def _room(made: Made, manifest: Manifest) -> int:
+    """About as many bytes as the files will take, rather too many."""
+    held_out = min(len(made.clients), manifest.counts.validation + manifest.counts.test)
+    catalogues = made.items.table.nbytes + made.clients.table.nbytes
+    return int(_BYTES_A_ROW * manifest.counts.rows + _BYTES_A_NEGATIVE * schema.NEGATIVES * held_out + catalogues)
+
+
+def _write_rest(folder: Path, made: Made, division: Division, request: Request) -> None:
+    for split in SPLITS[1:]:
+        _write_split(folder, split, division)
+    for name, table in _tables(made, division, request).items():
+        pq.write_table(table, folder / f"{name}.parquet")
 
 
 def _tables(made: Made, division: Division, request: Request) -> dict[str, pa.Table]:
@@ -53,8 +65,8 @@ def _tables(made: Made, division: Division, request: Request) -> dict[str, pa.Ta
         "clients": made.clients.table,
         "negatives": _negatives(division, len(made.clients), len(made.items), request.seed),
     }
-    if made.raw.oracle and division.entry.kind == "temporal":
-        tables[schema.ORACLE] = made.raw.oracle.table
+    if made.oracle and division.entry.kind == "temporal":
+        tables[schema.ORACLE] = made.oracle.table
     return tables
 
 
@@ -84,14 +96,15 @@ def _purchase_table(part: Purchases) -> pa.Table:
     return pa.Table.from_arrays([pa.array(column) for column in columns], schema=schema.PURCHASES)
 
 
-def _write_slices(path: Path, tables: Iterable[pa.Table]) -> None:
-    """Small slices are gathered until they fill a row group."""
-    with pq.ParquetWriter(path, schema.PURCHASES) as writer:
+def _write_split(folder: Path, split: str, division: Division) -> None:
+    tables = map(_purchase_table, division.slices(split, _SLICE))
+    with pq.ParquetWriter(folder / f"{split}.parquet", schema.PURCHASES) as writer:
         for group in _groups(tables):
             writer.write_table(group)
 
 
 def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Small tables are gathered until they fill a row group."""
     waiting: list[pa.Table] = []
     for table in tables:
         waiting.append(table)
@@ -105,7 +118,7 @@ def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 def _signed(folder: Path) -> dict[str, dict[str, int] | dict[str, str]]:
     paths = sorted(folder.iterdir())
     return {
-        "files": {path.name: _sha256(path) for path in paths},
+        "files": dict(each(lambda path: (path.name, _sha256(path)), paths)),
         "sizes": {path.name: path.stat().st_size for path in paths},
     }
 
