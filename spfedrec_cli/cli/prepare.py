@@ -1,40 +1,80 @@
 """spfedrec prepare: raw files to a Dataset."""
 
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Group
 
 from spfedrec_cli.cli.options import AsJson, Debug, Quiet
-from spfedrec_cli.cli.output import Output, duration, facts
+from spfedrec_cli.cli.output import Cell, Output, counted, duration, facts, table
+from spfedrec_cli.cli.reading import reading
 from spfedrec_cli.errors import InputError
 
 if TYPE_CHECKING:
-    from spfedrec_cli.data.prepare import Summary
+    from spfedrec_cli.data.prepare import CsvSummary, Summary
+    from spfedrec_cli.data.schema import StepEntry
 
 NAME = "prepare"
 EXAMPLES = """Examples:
 
 \b
   spfedrec prepare --source sample --output datasets/sample
-  spfedrec prepare --source synthetic --customers 2000 --items 1000 --output datasets/made-up
-  spfedrec prepare --source hm --input ~/kaggle/hm --customers 0.1 --output datasets/hm-tenth
-  spfedrec prepare --source movielens --input ~/ml-100k --output datasets/ml"""
+  spfedrec prepare --source hm --input ~/kaggle/hm.zip --output datasets/hm
+  spfedrec prepare --source hm --input ~/kaggle/hm --customers 0.1 --last-weeks 26 --output datasets/hm-tenth
+  spfedrec prepare --source movielens --input ~/ml-1m --output datasets/ml-1m
+  spfedrec prepare --source table --input sales.csv --columns customer=who,item=sku,time=day --output datasets/shop
+  spfedrec prepare --source synthetic --customers 20000 --items 5000 --output datasets/made-up
+  spfedrec prepare --source synthetic --customers 1371980 --items 105542 --as csv --output made-up-csv"""
+
+FORMATS = ("dataset", "csv")
+
+
+Source = Annotated[str, typer.Option(metavar="NAME", help="What to read: hm, movielens, synthetic, sample or table.")]
+To = Annotated[Path, typer.Option(metavar="DIR", help="The Dataset to write; one that is there is replaced.")]
+From = Annotated[
+    Path | None, typer.Option(metavar="PATH", help="The folder, .zip archive or file that holds the raw data.")
+]
+Customers = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="Keep so many customers, or with a dot a fraction; synthetic: make so many."),
+]
+Items = Annotated[int | None, typer.Option(metavar="N", min=1, help="Articles to make (synthetic only).")]
+First = Annotated[str | None, typer.Option("--from", metavar="DATE", help="Keep purchases from this day on.")]
+Last = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Keep purchases up to this day.")]
+LastWeeks = Annotated[int | None, typer.Option(metavar="N", min=1, help="Keep the last N times 7 days.")]
+MinPurchases = Annotated[int | None, typer.Option(metavar="N", min=1, help="Keep customers who bought so often.")]
+MinSales = Annotated[int | None, typer.Option(metavar="N", min=1, help="Keep articles that were bought so often.")]
+Channel = Annotated[int | None, typer.Option(metavar="N", min=1, help="Keep this sales channel (hm only).")]
+Split = Annotated[
+    str | None, typer.Option(metavar="NAME", help="temporal or leave-one-out; left out, the source's own choice.")
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of everything drawn; left out, 0.")]
+SkipBadRows = Annotated[
+    bool, typer.Option("--skip-bad-rows", help="Leave out rows that cannot be read, and list them in a file.")
+]
+As = Annotated[
+    str | None, typer.Option("--as", metavar="FORMAT", help="dataset, or csv: in H&M's own files (synthetic only).")
+]
 
 
 def command(
-    source: Annotated[str, typer.Option(metavar="NAME", help="What to read: hm, movielens, synthetic or sample.")],
-    output: Annotated[Path, typer.Option(metavar="DIR", help="The Dataset to write; one that is there is replaced.")],
-    input: Annotated[Path | None, typer.Option(metavar="PATH", help="The folder of the raw files.")] = None,
-    customers: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="Keep so many customers, or with a dot a fraction; synthetic: make so many."),
-    ] = None,
-    items: Annotated[int | None, typer.Option(metavar="N", min=1, help="Articles to make (synthetic only).")] = None,
-    split: Annotated[
-        str | None, typer.Option(metavar="NAME", help="temporal or leave-one-out; left out, the source's own choice.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything drawn; left out, 0.")] = None,
+    source: Source,
+    output: To,
+    input: From = None,
+    customers: Customers = None,
+    items: Items = None,
+    first: First = None,
+    last: Last = None,
+    last_weeks: LastWeeks = None,
+    min_purchases: MinPurchases = None,
+    min_sales: MinSales = None,
+    channel: Channel = None,
+    split: Split = None,
+    seed: Seed = None,
+    skip_bad_rows: SkipBadRows = False,
+    format: As = None,
     json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -44,11 +84,24 @@ def command(
     A Dataset is a folder of Parquet files, numbered and split by time, that describes itself in dataset.json.
     Nothing is left behind when it fails.
     """
-    from spfedrec_cli.data.prepare import prepare
+    from spfedrec_cli.data.prepare import prepare, prepare_csv
+    from spfedrec_cli.data.subset import Subset
 
     out = Output(json, quiet)
     wanted = _amount(customers)
-    with out.stages() as tell:
+    subset = Subset(
+        first=_date("--from", first),
+        last=_date("--to", last),
+        last_weeks=last_weeks,
+        channel=channel,
+        min_purchases=min_purchases,
+        min_sales=min_sales,
+    )
+    if _format(format) == "csv":
+        with reading(out) as tell:
+            _show_csv(out, prepare_csv(source, input, output, seed or 0, wanted, items, subset, split, tell))
+        return
+    with reading(out) as tell:
         made = prepare(
             source,
             input,
@@ -57,12 +110,41 @@ def command(
             seed=seed or 0,
             customers=wanted,
             items=items,
-            tell=lambda at: tell(at.stage),
+            subset=subset,
+            skip_bad_rows=skip_bad_rows,
+            tell=tell,
         )
+    _show(out, made)
+
+
+def _show(out: Output, made: "Summary") -> None:
     for note in made.notes:
         out.say(note)
-    out.result(_json(made), facts(f"Dataset {made.dataset}", _facts(made)))
+    steps = [_steps(made.steps)] if made.steps else []
+    out.result(_json(made), *steps, facts(f"Dataset {made.dataset}", _facts(made)))
+    if made.skipped_rows:
+        out.warn(f"{counted(made.skipped_rows, 'row')} could not be read: see {made.dataset / 'skipped-rows.csv'}")
     out.say(f"Next: spfedrec describe {made.dataset}, or spfedrec train {made.dataset}")
+
+
+def _show_csv(out: Output, made: "CsvSummary") -> None:
+    value = {"folder": str(made.folder), "rows": made.rows, "seconds": round(made.seconds, 3)}
+    rows: list[tuple[str, Cell]] = [("rows", made.rows), ("time", duration(made.seconds))]
+    out.result(value, facts(f"Files in {made.folder}", rows))
+    out.say(f"Next: spfedrec prepare --source hm --input {made.folder} --output datasets/NAME")
+
+
+def _format(text: str | None) -> str:
+    if text is None or text in FORMATS:
+        return text or FORMATS[0]
+    raise InputError(f"There is no format {text!r}", hint=f"choose one of {', '.join(FORMATS)}")
+
+
+def _date(option: str, text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{option} {text!r} is not a date", hint="write it as 2020-09-22") from None
 
 
 def _amount(text: str | None) -> int | float | None:
@@ -87,8 +169,17 @@ def _json(made: "Summary") -> dict[str, Any]:
         "items": made.items,
         "splits": made.splits,
         "seconds": round(made.seconds, 3),
+        "steps": [step.model_dump() for step in made.steps],
+        "skipped_rows": made.skipped_rows,
+        "checks": list(made.checks),
         "notes": made.notes,
     }
+
+
+def _steps(steps: "tuple[StepEntry, ...]") -> Group:
+    """What was there before, and what was left after each step."""
+    rows: list[list[Cell]] = [[step.step, step.purchases, step.clients, step.items] for step in steps]
+    return table("Subset", ["after", "purchases", "clients", "items"], rows)
 
 
 def _facts(made: "Summary") -> list[tuple[str, str | int]]:
@@ -98,5 +189,6 @@ def _facts(made: "Summary") -> list[tuple[str, str | int]]:
         ("clients", made.clients),
         ("items", made.items),
         ("splits", splits),
+        ("checked for leaks", "; ".join(made.checks)),
         ("time", duration(made.seconds)),
     ]

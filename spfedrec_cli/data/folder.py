@@ -5,7 +5,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,16 +16,16 @@ _KNOWN = {MANIFEST, SKIPPED, *(f"{table}.parquet" for table in (*TABLES, ORACLE)
 _EXCHANGE, _HERE = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of Linux
 
 
-def check_output(output: Path) -> None:
-    """Raises InputError where `output` holds something other than a Dataset."""
+def check_output(output: Path, files: Sequence[str] = ()) -> None:
+    """Raises InputError where `output` holds something other than a Dataset, or than the `files`."""
     if not output.exists():
         return
     if not output.is_dir():
         raise InputError("The output exists and is not a folder", where=str(output), hint="choose another --output")
     names = {path.name for path in output.iterdir()}
-    if names and (MANIFEST not in names or names - _KNOWN):
-        other = sorted(names - _KNOWN or names)[0]
-        problem = f"The output folder holds something other than a Dataset: {other}"
+    if names and (names - set(files) if files else MANIFEST not in names or names - _KNOWN):
+        other = sorted(names - (set(files) or _KNOWN) or names)[0]
+        problem = f"The output folder holds something other than {'its files' if files else 'a Dataset'}: {other}"
         raise InputError(problem, where=str(output), hint="choose another --output")
 
 

@@ -25,6 +25,8 @@ from spfedrec_cli.errors import InputError, nearest
 
 T = TypeVar("T")
 
+_CSV_BYTES = 23 * 109 + 140  # a customer: its purchases, and its own row
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -38,7 +40,17 @@ class Summary:
     seconds: float
     steps: tuple[StepEntry, ...]
     skipped_rows: int
+    checks: tuple[str, ...]
     notes: list[str]
+
+
+@dataclass(frozen=True)
+class CsvSummary:
+    """What `prepare_csv` wrote."""
+
+    folder: Path
+    rows: int
+    seconds: float
 
 
 def prepare(
@@ -67,7 +79,7 @@ def prepare(
     request = Request(
         input=input,
         seed=seed,
-        customers=int(customers) if row.makes and customers is not None else None,
+        customers=_number(customers) if row.makes else None,
         items=items,
         channel=cut.channel is not None,
         rejects=Rejects(skip_bad_rows),
@@ -83,6 +95,39 @@ def prepare(
         manifest = describe(output.resolve().name, source, row, made, division, request)
         manifest = write(new, made, division, manifest, request)
     return _summary(output, manifest, time.perf_counter() - started)
+
+
+def prepare_csv(
+    source: str,
+    input: Path | None,
+    output: Path,
+    seed: int = 0,
+    customers: int | float | None = None,
+    items: int | None = None,
+    subset: Subset | None = None,
+    split: str | None = None,
+    tell: Tell = silent,
+) -> CsvSummary:
+    """Writes what `source` makes as the files that its model is served in, into the folder `output`.
+
+    Raises InputError for a source that makes nothing, and for what only a Dataset can have.
+    """
+    started = time.perf_counter()
+    row = _row(SOURCES, source, "source")
+    if row.write is None:
+        raise InputError(f"The source {source} has its files already", hint="leave --as out")
+    if subset or split:
+        raise InputError("Files are written whole", hint="cut and split them when they are prepared as a Dataset")
+    _check(source, row, input, customers, items)
+    check_output(output, row.files)
+    with replacing(output) as new:
+        new.need(_CSV_BYTES * int(customers or 0))
+        rows = row.write(Request(None, seed, customers=_number(customers), items=items, tell=tell), new.path)
+    return CsvSummary(output, rows, time.perf_counter() - started)
+
+
+def _number(customers: int | float | None) -> int | None:
+    return None if customers is None else int(customers)
 
 
 def _row(table: Mapping[str, T], name: str, what: str) -> T:
@@ -145,5 +190,6 @@ def _summary(output: Path, manifest: Manifest, seconds: float) -> Summary:
         seconds=seconds,
         steps=manifest.steps,
         skipped_rows=manifest.skipped_rows,
+        checks=manifest.checks,
         notes=list(manifest.notes),
     )

@@ -1,6 +1,6 @@
 """The purchases of a source on their way into a Dataset."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,10 @@ import pyarrow as pa
 from spfedrec_cli.data.raw import F32, I8, I32, Raw
 
 Mask = npt.NDArray[np.bool_]
+
+
+def _no_ids() -> pa.Array:
+    return pa.array([], pa.string())
 
 
 @dataclass
@@ -23,10 +27,10 @@ class Rows:
     item: I32
     time: I32
     price: F32
-    quantity: I32 | None
-    channel: I8 | None
-    client_ids: pa.Array
-    item_ids: pa.Array
+    quantity: I32 | None = None
+    channel: I8 | None = None
+    client_ids: pa.Array = field(default_factory=_no_ids)
+    item_ids: pa.Array = field(default_factory=_no_ids)
 
     @classmethod
     def of(cls, raw: Raw) -> "Rows":
@@ -73,7 +77,7 @@ class Rows:
     def renumber(self, item: I32, client: I32) -> None:
         """Replaces each place by the number at it. Both lists of ids are of no use afterwards."""
         self.item, self.client = item[self.item], client[self.client]
-        self.item_ids = self.client_ids = pa.array([], pa.string())
+        self.item_ids = self.client_ids = _no_ids()
 
     def clients_used(self) -> Mask:
         """Which of the ids have a row."""

@@ -22,7 +22,7 @@ def test_prepare_tells_what_it_made(invoke: Invoke) -> None:
 
 def test_prepare_shows_a_table_and_talks_on_stderr(invoke: Invoke) -> None:
     result = invoke("prepare", "--source", "sample", "--output", "one")
-    assert "purchases  138" in result.stdout
+    assert "purchases          138" in result.stdout
     assert "reading ..." in result.stderr
     assert "Next: spfedrec describe one" in result.stderr
     assert "Next" not in result.stdout

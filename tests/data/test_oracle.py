@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from spfedrec_cli.data.oracle import World
 from spfedrec_cli.data.purchases import Purchases, merge
+from spfedrec_cli.data.rows import Rows
 from spfedrec_cli.data.schema import OracleEntry
 
 ENTRY = OracleEntry(clusters=2, purity=0.8, repeat=0.1, zipf=1.0, season=0.5, first_day=100, weeks=30)
@@ -20,7 +21,7 @@ Row = tuple[int, int, int]
 
 def purchases(rows: list[Row]) -> Purchases:
     client, item, time = np.array(rows, np.int32).reshape(-1, 3).T
-    return merge(client, item, time, np.full(len(rows), np.nan, np.float32))
+    return merge(Rows(client, item, time, np.full(len(rows), np.nan, np.float32)))
 
 
 def test_a_client_without_history_gets_the_average_taste() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spfedrec_cli.data import prepare as module
+from spfedrec_cli.data import write
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.schema import PURCHASES, SPLITS
@@ -147,7 +147,10 @@ def test_customers_keeps_so_many_buyers_whole(write_hm: WriteHm, tmp_path: Path)
     three = prepare("hm", folder, tmp_path / "three", customers=3)
     half = prepare("hm", folder, tmp_path / "half", customers=0.5)
     assert (three.clients, three.purchases) == (half.clients, half.purchases) == (3, 15)
-    assert "3 of 6 buyers kept" in three.notes
+    assert [(step.step, step.purchases, step.clients, step.items) for step in three.steps] == [
+        ("as read", 30, 6, 1),
+        ("--customers 3", 15, 3, 1),
+    ]
     kept = Dataset.open(tmp_path / "three").client_ids
     assert set(kept) < set(Dataset.open(tmp_path / "whole").client_ids)
     chosen = set()
@@ -199,7 +202,7 @@ def test_a_dataset_is_replaced_and_a_failure_leaves_it(tmp_path: Path, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_sha256", interrupt)
+        patch.setattr(write, "_sha256", interrupt)
         with pytest.raises(KeyboardInterrupt):
             prepare("synthetic", None, output, customers=100, items=50)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -210,8 +213,9 @@ def test_a_dataset_is_replaced_and_a_failure_leaves_it(tmp_path: Path, monkeypat
 
 def test_progress_names_each_stage_once(tmp_path: Path) -> None:
     stages: list[str] = []
-    prepare("sample", None, tmp_path / "out", progress=stages.append)
-    assert stages == ["reading", "numbering clients and items", "splitting", "drawing negatives", "writing"]
+    prepare("sample", None, tmp_path / "out", tell=lambda at: stages.append(at.stage))
+    expected = ["reading", "choosing", "numbering clients and items", "sorting", "splitting", "writing", "checking"]
+    assert stages == expected
 
 
 def test_the_manifest_is_plain_json(tmp_path: Path) -> None:

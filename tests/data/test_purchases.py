@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spfedrec_cli.data.purchases import Purchases, concatenate, merge
+from spfedrec_cli.data.rows import Rows
 
 ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), max_size=30)
 
@@ -11,7 +12,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3
 def merged(rows: list[tuple[int, int, int]], prices: list[float] | None = None) -> Purchases:
     client, item, time = np.array(rows, np.int32).reshape(-1, 3).T
     price = np.full(len(rows), np.nan) if prices is None else np.array(prices)
-    return merge(client, item, time, price.astype(np.float32))
+    return merge(Rows(client, item, time, price.astype(np.float32)))
 
 
 def triples(purchases: Purchases) -> list[tuple[int, int, int, int]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from spfedrec_cli.data.raw import Raw, Request
 from spfedrec_cli.data.schema import SplitKind, TimeUnit
@@ -12,7 +13,8 @@ from spfedrec_cli.data.sources import hm, movielens, sample, synthetic
 class Source:
     """How one kind of raw data is read, and how it is split unless the user says otherwise.
 
-    `makes` marks a source that makes its data up; `client_form` and `item_form` are rows of ids.FORMS.
+    `client_form` and `item_form` are rows of ids.FORMS. `makes` marks a source that makes its data up; its `write`
+    fills a folder with `files` in the layout that it imitates, and returns the number of purchases.
     """
 
     title: str
@@ -24,6 +26,8 @@ class Source:
     item_form: str
     needs_input: bool = True
     makes: bool = False
+    write: Callable[[Request, Path], int] | None = None
+    files: tuple[str, ...] = ()
 
 
 SOURCES = {
