@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.data.ragged import Ragged, firsts
 
 ROWS = st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=5), min_size=1, max_size=8)
 
@@ -52,3 +52,9 @@ def test_every_value_knows_its_row_and_place(rows: list[list[int]]) -> None:
     assert all(rows[row][position] == value for row, position, value in places)
     width = max(len(row) for row in rows)
     assert ragged.padded(-1).tolist() == [row + [-1] * (width - len(row)) for row in rows]
+
+
+def test_the_first_place_of_each_group() -> None:
+    assert firsts(np.array([5, 5, 7, 7, 7])).tolist() == [0, 0, 2, 2, 2]
+    assert firsts(np.array([5, 5, 7, 7, 7]), np.array([1, 2, 2, 2, 3])).tolist() == [0, 1, 2, 2, 4]
+    assert firsts(np.array([], np.int64)).tolist() == []
