@@ -19,8 +19,8 @@ from spfedrec_cli.data.sources.columns import Columns
 _DATE, _CUSTOMER, _ARTICLE, _PRICE = "t_dat", "customer_id", "article_id", "price"
 _ISO = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
 _HIGHEST = float(np.finfo(np.float32).max)
-_ITEM_DISPLAY = {NAME: "prod_name", TYPE: "product_type_name", COLOUR: "colour_group_name"}
-_ITEM_FIELDS = {
+ITEM_DISPLAY = {NAME: "prod_name", TYPE: "product_type_name", COLOUR: "colour_group_name"}
+ITEM_FIELDS = {
     "product_type": "product_type_no",
     "product_group": "product_group_name",
     "graphical_appearance": "graphical_appearance_no",
@@ -31,8 +31,8 @@ _ITEM_FIELDS = {
     "section": "section_no",
     "garment_group": "garment_group_no",
 }
-_AGE = "age"
-_CUSTOMER_FIELDS = {
+AGE = "age"
+CUSTOMER_FIELDS = {
     "club_status": "club_member_status",
     "news_frequency": "fashion_news_frequency",
     "fn": "FN",
@@ -64,21 +64,21 @@ def read(request: Request) -> Raw:
 def _articles(path: Path | None) -> tuple[Attributes, list[str]]:
     if path is None:
         return no_attributes(), ["articles.csv is absent: items have ids only, no features"]
-    wanted = dict.fromkeys((*_ITEM_DISPLAY.values(), *_ITEM_FIELDS.values()))
+    wanted = dict.fromkeys((*ITEM_DISPLAY.values(), *ITEM_FIELDS.values()))
     table = columns.read(path, (_ARTICLE,), tuple(wanted), newlines=True)
     ids = table.ids(_ARTICLE, FORMS["article"]).dictionary_decode()
-    attributes = Attributes(ids, _present(table, _ITEM_DISPLAY), _present(table, _ITEM_FIELDS))
+    attributes = Attributes(ids, _present(table, ITEM_DISPLAY), _present(table, ITEM_FIELDS))
     return attributes, [*_restored(table), *_lacking(table, wanted)]
 
 
 def _customers(path: Path | None) -> tuple[Attributes, list[str]]:
     if path is None:
         return no_attributes(), ["customers.csv is absent: clients have ids only, no features"]
-    wanted = (_AGE, *_CUSTOMER_FIELDS.values())
+    wanted = (AGE, *CUSTOMER_FIELDS.values())
     table = columns.read(path, (_CUSTOMER,), wanted)
-    fields = _present(table, _CUSTOMER_FIELDS)
-    if _AGE in table:
-        ages = table.values[_AGE]
+    fields = _present(table, CUSTOMER_FIELDS)
+    if AGE in table:
+        ages = table.values[AGE]
         fields = {"age_bucket": age_buckets(ages.dictionary.to_pylist()).take(ages.indices), **fields}
     ids = table.ids(_CUSTOMER, FORMS["customer"]).dictionary_decode()
     return Attributes(ids, fields=fields), _lacking(table, wanted)
