@@ -17,7 +17,7 @@ EXAMPLES = """Examples:
 
 \b
   spfedrec prepare --source sample --output datasets/sample
-  spfedrec prepare --source synthetic --customers 2000 --items 1000 --output datasets/made-up
+  spfedrec prepare --source synthetic --customers 5000 --items 1000 --output datasets/made-up
   spfedrec prepare --source hm --input ~/kaggle/hm --customers 0.1 --output datasets/hm-tenth
   spfedrec prepare --source movielens --input ~/ml-100k --output datasets/ml"""
 

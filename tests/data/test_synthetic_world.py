@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spfedrec_cli.data.sources import synthetic_facts as facts
-from spfedrec_cli.data.sources.synthetic_world import WEEKS, cents, make_world, purity
+from spfedrec_cli.data.sources.synthetic_world import WEEKS, cents, make_world, purity, repeat
 
 
 def test_the_last_week_of_the_world_is_the_week_of_the_test() -> None:
@@ -63,3 +63,15 @@ def test_the_seed_changes_every_stream() -> None:
         assert (getattr(one, column) != getattr(two, column)).any()
     assert (cents(0, 100).max(axis=1) != cents(1, 100).max(axis=1)).any()
     assert ((cents(0, 100) < 199) != (cents(1, 100) < 199)).any()
+
+
+def test_planted_repeats_are_what_chance_leaves() -> None:
+    """Two articles a cluster, popularity 3 and 1: in the own cluster two purchases meet with (9 + 1) / 16 = .625."""
+    popularity, cluster = np.array([3.0, 1.0, 3.0, 1.0]), np.array([0, 0, 1, 1], np.int32)
+    # Among all, 2 * (9 + 1) / 64 = .3125. Chance leaves nothing.
+    assert repeat(popularity, cluster, 0.8) == 0.005
+    # 2,000 such clusters: purity .01 of .625, and else 2,000 * 10 / 8000^2 = .0003125.
+    many = np.tile([3.0, 1.0], 2000), np.repeat(np.arange(2000, dtype=np.int32), 2)
+    meet = 0.0001 * 0.625 + 0.9999 * 0.0003125
+    assert repeat(*many, 0.01) == pytest.approx((0.038 - 28 * meet) / (5 / 6))
+    assert repeat(*many, 0.02) < repeat(*many, 0.01)
