@@ -29,7 +29,10 @@ def test_rows_are_sorted_and_counted(rows: Rows) -> None:
 
 
 def test_some_never_bought() -> None:
-    assert (sizes(0, np.arange(100_000)) == 0).mean() == pytest.approx(0.0071, abs=0.001)
+    size = sizes(0, np.arange(500_000))
+    assert (size == 0).mean() == pytest.approx(0.0071, abs=0.0006)
+    # Whoever they are: of the others as many bought one thing as of all (see PURCHASES: 1.5 is its .1565 quantile).
+    assert (size[size > 0] == 1).mean() == pytest.approx(0.1565, abs=0.0026)
 
 
 def test_baskets(baskets: np.ndarray) -> None:
@@ -57,7 +60,8 @@ def test_the_last_week(baskets: np.ndarray) -> None:
 def test_volume_has_a_season_and_no_trend(rows: Rows) -> None:
     days = rows.day - facts.FIRST_DAY
     assert (days.min(), days.max()) == (0, facts.DAYS - 1)
-    angle = np.exp(-2j * np.pi * (rows.day - facts.VOLUME_PEAK) / 365.25).mean()
+    midsummer = (np.datetime64("2019-06-22") - np.datetime64("1970-01-01")).astype(int)
+    angle = np.exp(-2j * np.pi * (rows.day - midsummer) / 365.25).mean()
     # The mean of cos under 1 + a cos is a / 2; with no other part, its angle is 0.
     assert 2 * angle == pytest.approx(0.21, abs=0.03)
     # The period is four days longer than two years, which have the same volume.
@@ -87,6 +91,18 @@ def test_tastes_are_equally_likely() -> None:
     counts = np.bincount(tastes(0, make_world(0, 1000), CUSTOMERS), minlength=50)
     # Of 50 equally likely: 400 each, standard deviation 20.
     assert abs(counts - 400).max() < 100
+
+
+def test_what_a_customer_does_is_drawn_apart(rows: Rows) -> None:
+    """Of customers with one day of purchases: how much, what taste, which channel, and when do not go together."""
+    once = np.flatnonzero(
+        (rows.nth == 0) & (np.bincount(rows.client, rows.day != rows.day[rows.start], N) == 0)[rows.client]
+    )
+    taste = tastes(0, make_world(0, 1000), CUSTOMERS)[rows.client[once]]
+    size = sizes(0, CUSTOMERS)[rows.client[once]]
+    correlation = np.corrcoef([np.log(size), taste, rows.channel[once], rows.day[once]]) - np.eye(4)
+    assert len(once) > 5000
+    assert abs(correlation).max() < 5 / np.sqrt(len(once))
 
 
 def test_nobody_and_somebody_who_never_bought() -> None:

@@ -15,7 +15,7 @@ def test_a_curve_passes_through_its_points_and_is_a_power_of_the_rest_between() 
 def test_shares_are_cut_at_their_sums() -> None:
     shares = Shares((("a", 1), (None, 3)))
     assert shares.values == ("a", None)
-    assert shares(np.array([0.001, 0.249, 0.251, 0.999])).tolist() == [0, 0, 1, 1]
+    assert shares(np.array([0.001, 0.249, 0.25, 0.999])).tolist() == [0, 0, 1, 1]
 
 
 def test_the_period() -> None:

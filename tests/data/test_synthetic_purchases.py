@@ -66,6 +66,16 @@ def test_later_copies_are_as_likely_as_stated() -> None:
     assert (rows.duplicated() & ~seen).sum() < 20  # by chance
 
 
+def test_a_purchase_that_copies_none_of_its_day_copies_earlier_ones_as_often_as_any_other() -> None:
+    rows = frame(make_purchases(0, flat_world(200_000, 0.3, 1 / 10), 5000))
+    today = rows.groupby(["client", "day"]).cumcount()
+    many_before = rows.groupby("client").cumcount() - today > 100
+    new_today = many_before & (today > 3) & ~rows.duplicated()
+    seen = rows.day > rows.groupby(["client", "item"]).day.transform("min")
+    # A little less than .3, since what was bought before may have been copied today already.
+    assert seen[new_today].mean() == pytest.approx(0.29, abs=0.02)
+
+
 def test_later_copies_are_drawn_uniformly_from_the_days_before() -> None:
     rows = frame(make_purchases(0, flat_world(200_000, 0.5, 0.0), 5000))
     place, size = rows.groupby("client").cumcount(), rows.groupby("client").client.transform("size")
@@ -133,6 +143,7 @@ def test_shelves_pick_by_inversion() -> None:
         own[1],
         own[-1],
     ]
+    assert shelves.pick(week[:1], cluster[:1], np.array([1.0])).tolist() == [own[-1]]  # should rounding go up
     anything = shelves.pick(week, np.full(3, -1), np.array([1e-9, 0.5, 1 - 1e-9]))
     assert (anything[0], anything[2]) == (shelves.item[0], shelves.item[-1])
 
