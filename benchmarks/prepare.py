@@ -2,9 +2,9 @@
 
     python benchmarks/prepare.py [--folder DIR] [--pairs 5] [--write]
 
-Makes a shop of H&M's size in H&M's own files (once; 3.4 GB), then runs, in turn and in processes of their own, after one
-warm-up: `spfedrec prepare` of the whole folder, `pyarrow.csv.read_csv` of the transactions alone with ids as text, and
-`pandas.read_csv` of the same. Then the same command at a tenth and a hundredth of the size, and opening the Dataset.
+Makes a shop of H&M's size in H&M's own files (once; 3.4 GB), then runs, in turn and in processes of their own, after
+one warm-up: `spfedrec prepare` of the whole folder, `pyarrow.csv.read_csv` of the transactions alone with ids as text,
+and `pandas.read_csv` of the same. Then the same command at a tenth and a hundredth of the size, and opening the Dataset.
 `--write` puts the figures into docs/benchmarks.md.
 """
 
@@ -116,9 +116,8 @@ def table_of_sizes(shops: dict[str, Shop], repeats: int = 3) -> str:
         costs = [prepare(shop) for _ in range(repeats)]
         middle = sorted(cost.seconds for cost in costs)[repeats // 2]
         peak = max(cost.peak for cost in costs) / 2**30
-        lines.append(
-            f"| {name} | {shop.rows:,} | {spread([c.seconds for c in costs])} | {middle / shop.rows * 1e6:.2f} | {peak:.2f} |"
-        )
+        seconds = spread([cost.seconds for cost in costs])
+        lines.append(f"| {name} | {shop.rows:,} | {seconds} | {middle / shop.rows * 1e6:.2f} | {peak:.2f} |")
         say(lines[-1])
     return "\n".join(lines)
 

@@ -20,6 +20,7 @@ _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
 _ROUNDS = 10
+_PIECE = 1 << 13
 
 
 def philox(counter: U64, key: tuple[int, int]) -> U64:
@@ -63,6 +64,18 @@ def uniform_rows(seed: int, stream: str, clients: npt.ArrayLike, round_: int, wi
         seed, stream, np.repeat(each, groups), round_, np.tile(np.arange(groups, dtype=np.uint64), len(each))
     )
     return _centred(words.T.reshape(len(each), 4 * groups)[:, :width])
+
+
+def quads(seed: int, stream: str, clients: npt.ArrayLike, indices: npt.ArrayLike) -> F64:
+    """`uniform` in round 0 for index 4i, 4i + 1, 4i + 2, 4i + 3 of each (client, i): (4, n), for the price of one."""
+    each, places = np.broadcast_arrays(np.asarray(clients, np.uint64), np.asarray(indices, np.uint64))
+    pieces = [_centred(_words(seed, stream, each[rows], 0, places[rows])) for rows in _slices(len(each))]
+    return np.concatenate(pieces, axis=1)
+
+
+def _slices(n: int) -> list[slice]:
+    """Pieces that stay in the processor's cache; at least one, which may be empty."""
+    return [slice(start, start + _PIECE) for start in range(0, max(n, 1), _PIECE)]
 
 
 def _words(seed: int, stream: str, clients: U64, round_: int, groups: U64) -> U64:

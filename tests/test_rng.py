@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spfedrec_cli.rng import distinct, philox, uniform, uniform_rows
+from spfedrec_cli.rng import distinct, philox, quads, uniform, uniform_rows
 
 # Salmon et al., Random123, file kat_vectors: philox4x32 10 rounds.
 KNOWN_ANSWERS = [
@@ -40,6 +40,15 @@ def test_rows_are_the_same_draws(clients: list[int], round_: int, width: int) ->
     each = uniform(2, "mask", np.array(clients, np.uint64)[:, None], round_, np.arange(width))
     assert rows.shape == (len(clients), width)
     assert (rows == each).all()
+
+
+@pytest.mark.parametrize("n", [0, 1, 20_000])
+def test_quads_are_the_same_draws(n: int) -> None:
+    clients, places = np.arange(n) * 2**33, np.arange(n) % 7
+    drawn = quads(2, "mask", clients, places)
+    assert drawn.shape == (4, n)
+    for nth in range(4):
+        assert (drawn[nth] == uniform(2, "mask", clients, 0, 4 * places + nth)).all()
 
 
 @pytest.mark.parametrize(

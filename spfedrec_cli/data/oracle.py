@@ -6,8 +6,11 @@ A client has one taste c, a cluster of items, all equally likely. In week w a fr
 
 where q_iw is the item's popularity times its season, and Q_cw and Q_w are its sums over the cluster and over all items.
 With probability `repeat` a purchase is instead a copy of one that the client made on an earlier day, drawn uniformly;
-purchases of a client's first day are all fresh. Purchases of one day are thus independent given the days before, so
-that their order within the day does not matter.
+purchases of a client's first day are all fresh. Quantities are drawn apart from taste: after k purchases of the same
+day, the next one is a copy of one of these k, drawn uniformly, with probability again * k / (1 + again * k), and is
+drawn as said above only otherwise. This is Polya's urn: where p is the probability above, q purchases of an item on one
+day have a likelihood in proportion to p (p + again) ... (p + (q - 1) again), and their order does not matter. In a
+large catalogue p is far below `again`, so that the second of two hardly says more about taste than the first alone.
 """
 
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spfedrec_cli.data.purchases import Purchases
+from spfedrec_cli.data.ragged import firsts
 from spfedrec_cli.data.schema import OracleEntry
 
 I32 = npt.NDArray[np.int32]
@@ -69,14 +73,13 @@ class World:
         """(n, clusters): P(c | history); `row` says which of the n clients each purchase belongs to, ascending.
 
         Only the likelihood ratio of "c is the cluster of this item" to "it is not" depends on c, and it is the same
-        for all clusters that are not: each purchase adds one number to one cluster of its client. (On a client's first
-        day nothing is copied, and the chance of a fresh purchase cancels from the ratio.)
+        for all clusters that are not: each row adds one number to one cluster of its client.
         """
         own, rest = self.fresh(history.item, self.week(history.time))
         before, same = _earlier(history, row)
         copied = self.entry.repeat * same / np.maximum(before, 1)
-        novel = 1 - self.entry.repeat
-        gain = history.quantity * np.log1p(novel * own / (copied + novel * rest))
+        novel = np.where(before > 0, 1 - self.entry.repeat, 1.0)
+        gain = _gain(novel * own, copied + novel * rest, history.quantity, self.entry.again)
         log = np.zeros((n, self.entry.clusters))
         np.add.at(log, (row, self.cluster[history.item]), gain)
         likelihood = np.exp(log - log.max(axis=1, keepdims=True))
@@ -105,16 +108,18 @@ def _earlier(history: Purchases, row: I64) -> tuple[F64, F64]:
     quantity = history.quantity.astype(np.float64)
     by_item = np.lexsort((history.time, history.item, row))
     same = np.empty(len(row))
-    same[by_item] = _before(quantity[by_item], _firsts(row[by_item], history.item[by_item]))
-    before = _before(quantity, _firsts(row))
-    return before[_firsts(row, history.time)], same
+    same[by_item] = _before(quantity[by_item], firsts(row[by_item], history.item[by_item]))
+    before = _before(quantity, firsts(row))
+    return before[firsts(row, history.time)], same
 
 
-def _firsts(*columns: npt.NDArray[np.integer]) -> I64:
-    """For each place of sorted columns, the first place with the same values."""
-    changes = np.ones(len(columns[0]), bool)
-    changes[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
-    return np.maximum.accumulate(np.where(changes, np.arange(len(changes)), 0))
+def _gain(own: F64, rest: F64, quantity: npt.NDArray[np.integer], again: float) -> F64:
+    """log of (p + j again) / (p' + j again), summed over j < quantity, where p = own + rest and p' = rest."""
+    gain = np.zeros(len(own))
+    for nth in range(int(quantity.max(initial=0))):
+        more = np.flatnonzero(quantity > nth)
+        gain[more] += np.log1p(own[more] / (rest[more] + nth * again))
+    return gain
 
 
 def _before(quantity: F64, first: I64) -> F64:

@@ -63,3 +63,10 @@ class Ragged:
         dense = np.full((len(self), longest), fill, np.int32)
         dense[self.row_index(), self.position()] = self.values
         return dense
+
+
+def firsts(*columns: npt.NDArray[np.integer]) -> I64:
+    """For each place of sorted columns, the first place with the same values."""
+    changes = np.ones(len(columns[0]), bool)
+    changes[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+    return np.maximum.accumulate(np.where(changes, np.arange(len(changes)), 0))

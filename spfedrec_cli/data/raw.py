@@ -18,12 +18,13 @@ F32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a stage is: `done` of `total` bytes of input (0 where that is not known), and rows seen so far."""
+    """How far a stage is: `done` of `total` of some `unit` (0 where that is not known), and rows seen so far."""
 
     stage: str
     done: int = 0
     total: int = 0
     rows: int = 0
+    unit: str = "bytes"
 
 
 Tell = Callable[[Progress], None]

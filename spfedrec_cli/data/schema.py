@@ -89,12 +89,12 @@ class StepEntry(Part):
 
 
 class OracleEntry(Part):
-    """The world that a synthetic Dataset was drawn from; see sources/synthetic.py."""
+    """The world that a synthetic Dataset was drawn from; data/oracle.py says what the numbers mean."""
 
     clusters: int
     purity: float
     repeat: float
-    zipf: float
+    again: float = 0.0
     season: float
     first_day: int
     weeks: int

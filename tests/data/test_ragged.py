@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.data.ragged import Ragged, firsts
 
 ROWS = st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=5), min_size=1, max_size=8)
 
@@ -60,3 +60,9 @@ def test_followed_by_joins_row_by_row(rows: list[tuple[list[int], list[int]]]) -
     both = one.followed_by(two)
     assert [both.row(i).tolist() for i in range(len(both))] == [first + second for first, second in rows]
     assert both.values.dtype == np.int32
+
+
+def test_the_first_place_of_each_group() -> None:
+    assert firsts(np.array([5, 5, 7, 7, 7])).tolist() == [0, 0, 2, 2, 2]
+    assert firsts(np.array([5, 5, 7, 7, 7]), np.array([1, 2, 2, 2, 3])).tolist() == [0, 1, 2, 2, 4]
+    assert firsts(np.array([], np.int64)).tolist() == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spfedrec_cli.data.raw import Raw, Request
 from spfedrec_cli.data.schema import SplitKind, TimeUnit
-from spfedrec_cli.data.sources import hm, movielens, sample, synthetic
+from spfedrec_cli.data.sources import hm, movielens, sample, synthetic, synthetic_csv
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ SOURCES = {
         item_form="article",
         needs_input=False,
         makes=True,
+        write=synthetic_csv.write_csv,
+        files=("articles.csv", "customers.csv", "transactions_train.csv"),
     ),
     "sample": Source(
         title="138 purchases of 5 H&M customers, shipped with the package",

@@ -23,8 +23,8 @@ _PURCHASES = {
     "price": ("price", PRICE),
 }
 _CHANNEL = {"channel": ("sales_channel_id", CHANNEL)}
-_ITEM_DISPLAY = {NAME: "prod_name", TYPE: "product_type_name", COLOUR: "colour_group_name"}
-_ITEM_FIELDS = {
+ITEM_DISPLAY = {NAME: "prod_name", TYPE: "product_type_name", COLOUR: "colour_group_name"}
+ITEM_FIELDS = {
     "product_type": "product_type_no",
     "product_group": "product_group_name",
     "graphical_appearance": "graphical_appearance_no",
@@ -35,9 +35,9 @@ _ITEM_FIELDS = {
     "section": "section_no",
     "garment_group": "garment_group_no",
 }
-_AGE = "age_bucket"
-_CUSTOMER_FIELDS = {
-    _AGE: "age",
+AGE = "age_bucket"
+CUSTOMER_FIELDS = {
+    AGE: "age",
     "club_status": "club_member_status",
     "news_frequency": "fashion_news_frequency",
     "fn": "FN",
@@ -81,9 +81,9 @@ def _transactions(request: Request) -> RawFile:
 def _articles(file: RawFile | None, request: Request) -> tuple[Attributes, list[str]]:
     if file is None:
         return no_attributes(), ["articles.csv is absent: items have ids only, no features"]
-    wanted = ("article_id", _ARTICLE), (*_ITEM_DISPLAY.values(), *_ITEM_FIELDS.values())
+    wanted = ("article_id", _ARTICLE), (*ITEM_DISPLAY.values(), *ITEM_FIELDS.values())
     table = read_attributes(file, *wanted, request)
-    return Attributes(table.ids, _present(table.columns, _ITEM_DISPLAY), _present(table.columns, _ITEM_FIELDS)), [
+    return Attributes(table.ids, _present(table.columns, ITEM_DISPLAY), _present(table.columns, ITEM_FIELDS)), [
         *table.notes
     ]
 
@@ -91,10 +91,10 @@ def _articles(file: RawFile | None, request: Request) -> tuple[Attributes, list[
 def _customers(file: RawFile | None, request: Request) -> tuple[Attributes, list[str]]:
     if file is None:
         return no_attributes(), ["customers.csv is absent: clients have ids only, no features"]
-    table = read_attributes(file, ("customer_id", _CUSTOMER), tuple(_CUSTOMER_FIELDS.values()), request)
-    fields = _present(table.columns, _CUSTOMER_FIELDS)
-    if _AGE in fields:
-        fields[_AGE] = age_buckets(fields[_AGE])
+    table = read_attributes(file, ("customer_id", _CUSTOMER), tuple(CUSTOMER_FIELDS.values()), request)
+    fields = _present(table.columns, CUSTOMER_FIELDS)
+    if AGE in fields:
+        fields[AGE] = age_buckets(fields[AGE])
     return Attributes(table.ids, fields=fields), table.notes
 
 
