@@ -4,8 +4,8 @@
 
 Makes a shop of H&M's size in H&M's own files (once; 3.4 GB), then runs, in turn and in processes of their own, after
 one warm-up: `spfedrec prepare` of the whole folder, `pyarrow.csv.read_csv` of the transactions alone with ids as text,
-and `pandas.read_csv` of the same. Then the same command at a tenth and a hundredth of the size, and opening the Dataset.
-`--write` puts the figures into docs/benchmarks.md.
+and `pandas.read_csv` of the same. Then the same command at a tenth and a hundredth of the size, and opening the
+Dataset. `--write` puts the figures into docs/benchmarks.md.
 """
 
 import argparse

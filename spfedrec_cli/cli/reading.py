@@ -46,12 +46,13 @@ class _Bar:
         self._task = bar.add_task("", total=None, sentence="")
 
     def __call__(self, at: "Progress") -> None:
-        if at.stage != self._stage:
+        new = at.stage != self._stage
+        if new:
             self._stage, self._began = at.stage, time.monotonic()
             self._bar.remove_task(self._task)
             self._task = self._bar.add_task(at.stage, total=at.total or None, sentence="")
         words = sentence(at, time.monotonic() - self._began)
-        self._bar.update(self._task, completed=at.done, total=at.total or None, sentence=words)
+        self._bar.update(self._task, completed=at.done, total=at.total or None, sentence=words, refresh=new)
 
 
 def sentence(at: "Progress", spent: float) -> str:
