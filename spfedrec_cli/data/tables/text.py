@@ -66,6 +66,7 @@ def _parse(block: bytes, layout: Layout) -> dict[str, pa.Array] | pa.ArrowInvali
                 delimiter=layout.delimiter,
                 quote_char='"' if layout.quotes else False,
                 newlines_in_values=layout.quotes and b'"' in block,
+                ignore_empty_lines=False,
             ),
             convert_options=pyarrow.csv.ConvertOptions(
                 include_columns=names,
@@ -95,9 +96,8 @@ def _take_mended(block: bytes, gathered: Gathered, layout: Layout, wanted: Wante
 
 
 def _lines(block: bytes, table: dict[str, pa.Array] | pa.ArrowInvalid) -> int:
-    """How many lines `block` has: as many as rows, where none is empty and none holds a quote."""
-    odd = isinstance(table, pa.ArrowInvalid) or b'"' in block or b"\n\n" in block or b"\n\r" in block
-    if odd or block[:1] in (b"\n", b"\r"):
+    """How many lines `block` has: as many as rows, where none holds a quote. (Empty ones are bad, and take the detour.)"""
+    if isinstance(table, pa.ArrowInvalid) or b'"' in block:
         return block.count(b"\n")
     return len(next(iter(table.values())))
 
