@@ -160,10 +160,11 @@ def refusals(file: RawFile) -> Iterator[None]:
     except MemoryError:
         raise InputError("The file asks for more memory than there is", where=str(file), hint=_AGAIN) from None
     except OSError as error:
-        raise InputError("The file cannot be read", where=str(file), hint=str(error.strerror or error)) from None
+        raise InputError(
+            "The file cannot be read", where=str(file), hint=_first_line(error.strerror or error)
+        ) from None
     except (pa.ArrowException, pa.ArrowTypeError, pa.ArrowKeyError, pa.ArrowIndexError) as error:
-        message = (str(error).splitlines() or ["no reason given"])[0]
-        raise InputError(f"The file cannot be read: {message}", where=str(file), hint=_AGAIN) from None
+        raise InputError(f"The file cannot be read: {_first_line(error)}", where=str(file), hint=_AGAIN) from None
 
 
 @contextmanager
@@ -183,6 +184,10 @@ def _damages(file: RawFile) -> Iterator[None]:
 
 def _damaged(file: RawFile) -> InputError:
     return InputError("The file is cut short or damaged", where=str(file), hint=_AGAIN)
+
+
+def _first_line(error: Exception | str) -> str:
+    return (str(error).splitlines() or ["no reason is given"])[0]
 
 
 def empty(file: RawFile) -> InputError:

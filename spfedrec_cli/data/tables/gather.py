@@ -130,7 +130,7 @@ def present(wanted: Wanted, names: tuple[str, ...], file: RawFile | None = None)
         if name in names:
             kinds[role] = kind
         elif role not in wanted.optional:
-            hint = f"its columns are {', '.join(names)[:200]}"
+            hint = f"its columns are {' '.join(', '.join(names)[:200].split())}"
             raise InputError(f"The column {name} is missing", where=_header_of(file), hint=hint)
     return kinds
 
