@@ -1,9 +1,16 @@
 import gzip
+import io
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
@@ -17,6 +24,10 @@ GOOD = ("2020-09-22", "a", "0000000010", "0.5")
 
 def read(path: Path) -> Raw:
     return hm.read(Request(path, 0))
+
+
+def texts(column: pa.DictionaryArray) -> list[str]:
+    return column.dictionary_decode().to_pylist()  # type: ignore[no-any-return]
 
 
 def test_a_small_folder(hm_folder: Path, tmp_path: Path) -> None:
@@ -58,7 +69,7 @@ def test_features_and_labels(hm_folder: Path, tmp_path: Path) -> None:
 
 def test_lost_zeros_come_back_once_noted(write_hm: WriteHm) -> None:
     raw = read(write_hm([("2020-09-22", "a", "10", "0.5"), ("2020-09-22", "a", "0000000010", "0.5"), GOOD]))
-    assert raw.item.to_pylist() == ["0000000010"] * 3
+    assert texts(raw.item) == ["0000000010"] * 3
     notes = [note for note in raw.notes if "restored" in note]
     assert notes == ["article ids of transactions_train.csv had lost their leading zeros: 1 restored"]
 
@@ -84,9 +95,9 @@ def test_gzip_is_told_by_content(write_hm: WriteHm) -> None:
     folder = write_hm([GOOD])
     plain = folder / "transactions_train.csv"
     (folder / "transactions_train.csv.gz").write_bytes(gzip.compress(plain.read_bytes()))
-    expected = read(folder).client.to_pylist()
+    expected = texts(read(folder).client)
     plain.unlink()
-    assert read(folder).client.to_pylist() == expected
+    assert texts(read(folder).client) == expected
 
 
 def test_the_price_column_may_be_absent(write_hm: WriteHm) -> None:
@@ -102,8 +113,8 @@ def test_the_price_column_may_be_absent(write_hm: WriteHm) -> None:
         (("22/09/2020", "a", "10", "1"), r"t_dat '22/09/2020' is not a date .*line 4"),
         (("", "a", "10", "1"), r"t_dat '' is not a date .*line 4"),
         (("2020-09-22", "x", "10", "1"), r"customer_id 'x{64}' is not 64 hexadecimal digits .*line 4"),
-        (("2020-09-22", "ab", "10", "1"), r"customer_id '(ab){64}' is not 64 hexadecimal digits .*line 4"),
-        (("2020-09-22", "a", "10.0", "1"), r"article_id '10.0' is not 10 digits .*line 4"),
+        (("2020-09-22", "ab", "10", "1"), r"customer_id '(ab){50}' is not 64 hexadecimal digits .*line 4"),
+        (("2020-09-22", "a", "10.5", "1"), r"article_id '10.5' is not 10 digits .*line 4"),
         (("2020-09-22", "a", "", "1"), r"article_id '' is not 10 digits .*line 4"),
         (("2020-09-22", "a", "10", "dear"), r"price 'dear' is not a price .*line 4"),
         (("2020-09-22", "a", "10", "-1"), r"price '-1' is not a price .*line 4"),
@@ -174,8 +185,100 @@ def test_a_file_that_is_not_text(write_hm: WriteHm) -> None:
     folder = write_hm([GOOD])
     with (folder / "transactions_train.csv").open("ab") as file:
         file.write(b"2020-09-22,\xff\xfe,1,1,1\n")
-    with pytest.raises(InputError, match="is not UTF-8 text"):
+    with pytest.raises(InputError, match=r"customer_id is not UTF-8 text \(.*csv, line 3\)"):
         read(folder)
+
+
+@pytest.mark.parametrize("folder", ["", "h-and-m/"])
+def test_the_archive_that_kaggle_serves(write_hm: WriteHm, tmp_path: Path, folder: str) -> None:
+    plain = write_hm([GOOD])
+    with ZipFile(tmp_path / "all.zip", "w") as archive:
+        for path in plain.iterdir():
+            archive.write(path, folder + path.name)
+        archive.writestr(folder + "images/010/0108775015.jpg", b"")
+    raw = read(tmp_path / "all.zip")
+    assert (texts(raw.item), len(raw.items.ids), len(raw.clients.ids)) == (["0000000010"], 3, 2)
+
+
+def test_a_folder_of_several_forms(write_hm: WriteHm, tmp_path: Path) -> None:
+    folder = write_hm([GOOD])
+    for name in ("transactions_train.csv", "customers.csv"):
+        with ZipFile(folder / f"{name}.zip", "w") as archive:
+            archive.write(folder / name, name)
+    articles = pa.table({"article_id": [10, 20], "prod_name": ["Top", "Socks"], "colour_group_code": [9, 10]})
+    pq.write_table(articles, folder / "articles.parquet")
+    for path in folder.glob("*.csv"):
+        path.unlink()
+    for place in (folder, folder / "transactions_train.csv.zip"):
+        raw = read(place)
+        assert raw.items.ids.to_pylist() == ["0000000010", "0000000020"]
+        assert texts(raw.items.fields["colour"]) == ["9", "10"]
+        assert len(raw.clients.ids) == 2
+
+
+def test_an_archive_of_something_else(tmp_path: Path, write_hm: WriteHm) -> None:
+    folder = write_hm([GOOD])
+    with ZipFile(tmp_path / "one.zip", "w") as archive:
+        archive.write(folder / "transactions_train.csv", "mine.csv")
+    assert texts(read(tmp_path / "one.zip").item) == ["0000000010"]
+    with ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("a.csv", "")
+        archive.writestr("b.csv", "")
+    with pytest.raises(InputError, match=r"archive holds neither transactions_train.csv nor .*two.zip"):
+        read(tmp_path / "two.zip")
+
+
+def damaged(draw: st.DrawFn, content: bytes) -> bytes:
+    """Some bytes changed, put in or taken out, or all behind a place cut off."""
+    raw = bytearray(content)
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(raw)))
+        end = draw(st.sampled_from([start, start + 1, start + 10, len(raw)]))
+        raw[start:end] = draw(st.binary(max_size=6) | st.sampled_from([b'"', b"\n", b"\r", b",", b"\0", b"\n,\n"]))
+    return bytes(raw)
+
+
+CSV = "\n".join(
+    [
+        "t_dat,customer_id,article_id,price,sales_channel_id",
+        *(f"2020-0{n}-01,{n:064x},{n},0.{n},2" for n in range(1, 9)),
+    ]
+).encode()
+
+
+def archived(content: bytes) -> bytes:
+    made = io.BytesIO()
+    with ZipFile(made, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("transactions_train.csv", content)
+    return made.getvalue()
+
+
+def as_parquet(content: bytes) -> bytes:
+    made = pa.BufferOutputStream()
+    pq.write_table(pyarrow.csv.read_csv(pa.BufferReader(content)), made)
+    return made.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+FORMS_OF_FILES = {"csv": CSV, "gz": gzip.compress(CSV), "zip": archived(CSV), "parquet": as_parquet(CSV)}
+
+
+@pytest.mark.parametrize("form", [*FORMS_OF_FILES, "noise"])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(data=st.data(), skip=st.booleans())
+def test_whatever_is_damaged_is_told_in_one_sentence(
+    form: str, tmp_path: Path, data: st.DataObject, skip: bool
+) -> None:
+    path = tmp_path / "file"
+    if form == "noise":
+        path.write_bytes(data.draw(st.binary(max_size=200)))
+    else:
+        path.write_bytes(damaged(data.draw, FORMS_OF_FILES[form]))  # type: ignore[arg-type]
+    problem = ""
+    try:
+        prepare("hm", path, tmp_path / "out", skip_bad_rows=skip)
+    except InputError as error:
+        problem = str(error)
+    assert "\n" not in problem
 
 
 @pytest.mark.realdata

@@ -1,7 +1,9 @@
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from spfedrec_cli.data.ids import FORMS, dense, dense_codes, look_up, malformed, near_id, restore, universe
+from spfedrec_cli.data.ids import FORMS, dense, look_up, malformed, near_id, order, restore
 from spfedrec_cli.errors import InputError
 
 ARTICLE, NUMBER, CUSTOMER = FORMS["article"], FORMS["number"], FORMS["customer"]
@@ -11,7 +13,8 @@ ARTICLE, NUMBER, CUSTOMER = FORMS["article"], FORMS["number"], FORMS["customer"]
     "form, good, bad",
     [
         ("article", "0663713001", "06637130010"),
-        ("article", "663713001", "663713001.0"),
+        ("article", "663713001", "663713001.5"),
+        ("article", "663713001.0", "1e5"),
         ("article", "1", ""),
         ("customer", "0a" * 32, "0A" * 32),
         ("customer", "9f" * 32, "9f" * 31),
@@ -35,15 +38,21 @@ def test_only_articles_get_their_zeros_back() -> None:
 
 
 def test_numbers_sort_as_numbers_and_text_as_text() -> None:
-    parts = [pa.array(["10", "9"]), pa.array(["100", "9"])]
-    assert universe(parts, NUMBER).to_pylist() == ["9", "10", "100"]
-    assert universe(parts, ARTICLE).to_pylist() == ["10", "100", "9"]
+    known = pa.array(["10", "9", "100"])
+    assert order(known, NUMBER).tolist() == [1, 0, 2]
+    assert order(known, ARTICLE).tolist() == [0, 2, 1]
 
 
-def test_dense_numbers_are_places_in_the_universe() -> None:
-    known = pa.array(["a", "c", "e"])
-    assert dense(pa.array(["e", "b", "a"]), known).tolist() == [2, -1, 0]
-    assert dense_codes(pa.array(["e", "a", "e"]).dictionary_encode(), known).tolist() == [2, 0, 2]
+@given(st.lists(st.text(max_size=12) | st.text("ab\0", max_size=12), unique=True, max_size=40))
+def test_the_order_is_that_of_the_bytes(texts: list[str]) -> None:
+    """Of texts that share their first eight bytes too, and in a slice of a longer array."""
+    sliced = pa.array(["before", *texts, "behind"]).slice(1, len(texts))
+    found = [texts[place] for place in order(sliced, ARTICLE)]
+    assert found == sorted(texts, key=str.encode)
+
+
+def test_dense_numbers_are_places_among_the_known() -> None:
+    assert dense(pa.array(["e", "b", "a"]), pa.array(["a", "c", "e"])).tolist() == [2, -1, 0]
 
 
 def test_look_up_forgives_what_is_harmless() -> None:

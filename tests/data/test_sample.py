@@ -29,7 +29,7 @@ def test_order_is_time_and_nothing_else_is_known() -> None:
     assert np.isnan(raw.price).all()
     with FILE.open() as file:
         rows = [(row["customer_id"], row["article_id"]) for row in csv.DictReader(file)]
-    assert list(zip(raw.client.to_pylist(), raw.item.to_pylist(), strict=True)) == rows
+    assert list(zip(*(one.dictionary_decode().to_pylist() for one in (raw.client, raw.item)), strict=True)) == rows
 
 
 def test_the_split_is_leave_one_out_and_repeats_stay(sample: Dataset) -> None:
@@ -46,7 +46,7 @@ def test_the_split_is_leave_one_out_and_repeats_stay(sample: Dataset) -> None:
 def test_the_packaged_file_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "hm_sample.csv").write_text(f"customer_id,article_id\n{'a' * 64},0000000001\n")
     monkeypatch.setattr(resources, "files", lambda package: tmp_path)
-    assert source.read(Request(None, 0)).item.to_pylist() == ["0000000001"]
+    assert source.read(Request(None, 0)).item.dictionary_decode().to_pylist() == ["0000000001"]
 
 
 def test_an_installation_without_the_sample_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """H&M Personalized Fashion Recommendations in Kaggle's file layout: transactions_train, articles and customers."""
 
 from collections.abc import Mapping
-from zipfile import is_zipfile
 
 import pyarrow as pa
 
@@ -10,11 +9,12 @@ from spfedrec_cli.data.ids import FORMS
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.schema import COLOUR, NAME, TYPE
 from spfedrec_cli.data.tables.attributes import read_attributes, restored
-from spfedrec_cli.data.tables.files import RawFile, need, unpack
+from spfedrec_cli.data.tables.files import RawFile, find, is_archive, members, need, unpack
 from spfedrec_cli.data.tables.gather import Wanted
 from spfedrec_cli.data.tables.kinds import CHANNEL, DAY, PRICE, ids
 from spfedrec_cli.data.tables.scan import scan
 
+_STEM = "transactions_train.csv"
 _CUSTOMER, _ARTICLE = ids(FORMS["customer"]), ids(FORMS["article"])
 _PURCHASES = {
     "time": ("t_dat", DAY),
@@ -69,13 +69,14 @@ def read(request: Request) -> Raw:
 
 
 def _transactions(request: Request) -> RawFile:
+    """Of an archive the member of that name, or the only one."""
     path = request.input
     assert path is not None
-    if path.is_file() and not is_zipfile(path):
+    if path.is_file() and not is_archive(path):
         return RawFile(path)
-    if path.is_file() and path.name.startswith("transactions"):
+    if path.is_file() and find(path, _STEM) is None and len(members(path)) == 1:
         return unpack(path)
-    return need(path, "transactions_train.csv")
+    return need(path, _STEM)
 
 
 def _articles(file: RawFile | None, request: Request) -> tuple[Attributes, list[str]]:

@@ -18,9 +18,9 @@ from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_pr
 from spfedrec_cli.data.schema import NAME, TYPE
 from spfedrec_cli.data.tables.attributes import Described, read_attributes
 from spfedrec_cli.data.tables.files import RawFile, find, need
-from spfedrec_cli.data.tables.gather import Wanted
+from spfedrec_cli.data.tables.gather import Scanned, Wanted
 from spfedrec_cli.data.tables.kinds import SECOND, ids
-from spfedrec_cli.data.tables.scan import scan
+from spfedrec_cli.data.tables.scan import lines_of, scan
 
 _NUMBER = ids(FORMS["number"])
 _GENRE_COLUMNS = (
@@ -28,6 +28,15 @@ _GENRE_COLUMNS = (
     "Film-Noir|Horror|Musical|Mystery|Romance|Sci-Fi|Thriller|War|Western"
 )
 _GENRES = tuple(_GENRE_COLUMNS.split("|"))
+_AGE_RANGES = {
+    "1": "0-17",
+    "18": "18-24",
+    "25": "25-34",
+    "35": "35-44",
+    "45": "45-49",
+    "50": "50-55",
+    "56": "56+",
+}
 _RATING = ("user", "movie", "rating", "time")
 _PURCHASES = {"client": ("user", _NUMBER), "item": ("movie", _NUMBER), "time": ("time", SECOND)}
 
@@ -44,6 +53,7 @@ class Edition:
     rating_delimiter: str
     delimiter: str
     rewrite: Callable[[bytes], bytes]
+    ages: Callable[[pa.DictionaryArray], pa.DictionaryArray]
 
     def layout(self, names: tuple[str, ...]) -> Wanted:
         return Wanted({}, (), names, self.delimiter, quotes=False, rewrite=self.rewrite)
@@ -51,6 +61,12 @@ class Edition:
 
 def _latin(block: bytes) -> bytes:
     return block.decode("latin-1").encode()
+
+
+def _age_ranges(codes: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The edition of 1M gives for each user's age the first year of a range (1 for all under 18): these ranges."""
+    ranges = pa.array([_AGE_RANGES.get(code) for code in codes.dictionary.to_pylist()], pa.string())
+    return pa.DictionaryArray.from_arrays(codes.indices, ranges)
 
 
 def _single(block: bytes) -> bytes:
@@ -68,6 +84,7 @@ EDITIONS = (
         rating_delimiter="\t",
         delimiter="|",
         rewrite=_latin,
+        ages=age_buckets,
     ),
     Edition(
         ratings="ratings.dat",
@@ -78,6 +95,7 @@ EDITIONS = (
         rating_delimiter="\t",
         delimiter="\t",
         rewrite=_single,
+        ages=_age_ranges,
     ),
 )
 
@@ -92,7 +110,7 @@ def read(request: Request) -> Raw:
     movies, users = file.sibling(edition.movies), file.sibling(edition.users)
     rated_twice = _second_ratings(table.texts("client"), table.texts("item"))
     if rated_twice.any():
-        _reject_second_ratings(file, wanted, request)
+        _reject_second_ratings(rated_twice, table, file, wanted, request)
     absent = [name for name, found in ((edition.movies, movies), (edition.users, users)) if found is None]
     once = ~rated_twice
     return Raw(
@@ -123,14 +141,15 @@ def _second_ratings(user: pa.DictionaryArray, movie: pa.DictionaryArray) -> npt.
     return again
 
 
-def _reject_second_ratings(file: RawFile, wanted: Wanted, request: Request) -> None:
-    seen: set[tuple[str, str]] = set()
-    text = (wanted.rewrite or bytes)(file.text().encode()).decode()
-    for number, line in enumerate(text.splitlines(), 1):
-        user, movie, *_ = *line.split(wanted.delimiter), "", ""
-        if (user, movie) in seen:
-            request.rejects.add(file, number, f"The user {user} rates the movie {movie} a second time", line)
-        seen.add((user, movie))
+def _reject_second_ratings(
+    again: npt.NDArray[np.bool_], table: Scanned, file: RawFile, wanted: Wanted, request: Request
+) -> None:
+    rows = np.flatnonzero(again)[: None if request.rejects.skip else 1].tolist()
+    users, movies = table.texts("client"), table.texts("item")
+    for row, line in zip(rows, lines_of(file, wanted, table, rows), strict=True):
+        user, movie = users[row].as_py(), movies[row].as_py()
+        problem = f"The user {user} rates the movie {movie} a second time"
+        request.rejects.add(file, line, problem, f"{user},{movie}")
 
 
 def _movies(file: RawFile, edition: Edition, request: Request) -> Attributes:
@@ -162,4 +181,4 @@ def _users(file: RawFile, edition: Edition, request: Request) -> Attributes:
     names = edition.user_columns
     table = read_attributes(file, (names[0], _NUMBER), names[1:], request, edition.layout(names))
     fields = {"gender": table.columns["gender"], "occupation": table.columns["occupation"]}
-    return Attributes(table.ids, fields={"age_bucket": age_buckets(table.columns["age"]), **fields})
+    return Attributes(table.ids, fields={"age_bucket": edition.ages(table.columns["age"]), **fields})

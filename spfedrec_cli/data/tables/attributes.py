@@ -1,6 +1,5 @@
 """A table with one row for each item or customer: its id, and what describes it."""
 
-import csv
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +10,10 @@ import pyarrow.compute as pc
 from spfedrec_cli.data import ids
 from spfedrec_cli.data.ids import Form
 from spfedrec_cli.data.raw import Request
-from spfedrec_cli.data.tables.files import RawFile, lines
-from spfedrec_cli.data.tables.gather import Wanted
+from spfedrec_cli.data.tables.files import RawFile
+from spfedrec_cli.data.tables.gather import Scanned, Wanted
 from spfedrec_cli.data.tables.kinds import CATEGORY, Kind
-from spfedrec_cli.data.tables.scan import scan
+from spfedrec_cli.data.tables.scan import lines_of, scan
 
 I64 = npt.NDArray[np.int64]
 
@@ -38,18 +37,19 @@ def read_attributes(
     """
     name, kind = key
     shape = layout or Wanted({})
-    by_name = {name: (name, kind), **{column: (column, CATEGORY) for column in columns}}
-    wanted = Wanted(by_name, columns, shape.names, shape.delimiter, shape.quotes, shape.rewrite)
+    by_name = {**{column: (column, CATEGORY) for column in columns}, name: (name, kind)}
+    optional = tuple(column for column in columns if column != name)
+    wanted = Wanted(by_name, optional, shape.names, shape.delimiter, shape.quotes, shape.rewrite)
     table = scan(file, wanted, request.rejects, request.tell)
     keys, notes = restored(table.texts(name), kind.form, file)
     texts = {column: table.texts(column) for column in dict.fromkeys(columns) if column in table}
-    plain, first = _plain(keys)
-    if len(first) < len(plain):
-        notes.append(_fold(plain, first, texts, name, file, request))
-        plain, texts = plain.take(first), {column: values.take(first) for column, values in texts.items()}
+    first = _first_rows(keys)
+    if len(first) < len(keys):
+        notes += _fold(keys, first, texts, _Place(file, wanted, table, name), request)
+        texts = {column: values.take(first) for column, values in texts.items()}
     missing = [column for column in dict.fromkeys(columns) if column not in table]
     lacking = [f"{file.name} lacks {', '.join(missing)}: left out"] if missing else []
-    return Described(plain, texts, [*notes, *lacking])
+    return Described(keys.dictionary, texts, [*notes, *lacking])
 
 
 def restored(column: pa.DictionaryArray, form: Form | None, file: RawFile) -> tuple[pa.DictionaryArray, list[str]]:
@@ -58,54 +58,51 @@ def restored(column: pa.DictionaryArray, form: Form | None, file: RawFile) -> tu
         return column, []
     texts = ids.restore(column.dictionary, form)
     mended = pc.sum(pc.not_equal(texts, column.dictionary)).as_py() or 0
-    notes = [f"article ids of {file.name} had lost their leading zeros: {mended:,} restored"] if mended else []
-    return pa.DictionaryArray.from_arrays(column.indices, texts, safe=False), notes
+    if not mended:
+        return column, []
+    distinct = texts.dictionary_encode()
+    places = distinct.indices.take(column.indices)
+    notes = [f"article ids of {file.name} had lost their leading zeros: {mended:,} restored"]
+    return pa.DictionaryArray.from_arrays(places, distinct.dictionary, safe=False), notes
 
 
-def _plain(keys: pa.DictionaryArray) -> tuple[pa.Array, I64]:
-    """The key of every row, and the row at which each occurs first, ascending."""
-    distinct = keys.dictionary.dictionary_encode()
-    if len(distinct.dictionary) == len(keys):
-        return keys.dictionary, np.arange(len(keys))
-    codes = distinct.indices.to_numpy()[keys.indices.to_numpy()]
-    return keys.dictionary.take(keys.indices), np.sort(np.unique(codes, return_index=True)[1])
+def _first_rows(keys: pa.DictionaryArray) -> I64:
+    """The row at which each key occurs first, in the order of the dictionary, which is that of the file."""
+    if len(keys.dictionary) == len(keys):
+        return np.arange(len(keys))
+    return np.asarray(np.unique(keys.indices.to_numpy(), return_index=True)[1], np.int64)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the rows of a table came from; `name` is the column of its ids."""
+
+    file: RawFile
+    wanted: Wanted
+    table: Scanned
+    name: str
 
 
 def _fold(
-    keys: pa.Array, first: I64, texts: dict[str, pa.DictionaryArray], name: str, file: RawFile, request: Request
-) -> str:
+    keys: pa.DictionaryArray, first: I64, texts: dict[str, pa.DictionaryArray], place: _Place, request: Request
+) -> list[str]:
     """Hands second rows that contradict the first to the rejects, which may raise InputError."""
     again = np.setdiff1d(np.arange(len(keys)), first)
-    source = first[pc.index_in(keys.take(again), value_set=keys.take(first)).to_numpy()]
+    source = first[keys.indices.to_numpy()[again]]
     differs = np.zeros(len(again), bool)
     for values in texts.values():
         codes = values.indices.to_numpy()
         differs |= codes[again] != codes[source]
     if differs.any():
-        _reject(keys, again[differs], name, file, request)
+        _reject(keys, again[differs], place, request)
     same = len(again) - int(differs.sum())
-    return f"{same:,} rows of {file.name} say the same of an id a second time: left out" if same else ""
+    rows = "1 row" if same == 1 else f"{same:,} rows"
+    say = "says" if same == 1 else "say"
+    return [f"{rows} of {place.file.name} {say} the same of an id a second time: left out"] if same else []
 
 
-def _reject(keys: pa.Array, rows: I64, name: str, file: RawFile, request: Request) -> None:
-    at = {} if file.is_parquet else _second_lines(file, name)
-    for row in rows.tolist():
+def _reject(keys: pa.DictionaryArray, rows: I64, place: _Place, request: Request) -> None:
+    numbers = rows[: 1 if not request.rejects.skip else None].tolist()
+    for row, line in zip(numbers, lines_of(place.file, place.wanted, place.table, numbers), strict=True):
         key = keys[row].as_py()
-        line = at[_bare(key)].pop(0) if at.get(_bare(key)) else row + 1
-        request.rejects.add(file, line, f"The {name} {key} has a second row that says something else", key)
-
-
-def _second_lines(file: RawFile, name: str) -> dict[str, list[int]]:
-    """For each id the lines on which it occurs again."""
-    reader = csv.reader(lines(file.text()))
-    position = next(reader).index(name)
-    found: dict[str, list[int]] = {}
-    for row in reader:
-        if len(row) > position:
-            found.setdefault(_bare(row[position]), []).append(reader.line_num)
-    return {key: numbers[1:] for key, numbers in found.items()}
-
-
-def _bare(key: str) -> str:
-    """An id without what a detour through numbers may have changed."""
-    return key.partition(".")[0].lstrip("0")
+        request.rejects.add(place.file, line, f"The {place.name} {key} has a second row that says something else", key)

@@ -32,11 +32,15 @@ class Wanted:
 
 @dataclass
 class Scanned:
-    """By role: an array of numbers, or for texts a dictionary array. All (n,), in the order of the file."""
+    """By role: an array of numbers, or for texts a dictionary array. All (n,), in the order of the file.
+
+    `skipped` are the rows of a Parquet file, counted from 0, that are not among them.
+    """
 
     columns: dict[str, npt.NDArray[Any] | pa.DictionaryArray]
     names: tuple[str, ...]
     rows: int
+    skipped: tuple[int, ...] = ()
 
     def __contains__(self, role: str) -> bool:
         return role in self.columns
@@ -121,12 +125,18 @@ def present(wanted: Wanted, names: tuple[str, ...], file: RawFile | None = None)
     """By role, of the columns that are there. Raises InputError where a needed one is not."""
     kinds = {}
     for role, (name, kind) in wanted.columns.items():
+        if names.count(name) > 1:
+            raise InputError(f"The column {name} occurs twice", where=_header_of(file), hint="rename one of them")
         if name in names:
             kinds[role] = kind
         elif role not in wanted.optional:
-            hint = f"its columns are {', '.join(names)[:200]}"
-            raise InputError(f"The column {name} is missing", where=f"{file}, line 1", hint=hint)
+            hint = f"its columns are {' '.join(', '.join(names)[:200].split())}"
+            raise InputError(f"The column {name} is missing", where=_header_of(file), hint=hint)
     return kinds
+
+
+def _header_of(file: RawFile | None) -> str:
+    return f"{file}" if file is not None and file.is_parquet else f"{file}, line 1"
 
 
 def unreadable(file: RawFile, message: str) -> InputError:

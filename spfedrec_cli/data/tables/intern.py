@@ -5,11 +5,13 @@ time and memory of reading the file. Two texts that share the 64 bits of one has
 a collision is noticed; the multipliers are drawn by the operating system, so that no file can be made to collide.
 """
 
+import hashlib
 import secrets
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from spfedrec_cli.errors import SpfedrecError
 
@@ -18,6 +20,7 @@ U64 = npt.NDArray[np.uint64]
 
 _SHIFT = np.uint64(32)
 _SMALLEST = 1 << 12
+_LONGEST = 256
 
 
 class Interner:
@@ -138,9 +141,12 @@ def _words(texts: pa.Array) -> npt.NDArray[np.uint32]:
     """(n, words): the bytes of each text in 32-bit words, zeros behind them, and its length before them."""
     if texts.type != pa.string():
         texts = texts.cast(pa.string())
+    lengths = _lengths(texts)
+    if lengths.max(initial=0) > _LONGEST:
+        texts = _digested(texts, lengths)
+        return np.column_stack([lengths.astype(np.uint32), _words(texts)[:, 1:]])
     _, offsets, data = texts.buffers()
     ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    lengths = np.diff(ends)
     width = -(-int(lengths.max(initial=0)) // 4) * 4
     raw = np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]] if len(ends) else np.empty(0, np.uint8)
     if len(raw) == len(texts) * width:
@@ -149,3 +155,15 @@ def _words(texts: pa.Array) -> npt.NDArray[np.uint32]:
         padded = np.zeros((len(texts), width), np.uint8)
         padded[np.arange(width) < lengths[:, None]] = raw
     return np.column_stack([lengths.astype(np.uint32), padded.view(np.uint32)])
+
+
+def _lengths(texts: pa.Array) -> I32:
+    return np.asarray(pc.binary_length(texts).to_numpy(), np.int32)
+
+
+def _digested(texts: pa.Array, lengths: I32) -> pa.Array:
+    """With the BLAKE2b digests of those that are too long in their place."""
+    long = np.flatnonzero(lengths > _LONGEST)
+    values = texts.take(pa.array(long)).cast(pa.binary()).to_pylist()
+    digests = [hashlib.blake2b(value).hexdigest() for value in values]
+    return pc.replace_with_mask(texts, pa.array(lengths > _LONGEST), pa.array(digests, pa.string()))

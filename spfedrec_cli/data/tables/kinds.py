@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
 
 from spfedrec_cli.data.ids import Form
 from spfedrec_cli.data.schema import LARGEST_QUANTITY
@@ -17,6 +18,8 @@ Numbers = npt.NDArray[np.int32] | npt.NDArray[np.int8] | npt.NDArray[np.float32]
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_PRICE = re.compile(r"([0-9]{1,30}(\.[0-9]{1,30})?)?")
+_FIRST_DAY, _LAST_DAY = (day.toordinal() - date(1970, 1, 1).toordinal() for day in (date.min, date.max))
 _HIGHEST = float(np.finfo(np.float32).max)
 
 
@@ -24,8 +27,8 @@ _HIGHEST = float(np.finfo(np.float32).max)
 class Kind:
     """`arrow` is what pyarrow reads the column as; `numbers` turns that into an array, or None where a value is wrong.
 
-    `fits` says the same of one value as it stands in the file, and `described` what it should be. A column of texts has
-    no `numbers`: it is interned, and may have a `form`.
+    `fits` says of one value as it stands in the file that it is surely right, and `described` what it should be. A
+    column of texts has no `numbers`: it is interned, and may have a `form`.
     """
 
     described: str
@@ -34,14 +37,32 @@ class Kind:
     numbers: Callable[[pa.Array], Numbers | None] | None = None
     form: Form | None = None
 
+    def holds(self, text: str) -> bool:
+        """Whether a file that holds this value is read: where `fits` is not sure, pyarrow is asked."""
+        return self.fits(text) or (self.numbers is not None and self._reads(text))
+
+    def _reads(self, text: str) -> bool:
+        assert self.numbers is not None
+        quoted = text.replace('"', '""')
+        try:
+            read = pyarrow.csv.read_csv(
+                pa.BufferReader(f'"{quoted}",\n'.encode()),
+                read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=["value", "rest"]),
+                parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+                convert_options=pyarrow.csv.ConvertOptions(column_types={"value": self.arrow}, null_values=[""]),
+            )
+        except pa.ArrowInvalid:
+            return False
+        return self.numbers(read.column("value").combine_chunks()) is not None
+
 
 def ids(form: Form) -> Kind:
     pattern = re.compile(form.pattern)
-    return Kind(form.described, TEXT, lambda text: bool(pattern.search(text)) and not text.endswith("\n"), form=form)
+    return Kind(form.described, TEXT, lambda text: bool(pattern.fullmatch(text)), form=form)
 
 
 def _days(values: pa.Array) -> npt.NDArray[np.int32] | None:
-    return None if values.null_count else np.asarray(values.cast(pa.int32()).to_numpy())
+    return _whole(values.cast(pa.int32()), _FIRST_DAY, _LAST_DAY)
 
 
 def _is_day(text: str) -> bool:
@@ -63,10 +84,7 @@ def _prices(values: pa.Array) -> npt.NDArray[np.float32] | None:
 
 
 def _is_price(text: str) -> bool:
-    try:
-        return not text or 0 <= float(text) <= _HIGHEST
-    except ValueError:
-        return False
+    return bool(_PRICE.fullmatch(text))
 
 
 def _quantities(values: pa.Array) -> npt.NDArray[np.int32] | None:

@@ -37,7 +37,8 @@ class Rejects:
             raise InputError(problem, where=f"{file}, {unit} {line}", hint=hint)
         self.count += 1
         if len(self.listed) < LISTED:
-            self.listed.append(Reject(file.name, line, problem, text[:_LONGEST]))
+            shown = text[:_LONGEST].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            self.listed.append(Reject(file.name, line, problem, shown))
 
     def to_table(self) -> pa.Table:
         names = ("file", "line", "problem", "text")

@@ -5,8 +5,9 @@ A block is read at speed; only where that fails is it read again slowly, to say 
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from itertools import chain
 from typing import TypeVar
 
@@ -15,9 +16,10 @@ import pyarrow.csv
 
 from spfedrec_cli.data.raw import Progress, Tell
 from spfedrec_cli.data.tables import blocks
+from spfedrec_cli.data.tables.blocks import Block
 from spfedrec_cli.data.tables.files import RawFile, empty
 from spfedrec_cli.data.tables.gather import Gathered, Scanned, Wanted, present, unreadable
-from spfedrec_cli.data.tables.mend import Layout, mend
+from spfedrec_cli.data.tables.mend import Layout, mend, records
 from spfedrec_cli.data.tables.rejects import Rejects
 
 T = TypeVar("T")
@@ -27,45 +29,77 @@ R = TypeVar("R")
 def scan_text(file: RawFile, wanted: Wanted, rejects: Rejects, tell: Tell) -> Scanned:
     total = file.size
     with file.open() as stream:
-        pieces = blocks.cut(stream, quotes=wanted.quotes)
+        pieces = blocks.cut(stream, delimiter=wanted.delimiter, quotes=wanted.quotes)
         layout, line, pieces = _open(pieces, wanted, file)
         gathered = Gathered(present(wanted, layout.names))
-        for block, table in _in_order(lambda block: _parse(block, layout), pieces):
-            if isinstance(table, pa.ArrowInvalid) or not gathered.take(_roles(table, wanted)):
-                _take_mended(mend(block, line, layout, file, rejects), gathered, layout, wanted, file)
-            line += _lines(block, table)
-            tell(Progress(f"reading {file.name}", stream.tell(), total, gathered.rows))
+        with closing(_in_order(lambda block: _parse(block, layout), pieces)) as parsed:
+            for block, table in parsed:
+                if isinstance(table, pa.ArrowInvalid) or not gathered.take(_roles(table, wanted)):
+                    _take_mended(mend(block.data, line, layout, file, rejects), gathered, layout, wanted, file)
+                line += _lines(block.data, table)
+                tell(Progress(f"reading {file.name}", stream.tell(), total, gathered.rows))
     return Scanned(gathered.columns(), layout.names, gathered.rows)
 
 
-def _open(pieces: Iterator[bytes], wanted: Wanted, file: RawFile) -> tuple[Layout, int, Iterator[bytes]]:
+def text_lines(file: RawFile, wanted: Wanted, rows: Sequence[int]) -> list[int]:
+    """The line at which each of `rows` (ascending, counted as `scan_text` counts those that it keeps) begins."""
+    places, number = [], 0
+    with file.open() as stream:
+        pieces = blocks.cut(stream, delimiter=wanted.delimiter, quotes=wanted.quotes)
+        layout, line, pieces = _open(pieces, wanted, file)
+        sought = set(rows)
+        for block in pieces:
+            for record in records(block.data, layout):
+                if number in sought and not record.problem:
+                    places.append(line + record.line)
+                number += not record.problem
+            line += _count_lines(block.data)
+    return places
+
+
+def _open(pieces: Iterator[Block], wanted: Wanted, file: RawFile) -> tuple[Layout, int, Iterator[Block]]:
     """How the lines are laid out, the number of the first that holds values, and the blocks from there on."""
-    first = next(pieces, None)
+    first, above = next(pieces, None), 0
+    while first and not first.data.strip(b"\r\n"):
+        above += _count_lines(first.data)
+        first = next(pieces, None)
     if first is None:
         raise empty(file)
-    names, rest = (wanted.names, first) if wanted.names else blocks.header(first, wanted.delimiter, file)
+    names, rest, line = (wanted.names, first, 1) if wanted.names else blocks.header(first, wanted.delimiter, file)
     kinds = dict(wanted.columns[role] for role in present(wanted, names, file))
-    every = map(wanted.rewrite or bytes, chain([rest], pieces))
-    return Layout(names, kinds, wanted.delimiter, wanted.quotes), 1 if wanted.names else 2, every
+    return (
+        Layout(names, kinds, wanted.delimiter, wanted.quotes),
+        above + line,
+        _rewritten(chain([rest], pieces), wanted),
+    )
+
+
+def _rewritten(pieces: Iterable[Block], wanted: Wanted) -> Iterator[Block]:
+    rewrite = wanted.rewrite or bytes
+    return (block._replace(data=rewrite(block.data)) for block in pieces)
 
 
 def _roles(table: Mapping[str, pa.Array], wanted: Wanted) -> dict[str, pa.Array]:
     return {role: table[name] for role, (name, _) in wanted.columns.items() if name in table}
 
 
-def _parse(block: bytes, layout: Layout) -> dict[str, pa.Array] | pa.ArrowInvalid:
+def _parse(block: Block, layout: Layout) -> dict[str, pa.Array] | pa.ArrowInvalid:
     """The columns by name, or what pyarrow found wrong."""
     names = list(layout.columns)
+    if not block.closed:
+        return pa.ArrowInvalid("a quote is not closed")
+    if block.data[:1] in (b"", b"\n", b"\r") and not block.data.strip(b"\r\n"):
+        return {name: pa.array([], kind.arrow) for name, kind in layout.columns.items()}
     try:
         table = pyarrow.csv.read_csv(
-            pa.BufferReader(block),
+            pa.BufferReader(block.data),
             read_options=pyarrow.csv.ReadOptions(
-                use_threads=False, block_size=len(block) + 1, column_names=layout.names
+                use_threads=False, block_size=len(block.data) + 1, column_names=layout.names
             ),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=layout.delimiter,
                 quote_char='"' if layout.quotes else False,
-                newlines_in_values=layout.quotes and b'"' in block,
+                newlines_in_values=layout.quotes and b'"' in block.data,
                 ignore_empty_lines=False,
             ),
             convert_options=pyarrow.csv.ConvertOptions(
@@ -86,23 +120,28 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
 
 
-def _take_mended(block: bytes, gathered: Gathered, layout: Layout, wanted: Wanted, file: RawFile) -> None:
+def _take_mended(data: bytes, gathered: Gathered, layout: Layout, wanted: Wanted, file: RawFile) -> None:
     """A block without the rows that could not be read."""
-    table = _parse(block, layout)
+    table = _parse(Block(data), layout)
     if isinstance(table, pa.ArrowInvalid):
         raise unreadable(file, str(table))
     if not gathered.take(_roles(table, wanted)):
         raise unreadable(file, "its values are in no known form")
 
 
-def _lines(block: bytes, table: dict[str, pa.Array] | pa.ArrowInvalid) -> int:
-    """How many lines `block` has: as many as rows, where none holds a quote. (Empty ones are bad, and take the detour.)"""
-    if isinstance(table, pa.ArrowInvalid) or b'"' in block:
-        return block.count(b"\n")
-    return len(next(iter(table.values())))
+def _lines(data: bytes, table: dict[str, pa.Array] | pa.ArrowInvalid) -> int:
+    """How many lines `data` has: as many as rows, where none holds a quote. (An empty one is an error to pyarrow.)"""
+    rows = 0 if isinstance(table, pa.ArrowInvalid) or b'"' in data else len(next(iter(table.values())))
+    return rows or _count_lines(data)
 
 
-def _in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
+def _count_lines(data: bytes) -> int:
+    """As editors count them: LF, CR LF or CR end a line."""
+    ends = data.count(b"\n")
+    return ends + data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else ends
+
+
+def _in_order(work: Callable[[T], R], items: Iterable[T]) -> Generator[tuple[T, R], None, None]:
     """Each item with what `work` makes of it. A thread for each core works ahead, by at most as many items and one."""
     workers = os.cpu_count() or 1
     waiting: deque[tuple[T, Future[R]]] = deque()

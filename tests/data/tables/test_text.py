@@ -1,0 +1,284 @@
+import csv
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tabular import GOOD, NAMES, WANTED, line, packed, read, reference
+
+from spfedrec_cli.data.raw import Progress
+from spfedrec_cli.data.tables import blocks
+from spfedrec_cli.data.tables.files import RawFile
+from spfedrec_cli.data.tables.gather import Wanted
+from spfedrec_cli.data.tables.kinds import CATEGORY
+from spfedrec_cli.data.tables.rejects import Rejects
+from spfedrec_cli.data.tables.scan import scan
+from spfedrec_cli.data.tables.text import _in_order
+from spfedrec_cli.errors import InputError
+
+HEADER = ",".join(NAMES)
+Write = Callable[..., RawFile]
+
+DAYS = st.sampled_from(["2020-09-22", "1969-12-31", "2020-02-29"])
+CUSTOMERS = st.sampled_from([letter * 64 for letter in "abc"])
+ARTICLES = st.sampled_from(["0663713001", "663713001", "1", "663713001.0", "0000000000"])
+PRICES = st.sampled_from(["", "0.05", "0", "1e-3", " 7 ", "+5", ".5", "1."])
+FREE = st.text(st.sampled_from('ab,"\n\r\0 é;'), max_size=6)
+GOOD_ROW = st.tuples(DAYS, CUSTOMERS, ARTICLES, PRICES, FREE, FREE)
+BAD = {
+    0: ("2020-02-30", "20200922", "", "0000-01-01", "2020-9-2", "soon"),
+    1: ("a" * 63, "A" * 64, "", "a" * 63 + "\n"),
+    2: ("x", "12345678901", "-1", "1e5", "", "663713001.5", "٣"),
+    3: ("-1", "dear", "nan", "inf", "1e60", "1_0", "1,5", "--"),
+}
+BAD_VALUE = st.sampled_from([(place, value) for place, values in BAD.items() for value in values])
+
+
+@st.composite
+def any_row(draw: st.DrawFn) -> list[str]:
+    row = list(draw(GOOD_ROW))
+    if draw(st.integers(0, 5)) == 0:
+        place, value = draw(BAD_VALUE)
+        row[place] = value
+    if draw(st.integers(0, 15)) == 0:
+        row = draw(st.sampled_from([row[:-1], [*row, "more"]]))
+    return row
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """A file with the header and some lines, or with exactly these bytes."""
+
+    def made(*lines: str | bytes, packing: str = "", header: str | bytes = HEADER) -> RawFile:
+        content = b"\n".join(one if isinstance(one, bytes) else one.encode() for one in (header, *lines)) + b"\n"
+        return packed(content, tmp_path / "table", packing)
+
+    return made
+
+
+def written(rows: list[list[str]], end: str, quoting: int, last: bool, bom: bool, blank: set[int]) -> bytes:
+    """CSV with empty lines before the rows `blank`."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator=end, quoting=quoting)  # type: ignore[arg-type]
+    for place, row in enumerate([list(NAMES), *rows]):
+        text.write(end * (place in blank))
+        writer.writerow(row)
+    content = text.getvalue() if last else text.getvalue().removesuffix(end)
+    return b"\xef\xbb\xbf" * bom + content.encode()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(
+    rows=st.lists(any_row(), max_size=12),
+    end=st.sampled_from(["\n", "\r\n"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    last=st.booleans(),
+    bom=st.booleans(),
+    blank=st.sets(st.integers(0, 12), max_size=3),
+    size=st.integers(3, 400),
+    packing=st.sampled_from(["", "gz", "zip"]),
+)
+def test_any_table_is_read_as_ten_lines_of_python_read_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: list[list[str]],
+    end: str,
+    quoting: int,
+    last: bool,
+    bom: bool,
+    blank: set[int],
+    size: int,
+    packing: str,
+) -> None:
+    content = written(rows, end, quoting, last, bom, blank)
+    good, bad = reference(content)
+    file = packed(content, tmp_path / "table", packing)
+    monkeypatch.setattr(blocks, "SIZE", size)
+    found, rejects = read(file, skip=True)
+    assert found == good
+    assert [one.line for one in rejects.listed] == bad
+    if bad:
+        with pytest.raises(InputError, match=rf"line {bad[0]}\)"):
+            read(file)
+    else:
+        assert read(file)[0] == good
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(notes=st.lists(st.text(st.sampled_from('ab" '), max_size=5), max_size=30), size=st.integers(3, 200))
+def test_a_quote_within_a_value_is_a_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notes: list[str], size: int
+) -> None:
+    content = "\n".join([HEADER, *(line(note=f"x{note}", extra='"two\nlines, ""so""\n"') for note in notes)]).encode()
+    monkeypatch.setattr(blocks, "SIZE", size)
+    found = read(packed(content, tmp_path / "table", ""))[0]
+    assert [row[4] for row in found] == [f"x{note}" for note in notes]
+
+
+MISTAKES = [
+    ({"t_dat": value}, r"The t_dat '.*' is not a date like 2020-09-22") for value in BAD[0]
+] + [
+    ({"customer_id": value}, r"The customer_id '.*' is not 64 hexadecimal digits") for value in BAD[1][:3]
+] + [
+    ({"article_id": value}, r"The article_id '.*' is not 10 digits") for value in BAD[2]
+] + [
+    ({"price": value}, r"The price '.*' is not a price") for value in ("-1", "dear", "nan", "inf", "1e60", "1_0")
+] + [
+    ({"extra": "one,two"}, "The line has 7 columns where the first has 6"),
+    ({"extra": '"open'}, "The line opens a quote that is not closed"),
+    ({"customer_id": "\0" * 64}, "is not 64 hexadecimal digits"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("values, message", MISTAKES)
+@pytest.mark.parametrize("before", [0, 25], ids=["first", "third block"])
+def test_a_mistake_is_told_with_its_line(
+    write: Write, monkeypatch: pytest.MonkeyPatch, values: dict[str, str], message: str, before: int
+) -> None:
+    monkeypatch.setattr(blocks, "SIZE", 1000)
+    head = [line()] * before
+    with pytest.raises(InputError, match=rf"{message} \(.*table, line {before + 2}\)"):
+        read(write(*head, line(**values), line(), line(t_dat="later")))
+    with pytest.raises(InputError, match=rf"{message} \(.*table, line {before + 2}\)"):
+        read(write(*head, line(**values)))
+
+
+def test_lines_are_counted_through_empty_ones_and_values_of_several_lines(write: Write) -> None:
+    odd = line(extra='"one\n\ntwo"')
+    with pytest.raises(InputError, match=r"line 7\)"):
+        read(write("", odd, "", odd.replace("one", "1")[:10], line()))
+    file = write(odd, "", "\r", line(t_dat="x"), odd, line(price="y"))
+    assert [one.line for one in read(file, skip=True)[1].listed] == [7, 11]
+
+
+def test_the_header_may_come_late_and_in_several_lines(write: Write) -> None:
+    file = write(line(), line(t_dat="x"), header='\n\nt_dat,customer_id,article_id,price,note,"ex\ntra"')
+    found, rejects = read(file, skip=True)
+    assert (len(found), rejects.listed[0].line) == (1, 6)
+
+
+def test_bytes_that_are_not_text(write: Write) -> None:
+    """In a column that nobody wants they do no harm, whatever else is wrong."""
+    latin = line(extra="é").encode("latin-1")
+    assert len(read(write(latin))[0]) == 1
+    found, rejects = read(write(latin, line(price="x"), line(note="é").encode("latin-1")), skip=True)
+    assert (len(found), [one.line for one in rejects.listed]) == (1, [3, 4])
+    assert [one.problem[:9] for one in rejects.listed] == ["The price", "The note "]
+    with pytest.raises(InputError, match="The file is not UTF-8 text"):
+        read(write(header=HEADER.encode("utf-16")))
+    with pytest.raises(InputError, match=r"The note is not UTF-8 text \(.*line 2\)"):
+        read(write(line(note="é").encode("latin-1")))
+
+
+def test_a_quote_that_is_not_closed_spoils_one_line(write: Write) -> None:
+    """pyarrow alone would take the rest of the file for the last value of that line."""
+    for place in ("note", "extra"):
+        file = write(line(), line(**{place: '"5 inch'}), line(), line())
+        found, rejects = read(file, skip=True)
+        assert (len(found), [one.line for one in rejects.listed]) == (3, [3])
+
+
+def test_a_quote_that_is_not_closed_in_a_large_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "SIZE", 500)
+    monkeypatch.setattr(blocks, "LONGEST_RECORD", 1000)
+    rows = [line()] * 50
+    rows[7] = line(extra='"')
+    found, rejects = read(write(*rows), skip=True)
+    assert (len(found), [one.line for one in rejects.listed]) == (49, [9])
+    with pytest.raises(InputError, match="A line is longer than"):
+        read(write("x" * 5000))
+
+
+def test_lines_that_end_as_on_an_old_mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = "\r".join([HEADER, line(), line(price="x"), line()]).encode()
+    monkeypatch.setattr(blocks, "SIZE", 200)
+    found, rejects = read(packed(content, tmp_path / "table", ""), skip=True)
+    assert (len(found), rejects.listed[0].line) == (2, 3)
+
+
+def test_a_long_value_is_no_mistake(write: Write) -> None:
+    found, rejects = read(write(line(note="x" * 300_000), line(price="-"), line(extra="y" * 300_000)), skip=True)
+    assert [len(str(row[4])) for row in found] == [300_000, 0]
+    assert rejects.count == 1
+
+
+def test_a_header_alone_has_no_rows(write: Write) -> None:
+    assert read(write())[0] == []
+    assert read(write("", "\r"))[0] == []
+    assert read(write(line(price="x")), skip=True)[0] == []
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    for content, packing in ((b"", ""), (b"", "gz"), (b"", "zip"), (b"\xef\xbb\xbf", ""), (b"\n\r\n", "")):
+        with pytest.raises(InputError, match="The file is empty"):
+            read(packed(content, tmp_path / "table", packing))
+
+
+def test_columns_that_are_missing_or_come_twice(write: Write) -> None:
+    with pytest.raises(InputError, match=r"The column price is missing \(.*table, line 1\); its columns are t_dat"):
+        read(write(header="t_dat,customer_id,article_id,note,extra"))
+    with pytest.raises(InputError, match=r"The column price occurs twice \(.*table, line 1\)"):
+        read(write(header=HEADER.replace("extra", "price")))
+    assert len(read(write(line() + ",,", header=HEADER + ",,"))[0]) == 1
+    with pytest.raises(InputError, match="names of the columns cannot be read"):
+        read(write(header="x" * 200_000))
+
+
+def test_a_file_without_a_header(write: Write) -> None:
+    file = write('"b"\t2', header="a\t1")
+    wanted = Wanted({"x": ("x", CATEGORY)}, names=("x", "y"), delimiter="\t", quotes=False)
+    assert scan(file, wanted, Rejects()).texts("x").to_pylist() == ["a", '"b"']
+    with pytest.raises(InputError, match=r"has 1 columns where the first has 2 \(.*line 3\)"):
+        scan(write('"b"\t2', "c", header="a\t1"), wanted, Rejects())
+
+
+def test_progress_ends_at_the_whole(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "SIZE", 300)
+    for packing in ("", "gz", "zip"):
+        told: list[Progress] = []
+        file = write(*[line()] * 20, packing=packing)
+        scan(file, WANTED, Rejects(), told.append)
+        assert [one.done for one in told] == sorted(one.done for one in told)
+        assert (told[-1].done, told[-1].rows) == (told[-1].total, 20)
+        assert told[-1].total == file.size
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_whatever_ends_a_scan_no_thread_stays(
+    write: Write, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    monkeypatch.setattr(blocks, "SIZE", 300)
+    before = threading.active_count()
+
+    def tell(progress: Progress) -> None:
+        raise error
+
+    with pytest.raises(error) as caught:
+        scan(write(*[line()] * 50), WANTED, Rejects(), tell)
+    assert caught.traceback  # Which keeps the frames, and with them what they hold.
+    assert threading.active_count() == before
+
+
+def test_work_is_done_in_order_and_not_far_ahead() -> None:
+    begun: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(200):
+            begun.append(number)
+            yield number
+
+    def work(number: int) -> int:
+        time.sleep(0.001 * (number % 3))
+        return -number
+
+    for place, (number, result) in enumerate(_in_order(work, items())):
+        assert (number, result) == (place, -place)
+        assert len(begun) - place < 200 // 2
+
+
+def test_good_is_good() -> None:
+    assert reference((HEADER + "\n" + line() + "\n").encode())[0][0][1] == GOOD[1]
