@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 from spfedrec_cli.data.raw import Raw, Request
 from spfedrec_cli.data.schema import SplitKind, TimeUnit
-from spfedrec_cli.data.sources import hm, movielens, sample, synthetic
+from spfedrec_cli.data.sources import hm, movielens, sample, synthetic, table
 
 
 @dataclass(frozen=True)
 class Source:
     """How one kind of raw data is read, and how it is split unless the user says otherwise.
 
-    `makes` marks a source that makes its data up; `client_form` and `item_form` are rows of ids.FORMS.
+    `makes` marks a source that makes its data up, `needs_columns` one whose columns the user names; `client_form` and
+    `item_form` are rows of ids.FORMS.
     """
 
     title: str
@@ -24,6 +25,7 @@ class Source:
     item_form: str
     needs_input: bool = True
     makes: bool = False
+    needs_columns: bool = False
 
 
 SOURCES = {
@@ -65,5 +67,15 @@ SOURCES = {
         client_form="customer",
         item_form="article",
         needs_input=False,
+    ),
+    "table": Source(
+        title="any CSV or Parquet file of purchases, whose columns you name",
+        read=table.read,
+        split="temporal",
+        repeats=True,
+        time_unit="second",
+        client_form="any",
+        item_form="any",
+        needs_columns=True,
     ),
 }
