@@ -36,6 +36,11 @@ To = Annotated[Path, typer.Option(metavar="DIR", help="The Dataset to write; one
 From = Annotated[
     Path | None, typer.Option(metavar="PATH", help="The folder, .zip archive or file that holds the raw data.")
 ]
+Columns = Annotated[
+    str | None, typer.Option(metavar="ROLES", help="table only: customer=COLUMN,item=COLUMN,time=COLUMN and more.")
+]
+ItemTable = Annotated[Path | None, typer.Option(metavar="FILE", help="table only: the file of item.* columns.")]
+CustomerTable = Annotated[Path | None, typer.Option(metavar="FILE", help="table only: that of customer.* columns.")]
 Customers = Annotated[
     str | None,
     typer.Option(metavar="N", help="Keep so many customers, or with a dot a fraction; synthetic: make so many."),
@@ -63,6 +68,9 @@ def command(
     source: Source,
     output: To,
     input: From = None,
+    columns: Columns = None,
+    item_table: ItemTable = None,
+    customer_table: CustomerTable = None,
     customers: Customers = None,
     items: Items = None,
     first: First = None,
@@ -85,6 +93,7 @@ def command(
     Nothing is left behind when it fails.
     """
     from spfedrec_cli.data.prepare import prepare, prepare_csv
+    from spfedrec_cli.data.sources.table import parse_columns
     from spfedrec_cli.data.subset import Subset
 
     out = Output(json, quiet)
@@ -112,6 +121,9 @@ def command(
             items=items,
             subset=subset,
             skip_bad_rows=skip_bad_rows,
+            columns=None if columns is None else parse_columns(columns),
+            item_table=item_table,
+            customer_table=customer_table,
             tell=tell,
         )
     _show(out, made)

@@ -16,18 +16,23 @@ _NEIGHBOURS = 1000
 
 @dataclass(frozen=True)
 class Form:
-    """How ids look. `width` > 0 restores leading zeros that were lost; `numeric` ids sort as numbers."""
+    """How ids look. `width` > 0 restores leading zeros that were lost; `numeric` ids sort as numbers.
+
+    White space around an id that a user typed counts where ids are `free`.
+    """
 
     pattern: str
     described: str
     width: int = 0
     numeric: bool = False
+    free: bool = False
 
 
 FORMS = {
     "customer": Form(r"^[0-9a-f]{64}$", "64 hexadecimal digits"),
     "article": Form(r"^[0-9]{1,10}(\.0+)?$", "10 digits", width=10),
     "number": Form(r"^(0|[1-9][0-9]{0,17})$", "a whole number", numeric=True),
+    "any": Form(r"(?s)^.{1,200}$", "a text of 1 to 200 characters", free=True),
 }
 
 
@@ -77,7 +82,7 @@ def dense(ids: pa.Array, known: pa.Array) -> I32:
 
 def look_up(ids: Sequence[str], known: pa.Array, form: Form, what: str) -> I32:
     """Dense numbers of ids that a user typed. Raises InputError for one of the wrong form or an unknown one."""
-    asked = pa.array([str(one).strip() for one in ids], pa.string())
+    asked = pa.array([str(one) if form.free else str(one).strip() for one in ids], pa.string())
     wrong = malformed(asked, form)
     if wrong is not None:
         raise InputError(f"{wrong!r} is not {what} id", hint=f"{what} id is {form.described}")

@@ -8,7 +8,7 @@ from spfedrec_cli import __version__
 from spfedrec_cli.data.number import Catalogue
 from spfedrec_cli.data.purchases import Purchases
 from spfedrec_cli.data.raw import Oracle, Request
-from spfedrec_cli.data.schema import SPLITS, Counts, Manifest, StepEntry
+from spfedrec_cli.data.schema import SPLITS, Counts, Manifest, StepEntry, TimeUnit
 from spfedrec_cli.data.sources import Source
 from spfedrec_cli.data.split import FEWEST_ITEMS, Division
 
@@ -21,6 +21,7 @@ class Made:
     """
 
     notes: tuple[str, ...]
+    time_unit: TimeUnit
     oracle: Oracle | None
     described: tuple[bool, bool]
     steps: tuple[StepEntry, ...]
@@ -37,7 +38,7 @@ def describe(name: str, source: str, row: Source, made: Made, division: Division
         source=source,
         seed=request.seed,
         version=__version__,
-        time_unit=row.time_unit,
+        time_unit=made.time_unit,
         repeats=row.repeats,
         client_form=row.client_form,
         item_form=row.item_form,

@@ -64,17 +64,22 @@ def prepare(
     subset: Subset | None = None,
     skip_bad_rows: bool = False,
     tell: Tell = silent,
+    columns: Mapping[str, str] | None = None,
+    item_table: Path | None = None,
+    customer_table: Path | None = None,
 ) -> Summary:
     """Reads `source` and writes the Dataset `output`, replacing one that is there.
 
     `customers` is the number or, as a float, the fraction of buyers to keep (synthetic: the number to make, and `items`
-    likewise); `subset` cuts further. `tell` is called with the progress of
-    each stage. Raises InputError for bad input; then, and on an interrupt, nothing is left behind.
+    likewise); `subset` cuts further. `tell` is called with the progress of each stage. `columns` says which column
+    plays which role, and the two tables hold those of items and customers (table only). Raises InputError for bad
+    input; then, and on an interrupt, nothing is left behind.
     """
     started = time.perf_counter()
     row = _row(SOURCES, source, "source")
     splitter = _row(SPLITTERS, split or row.split, "split")
     _check(source, row, input, customers, items)
+    _check_columns(source, row, {"--columns": columns, "--item-table": item_table, "--customer-table": customer_table})
     cut = subset or Subset()
     request = Request(
         input=input,
@@ -84,6 +89,9 @@ def prepare(
         channel=cut.channel is not None,
         rejects=Rejects(skip_bad_rows),
         tell=tell,
+        columns=columns or {},
+        item_table=item_table,
+        customer_table=customer_table,
     )
     if not row.makes and customers is not None:
         cut = replace(cut, customers=customers)
@@ -91,7 +99,7 @@ def prepare(
     with replacing(output) as new:
         made = _make(row, request, cut)
         tell(Progress("splitting"))
-        division = splitter(made.purchases, row.time_unit)
+        division = splitter(made.purchases, made.time_unit)
         manifest = describe(output.resolve().name, source, row, made, division, request)
         manifest = write(new, made, division, manifest, request)
     return _summary(output, manifest, time.perf_counter() - started)
@@ -151,6 +159,16 @@ def _check(source: str, row: Source, input: Path | None, customers: int | float 
         )
 
 
+def _check_columns(source: str, row: Source, options: Mapping[str, object]) -> None:
+    """`options` are what the user gave, by the words that ask for it."""
+    if row.needs_columns and not options["--columns"]:
+        hint = "give --columns customer=…,item=…,time=… with the names that they have in your file"
+        raise InputError(f"The source {source} needs to know its columns", hint=hint)
+    given = next((option for option, value in options.items() if value), None)
+    if given and not row.needs_columns:
+        raise InputError(f"The source {source} knows its own columns", hint=f"leave {given} out")
+
+
 def _make(row: Source, request: Request, subset: Subset) -> Made:
     """Reads, cuts, numbers and sorts. Every column is let go as soon as the next form of it is there."""
     request.tell(Progress("reading"))
@@ -161,7 +179,8 @@ def _make(row: Source, request: Request, subset: Subset) -> Made:
         problem = "The input holds no purchases" + (" that can be read" if request.rejects.count else "")
         raise InputError(problem, where=str(request.input), hint="check that it is the right one")
     request.tell(Progress("choosing", rows=len(rows)))
-    steps = keep(rows, subset, row.time_unit, request.seed)
+    unit = raw.time_unit or row.time_unit
+    steps = keep(rows, subset, unit, request.seed)
     request.tell(Progress("numbering clients and items", rows=len(rows)))
     items, item = catalogue(
         ITEM_ID, raw.items, rows.item_ids, rows.items_used(), FORMS[row.item_form], subset.min_sales is not None
@@ -175,7 +194,7 @@ def _make(row: Source, request: Request, subset: Subset) -> Made:
     del raw, item, client
     pa.default_memory_pool().release_unused()
     request.tell(Progress("sorting", rows=len(rows)))
-    return Made(notes, oracle, described, steps, items, clients, merge(rows))
+    return Made(notes, unit, oracle, described, steps, items, clients, merge(rows))
 
 
 def _summary(output: Path, manifest: Manifest, seconds: float) -> Summary:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spfedrec_cli.data.schema import OracleEntry
+from spfedrec_cli.data.schema import OracleEntry, TimeUnit
 from spfedrec_cli.data.tables.rejects import Rejects
 
 I8 = npt.NDArray[np.int8]
@@ -38,7 +38,8 @@ def silent(progress: Progress) -> None:
 class Request:
     """What the user asked a source for. `customers` and `items` are numbers to make (synthetic only).
 
-    `channel` asks for the sales channel; `tell` is called again and again while the source is read.
+    `channel` asks for the sales channel; `tell` is called again and again while the source is read. `columns` says
+    which column plays which role, and the two tables hold those of items and customers (table only).
     """
 
     input: Path | None
@@ -48,6 +49,9 @@ class Request:
     channel: bool = False
     rejects: Rejects = field(default_factory=Rejects)
     tell: Tell = silent
+    columns: Mapping[str, str] = field(default_factory=dict)
+    item_table: Path | None = None
+    customer_table: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ class Raw:
 
     `client` and `item` are dictionary arrays of ids (n,), one entry for each purchase in the order of the file; `time`
     int32 (n,); `price` float32 (n,), NaN where unknown; `quantity` (n,), one each where the source has none; `channel`
-    (n,), 0 where unknown, None where the source has none. `notes` are sentences for the user.
+    (n,), 0 where unknown, None where the source has none. `notes` are sentences for the user. `time_unit` is
+    given where it depends on the file.
     """
 
     client: pa.DictionaryArray
@@ -86,6 +91,7 @@ class Raw:
     channel: I8 | None = None
     notes: tuple[str, ...] = ()
     oracle: Oracle | None = None
+    time_unit: TimeUnit | None = None
 
     def without_rows(self) -> "Raw":
         """What is left to say when the purchases have been taken."""

@@ -181,3 +181,82 @@ def test_the_picture_has_a_bar_in_proportion() -> None:
         ["4 to 7", 0, ""],
         ["8 to 15", 1, "#"],
     ]
+
+
+def write_sales(folder: Path) -> None:
+    days = ("2020-01-01", "2020-03-01", "2020-03-10", "2020-03-20")
+    rows = [
+        f"{day},c{client},sku{item},{item}.5,brand{item % 2}" for day in days for client in (1, 2) for item in (1, 2)
+    ]
+    (folder / "sales.csv").write_text("\n".join(["day,who,sku,price,brand", *rows]) + "\n")
+
+
+TABLE = ["prepare", "--source", "table", "--input", "sales.csv", "--output", "shop"]
+
+
+def test_a_table_of_ones_own(invoke: Invoke, workplace: Path) -> None:
+    write_sales(workplace)
+    made = the_json(invoke(*TABLE, "--columns", "customer=who,item=sku,time=day,item.brand=brand", "--json"))
+    assert (made["purchases"], made["clients"], made["items"]) == (16, 2, 2)
+    assert the_json(invoke("describe", "shop", "--json"))["item_fields"] == {"brand": 3}
+
+
+def test_a_table_needs_its_columns(invoke: Invoke, workplace: Path) -> None:
+    write_sales(workplace)
+    for words, problem in (([], "--columns"), (["--columns", "customer=who,item=sku,tme=day"], "did you mean time?")):
+        result = invoke(*TABLE, *words)
+        assert result.exit_code == 2
+        assert problem in result.stderr
+    assert [path.name for path in workplace.iterdir()] == ["sales.csv"]
+
+
+def test_subsets_are_shown_as_a_table_and_told_as_json(invoke: Invoke, workplace: Path) -> None:
+    write_sales(workplace)
+    words = [*TABLE, "--columns", "customer=who,item=sku,time=day", "--from", "2020-02-01", "--min-purchases", "2"]
+    shown = " ".join(invoke(*words).stdout.split())
+    assert "as read 16 2 2 --from 2020-02-01 12 2 2 --min-purchases 2 12 2 2" in shown
+    steps = the_json(invoke(*words, "--json"))["steps"]
+    assert [(step["step"], step["purchases"]) for step in steps][1] == ("--from 2020-02-01", 12)
+
+
+def test_bad_rows_are_refused_or_skipped_with_a_warning(invoke: Invoke, workplace: Path) -> None:
+    write_sales(workplace)
+    with (workplace / "sales.csv").open("a") as file:
+        file.write("2020-03-32,c1,sku1,1,b\n")
+    words = [*TABLE, "--columns", "customer=who,item=sku,time=day"]
+    refused = invoke(*words)
+    assert refused.exit_code == 2
+    assert "line 18" in refused.stderr
+    assert "--skip-bad-rows" in refused.stderr
+    skipped = invoke(*words, "--skip-bad-rows", "--quiet")
+    assert skipped.exit_code == 0
+    assert "1 row could not be read: see shop/skipped-rows.csv" in skipped.stderr
+
+
+def test_a_shop_as_files_is_read_again(invoke: Invoke, workplace: Path) -> None:
+    sizes = ["--customers", "60", "--items", "50"]
+    made = the_json(invoke("prepare", "--source", "synthetic", *sizes, "--as", "csv", "--output", "files", "--json"))
+    read = the_json(invoke("prepare", "--source", "hm", "--input", "files", "--output", "one", "--json"))
+    assert made["rows"] == read["purchases"]
+    again = invoke("prepare", "--source", "synthetic", *sizes, "--as", "csv", "--output", "files")
+    assert f"rows  {made['rows']:,}" in again.stdout
+
+
+@pytest.mark.parametrize(
+    "words, problem",
+    [
+        (["--source", "sample", "--as", "csv"], "The source sample has its files already"),
+        (["--source", "synthetic", "--as", "xml"], "There is no format 'xml'; choose one of dataset, csv"),
+        (["--source", "synthetic", "--as", "csv", "--split", "temporal"], "Files are written whole"),
+        (["--source", "sample", "--from", "yesterday"], "--from 'yesterday' is not a date; write it as 2020-09-22"),
+        (["--source", "sample", "--to", "2020-01-01"], "--to needs dates, and this source has none"),
+        (["--source", "sample", "--columns", "customer=a,item=b,time=c"], "--columns"),
+    ],
+)
+def test_what_does_not_go_together_is_one_sentence(
+    invoke: Invoke, workplace: Path, words: Sequence[str], problem: str
+) -> None:
+    result = invoke("prepare", *words, "--output", "one")
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert list(workplace.iterdir()) == []

@@ -302,3 +302,22 @@ def test_real_ids_that_lost_their_zero(real_data: Path) -> None:
     assert raw.item[0].as_py() == "0663713001"
     assert sum("restored" in note for note in raw.notes) == 1
     assert set(raw.item.dictionary.to_pylist()) <= set(raw.items.ids.to_pylist())
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    "file, purchases, clients",
+    [
+        ("transactions_lastweek_3of16.csv.gz", 45_369, 13_028),
+        ("transactions_intids_first10k.csv.gz", 10_000, None),
+    ],
+)
+def test_the_other_real_files(real_data: Path, tmp_path: Path, file: str, purchases: int, clients: int | None) -> None:
+    """They hold a week and a day: nothing is left to train on but by leave-one-out, which the refusal says."""
+    with pytest.raises(InputError, match="none is left to train on; use --split leave-one-out"):
+        prepare("hm", real_data / "hm" / file, tmp_path / "out")
+    summary = prepare("hm", real_data / "hm" / file, tmp_path / "out", split="leave-one-out")
+    assert (summary.purchases, summary.items) == (purchases, 105_542)
+    rows = Dataset.open(tmp_path / "out")
+    buyers = {int(client) for split in ("train", "validation", "test") for client in rows.purchases(split).client}
+    assert clients is None or len(buyers) == clients

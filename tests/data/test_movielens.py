@@ -1,4 +1,5 @@
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -72,6 +73,97 @@ def test_the_folder_must_hold_ratings(movielens_folder: Path, tmp_path: Path) ->
     (movielens_folder / "u.data").unlink()
     with pytest.raises(InputError, match=r"holds neither u.data nor u.data.gz"):
         prepare("movielens", movielens_folder, tmp_path / "out")
+
+
+def zipped(folder: Path, path: Path, inside: str) -> Path:
+    with ZipFile(path, "w") as archive:
+        for one in folder.iterdir():
+            archive.write(one, f"{inside}/{one.name}")
+    return path
+
+
+@pytest.fixture
+def million(tmp_path: Path) -> Path:
+    """The layout of MovieLens 1M: users 1 and 10, movies 1, 9 and 12."""
+    folder = tmp_path / "ml-1m"
+    folder.mkdir()
+    ratings = ("1::12::5::978300760", "10::1::4::978302000", "1::1::5::978300761", "10::9::3::978302001")
+    ratings += ("1::9::2::978300900", "10::12::3::978301999")
+    movies = (
+        "1::Toy Story (1995)::Animation|Children's|Comedy",
+        "9::Misérables, Les (1998)::Drama",
+        "12::Plain::Horror",
+    )
+    users = ("1::F::1::10::48067", "10::M::56::16::70072")
+    for name, lines in (("ratings", ratings), ("movies", movies), ("users", users)):
+        (folder / f"{name}.dat").write_text("\n".join(lines) + "\n", encoding="latin-1")
+    return folder
+
+
+def test_the_edition_of_a_million(million: Path, tmp_path: Path) -> None:
+    prepare("movielens", million, tmp_path / "out")
+    dataset = Dataset.open(tmp_path / "out")
+    assert (dataset.client_ids, dataset.item_ids) == (["1", "10"], ["1", "9", "12"])
+    held_out = {split: dataset.truth(split).values.tolist() for split in ("validation", "test")}
+    assert held_out == {"validation": [0, 0], "test": [1, 1]}
+    assert dataset.item_labels([0, 1]) == [
+        {"name": "Toy Story (1995)", "type": "Animation|Children's|Comedy"},
+        {"name": "Misérables, Les (1998)", "type": "Drama"},
+    ]
+    fields = {
+        entry.name: entry.vocabulary for entry in (*dataset.manifest.item_fields, *dataset.manifest.client_fields)
+    }
+    assert fields == {
+        "year": ("1995", "1998"),
+        "genres": ("Animation|Children's|Comedy", "Drama", "Horror"),
+        "age_bucket": ("0-17", "56+"),
+        "gender": ("F", "M"),
+        "occupation": ("10", "16"),
+    }
+    assert dataset.item_codes[:, 0].tolist() == [1, 2, 0]
+
+
+def test_all_ages_of_a_million(million: Path, tmp_path: Path) -> None:
+    ages = (1, 18, 25, 35, 45, 50, 56, 33)
+    lines = (f"{user}::F::{age}::1::1" for user, age in enumerate(ages, 20))
+    (million / "users.dat").write_text("\n".join(lines) + "\n")
+    prepare("movielens", million, tmp_path / "out")
+    dataset = Dataset.open(tmp_path / "out")
+    vocabulary = dataset.manifest.client_fields[0].vocabulary
+    assert vocabulary == ("0-17", "18-24", "25-34", "35-44", "45-49", "50-55", "56+")
+    assert dataset.client_codes[2:, 0].tolist() == [1, 2, 3, 4, 5, 6, 7, 0]
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("1::2::5", r"line has 3 columns where the first has 4 \(.*ratings.dat, line 7\)"),
+        ("1::2::5::noon", r"time 'noon' is not a number of seconds since 1970 \(.*ratings.dat, line 7\)"),
+        ("1::9::5::978300999", r"user 1 rates the movie 9 a second time \(.*ratings.dat, line 7\)"),
+    ],
+)
+def test_a_bad_line_of_a_million_is_named(million: Path, tmp_path: Path, line: str, message: str) -> None:
+    with (million / "ratings.dat").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(InputError, match=message):
+        prepare("movielens", million, tmp_path / "out")
+
+
+def test_archives_as_they_are_downloaded(million: Path, movielens_folder: Path, tmp_path: Path) -> None:
+    for folder, name in ((million, "ml-1m"), (movielens_folder, "ml-100k")):
+        prepare("movielens", folder, tmp_path / "plain")
+        prepare("movielens", zipped(folder, tmp_path / f"{name}.zip", name), tmp_path / "zipped")
+        assert Dataset.open(tmp_path / "plain").manifest.files == Dataset.open(tmp_path / "zipped").manifest.files
+
+
+def test_second_ratings_are_skipped_and_told_behind_other_bad_lines(movielens_folder: Path, tmp_path: Path) -> None:
+    """A rating that could not be read makes none behind it a second one."""
+    with (movielens_folder / "u.data").open("a") as file:
+        file.write("3\t1\t3\tnoon\n\n3\t1\t3\t100\n3\t1\t5\t200\n")
+    summary = prepare("movielens", movielens_folder, tmp_path / "out", skip_bad_rows=True)
+    assert (summary.purchases, summary.skipped_rows) == (7, 2)
+    listed = (tmp_path / "out" / "skipped-rows.csv").read_text().splitlines()
+    assert [line.split(",")[1] for line in listed] == ['"line"', "7", "10"]
 
 
 @pytest.mark.realdata

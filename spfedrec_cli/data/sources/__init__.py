@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spfedrec_cli.data.raw import Raw, Request
 from spfedrec_cli.data.schema import SplitKind, TimeUnit
-from spfedrec_cli.data.sources import hm, movielens, sample, synthetic, synthetic_csv
+from spfedrec_cli.data.sources import hm, movielens, sample, synthetic, synthetic_csv, table
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class Source:
     """How one kind of raw data is read, and how it is split unless the user says otherwise.
 
     `client_form` and `item_form` are rows of ids.FORMS. `makes` marks a source that makes its data up; its `write`
-    fills a folder with `files` in the layout that it imitates, and returns the number of purchases.
+    fills a folder with `files` in the layout that it imitates, and returns the number of purchases. `needs_columns`
+    marks one whose columns the user names.
     """
 
     title: str
@@ -28,6 +29,7 @@ class Source:
     makes: bool = False
     write: Callable[[Request, Path], int] | None = None
     files: tuple[str, ...] = ()
+    needs_columns: bool = False
 
 
 SOURCES = {
@@ -71,5 +73,15 @@ SOURCES = {
         client_form="customer",
         item_form="article",
         needs_input=False,
+    ),
+    "table": Source(
+        title="any CSV or Parquet file of purchases, whose columns you name",
+        read=table.read,
+        split="temporal",
+        repeats=True,
+        time_unit="second",
+        client_form="any",
+        item_form="any",
+        needs_columns=True,
     ),
 }

@@ -28,9 +28,14 @@ class Described:
 
 
 def read_attributes(
-    file: RawFile, key: tuple[str, Kind], columns: tuple[str, ...], request: Request, layout: Wanted | None = None
+    file: RawFile,
+    key: tuple[str, Kind],
+    columns: tuple[str, ...],
+    request: Request,
+    layout: Wanted | None = None,
+    needed: bool = False,
 ) -> Described:
-    """The `columns` by the `key`, of which those that the file lacks are noted.
+    """The `columns` by the `key`, of which those that the file lacks are noted, or where they are `needed` refused.
 
     A second row of one id is folded into the first where it says the same; else it is a bad row. `layout` says how the
     file is laid out where it is no CSV with a header.
@@ -38,7 +43,7 @@ def read_attributes(
     name, kind = key
     shape = layout or Wanted({})
     by_name = {**{column: (column, CATEGORY) for column in columns}, name: (name, kind)}
-    optional = tuple(column for column in columns if column != name)
+    optional = () if needed else tuple(column for column in columns if column != name)
     wanted = Wanted(by_name, optional, shape.names, shape.delimiter, shape.quotes, shape.rewrite)
     table = scan(file, wanted, request.rejects, request.tell)
     keys, notes = restored(table.texts(name), kind.form, file)

@@ -29,7 +29,9 @@ class RawFile:
     member: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.path}/{self.member}" if self.member else str(self.path)
+        if self.member is None:
+            return str(self.path)
+        return f"{self.path}/{self.member if self.member.isprintable() else ascii(self.member)}"
 
     @property
     def name(self) -> str:

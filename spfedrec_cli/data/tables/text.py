@@ -59,11 +59,12 @@ def text_lines(file: RawFile, wanted: Wanted, rows: Sequence[int]) -> list[int]:
 
 def _open(pieces: Iterator[Block], wanted: Wanted, file: RawFile) -> tuple[Layout, int, Iterator[Block]]:
     """How the lines are laid out, the number of the first that holds values, and the blocks from there on."""
-    first, above = next(pieces, None), 0
-    while first and not first.data.strip(b"\r\n"):
+    above = 0
+    for first in pieces:
+        if first.data.strip(b"\r\n"):
+            break
         above += _count_lines(first.data)
-        first = next(pieces, None)
-    if first is None:
+    else:
         raise empty(file)
     names, rest, line = (wanted.names, first, 1) if wanted.names else blocks.header(first, wanted.delimiter, file)
     kinds = dict(wanted.columns[role] for role in present(wanted, names, file))

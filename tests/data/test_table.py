@@ -1,0 +1,320 @@
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.prepare import Summary, prepare
+from spfedrec_cli.data.raw import Raw, Request
+from spfedrec_cli.data.schema import SPLITS
+from spfedrec_cli.data.sources import table as source
+from spfedrec_cli.data.sources.table import parse_columns
+from spfedrec_cli.data.tables.rejects import Rejects
+from spfedrec_cli.errors import InputError
+
+COLUMNS = "customer=user,item=sku,time=at"
+HEADER = "user,sku,at"
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A folder with a table of purchases."""
+
+    folder: Path
+
+    def write(self, *lines: str, header: str = HEADER, name: str = "shop.csv") -> Path:
+        (self.folder / name).write_text("\n".join([header, *lines]) + "\n")
+        return self.folder / name
+
+    def read(self, path: Path, columns: str = COLUMNS, skip: bool = False, **tables: Path) -> Raw:
+        request = Request(path, 0, columns=parse_columns(columns), rejects=Rejects(skip), **tables)  # type: ignore[arg-type]
+        return source.read(request)
+
+    def prepare(self, path: Path, columns: str = COLUMNS, **options: object) -> tuple[Dataset, Summary]:
+        out = self.folder / "out"
+        summary = prepare("table", path, out, columns=parse_columns(columns), **options)  # type: ignore[arg-type]
+        return Dataset.open(out), summary
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+def plain(values: Mapping[str, pa.Array]) -> dict[str, list[str | None]]:
+    return {name: column.dictionary_decode().to_pylist() for name, column in values.items()}
+
+
+def test_columns_are_named_by_their_roles() -> None:
+    text = "customer=user id, item=sku,time=at,price=€,quantity=n,name=title,item.colour=c,customer.age=a=b"
+    assert parse_columns(text) == {
+        "customer": "user id", "item": "sku", "time": "at", "price": "€", "quantity": "n", "name": "title",
+        "item.colour": "c", "customer.age": "a=b",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", r"'' does not say which column plays which role \(--columns\); write --columns customer=user_id"),
+        ("customer", "'customer' does not say which column"),
+        ("customer=a,,item=b", "'' does not say which column"),
+        ("customer=", "'customer=' does not say"),
+        ("=a", "'=a' does not say"),
+        ("customer=a,customer=b", r"The role customer is given twice \(--columns\)"),
+        ("customer=a,item=b", "No column is named for time"),
+        ("item=b", "No column is named for customer and time"),
+        ("costumer=a", "There is no role 'costumer' .*; did you mean customer?"),
+        ("customer=a,item=b,item.=c", r"There is no role 'item.' .*did you mean item"),
+        ("zzz=a", "There is no role 'zzz' .*; roles are customer, item, time, price, quantity, name, item.FIELD"),
+        ("customer=a,item=a,time=b", "The column a cannot be both customer and item"),
+        ("customer=a,item=b,time=c,item.x=b", "The column b cannot be both item and item.x"),
+    ],
+)
+def test_what_is_wrong_with_the_names(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message.replace("?", r"\?")):
+        parse_columns(text)
+
+
+MOMENTS = {
+    "2020-09-22": (18527, "day"),
+    "1970-01-01": (0, "day"),
+    "2020-09-22T10:30:00": (1600770600, "second"),
+    "2020-09-22 10:30": (1600770600, "second"),
+    "2020-09-22 10:30:00.999": (1600770600, "second"),
+    "2020-09-22T10:30:00Z": (1600770600, "second"),
+    "2020-09-22T12:30:00.5+02:00": (1600770600, "second"),
+    "1969-12-31T23:59:59.5": (-1, "second"),
+    "1600770600": (1600770600, "second"),
+    "1600770600999": (1600770600, "second"),
+}
+
+
+@pytest.mark.parametrize("text", MOMENTS)
+def test_moments_in_every_form(shop: Shop, text: str) -> None:
+    raw = shop.read(shop.write(f"u,s,{text}", f"v,s,{text}"))
+    assert (raw.time.tolist(), raw.time_unit) == ([MOMENTS[text][0]] * 2, MOMENTS[text][1])
+    expected = ["shop.csv: times are milliseconds since 1970: whole seconds are kept"] * (len(text) == 13)
+    assert list(raw.notes) == expected
+
+
+NOON = datetime(2020, 9, 22, 10, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "values, time, unit",
+    [
+        (pa.array([NOON.date()]), 18527, "day"),
+        (pa.array([NOON.date()], pa.date64()), 18527, "day"),
+        (pa.array([NOON], pa.timestamp("ns")), 1600770600, "second"),
+        (pa.array([NOON], pa.timestamp("ms", "Europe/Stockholm")), 1600770600, "second"),
+        (pa.array([1600770600], pa.int32()), 1600770600, "second"),
+        (pa.array([1600770600.0]), 1600770600, "second"),
+        (pa.array([1600770600999]), 1600770600, "second"),
+        (pa.array(["2020-09-22"]).dictionary_encode(), 18527, "day"),
+        (pa.array(["2020-09-22T12:30:00+02:00"]), 1600770600, "second"),
+    ],
+)
+def test_moments_of_parquet(shop: Shop, values: pa.Array, time: int, unit: str) -> None:
+    path = shop.folder / "shop.parquet"
+    pq.write_table(pa.table({"user": [7], "sku": ["s"], "at": values}), path)
+    raw = shop.read(path)
+    assert (raw.time.tolist(), raw.time_unit) == ([time], unit)
+    assert raw.client.to_pylist() == ["7"]
+
+
+@pytest.mark.parametrize(
+    "first", ["2020-09-22", "2020-09-22T10:30:00", "2020-09-22T10:30Z", "1600770600", "1600770600999"]
+)
+@pytest.mark.parametrize("other", ["soon", "", "2020-09-22T10:30:00", "2020-09-22T10:30Z", "1600770600"])
+def test_a_moment_of_another_form_is_a_bad_row(shop: Shop, first: str, other: str) -> None:
+    if first == other:
+        return
+    path = shop.write(f"u,s,{first}", f"u,s,{first}", f"u,s,{other}", f"u,s,{first}")
+    with pytest.raises(InputError, match=r"The at '.*' is not a .* \(.*shop.csv, line 4\)"):
+        shop.read(path)
+    assert len(shop.read(path, skip=True).time) == 3
+
+
+def test_the_form_is_that_of_the_first_moment_that_is_one(shop: Shop) -> None:
+    path = shop.write("u,s,soon", "u,short", "u,s,2020-09-22")
+    with pytest.raises(InputError, match=r"The at 'soon' is not a date like 2020-09-22 \(.*line 2\)"):
+        shop.read(path)
+    assert shop.read(path, skip=True).time.tolist() == [18527]
+    with pytest.raises(
+        InputError, match=r"'soon' is not a date like .*, a date and time like .* or a number of seconds"
+    ):
+        shop.read(shop.write("u,s,soon"))
+    assert len(shop.read(shop.write("u,s,soon"), skip=True).time) == 0
+
+
+@pytest.mark.parametrize("moment", ["2039-01-01T00:00:00", "1800-01-01T00:00:00", "2020-02-30T00:00:00"])
+def test_moments_that_there_are_not(shop: Shop, moment: str) -> None:
+    with pytest.raises(InputError, match=r"is not a date and time like .*line 3\)"):
+        shop.read(shop.write("u,s,2020-09-22T10:30:00", f"u,s,{moment}"))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_what_stands_between_values_is_found_out(shop: Shop, delimiter: str) -> None:
+    lines = ["u,s,2020-09-22,1", 'v,"s, 2",2020-09-22,'.replace(", ", f"{delimiter} ")]
+    path = shop.write(*(line.replace(",", delimiter) for line in lines), header=f"{HEADER},p".replace(",", delimiter))
+    raw = shop.read(path, COLUMNS + ",price=p")
+    assert raw.item.to_pylist() == ["s", f"s{delimiter} 2"]
+    assert raw.price[0] == 1
+    assert np.isnan(raw.price[1])
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        (",s,2020-09-22,1,1", r"The user '' is not a text of 1 to 200 characters \(.*shop.csv, line 2\)"),
+        (f"u,{'s' * 201},2020-09-22,1,1", r"The sku 's+' is not a text of 1 to 200 characters \(.*line 2\)"),
+        ("u,s,2020-09-22,-1,1", r"The p '-1' is not a price"),
+        ("u,s,2020-09-22,1,0", r"The n '0' is not a quantity from 1 to 32767"),
+        ("u,s,2020-09-22,1,1.5", r"The n '1.5' is not a quantity"),
+        ("u,s,2020-09-22,1,", r"The n '' is not a quantity"),
+        ("u,s,2020-09-22,1", r"The line has 4 columns where the first has 5"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_line(shop: Shop, line: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        shop.read(shop.write(line, header=HEADER + ",p,n"), COLUMNS + ",price=p,quantity=n")
+
+
+def test_columns_that_the_file_lacks(shop: Shop) -> None:
+    path = shop.write("u,s,2020-09-22")
+    with pytest.raises(InputError, match=r"The column when is missing \(.*line 1\); its columns are user, sku, at"):
+        shop.read(path, "customer=user,item=sku,time=when")
+    with pytest.raises(InputError, match="The column colour is missing"):
+        shop.read(path, COLUMNS + ",item.colour=colour")
+    pq.write_table(pa.table({"user": ["u"]}), shop.folder / "t.parquet")
+    with pytest.raises(InputError, match=r"The column sku is missing \(.*t.parquet\)"):
+        shop.read(shop.folder / "t.parquet")
+    pq.write_table(pa.table({"user": ["u"], "sku": ["s"], "at": [[1]]}), shop.folder / "t.parquet")
+    with pytest.raises(InputError, match="the column at holds list"):
+        shop.read(shop.folder / "t.parquet")
+
+
+ROWS = ("u,s,2020-09-01,Sock,,old", "v,t,2020-09-02,Top,red,", "u,s,2020-09-03,Socks,blue,young", "u,s,2020-09-04,,,")
+DESCRIBED = COLUMNS + ",name=title,item.colour=c,customer.age=a"
+
+
+def test_the_last_word_in_the_purchases_counts(shop: Shop) -> None:
+    raw = shop.read(shop.write(*ROWS, header=HEADER + ",title,c,a"), DESCRIBED)
+    assert raw.items.ids.to_pylist() == ["s", "t"]
+    assert plain(raw.items.display) == {"name": ["Socks", "Top"]}
+    assert plain(raw.items.fields) == {"colour": ["blue", "red"]}
+    assert raw.clients.ids.to_pylist() == ["u", "v"]
+    assert plain(raw.clients.fields) == {"age": ["young", None]}
+
+
+def test_tables_of_items_and_customers(shop: Shop) -> None:
+    path = shop.write("u,s,2020-09-01", "v,t,2020-09-02", "w,x,2020-09-03", "u,s,2020-09-22")
+    items = shop.write("s;Socks;blue", "t;Top;", "never;Hat;red", header="sku;title;c", name="items.csv")
+    pq.write_table(pa.table({"user": ["v", "u"], "a": [30, None]}), shop.folder / "customers.parquet")
+    customers = shop.folder / "customers.parquet"
+    dataset, summary = shop.prepare(path, DESCRIBED, item_table=items, customer_table=customers)
+    assert dataset.item_ids == ["never", "s", "t", "x"]
+    assert [entry.vocabulary for entry in dataset.manifest.item_fields] == [("blue", "red")]
+    assert dataset.item_codes.ravel().tolist() == [2, 1, 0, 0]
+    assert dataset.item_labels([1, 3]) == [{"name": "Socks"}, {}]
+    assert dataset.client_codes.ravel().tolist() == [0, 1, 0]
+    assert dataset.manifest.time_unit == "day"
+    assert summary.notes == [
+        "1 item sold but not in the catalogue: kept, features unknown",
+        "1 client not in the table of customers: kept, features unknown",
+    ]
+
+
+def test_what_is_wrong_with_the_tables(shop: Shop) -> None:
+    path = shop.write("u,s,2020-09-01")
+    items = shop.write("s,blue", "s,red", header="sku,c", name="items.csv")
+    columns = COLUMNS + ",item.colour=c"
+    with pytest.raises(
+        InputError, match=r"The sku s has a second row that says something else \(.*items.csv, line 3\)"
+    ):
+        shop.read(path, columns, item_table=items)
+    with pytest.raises(InputError, match=r"No column is named for --item-table \(--columns\); add item.FIELD=… to it"):
+        shop.read(path, item_table=items)
+    with pytest.raises(
+        InputError, match=r"The table does not exist \(.*\); give a CSV or Parquet file with --customer-t"
+    ):
+        shop.read(path, COLUMNS + ",customer.a=a", customer_table=shop.folder / "nowhere")
+    with pytest.raises(InputError, match=r"The column d is missing \(.*items.csv, line 1\); its columns are sku, c"):
+        shop.read(path, columns + ",item.d=d", item_table=items)
+    with pytest.raises(InputError, match=r"The table is not a file \(.*\); give a CSV or Parquet file with --input"):
+        shop.read(shop.folder)
+
+
+def test_options_of_other_sources(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"The source table needs to know its columns; give --columns customer="):
+        prepare("table", tmp_path, tmp_path / "out")
+    with pytest.raises(InputError, match="The source sample knows its own columns; leave --columns out"):
+        prepare("sample", None, tmp_path / "out", columns={"a": "b"})
+    with pytest.raises(InputError, match="The source hm knows its own columns; leave --item-table out"):
+        prepare("hm", tmp_path, tmp_path / "out", item_table=tmp_path)
+
+
+def test_ids_are_looked_up_as_they_stand(shop: Shop) -> None:
+    path = shop.write(" u ,s,2020-09-01", "u,S é,2020-09-02", "u,s,2020-09-22")
+    dataset, _ = shop.prepare(path)
+    assert dataset.client_ids == [" u ", "u"]
+    assert [dataset.client_index(one) for one in (" u ", "u")] == [0, 1]
+    assert dataset.item_index(["S é"]).tolist() == [0]
+    with pytest.raises(InputError, match="'' is not a customer id; a customer id is a text of 1 to 200 characters"):
+        dataset.client_index("")
+
+
+IDS = st.text(st.sampled_from("abé \"'0\t"), min_size=1, max_size=4)
+ROW = st.tuples(IDS, IDS, st.integers(0, 40 * 24), st.integers(1, 9), st.sampled_from([None, 0.0, 0.25, 10.0]))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(rows=st.lists(ROW, max_size=20), days=st.booleans(), parquet=st.booleans())
+def test_any_table_is_prepared_as_ten_lines_of_pandas_do_it(
+    shop: Shop, rows: list[tuple[str, str, int, int, float | None]], days: bool, parquet: bool
+) -> None:
+    start = datetime(2020, 8, 1, tzinfo=UTC)
+    rows = [("a", "b", 0, 1, 1.0), *rows, ("a", "c", 40 * 24, 1, None)]
+    table = pd.DataFrame(rows, columns=["user", "sku", "at", "n", "p"])
+    table["at"] = [
+        (start + timedelta(hours=hours)).strftime("%Y-%m-%d" if days else "%Y-%m-%d %H:%M:%S") for hours in table["at"]
+    ]
+    path = shop.folder / "table"
+    if parquet:
+        table.to_parquet(path)
+    else:
+        table.to_csv(path, index=False, quoting=csv.QUOTE_MINIMAL)
+    dataset, _ = shop.prepare(path, COLUMNS + ",quantity=n,price=p")
+
+    moment = pd.to_datetime(table["at"])
+    table["time"] = (moment - pd.Timestamp("1970-01-01")) // pd.Timedelta(1, "D" if days else "s")
+    table["spent"], table["priced"] = (table["n"] * table["p"]).fillna(0), table["n"] * table["p"].notna()
+    last = moment.max().normalize()
+    table["part"] = sum((moment >= last - pd.Timedelta(weeks * 7 - 1, "D")).astype(int) for weeks in (1, 2))
+    table["row"] = range(len(table))
+    merged = table.groupby(["user", "sku", "time"], as_index=False).agg(
+        {"n": "sum", "spent": "sum", "priced": "sum", "part": "first", "row": "first"}
+    )
+    merged["user_bytes"] = merged["user"].str.encode("utf-8")
+    merged = merged.sort_values(["user_bytes", "time", "row"])
+    assert dataset.client_ids == sorted(set(table["user"]), key=str.encode)
+    assert dataset.item_ids == sorted(set(table["sku"]), key=str.encode)
+    assert dataset.manifest.time_unit == ("day" if days else "second")
+    for number, split in enumerate(SPLITS):
+        part, expected = dataset.purchases(split), merged[merged["part"] == number]
+        assert [dataset.client_ids[one] for one in part.client] == expected["user"].tolist()
+        assert [dataset.item_ids[one] for one in part.item] == expected["sku"].tolist()
+        assert part.time.tolist() == expected["time"].tolist()
+        assert part.quantity.tolist() == expected["n"].tolist()
+        price = expected["spent"] / expected["priced"].where(expected["priced"] > 0)
+        np.testing.assert_allclose(part.price, price.to_numpy(float), rtol=1e-6)
