@@ -15,6 +15,7 @@ from spfedrec_cli.errors import InputError
 if TYPE_CHECKING:
     from spfedrec_cli.data.prepare import CsvSummary, Summary
     from spfedrec_cli.data.schema import StepEntry
+    from spfedrec_cli.data.subset import Subset
 
 NAME = "prepare"
 EXAMPLES = """Examples:
@@ -94,11 +95,30 @@ def command(
     """
     from spfedrec_cli.data.prepare import prepare, prepare_csv
     from spfedrec_cli.data.sources.table import parse_columns
-    from spfedrec_cli.data.subset import Subset
 
     out = Output(json, quiet)
-    wanted = _amount(customers)
-    subset = Subset(
+    common: dict[str, Any] = {"seed": seed or 0, "customers": _amount(customers), "items": items, "split": split}
+    common["subset"] = _subset(first, last, last_weeks, channel, min_purchases, min_sales)
+    as_csv = _format(format) == "csv"
+    with reading(out) as tell:
+        if as_csv:
+            written = prepare_csv(source, input, output, **common, tell=tell)
+        else:
+            tables = {"item_table": item_table, "customer_table": customer_table}
+            named = None if columns is None else parse_columns(columns)
+            common |= {"skip_bad_rows": skip_bad_rows, "columns": named, **tables}
+            made = prepare(source, input, output, **common, tell=tell)
+    if as_csv:
+        _show_csv(out, written)
+    else:
+        _show(out, made)
+
+
+def _subset(first: str | None, last: str | None, *rest: int | None) -> "Subset":
+    from spfedrec_cli.data.subset import Subset
+
+    last_weeks, channel, min_purchases, min_sales = rest
+    return Subset(
         first=_date("--from", first),
         last=_date("--to", last),
         last_weeks=last_weeks,
@@ -106,27 +126,6 @@ def command(
         min_purchases=min_purchases,
         min_sales=min_sales,
     )
-    if _format(format) == "csv":
-        with reading(out) as tell:
-            _show_csv(out, prepare_csv(source, input, output, seed or 0, wanted, items, subset, split, tell))
-        return
-    with reading(out) as tell:
-        made = prepare(
-            source,
-            input,
-            output,
-            split=split,
-            seed=seed or 0,
-            customers=wanted,
-            items=items,
-            subset=subset,
-            skip_bad_rows=skip_bad_rows,
-            columns=None if columns is None else parse_columns(columns),
-            item_table=item_table,
-            customer_table=customer_table,
-            tell=tell,
-        )
-    _show(out, made)
 
 
 def _show(out: Output, made: "Summary") -> None:

@@ -148,7 +148,7 @@ def _row(table: Mapping[str, T], name: str, what: str) -> T:
 
 def _check(source: str, row: Source, input: Path | None, customers: int | float | None, items: int | None) -> None:
     if row.needs_input and input is None:
-        raise InputError(f"The source {source} needs an input", hint="give its folder with --input")
+        raise InputError(f"The source {source} needs an input", hint="give its folder or file with --input")
     if not row.needs_input and input is not None:
         raise InputError(f"The source {source} takes no input", hint="leave --input out")
     if not row.makes and items is not None:

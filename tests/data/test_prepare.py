@@ -24,11 +24,18 @@ Make = Callable[..., Dataset]
 @pytest.fixture
 def make(tmp_path: Path, hm_folder: Path, movielens_folder: Path) -> Make:
     """Prepares a small Dataset of any source."""
-    inputs = {"hm": hm_folder, "movielens": movielens_folder}
+    sales = tmp_path / "sales.csv"
+    days = ("2020-01-01", "2020-03-10", "2020-03-20")
+    sales.write_text(
+        "\n".join(["day,who,sku", *(f"{day},{who},{sku}" for day in days for who in "xyz" for sku in "ab")])
+    )
+    inputs = {"hm": hm_folder, "movielens": movielens_folder, "table": sales}
 
     def run(source: str, name: str = "out", seed: int = 0) -> Dataset:
         customers, items = (200, 120) if SOURCES[source].makes else (None, None)
-        prepare(source, inputs.get(source), tmp_path / name, seed=seed, customers=customers, items=items)
+        columns = {"customer": "who", "item": "sku", "time": "day"} if source == "table" else None
+        place = tmp_path / name
+        prepare(source, inputs.get(source), place, seed=seed, customers=customers, items=items, columns=columns)
         return Dataset.open(tmp_path / name)
 
     return run
@@ -178,7 +185,7 @@ def test_customers_out_of_range(hm_folder: Path, tmp_path: Path, customers: int 
         ({"source": "zzz"}, "choose one of hm, movielens, synthetic, sample"),
         ({"source": "sample", "split": "temporary"}, "no split 'temporary'; did you mean temporal"),
         ({"source": "sample", "split": "temporal"}, "needs dates"),
-        ({"source": "hm"}, "The source hm needs an input; give its folder with --input"),
+        ({"source": "hm"}, "The source hm needs an input; give its folder or file with --input"),
         ({"source": "sample", "input": Path("x")}, "takes no input"),
         ({"source": "sample", "items": 5}, "has its own items"),
         ({"source": "synthetic", "customers": 0.5}, "fraction of nothing"),
