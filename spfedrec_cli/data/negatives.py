@@ -11,7 +11,7 @@ from spfedrec_cli.rng import uniform_rows
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-_STEP = 1 << 12
+_STEP = 1 << 11
 
 
 def draw(clients: I32, bought: Ragged, n_items: int, seed: int, size: int = NEGATIVES) -> I32:
@@ -41,14 +41,14 @@ def _subsets(clients: I32, free: I64, seed: int, size: int) -> I64:
 
     Floyd's algorithm (Bentley and Floyd, "A sample of brilliance", CACM 30, 1987): `size` draws, whatever comes up.
     """
-    chosen = np.full((len(clients), size), -1, np.int64)
+    chosen = np.full((size, len(clients)), -1, np.int32)
     draws = uniform_rows(seed, "negatives", clients, 0, size)
     for place in range(size):
         top = free - size + place
-        drawn = (draws[:, place] * (top + 1)).astype(np.int64)
-        taken = (chosen[:, :place] == drawn[:, None]).any(axis=1)
-        chosen[:, place] = np.where(top < 0, -1, np.where(taken, top, drawn))
-    return chosen
+        drawn = (draws[:, place] * (top + 1)).astype(np.int32)
+        taken = (chosen[:place] == drawn).any(axis=0)
+        chosen[place] = np.where(top < 0, -1, np.where(taken, top, drawn))
+    return chosen.T.astype(np.int64)
 
 
 def _unbought(ranks: I64, bought: Ragged, n_items: int) -> I64:

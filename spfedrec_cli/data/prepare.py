@@ -11,9 +11,10 @@ import pyarrow as pa
 from spfedrec_cli.data.folder import check_output, replacing
 from spfedrec_cli.data.ids import FORMS
 from spfedrec_cli.data.made import Made, describe
-from spfedrec_cli.data.number import catalogue
+from spfedrec_cli.data.number import Catalogue, catalogue
+from spfedrec_cli.data.parallel import both
 from spfedrec_cli.data.purchases import merge
-from spfedrec_cli.data.raw import Progress, Request, Tell, silent
+from spfedrec_cli.data.raw import Progress, Raw, Request, Tell, silent
 from spfedrec_cli.data.rows import Rows
 from spfedrec_cli.data.schema import CLIENT_ID, ITEM_ID, SPLITS, Manifest, StepEntry
 from spfedrec_cli.data.sources import SOURCES, Source
@@ -84,7 +85,7 @@ def prepare(
     request = Request(
         input=input,
         seed=seed,
-        customers=_number(customers) if row.makes else None,
+        customers=_whole(customers) if row.makes else None,
         items=items,
         channel=cut.channel is not None,
         rejects=Rejects(skip_bad_rows),
@@ -130,11 +131,11 @@ def prepare_csv(
     check_output(output, row.files)
     with replacing(output) as new:
         new.need(_CSV_BYTES * int(customers or 0))
-        rows = row.write(Request(None, seed, customers=_number(customers), items=items, tell=tell), new.path)
+        rows = row.write(Request(None, seed, customers=_whole(customers), items=items, tell=tell), new.path)
     return CsvSummary(output, rows, time.perf_counter() - started)
 
 
-def _number(customers: int | float | None) -> int | None:
+def _whole(customers: int | float | None) -> int | None:
     return None if customers is None else int(customers)
 
 
@@ -182,19 +183,25 @@ def _make(row: Source, request: Request, subset: Subset) -> Made:
     unit = raw.time_unit or row.time_unit
     steps = keep(rows, subset, unit, request.seed)
     request.tell(Progress("numbering clients and items", rows=len(rows)))
-    items, item = catalogue(
-        ITEM_ID, raw.items, rows.item_ids, rows.items_used(), FORMS[row.item_form], subset.min_sales is not None
-    )
-    clients, client = catalogue(
-        CLIENT_ID, raw.clients, rows.client_ids, rows.clients_used(), FORMS[row.client_form], bool(subset)
-    )
-    rows.renumber(item, client)
+    items, clients = _number(raw, rows, row, subset)
     described = (len(raw.items.ids) > 0, len(raw.clients.ids) > 0)
     notes, oracle = raw.notes, raw.oracle
-    del raw, item, client
+    del raw
     pa.default_memory_pool().release_unused()
     request.tell(Progress("sorting", rows=len(rows)))
     return Made(notes, unit, oracle, described, steps, items, clients, merge(rows))
+
+
+def _number(raw: Raw, rows: Rows, row: Source, subset: Subset) -> list[Catalogue]:
+    """Both catalogues; `rows` have their numbers afterwards."""
+    item_form, client_form = FORMS[row.item_form], FORMS[row.client_form]
+    only_sold, only_buyers = subset.min_sales is not None, bool(subset)
+    (items, item), (clients, client) = both(
+        lambda: catalogue(ITEM_ID, raw.items, rows.item_ids, rows.items_used(), item_form, only_sold),
+        lambda: catalogue(CLIENT_ID, raw.clients, rows.client_ids, rows.clients_used(), client_form, only_buyers),
+    )
+    rows.renumber(item, client)
+    return [items, clients]
 
 
 def _summary(output: Path, manifest: Manifest, seconds: float) -> Summary:

@@ -39,7 +39,11 @@ class Purchases:
         return int(self.quantity.sum(dtype=np.int64))
 
     def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "Purchases":
-        return Purchases(*each(lambda column: getattr(self, column.name)[rows], fields(self)))
+        return Purchases(*(getattr(self, column.name)[rows] for column in fields(self)))
+
+    def slice(self, start: int, end: int) -> "Purchases":
+        """A view of the rows from `start` up to but without `end`."""
+        return Purchases(*(getattr(self, column.name)[start:end] for column in fields(self)))
 
     def pairs(self, n_items: int) -> I64:
         """client * n_items + item: one number for each (client, item)."""
@@ -88,8 +92,7 @@ def _fold(columns: dict[str, npt.NDArray[Any]], quantity: I32 | None, again: I64
     columns["quantity"][group] = np.minimum(np.bincount(group_of, weight, len(group)), LARGEST_QUANTITY)
     kept = np.ones(len(columns["client"]), bool)
     kept[again] = False
-    for name in columns:
-        columns[name] = columns[name][kept]
+    each(lambda name: columns.update({name: columns[name][kept]}), list(columns))
 
 
 def _again(client: I32, time: I32, item: I32) -> tuple[I64, I64]:

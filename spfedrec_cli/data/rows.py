@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from spfedrec_cli.data.parallel import both
 from spfedrec_cli.data.raw import F32, I8, I32, Raw
 
 Mask = npt.NDArray[np.bool_]
@@ -76,7 +77,7 @@ class Rows:
 
     def renumber(self, item: I32, client: I32) -> None:
         """Replaces each place by the number at it. Both lists of ids are of no use afterwards."""
-        self.item, self.client = item[self.item], client[self.client]
+        self.item, self.client = both(lambda: item[self.item], lambda: client[self.client])
         self.item_ids = self.client_ids = _no_ids()
 
     def clients_used(self) -> Mask:

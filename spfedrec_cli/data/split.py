@@ -34,9 +34,9 @@ class Division:
     def slices(self, split: str, size: int) -> Iterator[Purchases]:
         """The rows of `split` in pieces: of at most `size` rows of all."""
         for start in range(0, len(self.part), size):
-            rows = start + np.flatnonzero(self.part[start : start + size] == SPLITS.index(split))
-            if len(rows):
-                yield self.purchases.take(rows)
+            chosen = self.part[start : start + size] == SPLITS.index(split)
+            if chosen.any():
+                yield self.purchases.slice(start, start + size).take(chosen)
 
 
 def temporal(purchases: Purchases, unit: TimeUnit) -> Division:

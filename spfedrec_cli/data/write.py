@@ -56,7 +56,12 @@ def _write_rest(folder: Path, made: Made, division: Division, request: Request) 
     for split in SPLITS[1:]:
         _write_split(folder, split, division)
     for name, table in _tables(made, division, request).items():
-        pq.write_table(table, folder / f"{name}.parquet")
+        pq.write_table(table, folder / f"{name}.parquet", use_dictionary=_repeating(table))
+
+
+def _repeating(table: pa.Table) -> list[str]:
+    """Columns of which a dictionary makes a smaller file: ids and negatives hardly repeat."""
+    return [name for name in table.column_names if name.startswith(schema.FIELD) or name in schema.DISPLAY]
 
 
 def _tables(made: Made, division: Division, request: Request) -> dict[str, pa.Table]:
@@ -76,19 +81,19 @@ def _negatives(division: Division, n_clients: int, n_items: int, seed: int) -> p
     held[division.purchases.client[division.part > 0]] = True
     clients = np.flatnonzero(held).astype(np.int32)
     rows = held[division.purchases.client]
-    bought = _distinct(clients, division.purchases.client[rows], division.purchases.item[rows])
+    seat = np.cumsum(held, dtype=np.int32) - np.int32(1)
+    bought = _distinct(len(clients), seat[division.purchases.client[rows]], division.purchases.item[rows])
     flat = pa.FixedSizeListArray.from_arrays(
         pa.array(negatives.draw(clients, bought, n_items, seed).ravel()), schema.NEGATIVES
     )
     return pa.table({schema.CLIENT: clients, schema.ITEMS: flat})
 
 
-def _distinct(clients: I32, client: I32, item: I32) -> Ragged:
-    """The distinct items of each of `clients`, ascending."""
+def _distinct(n_clients: int, client: I32, item: I32) -> Ragged:
+    """The distinct items of each client, ascending."""
     client, item = sort_by([client, item])
     new = np.append(True, (client[1:] != client[:-1]) | (item[1:] != item[:-1]))
-    lengths = np.bincount(np.searchsorted(clients, client[new]), minlength=len(clients))
-    return Ragged.from_lengths(lengths, item[new])
+    return Ragged.from_lengths(np.bincount(client[new], minlength=n_clients), item[new])
 
 
 def _purchase_table(part: Purchases) -> pa.Table:
@@ -97,7 +102,8 @@ def _purchase_table(part: Purchases) -> pa.Table:
 
 
 def _write_split(folder: Path, split: str, division: Division) -> None:
-    tables = map(_purchase_table, division.slices(split, _SLICE))
+    parts = division.slices(split, _SLICE) if split == SPLITS[0] else [division.rows(split)]
+    tables = map(_purchase_table, parts)
     with pq.ParquetWriter(folder / f"{split}.parquet", schema.PURCHASES) as writer:
         for group in _groups(tables):
             writer.write_table(group)

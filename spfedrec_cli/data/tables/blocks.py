@@ -38,6 +38,11 @@ def cut(stream: Stream, size: int | None = None, delimiter: str = ",", quotes: b
         if first:
             data, first = data.removeprefix(_BOM), False
             old = b"\n" not in data and b"\r" in data[:-1]
+        end = data.rfind(b"\n") + 1
+        if end and not old and not (quotes and (b'"' in data or b'"' in rest)):
+            yield Block(b"".join([rest, memoryview(data)[:end]]))
+            rest = data[end:]
+            continue
         rest += data.replace(b"\r", b"\n") if old else data
         end = _end(rest, delimiter) if quotes else rest.rfind(b"\n") + 1
         if end:
