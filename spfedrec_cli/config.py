@@ -38,12 +38,23 @@ class ModelConfig(Section):
 class ClientConfig(Section):
     """What happens on the device."""
 
-    lr: float = Field(0.1, gt=0, description="learning rate of the local step")
+    local_epochs: int = Field(1, ge=1, description="passes over the targets in a round (E)")
+    batch_size: int = Field(0, ge=0, description="targets of a local step (B); 0: all of them in one")
+    optimizer: Literal["sgd", "adam"] = Field(
+        "sgd", description="of the local steps; its moments start anew every round"
+    )
+    lr: float = Field(0.1, gt=0, description="learning rate of a local step")
+    momentum: float = Field(0.0, ge=0, lt=1, description="share of the last step that goes on (optimizer = sgd)")
+    beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment (optimizer = adam)")
+    beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment (optimizer = adam)")
+    eps: float = Field(1e-8, gt=0, description="added to the root of the second moment (optimizer = adam)")
     target_share: float = Field(0.5, gt=0, le=1, description="share of a client's purchases that are targets")
     negatives: Literal["request", "public"] = Field("public", description="where training negatives come from")
     pool_size: int = Field(1024, ge=1, description="items in the public pool of a round (negatives = public)")
     logq: bool = Field(True, description="correct sampled softmax for the probability of a negative")
-    private_state: Literal["none", "embedding"] = Field("none", description="what the device keeps between rounds")
+    private_state: Literal["none", "embedding", "tower"] = Field(
+        "none", description="what the device keeps between rounds; tower: a query tower of its own"
+    )
     private_lr: float = Field(0.1, gt=0, description="learning rate of the private embedding")
 
 

@@ -20,10 +20,12 @@ from spfedrec_cli.federated.state import State, World, make_world, state_from_te
 from spfedrec_cli.federated.strategies import Report
 from spfedrec_cli.model.embed import item_embeddings, query_embeddings
 from spfedrec_cli.model.features import of_clients, of_items
+from spfedrec_cli.model.towers import unflatten
 from spfedrec_cli.retrieval.evaluate import Scorer, history_splits
 
 I32 = npt.NDArray[np.int32]
 F32 = npt.NDArray[np.float32]
+_TOWERS = 256  # clients whose own towers are taken out of the state at once
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,21 @@ def model_scorer(dataset: Dataset, world: World, state: State, split: str) -> Sc
 def client_queries(world: World, state: State, clients: npt.ArrayLike, history: Ragged, items: Tensor) -> Tensor:
     """ũ (n, d) of known clients."""
     rows = torch.from_numpy(np.asarray(clients, np.int64))
+    if world.config.client.private_state == "tower":
+        return _own_tower_queries(world, state, rows, history, items)
     private = None if state.private is None else state.private.index_select(0, rows)
     return query_embeddings(
         world.config.model, state.query, world.clients.codes.index_select(0, rows), history, items, private
     )
+
+
+def _own_tower_queries(world: World, state: State, rows: Tensor, history: Ragged, items: Tensor) -> Tensor:
+    """The same, each client by its own tower; a few at a time, since their towers are large."""
+    assert state.private is not None
+    found = [torch.empty(0, items.shape[1])]
+    for part in torch.split(torch.arange(len(rows)), _TOWERS):
+        some = rows.index_select(0, part)
+        towers = unflatten(state.private.index_select(0, some), state.query)
+        codes = world.clients.codes.index_select(0, some)
+        found.append(query_embeddings(world.config.model, towers, codes, history.take(part.numpy()), items))
+    return torch.cat(found)

@@ -97,9 +97,11 @@ def recommend_all(folder: Path, output: Path, k: int = 12, format: str = "parque
 
 
 def stranger_query(world: World, state: State, past: Ragged, items: Tensor) -> Tensor:
-    """ũ (1, d) of somebody whose fields and private state are unknown."""
+    """ũ (1, d) of somebody whose fields and private state are unknown; by θ_u as it is, which no client's own tower
+    moves."""
     codes = torch.zeros(len(past), len(world.clients.names), dtype=torch.int64)
-    private = None if state.private is None else torch.zeros(len(past), items.shape[1])
+    keeps_embedding = world.config.client.private_state == "embedding"
+    private = torch.zeros(len(past), items.shape[1]) if keeps_embedding else None
     return query_embeddings(world.config.model, state.query, codes, past, items, private)
 
 

@@ -15,6 +15,7 @@ from spfedrec_cli.config import Config
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.codec import Codec
 from spfedrec_cli.federated.messages import Broadcast, ClientUpdate, Embeddings, Request
+from spfedrec_cli.federated.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
 from spfedrec_cli.federated.request import draw_obfuscating, shuffled_request
 from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.model.towers import Weights, history_weights, query_tower, unflatten
@@ -26,7 +27,10 @@ I32 = npt.NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Device:
-    """All that lies on one customer's device. `purchased`: distinct items by last purchase, oldest first."""
+    """All that lies on one customer's device. `purchased`: distinct items by last purchase, oldest first.
+
+    `private` is what it kept: an embedding (d,), a query tower of its own (P,), or nothing.
+    """
 
     client: int
     purchased: I32
@@ -76,37 +80,64 @@ def train(
     embeddings: Embeddings,
     probabilities: dict[int, float],
 ) -> Trained:
-    """Steps 4 and 5: one full-batch local step, clipped and encoded in fixed point."""
-    model, client = public.config.model, public.config.client
-    theta = {name: w.clone().requires_grad_() for name, w in unflatten(_tensor(broadcast.query), public.like).items()}
-    requested = _tensor(embeddings.rows).requires_grad_()
-    pool = _tensor(broadcast.pool_embeddings).requires_grad_()
-    private = None if device.private is None else device.private.clone().requires_grad_()
+    """Steps 4 and 5: the local steps, whose sum is clipped and encoded in fixed point."""
+    client = public.config.client
+    own_tower = client.private_state == "tower"
+    start = _tensor(broadcast.query) if device.private is None or not own_tower else device.private
+    private = None if own_tower else device.private
+    held = _hold(device, public, broadcast, request, embeddings, probabilities)
+    batches = split_batches(public.config, device.client, broadcast.round, len(device.purchased))
+    moved, moments = torch.zeros_like(start), NO_MOMENTS
+    items, losses = torch.zeros(len(held.requested) + len(held.pool), len(held.requested[0])), []
+    for number, targets in enumerate(batches, 1):
+        loss, of_tower, of_items, of_private = _gradients(device, public, held, start + moved, private, targets)
+        step, moments = LOCAL_OPTIMIZERS[client.optimizer](client, number, of_tower, moments)
+        moved, items = moved + step, items + of_items
+        private = None if private is None else private - client.private_lr * of_private
+        losses.append(loss)
+
+    kept = start + moved if own_tower else private
+    delta, outside_query = public.codec_query.encode(moved[:0] if own_tower else moved)
+    item_grads, outside_item = public.codec_item.encode(items / len(batches))
+    update = ClientUpdate(broadcast.round, delta.numpy(), item_grads.numpy())
+    return Trained(update, kept, sum(losses) / len(losses), outside_query + outside_item)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What a device holds while it trains: ṽ of its request and of the pool, where its purchases and its negatives lie
+    in the two laid end to end, and the log of the expected number of each negative."""
+
+    requested: Tensor
+    pool: Tensor
+    own: Tensor
+    negatives: Tensor
+    expected: Tensor
+
+
+def _gradients(
+    device: Device, public: Public, held: _Held, tower: Tensor, private: Tensor | None, targets: Tensor
+) -> tuple[float, Tensor, Tensor, Tensor]:
+    """The loss of one local step, and its gradients by the tower (P,), the items (n + M, d), the private embedding."""
+    model = public.config.model
+    theta = {name: w.clone().requires_grad_() for name, w in unflatten(tower, public.like).items()}
+    items = torch.cat([held.requested, held.pool]).requires_grad_()
+    mine = None if private is None else private.clone().requires_grad_()
 
     # Purchases are split into targets and history; the history is pooled into one vector.
-    place = {int(item): i for i, item in enumerate(request.items)}
-    own = requested[torch.tensor([place[int(item)] for item in device.purchased])]
-    targets = split_targets(public.config, device.client, broadcast.round, len(device.purchased))
+    own = items[held.own]
     history = history_weights(model, ~targets) @ own
 
     # One query embedding serves all targets.
-    query = query_tower(theta, device.codes, history, private)
+    query = query_tower(theta, device.codes, history, mine)
     scores = own[targets] @ query / model.temperature
-    candidates, expected = _negatives(device, public, broadcast, place, probabilities, requested, pool)
-    negatives = candidates @ query / model.temperature - expected
+    negatives = items[held.negatives] @ query / model.temperature - held.expected
     loss = LOSSES["softmax"](scores, negatives).mean()
 
-    leaves = [*theta.values(), requested, pool] + ([] if private is None else [private])
-    grads = [
-        torch.zeros_like(leaf) if grad is None else grad
-        for leaf, grad in zip(leaves, torch.autograd.grad(loss, leaves, allow_unused=True), strict=True)
-    ]
-    step = -client.lr * torch.cat([grad.reshape(-1) for grad in grads[: len(theta)]])
-    delta, outside_query = public.codec_query.encode(step)
-    item_grads, outside_item = public.codec_item.encode(torch.cat(grads[len(theta) : len(theta) + 2]))
-    update = ClientUpdate(broadcast.round, delta.numpy(), item_grads.numpy())
-    kept = None if device.private is None else device.private - client.private_lr * grads[-1]
-    return Trained(update, kept, float(loss.detach()), outside_query + outside_item)
+    leaves = [*theta.values(), items] + ([] if mine is None else [mine])
+    grads = torch.autograd.grad(loss, leaves, materialize_grads=True)
+    of_tower = torch.cat([grad.reshape(-1) for grad in grads[: len(theta)]])
+    return float(loss.detach()), of_tower, grads[len(theta)], grads[-1]
 
 
 def target_counts(share: float, purchases: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
@@ -114,37 +145,48 @@ def target_counts(share: float, purchases: npt.NDArray[np.integer]) -> npt.NDArr
     return np.asarray(np.maximum(1, np.floor(share * purchases + 0.5)), np.int64)
 
 
-def split_targets(config: Config, client: int, round_: int, purchases: int) -> Tensor:
-    """Seeded mask (n,): true for targets, false for history. A single purchase is a target with an empty history."""
-    keys = uniform(config.train.seed, "targets", client, round_, np.arange(purchases))
-    chosen = np.argsort(keys, kind="stable")[: target_counts(config.client.target_share, np.array([purchases]))[0]]
-    mask = torch.zeros(purchases, dtype=torch.bool)
-    mask[torch.from_numpy(chosen)] = True
-    return mask
+def targets_stream(epoch: int) -> str:
+    """The name of the random numbers that order a client's purchases in one local epoch."""
+    return f"targets/{epoch}" if epoch else "targets"
 
 
-def _negatives(
+def split_batches(config: Config, client: int, round_: int, purchases: int) -> list[Tensor]:
+    """The targets of each local step as a mask (n,); what is not a target is history, which a single purchase leaves
+    empty. Every epoch puts the purchases into a seeded order, whose first ones are its targets, batch after batch."""
+    count = int(target_counts(config.client.target_share, np.array([purchases]))[0])
+    size = config.client.batch_size or count
+    masks = []
+    for epoch in range(config.client.local_epochs):
+        keys = uniform(config.train.seed, targets_stream(epoch), client, round_, np.arange(purchases))
+        order = torch.from_numpy(np.argsort(keys, kind="stable")[:count])
+        for batch in torch.split(order, size):
+            mask = torch.zeros(purchases, dtype=torch.bool)
+            mask[batch] = True
+            masks.append(mask)
+    return masks
+
+
+def _hold(
     device: Device,
     public: Public,
     broadcast: Broadcast,
-    place: dict[int, int],
+    request: Request,
+    embeddings: Embeddings,
     probabilities: dict[int, float],
-    requested: Tensor,
-    pool: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Embeddings of the training negatives and the log of their expected number; own purchases are no negatives."""
+) -> _Held:
+    """Own purchases are no negatives: among the client's own there are none, from the pool they are left out."""
+    place = {int(item): i for i, item in enumerate(request.items)}
+    own = [place[int(item)] for item in device.purchased]
     if public.config.client.negatives == "request":
-        rows = requested[torch.tensor([place[item] for item in probabilities], dtype=torch.int64)]
-        drawn = torch.tensor(list(probabilities.values()), dtype=torch.float64)
+        negatives, drawn = [place[item] for item in probabilities], list(probabilities.values())
     else:
         bought = set(device.purchased.tolist())
-        rows = pool[
-            torch.tensor(
-                [i for i, item in enumerate(broadcast.pool_items) if int(item) not in bought], dtype=torch.int64
-            )
-        ]
-        drawn = torch.full((len(rows),), len(broadcast.pool_items) / len(public.obfuscating), dtype=torch.float64)
-    return rows, torch.log(drawn).float() * float(public.config.client.logq)
+        seats = [seat for seat, item in enumerate(broadcast.pool_items) if int(item) not in bought]
+        negatives = [len(place) + seat for seat in seats]
+        drawn = [len(broadcast.pool_items) / len(public.obfuscating)] * len(seats)
+    expected = torch.log(torch.tensor(drawn, dtype=torch.float64)).float() * float(public.config.client.logq)
+    tables = _tensor(embeddings.rows), _tensor(broadcast.pool_embeddings)
+    return _Held(*tables, torch.tensor(own), torch.tensor(negatives, dtype=torch.int64), expected)
 
 
 def _tensor(array: npt.NDArray[np.float32]) -> Tensor:

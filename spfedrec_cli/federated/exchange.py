@@ -34,7 +34,7 @@ class Cohort:
     clients: I64
     own: Ragged
     hidden: Obfuscation
-    private: Tensor | None  # (K, d)
+    private: Tensor | None  # (K, d) or (K, P)
 
     def __len__(self) -> int:
         return len(self.clients)
@@ -45,5 +45,5 @@ class CohortResult:
     """The aggregate, the private states that stayed on the devices, and what only a simulation sees."""
 
     sums: Sums
-    private: Tensor | None  # (K, d) in the order of the cohort
+    private: Tensor | None  # (K, d) or (K, P) in the order of the cohort
     losses: Tensor  # (K,) float64 in the order of the cohort

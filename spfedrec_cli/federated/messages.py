@@ -31,7 +31,7 @@ class Broadcast:
     meaning: ClassVar[str] = "the query tower, and public training negatives"
     direction: ClassVar[str] = "down"
     round: int
-    query: F32  # (P,)
+    query: F32  # (P,), empty where every client keeps a tower of its own
     pool_items: I32  # (M,), empty where training negatives are the client's own
     pool_embeddings: F32  # (M, d)
 
@@ -66,7 +66,7 @@ class ClientUpdate:
     meaning: ClassVar[str] = "what the device learned: only the sum is seen"
     direction: ClassVar[str] = "up"
     round: int
-    query: I32  # (P,)
+    query: I32  # (P,), empty where every client keeps a tower of its own
     items: I32  # (n + M, d)
 
 
@@ -81,8 +81,19 @@ class PurchaseCounts:
     counts: I32  # (n_items,)
 
 
-Message = Broadcast | Request | Embeddings | ClientUpdate | PurchaseCounts
-KINDS: tuple[type[Any], ...] = (Broadcast, Request, Embeddings, ClientUpdate, PurchaseCounts)
+@dataclass(frozen=True)
+class FirstTower:
+    """Server to client, once, where every client keeps a query tower of its own: θ_u, from which it starts."""
+
+    kind: ClassVar[str] = "tower"
+    meaning: ClassVar[str] = "the query tower, once: from there each device goes its own way"
+    direction: ClassVar[str] = "down"
+    round: int
+    query: F32  # (P,)
+
+
+Message = Broadcast | Request | Embeddings | ClientUpdate | PurchaseCounts | FirstTower
+KINDS: tuple[type[Any], ...] = (Broadcast, Request, Embeddings, ClientUpdate, PurchaseCounts, FirstTower)
 
 
 def serialise(message: Message) -> bytes:

@@ -25,7 +25,7 @@ class _Visit:
 
 def train_one_by_one(world: World, published: Published, cohort: Cohort, ledger: Ledger) -> CohortResult:
     """Steps 2 to 6, a device at a time; message sizes as they are."""
-    broadcast = _broadcast(published)
+    broadcast = _broadcast(world, published)
     visits = [_visit(world, published, broadcast, cohort, place) for place in range(len(cohort))]
     for sent in zip(*(visit.crossed for visit in visits), strict=True):
         ledger.count(sent[0].kind, sent[0].direction, [len(messages.serialise(message)) for message in sent])
@@ -37,10 +37,11 @@ def train_one_by_one(world: World, published: Published, cohort: Cohort, ledger:
     return CohortResult(sums, _kept(cohort, visits), losses)
 
 
-def _broadcast(published: Published) -> messages.Broadcast:
+def _broadcast(world: World, published: Published) -> messages.Broadcast:
     pool = published.rows[published.pool].astype(np.int32)
     embeddings = published.embeddings.numpy()[published.pool]
-    return messages.Broadcast(published.round, flatten(published.query).numpy(), pool, embeddings)
+    query = flatten(published.query)[: world.shared_width].numpy()
+    return messages.Broadcast(published.round, query, pool, embeddings)
 
 
 def _visit(world: World, published: Published, broadcast: messages.Broadcast, cohort: Cohort, place: int) -> _Visit:

@@ -14,9 +14,10 @@ from spfedrec_cli.federated.codec import Codec, quantum_limit
 from spfedrec_cli.federated.cohort import largest_cohort
 from spfedrec_cli.federated.request import Memory
 from spfedrec_cli.model.features import Features
-from spfedrec_cli.model.towers import Weights, init_item_tower, init_query_tower
+from spfedrec_cli.model.towers import Weights, flatten, init_item_tower, init_query_tower
 
 I64 = npt.NDArray[np.int64]
+LARGEST_PRIVATE = 2 << 30  # bytes of private state that a simulation holds for all clients
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class World:
     clients: Features
     purchased: Ragged
     eligible: I64
+    width: int  # P, the number of weights in θ_u
     memory: Memory = field(default_factory=Memory, compare=False, repr=False)
 
     @property
@@ -41,6 +43,11 @@ class World:
     @property
     def n_items(self) -> int:
         return len(self.items)
+
+    @property
+    def shared_width(self) -> int:
+        """Weights of θ_u that cross: none where every client keeps a tower of its own."""
+        return 0 if self.config.client.private_state == "tower" else self.width
 
     def codecs(self) -> tuple[Codec, Codec]:
         """For Δθ_u and for g_v; their scales differ."""
@@ -72,7 +79,7 @@ class State:
     item: Weights
     item_moments: Moments
     popularity: Tensor | None = None  # (n_items,) int64, published once by a secure sum
-    private: Tensor | None = None  # (n_clients, d): each row stays on its device
+    private: Tensor | None = None  # (n_clients, d) or (n_clients, P): each row stays on its device
 
 
 def make_world(config: Config, items: Features, clients: Features, purchased: Ragged) -> World:
@@ -83,7 +90,20 @@ def make_world(config: Config, items: Features, clients: Features, purchased: Ra
     if config.client.negatives == "request" and config.request.rate == 0:
         hint = "set request.rate above 0 or client.negatives=public"
         raise InputError("client.negatives = request has no negatives at request.rate = 0", hint=hint)
-    return World(config, items, clients, purchased, eligible)
+    width = flatten(init_query_tower(config.model, clients, config.train.seed)).numel()
+    if config.client.private_state == "tower":
+        _check_towers(len(clients), width)
+    return World(config, items, clients, purchased, eligible, width)
+
+
+def _check_towers(clients: int, width: int) -> None:
+    size = 4 * clients * width
+    if size > LARGEST_PRIVATE:
+        raise InputError(
+            f"client.private_state = tower would keep {clients:,} query towers of {width:,} weights, "
+            f"{size / 2**30:.1f} GiB of at most {LARGEST_PRIVATE / 2**30:.0f} GiB",
+            hint="prepare fewer customers, make model.hidden or model.field_dim smaller, or keep an embedding",
+        )
 
 
 def initial_state(world: World) -> State:
@@ -92,17 +112,22 @@ def initial_state(world: World) -> State:
     query = init_query_tower(model, world.clients, seed)
     item = init_item_tower(model, world.items, seed)
     tau = effective_tau(world.config)
-    private = None
-    if world.config.client.private_state == "embedding":
-        private = torch.zeros(len(world.clients), model.dim)
     return State(
         round=0,
         query=query,
         query_moments=Moments(_like(query, 0.0), _like(query, tau * tau), {}),
         item=item,
         item_moments=Moments(_like(item, 0.0), _like(item, 0.0), {name: _steps(name, w) for name, w in item.items()}),
-        private=private,
+        private=_initial_private(world, query),
     )
+
+
+def _initial_private(world: World, query: Weights) -> Tensor | None:
+    """Embeddings start at zero, a client's own tower as θ_u."""
+    kind, clients = world.config.client.private_state, len(world.clients)
+    if kind == "embedding":
+        return torch.zeros(clients, world.config.model.dim)
+    return flatten(query).repeat(clients, 1) if kind == "tower" else None
 
 
 def effective_tau(config: Config) -> float:

@@ -45,6 +45,7 @@ def split_round(state: State, world: World) -> tuple[State, Report]:
     config, round_ = world.config, state.round + 1
     ledger = Ledger(round_)
     state = publish_popularity(state, world, ledger)
+    ship_towers(state, world, ledger)
 
     # 1. The server draws the cohort and broadcasts θ_u, with this round's pool of public training negatives.
     clients = draw_cohort(config.federated, world.eligible, world.seed, round_)
@@ -94,7 +95,7 @@ def report(state: State, world: World, result: CohortResult, ledger: Ledger) -> 
 
 
 def private_states(state: State, clients: I64) -> Tensor | None:
-    """What the devices of the cohort kept from earlier rounds (K, d)."""
+    """What the devices of the cohort kept from earlier rounds: (K, d) or (K, P)."""
     return None if state.private is None else state.private.index_select(0, torch.from_numpy(clients))
 
 
@@ -111,9 +112,10 @@ def server_step(state: State, world: World, served: server.Served, sums: Sums) -
         return state
     config = world.config
     codec_query, codec_item = world.codecs()
-    delta = unflatten(codec_query.decode(sums.query) / sums.clients, state.query)
-    tau = effective_tau(config)
-    query, query_moments = server.query_step(config.server, tau, state.query, state.query_moments, delta)
+    query, query_moments = state.query, state.query_moments
+    if world.shared_width:
+        delta = unflatten(codec_query.decode(sums.query) / sums.clients, query)
+        query, query_moments = server.query_step(config.server, effective_tau(config), query, query_moments, delta)
     mean = codec_item.decode(sums.items) / sums.clients
     item, item_moments = server.item_step(config.server, state.item, state.item_moments, served, mean)
     return replace(state, query=query, query_moments=query_moments, item=item, item_moments=item_moments)
@@ -127,6 +129,14 @@ def publish_popularity(state: State, world: World, ledger: Ledger) -> State:
     each = messages.size([world.n_items])
     ledger.count(messages.PurchaseCounts.kind, messages.PurchaseCounts.direction, np.full(len(world.eligible), each))
     return replace(state, popularity=counts)
+
+
+def ship_towers(state: State, world: World, ledger: Ledger) -> None:
+    """Before the first round, where every client keeps a tower of its own: θ_u crosses once, to all who train."""
+    if state.round or world.shared_width:
+        return
+    each = np.full(len(world.eligible), messages.size([world.width]))
+    ledger.count(messages.FirstTower.kind, messages.FirstTower.direction, each)
 
 
 def obfuscating_distribution(state: State, world: World) -> npt.NDArray[np.float64]:

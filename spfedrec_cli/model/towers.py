@@ -83,9 +83,9 @@ def flatten(weights: Weights) -> Tensor:
 
 
 def unflatten(vector: Tensor, like: Weights) -> Weights:
-    """The inverse of `flatten`, with the names and shapes of `like`."""
-    parts = torch.split(vector, [tensor.numel() for tensor in like.values()])
-    return {name: part.reshape(like[name].shape) for name, part in zip(like, parts, strict=True)}
+    """The inverse of `flatten`, with the names and shapes of `like`; of (K, P) the weights of K towers."""
+    parts = torch.split(vector, [tensor.numel() for tensor in like.values()], -1)
+    return {name: part.reshape(*part.shape[:-1], *like[name].shape) for name, part in zip(like, parts, strict=True)}
 
 
 def lookup(table: Tensor, codes: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ def example(kind: type[Any]) -> Any:
         messages.Embeddings: lambda: messages.Embeddings(3, np.ones((4, 2), np.float32)),
         messages.ClientUpdate: lambda: messages.ClientUpdate(3, ints, np.ones((4, 2), np.int32)),
         messages.PurchaseCounts: lambda: messages.PurchaseCounts(0, ints),
+        messages.FirstTower: lambda: messages.FirstTower(1, floats),
     }[kind]()
 
 

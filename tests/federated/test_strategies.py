@@ -9,7 +9,7 @@ import torch
 from worlds import build_world
 
 from spfedrec_cli.errors import InputError, SpfedrecError
-from spfedrec_cli.federated import simulation, strategies
+from spfedrec_cli.federated import blocks, strategies
 from spfedrec_cli.federated.aggregation import AGGREGATIONS, Sums, Updates
 from spfedrec_cli.federated.codec import MODULUS
 from spfedrec_cli.federated.exchange import Published
@@ -227,15 +227,15 @@ def test_an_empty_cohort_under_either_engine(engine: str) -> None:
 
 
 def test_blocks_are_cut_by_length_then_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulation, "_BLOCK_CELLS", 1)  # one client a block
+    monkeypatch.setattr(blocks, "_BLOCK_CELLS", 1)  # one client a block
     seen: list[int] = []
-    inner = simulation._block
+    inner = blocks._block
 
     def watched(world: strategies.World, published: Published, clients: np.ndarray, *rest: Any) -> Any:
         seen.extend(clients.tolist())
         return inner(world, published, clients, *rest)
 
-    monkeypatch.setattr(simulation, "_block", watched)
+    monkeypatch.setattr(blocks, "_block", watched)
     world = build_world(lengths=[4, 1, 4, 4, 1, 4, 4])
     split_round(initial_state(world), world)
     assert seen == [1, 4, 0, 2, 3, 5, 6]

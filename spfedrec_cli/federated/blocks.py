@@ -1,0 +1,119 @@
+"""A cohort cut into blocks of clients with similar histories, padded: what `local.py` trains at once.
+
+Blocks are cut by (length bucket, client id), never by worker or thread, so that every block computes the same floats
+wherever it runs. Within a block clients with more local steps stand first: those that still train are its first rows.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from spfedrec_cli.config import ClientConfig
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.federated.client import target_counts, targets_stream
+from spfedrec_cli.federated.exchange import Cohort, Published
+from spfedrec_cli.federated.request import Obfuscation
+from spfedrec_cli.federated.state import World
+from spfedrec_cli.rng import uniform_rows
+
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+_BLOCK_CELLS = 1 << 21  # floats of gradients that one block may hold: 8 MiB; see docs/log.md for other sizes
+_BLOCK_CELLS_OF_STEPS = 1 << 21  # and of weights, gradients and moments where clients take several steps
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some clients, as places in the cohort, and their padded items as places in the published rows (−1: padding)."""
+
+    members: I64
+    own: Tensor  # (K, L)
+    turns: Tensor  # (E, K, L) the local step in which a purchase is a target, epoch by epoch; −1: in none
+    steps: I64  # (K,) local steps of each client, descending
+    negatives: Tensor  # (K, M) places of V−, where those are the training negatives
+    expected: Tensor  # (K, M) log of the expected number of each negative; inf: not a negative
+
+
+def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Block]:
+    """Blocks of similar length, cut the same way whoever runs them."""
+    own, hidden = cohort.own, cohort.hidden
+    longest = np.maximum(own.lengths, 1)
+    buckets = np.ceil(2 * np.log2(longest)).astype(np.int64)
+    order = np.lexsort((cohort.clients, buckets))
+    uses_pool = world.config.client.negatives == "public"
+    others = np.full(len(cohort), len(published.pool)) if uses_pool else hidden.items.lengths
+    seat = np.empty(world.n_items, np.int32)
+    seat[published.rows] = np.arange(len(published.rows), dtype=np.int32)
+    places = Ragged(own.offsets, seat[own.values])
+    hidden = Obfuscation(Ragged(hidden.items.offsets, seat[hidden.items.values]), hidden.inclusion)
+    steps = step_counts(world.config.client, own.lengths)
+    for bucket in np.unique(buckets):
+        members = order[buckets[order] == bucket]
+        items = int(longest[members].max() + others[members].max(initial=0)) * published.embeddings.shape[1]
+        size = _block_size(world, items, int(steps[members].max()))
+        for start in range(0, len(members), size):
+            part = members[start : start + size]
+            part = part[np.argsort(-steps[part], kind="stable")]
+            yield _block(world, published, cohort.clients[part], part, places.take(part), hidden.take(part))
+
+
+def step_counts(client: ClientConfig, purchases: I64) -> I64:
+    """Local steps of clients with so many distinct purchases."""
+    targets = target_counts(client.target_share, purchases)
+    return client.local_epochs * _ceil(targets, client.batch_size or targets)
+
+
+def _ceil(number: I64, divisor: int | I64) -> I64:
+    return np.asarray(-(-number // divisor), np.int64)
+
+
+def _block_size(world: World, items: int, steps: int) -> int:
+    """How many clients, each with so many floats of candidates, stay within the cells of a block."""
+    if steps == 1:
+        return max(1, _BLOCK_CELLS // (world.width + items))
+    kept = 4 if world.config.client.optimizer == "adam" else 3
+    return max(1, _BLOCK_CELLS_OF_STEPS // (kept * world.width + 2 * items))
+
+
+def _block(world: World, published: Published, clients: I64, members: I64, own: Ragged, hidden: Obfuscation) -> Block:
+    padded = own.padded(-1)
+    turns = _turns(world, clients, published.round, own.lengths)
+    logq = float(world.config.client.logq)
+    if world.config.client.negatives == "public":
+        expected = np.full((len(members), len(published.pool)), logq * np.log(len(published.pool) / world.n_items))
+        seat = np.full(len(published.rows), -1)
+        seat[published.pool] = np.arange(len(published.pool))
+        hits = seat[own.values]
+        expected[own.row_index()[hits >= 0], hits[hits >= 0]] = np.inf
+        negatives = np.empty((len(members), 0), np.int64)
+    else:
+        negatives = hidden.items.padded(-1).astype(np.int64)
+        expected = np.full(negatives.shape, np.inf)
+        expected[hidden.items.row_index(), hidden.items.position()] = logq * np.log(hidden.inclusion)
+    return Block(
+        members,
+        torch.from_numpy(padded.astype(np.int64)),
+        torch.from_numpy(turns),
+        step_counts(world.config.client, own.lengths),
+        torch.from_numpy(negatives),
+        torch.from_numpy(expected.astype(np.float32)),
+    )
+
+
+def _turns(world: World, clients: I64, round_: int, lengths: I64) -> I32:
+    """(E, K, L): an epoch's order is cut into batches, and the epochs follow one another."""
+    client, longest = world.config.client, int(lengths.max(initial=0))
+    wanted, rank = target_counts(client.target_share, lengths), np.arange(longest)
+    size = client.batch_size or max(1, longest)
+    turns = np.empty((client.local_epochs, len(clients), longest), np.int32)
+    for epoch, turn in enumerate(turns):
+        keys = uniform_rows(world.seed, targets_stream(epoch), clients, round_, longest)
+        keys[rank >= lengths[:, None]] = 2.0
+        step = epoch * _ceil(wanted, size)[:, None] + rank // size
+        step = np.where(rank < wanted[:, None], step, -1).astype(np.int32)
+        np.put_along_axis(turn, np.argsort(keys, axis=1, kind="stable"), step, 1)
+    return turns
