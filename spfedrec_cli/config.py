@@ -104,6 +104,7 @@ class TrainConfig(Section):
     monitor: str = Field(
         "ndcg@10", pattern=r"^[a-z_]+@[1-9][0-9]*$", description="validation metric that chooses the best"
     )
+    workers: int = Field(1, ge=1, le=64, description="threads that train clients side by side; the bits stay the same")
     engine: Literal["simulation", "reference"] = Field("simulation", description="reference: one client at a time")
 
 

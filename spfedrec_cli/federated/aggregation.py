@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spfedrec_cli.federated.codec import MODULUS
-
 
 @dataclass(frozen=True)
 class Updates:
@@ -28,9 +26,12 @@ class Updates:
     saturated: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sums:
-    """What the aggregator learns, modulo 2^32 (int64): query (P,), items (R, d); and the clients in it."""
+    """What the aggregator learns, modulo 2^32: query (P,), items (R, d), int32 in two's complement; the clients in it.
+
+    It is added to in place: a dense copy of all items for every few clients would cost more than their training.
+    """
 
     query: Tensor
     items: Tensor
@@ -39,24 +40,27 @@ class Sums:
 
     @classmethod
     def zero(cls, width: int, shape: tuple[int, ...]) -> "Sums":
-        return cls(torch.zeros(width, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64), 0, 0)
+        return cls(torch.zeros(width, dtype=torch.int32), torch.zeros(shape, dtype=torch.int32), 0, 0)
 
-    def __add__(self, other: "Sums") -> "Sums":
-        query, items = (self.query + other.query) % MODULUS, (self.items + other.items) % MODULUS
-        return Sums(query, items, self.clients + other.clients, self.saturated + other.saturated)
+    def add(self, other: "Sums") -> None:
+        """Adds another sum. (int32 of torch wraps.)"""
+        self.query += other.query
+        self.items += other.items
+        self.clients += other.clients
+        self.saturated += other.saturated
 
 
-Aggregation = Callable[[Updates, int], Sums]
+Aggregation = Callable[[Sums, Updates], None]
 
 
-def ideal_sum(updates: Updates, rows: int) -> Sums:
-    """The ideal functionality of secure aggregation: the sum over clients and nothing else."""
-    # 32 bits suffice, by the codec's choice of qmax; and are several times faster here than 64.
-    items = torch.zeros(rows, updates.own.shape[1], dtype=torch.int32)
-    items.index_add_(0, updates.own_rows, updates.own)
-    items.index_add_(0, updates.pool_rows, updates.pool.sum(0, dtype=torch.int32))
-    query = updates.query.sum(0, dtype=torch.int32)
-    return Sums(query.long() % MODULUS, items.long() % MODULUS, len(updates.query), updates.saturated)
+def ideal_sum(sums: Sums, updates: Updates) -> None:
+    """The ideal functionality of secure aggregation: adds the sum over clients, and tells nothing else."""
+    sums.items.index_add_(0, updates.own_rows, updates.own)
+    if len(updates.pool_rows):
+        sums.items.index_add_(0, updates.pool_rows, updates.pool.sum(0, dtype=torch.int32))
+    sums.query += updates.query.sum(0, dtype=torch.int32)
+    sums.clients += len(updates.query)
+    sums.saturated += updates.saturated
 
 
 AGGREGATIONS: dict[str, Aggregation] = {"sum": ideal_sum}

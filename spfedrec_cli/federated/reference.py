@@ -32,7 +32,7 @@ def train_one_by_one(world: World, published: Published, cohort: Cohort, ledger:
     sums = Sums.zero(len(broadcast.query), published.embeddings.shape)
     aggregate = AGGREGATIONS[world.config.federated.aggregation]
     for visit in visits:
-        sums = sums + aggregate(_uploaded(visit, published), len(published.rows))
+        aggregate(sums, _uploaded(visit, published))
     losses = torch.tensor([visit.trained.loss for visit in visits], dtype=torch.float64)
     return CohortResult(sums, _kept(cohort, visits), losses)
 

@@ -4,6 +4,10 @@ Clients are trained block by block; within a block each keeps its own gradient, 
 anything is summed. Only integers leave a block.
 """
 
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -24,18 +28,49 @@ I64 = npt.NDArray[np.int64]
 def train_cohort(world: World, published: Published, cohort: Cohort, ledger: Ledger) -> CohortResult:
     """Steps 4 to 6 in batched operations; message sizes by their formula."""
     count_messages(world, published, cohort, ledger)
-    sums = Sums.zero(world.shared_width, published.embeddings.shape)
     losses = torch.zeros(len(cohort), dtype=torch.float64)
     kept = None if cohort.private is None else torch.empty_like(cohort.private)
+    queue = _Queue(blocks(world, published, cohort))
+
+    def work(_: int) -> Sums:
+        return _train_blocks(world, published, cohort, queue, losses, kept)
+
+    with ThreadPoolExecutor(world.config.train.workers) as pool:
+        total, *others = pool.map(work, range(world.config.train.workers))
+    for sums in others:
+        total.add(sums)
+    return CohortResult(total, kept, losses)
+
+
+class _Queue:
+    """Blocks for several threads, one after another."""
+
+    def __init__(self, source: Iterator[Block]) -> None:
+        self._source, self._lock = source, threading.Lock()
+
+    def __iter__(self) -> Iterator[Block]:
+        while True:
+            with self._lock:
+                block = next(self._source, None)
+            if block is None:
+                return
+            yield block
+
+
+def _train_blocks(
+    world: World, published: Published, cohort: Cohort, queue: _Queue, losses: Tensor, kept: Tensor | None
+) -> Sums:
+    """The sum over some of the blocks; writes the losses and what is kept to the places of their clients."""
+    sums = Sums.zero(world.shared_width, published.embeddings.shape)
     aggregate = AGGREGATIONS[world.config.federated.aggregation]
-    for block in blocks(world, published, cohort):
+    for block in queue:
         updates, block_losses, block_private = _visit(world, published, cohort, block)
         members = torch.from_numpy(block.members)
-        sums = sums + aggregate(updates, len(published.rows))
+        aggregate(sums, updates)
         losses.index_copy_(0, members, block_losses)
         if kept is not None and block_private is not None:
             kept.index_copy_(0, members, block_private)
-    return CohortResult(sums, kept, losses)
+    return sums
 
 
 def count_messages(world: World, published: Published, cohort: Cohort, ledger: Ledger) -> None:

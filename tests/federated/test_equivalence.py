@@ -14,7 +14,6 @@ from worlds import build_world, merged
 
 from spfedrec_cli.config import validate
 from spfedrec_cli.federated import blocks, client, local, strategies
-from spfedrec_cli.federated.codec import MODULUS
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.request import draw_obfuscating
@@ -91,7 +90,7 @@ def both(world: World, state: State) -> tuple[CohortResult, Ledger, CohortResult
 
 
 def signed(total: torch.Tensor) -> torch.Tensor:
-    return (total + MODULUS // 2) % MODULUS - MODULUS // 2
+    return total.long()
 
 
 def assert_equal(world: World, state: State, clients: int) -> CohortResult:

@@ -140,3 +140,20 @@ def test_ones_own_popular_purchases_do_not_bend_the_probabilities(own_mass: floa
     q[:4] = own_mass / 4
     drawn = draw_obfuscating(config(0.25, redraw=True), q, np.arange(50), Ragged.from_rows([[0, 1, 2, 3]] * 50), 0, 1)
     np.testing.assert_allclose(1 / drawn.inclusion, 396)
+
+
+@given(
+    visits=st.lists(st.lists(st.integers(0, 6), min_size=1, max_size=7, unique=True), min_size=1, max_size=8),
+    limit=st.sampled_from([0, 5, 60, 10_000]),
+)
+def test_memory_changes_nothing_however_little_it_holds(visits: list[list[int]], limit: int) -> None:
+    own, q, memory = purchases([5, 40, 1, 0, 90, 2, 7]), ZIPF / ZIPF.sum(), Memory(limit)
+    ids = np.array([3, 8, 9, 20, 21, 40, 41])
+    for round_, members in enumerate(visits, 1):
+        rows = np.array(members)
+        recalled = memory.recall(config(), q, ids[rows], own.take(rows), 5, round_)
+        drawn = draw_obfuscating(config(), q, ids[rows], own.take(rows), 5, 0)
+        assert recalled.items.offsets.tolist() == drawn.items.offsets.tolist()
+        assert recalled.items.values.tolist() == drawn.items.values.tolist()
+        assert recalled.inclusion.tolist() == drawn.inclusion.tolist()
+    assert memory._used <= limit

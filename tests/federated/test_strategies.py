@@ -11,7 +11,6 @@ from worlds import build_world
 from spfedrec_cli.errors import InputError, SpfedrecError
 from spfedrec_cli.federated import blocks, strategies
 from spfedrec_cli.federated.aggregation import AGGREGATIONS, Sums, Updates
-from spfedrec_cli.federated.codec import MODULUS
 from spfedrec_cli.federated.exchange import Published
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.state import effective_tau, initial_state, state_from_tensors, state_tensors
@@ -137,13 +136,14 @@ def test_every_aggregation_is_the_sum(name: str) -> None:
         pool=torch.tensor([[[7]], [[-9]]], dtype=torch.int32),
         saturated=4,
     )
-    sums = AGGREGATIONS[name](updates, 3)
-    assert sums.query.tolist() == [3, MODULUS - 4]
-    assert sums.items.tolist() == [[1], [MODULUS - 2], [5]]
+    sums = Sums.zero(2, (3, 1))
+    AGGREGATIONS[name](sums, updates)
+    assert sums.query.tolist() == [3, -4]
+    assert sums.items.tolist() == [[1], [-2], [5]]
     assert (sums.clients, sums.saturated) == (2, 4)
-    twice = sums + sums
-    assert twice.query.tolist() == [6, MODULUS - 8]
-    assert (Sums.zero(2, (3, 1)) + sums).items.tolist() == sums.items.tolist()
+    AGGREGATIONS[name](sums, updates)
+    assert (sums.query.tolist(), sums.items.tolist()) == ([6, -8], [[2], [-4], [10]])
+    assert (sums.clients, sums.saturated) == (4, 8)
 
 
 def test_ledger_totals() -> None:
@@ -185,7 +185,7 @@ def test_both_sums_are_divided_by_the_survivors() -> None:
         state = initial_state(world)
         served = strategies.server.serve(state.item, world.items, rows, 0.0, 0, 1)
         width = sum(weight.numel() for weight in state.query.values())
-        one = torch.full((width,), 1000 * clients), torch.full((2, 8), 500 * clients)
+        one = [torch.full(shape, step * clients).int() for shape, step in (((width,), 1000), ((2, 8), 500))]
         before = {name: tensor.clone() for name, tensor in state_tensors(state).items()}
         after = state_tensors(strategies.server_step(state, world, served, Sums(*one, clients, 0)))
         steps.append({name: after[name].double() - before[name] for name in before})
@@ -206,9 +206,11 @@ def test_tau_is_relative_to_the_clients_learning_rate_and_starts_v() -> None:
 
 
 def test_sums_wrap_modulo_two_to_the_thirty_two() -> None:
-    half = Sums(torch.tensor([2**31]), torch.tensor([[2**31 + 3]]), 1, 0)
-    assert (half + half).query.tolist() == [0]
-    assert (half + half).items.tolist() == [[6]]
+    half = Sums(torch.tensor([-(2**31)], dtype=torch.int32), torch.tensor([[3 - 2**31]], dtype=torch.int32), 1, 2)
+    total = Sums.zero(1, (1, 1))
+    for _ in range(2):
+        total.add(half)
+    assert (total.query.tolist(), total.items.tolist(), total.clients, total.saturated) == ([0], [[6]], 2, 4)
 
 
 def test_the_seed_changes_the_pool() -> None:
