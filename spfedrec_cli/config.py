@@ -105,6 +105,7 @@ class TrainConfig(Section):
         "ndcg@10", pattern=r"^[a-z_]+@[1-9][0-9]*$", description="validation metric that chooses the best"
     )
     workers: int = Field(1, ge=1, le=64, description="threads that train clients side by side; the bits stay the same")
+    patience: int = Field(0, ge=0, description="stop after so many validations in a row without a better one; 0: never")
     engine: Literal["simulation", "reference"] = Field("simulation", description="reference: one client at a time")
 
 

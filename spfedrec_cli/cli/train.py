@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spfedrec_cli.cli.options import AsJson, ConfigFile, Debug, Preset, Quiet, Settings, dataset_folder
-from spfedrec_cli.cli.output import Cell, Output, counted, facts, number, size, table
+from spfedrec_cli.cli.output import Cell, Output, counted, duration, facts, number, size, table
 from spfedrec_cli.cli.watch import following
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.run import RUNS, about, find
@@ -24,6 +25,7 @@ EXAMPLES = """Examples:
 \b
   spfedrec train sample --preset sample --name first
   spfedrec train datasets/hm --set train.rounds=200 --set federated.cohort_size=512
+  spfedrec train hm --preset hm --workers 2 --dry-run
   spfedrec train hm --config mine.toml --json > result.json
   spfedrec train --resume first"""
 
@@ -41,6 +43,12 @@ def command(
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run; of --set it takes train.rounds alone.")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Threads side by side; the result is the same to the bit.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Run a few rounds, say what a training would cost, and leave nothing.")
+    ] = False,
     json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -52,13 +60,17 @@ def command(
     Settings come from the defaults, then the preset, then the file, then --set; a later one wins.
     """
     out = Output(json, quiet)
+    chosen = [*(settings or []), *([] if workers is None else [f"train.workers={workers}"])]
     if resume is not None:
-        _refuse_beside_resume(preset=preset, config=config, name=name)
-        result = _resume(out, find(resume), dataset, settings or [])
-    elif dataset is not None:
-        result = _start(out, dataset_folder(dataset), preset, config, settings or [], name)
-    else:
+        _refuse_beside_resume(preset=preset, config=config, name=name, dry_run=dry_run or None)
+        result = _resume(out, find(resume), dataset, settings or [], workers)
+    elif dataset is None:
         raise InputError("Nothing to train on", hint="give a DATASET, or a run with --resume")
+    elif dry_run:
+        _rehearse(out, dataset_folder(dataset), preset, config, chosen)
+        return
+    else:
+        result = _start(out, dataset_folder(dataset), preset, config, chosen, name)
     messages = _messages(result.run)
     shown = table(
         "What crossed the network", ["message", "to", "messages", "mean", "largest", "what it tells"], messages
@@ -85,7 +97,31 @@ def _start(
     return result
 
 
-def _resume(out: Output, folder: Path, dataset: str | None, settings: list[str]) -> "TrainResult":
+def _rehearse(out: Output, folder: Path, preset: str | None, file: Path | None, settings: list[str]) -> None:
+    from spfedrec_cli.config import resolve
+
+    config = resolve(preset, file, settings)
+    from spfedrec_cli import engine
+    from spfedrec_cli.data.dataset import Dataset
+
+    with out.stages() as tell:
+        tell("rehearsing a few rounds")
+        told = engine.rehearse(Dataset.open(folder), config)
+    rows: list[tuple[str, Cell]] = [
+        ("rounds", told.rounds),
+        ("clients a round", told.clients),
+        ("time a round", duration(told.seconds_a_round)),
+        ("time without validation", duration(told.seconds)),
+        ("memory", size(told.peak_memory)),
+        ("sent by a client a round", size(told.bytes_up)),
+        ("received by a client a round", size(told.bytes_down)),
+        ("weights of the query tower", told.query_parameters),
+        ("weights of the item tower", told.item_parameters),
+    ]
+    out.result(asdict(told), facts(f"A training on {folder}", rows))
+
+
+def _resume(out: Output, folder: Path, dataset: str | None, settings: list[str], workers: int | None) -> "TrainResult":
     rounds = _rounds(settings)
     if dataset is not None:
         _same_dataset(folder, dataset_folder(dataset))
@@ -93,7 +129,7 @@ def _resume(out: Output, folder: Path, dataset: str | None, settings: list[str])
 
     out.say(f"Going on with {folder}")
     with following(out, engine.load_config(folder).train.monitor) as follow:
-        result = engine.resume(folder, follow, rounds)
+        result = engine.resume(folder, follow, rounds, workers)
         _warn(follow.warn, result.warnings)
     return result
 
@@ -101,7 +137,8 @@ def _resume(out: Output, folder: Path, dataset: str | None, settings: list[str])
 def _refuse_beside_resume(**given: object) -> None:
     for name, value in given.items():
         if value is not None:
-            raise InputError("A resumed run keeps its name and settings", hint=f"leave --{name} out")
+            option = name.replace("_", "-")
+            raise InputError("A resumed run keeps its name and settings", hint=f"leave --{option} out")
 
 
 def _same_dataset(run: Path, dataset: Path) -> None:

@@ -9,6 +9,7 @@ from spfedrec_cli.engine.evaluate import EvaluationReport, evaluate
 from spfedrec_cli.engine.export import export
 from spfedrec_cli.engine.load import Crossed, crossed, load_config
 from spfedrec_cli.engine.recommend import Ranked, Recommendation, recommend, recommend_all
+from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
 from spfedrec_cli.engine.train import Interrupted, Progress, TrainResult, resume, train
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Progress",
     "Ranked",
     "Recommendation",
+    "Rehearsal",
     "TrainResult",
     "crossed",
     "evaluate",
@@ -25,6 +27,7 @@ __all__ = [
     "load_config",
     "recommend",
     "recommend_all",
+    "rehearse",
     "resume",
     "train",
 ]

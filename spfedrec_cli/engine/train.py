@@ -84,11 +84,11 @@ def train(dataset: Dataset, config: Config, folder: Path, watch: Watch = ignore)
     return _train(dataset, world, initial_state(world), Tally(), folder, watch)
 
 
-def resume(folder: Path, watch: Watch = ignore, rounds: int | None = None) -> TrainResult:
+def resume(folder: Path, watch: Watch = ignore, rounds: int | None = None, workers: int | None = None) -> TrainResult:
     """Go on from the last checkpoint, to the same bits as an unbroken run; `rounds` may prolong the training."""
     config, dataset = load_config(folder), load_dataset(folder)
-    if rounds is not None:
-        config = config.model_copy(update={"train": config.train.model_copy(update={"rounds": rounds})})
+    changed = {key: value for key, value in (("rounds", rounds), ("workers", workers)) if value is not None}
+    config = config.model_copy(update={"train": config.train.model_copy(update=changed)})
     world = load_world(dataset, config)
     if not run.rounds(folder):
         state, tally = initial_state(world), Tally()
@@ -109,7 +109,7 @@ def _train(dataset: Dataset, world: World, state: State, tally: Tally, folder: P
     train, step = world.config.train, STRATEGIES[world.config.federated.strategy]
     seconds, updates_before = 0.0, tally.client_updates
     with deferred_interrupt() as stop:
-        while state.round < train.rounds:
+        while state.round < train.rounds and not is_patience_over(world.config, state.round, tally):
             started = time.perf_counter()
             state, report = step(state, world)
             spent = time.perf_counter() - started
@@ -121,6 +121,7 @@ def _train(dataset: Dataset, world: World, state: State, tally: Tally, folder: P
             progress = _progress(world.config, report, spent, scores, warning)
             record(folder, report, progress)
             is_best, stopped = due and tally.best_round == state.round, stop.wanted
+            last = last or is_patience_over(world.config, state.round, tally)
             if is_best or last or stopped or state.round % train.checkpoint_every == 0:
                 save_state(folder, state, tally)
             watch(progress)
@@ -143,6 +144,13 @@ def _train(dataset: Dataset, world: World, state: State, tally: Tally, folder: P
         best_round=tally.best_round,
         warnings=tally.warnings,
     )
+
+
+def is_patience_over(config: Config, round_: int, tally: Tally) -> bool:
+    """Whether the last `train.patience` validations brought nothing better. It follows from what a checkpoint holds."""
+    train = config.train
+    validated = round_ // train.eval_every - tally.best_round // train.eval_every
+    return 0 < train.patience <= validated and tally.best_round > 0
 
 
 @dataclass

@@ -98,8 +98,8 @@ def test_nothing_to_train_on_is_said(invoke: Invoke) -> None:
 @pytest.mark.parametrize("words", [(), ("sample",), ("datasets/sample",)])
 def test_a_run_is_resumed_by_name(invoke: Invoke, a_run: Path, training: Calls, words: Sequence[str]) -> None:
     assert the_json(invoke("train", *words, "--resume", "first", "--json"))["run"] == "runs/first"
-    name, (folder, _, rounds), _ = training.last
-    assert (name, folder, rounds) == ("resume", a_run, None)
+    name, (folder, _, rounds, workers), _ = training.last
+    assert (name, folder, rounds, workers) == ("resume", a_run, None, None)
 
 
 def test_a_resumed_run_may_be_prolonged(invoke: Invoke, a_run: Path, training: Calls) -> None:
@@ -159,3 +159,24 @@ def test_the_whole_way_on_the_sample(invoke: Invoke, sample: Dataset) -> None:
     assert all(Path(file).is_file() for file in files)
     (listed,) = the_json(invoke("runs", "--json"))["runs"]
     assert listed["rounds"] == 6
+
+
+def test_a_dry_run_tells_the_cost_and_leaves_nothing(invoke: Invoke, sample: Dataset, workplace: Path) -> None:
+    before = sorted(path.name for path in workplace.rglob("*"))
+    told = the_json(invoke("train", "sample", "--preset", "sample", "--dry-run", "--workers", "2", "--json"))
+    assert {"seconds", "peak_memory", "bytes_up", "bytes_down", "query_parameters"} <= set(told)
+    assert "time a round" in invoke("train", "sample", "--preset", "sample", "--dry-run").stdout
+    assert sorted(path.name for path in workplace.rglob("*")) == before
+
+
+def test_a_resume_is_no_dry_run(invoke: Invoke, workplace: Path, sample: Dataset) -> None:
+    invoke("train", "sample", "--preset", "sample", "--set", "train.rounds=1", "--name", "one")
+    result = invoke("train", "--resume", "one", "--dry-run")
+    assert result.exit_code == 2
+    assert "leave --dry-run out" in result.stderr
+
+
+def test_workers_are_a_setting(invoke: Invoke, sample: Dataset, workplace: Path) -> None:
+    words = ["train", "sample", "--preset", "sample", "--set", "train.rounds=2", "--json"]
+    hashes = {the_json(invoke(*words, "--workers", n))["state_sha256"] for n in ("1", "3")}
+    assert len(hashes) == 1

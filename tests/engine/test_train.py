@@ -243,3 +243,47 @@ def test_the_best_round_is_saved_though_no_checkpoint_was_due(
     result = engine.train(shop, config("train.rounds=7", "train.checkpoint_every=3"), tmp_path / "run")
     assert result.best_round == 2
     assert run.rounds(result.run) == [2, 7]
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_any_number_of_workers_comes_to_the_same_bits(
+    trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """With blocks so small that there are many, and that each worker gets some."""
+    blocks = importlib.import_module("spfedrec_cli.federated.blocks")
+    monkeypatch.setattr(blocks, "_BLOCK_CELLS", 1)
+    results = [engine.train(shop, config(f"train.workers={n}"), tmp_path / str(n)) for n in (1, workers)]
+    assert_same_run(*results)
+
+
+def test_a_resume_may_take_other_workers(trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path) -> None:
+    short = engine.train(shop, config("train.rounds=3"), tmp_path / "run")
+    assert engine.resume(short.run, rounds=6, workers=3).state_sha256 == trained.state_sha256
+    assert engine.load_config(short.run).train.workers == 3
+
+
+def test_patience_stops_a_training_that_gets_no_better(shop: Dataset, config: Make, tmp_path: Path) -> None:
+    """Nothing moves, so that the first validation is never bettered."""
+    still = [
+        "server.lr=1e-30",
+        "server.item_lr=1e-30",
+        "client.private_state=none",
+        "train.patience=2",
+        "train.rounds=40",
+    ]
+    result = engine.train(shop, config(*still), tmp_path / "run")
+    assert (result.best_round, result.rounds) == (2, 6)  # validated in rounds 2, 4 and 6
+    assert engine.resume(result.run).rounds == 6
+    assert len(run.records(result.run / "metrics.jsonl")) == 6
+
+
+def test_a_rehearsal_says_what_a_training_costs(trained: TrainResult, shop: Dataset, config: Make) -> None:
+    told = engine.rehearse(shop, config())
+    assert told.rounds == 6
+    assert told.clients == 40
+    assert told.seconds == pytest.approx(6 * told.seconds_a_round)
+    rounds = run.records(trained.run / "metrics.jsonl")[1:3]
+    assert told.bytes_up == sum(record["bytes_up"] for record in rounds) / 80
+    assert told.bytes_down == sum(record["bytes_down"] for record in rounds) / 80
+    assert told.query_parameters > 0 < told.item_parameters
+    assert told.peak_memory > 50e6

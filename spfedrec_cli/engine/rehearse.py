@@ -1,0 +1,66 @@
+"""What a training would cost, from a few of its own rounds, without a run folder."""
+
+import resource
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+
+import torch
+
+from spfedrec_cli.config import Config
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.engine.load import load_world
+from spfedrec_cli.federated.state import initial_state, state_tensors
+from spfedrec_cli.federated.strategies import STRATEGIES
+
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """Seconds without validation and the time to load; bytes a client and round; the process's largest memory so far.
+
+    `query_parameters` and `item_parameters` are the numbers of weights of both towers.
+    """
+
+    rounds: int
+    clients: int
+    seconds: float
+    seconds_a_round: float
+    bytes_up: float
+    bytes_down: float
+    peak_memory: int
+    query_parameters: int
+    item_parameters: int
+
+
+def rehearse(dataset: Dataset, config: Config) -> Rehearsal:
+    """Runs the first rounds, of which the very first does not count: it does what is done once."""
+    torch.set_num_threads(1)
+    world, step = load_world(dataset, config), STRATEGIES[config.federated.strategy]
+    state, rounds = initial_state(world), []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        state, report = step(state, world)
+        rounds.append((time.perf_counter() - began, report))
+    spent, reports = zip(*rounds[1:], strict=True)
+    each, clients = statistics.median(spent), sum(report.clients for report in reports)
+    weights = {name: tensor.numel() for name, tensor in state_tensors(state).items()}
+    return Rehearsal(
+        rounds=config.train.rounds,
+        clients=clients // len(reports),
+        seconds=each * config.train.rounds,
+        seconds_a_round=each,
+        bytes_up=sum(report.ledger.total("up") for report in reports) / max(clients, 1),
+        bytes_down=sum(report.ledger.total("down") for report in reports) / max(clients, 1),
+        peak_memory=peak_memory(),
+        query_parameters=sum(size for name, size in weights.items() if name.startswith("query/")),
+        item_parameters=sum(size for name, size in weights.items() if name.startswith("item/")),
+    )
+
+
+def peak_memory() -> int:
+    """Bytes of the largest resident set of this process. (macOS counts in bytes, Linux in units of 1,024.)"""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
