@@ -13,9 +13,11 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """What `work` makes of each item, in their order."""
-    with ThreadPoolExecutor(cores()) as pool:
+def each(work: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> list[R]:
+    """What `work` makes of each item, in their order, by so many threads (one for each core unless told)."""
+    if threads == 1:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(threads or cores()) as pool:
         return list(pool.map(work, items))
 
 

@@ -4,8 +4,9 @@ Blocks are cut by (length bucket, client id), never by worker or thread, so that
 wherever it runs. Within a block clients with more local steps stand first: those that still train are its first rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +39,8 @@ class Block:
     expected: Tensor  # (K, M) log of the expected number of each negative; inf: not a negative
 
 
-def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Block]:
-    """Blocks of similar length, cut the same way whoever runs them."""
+def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Callable[[], Block]]:
+    """Blocks of similar length, cut the same way whoever runs them; each is padded by whoever calls for it."""
     own, hidden = cohort.own, cohort.hidden
     longest = np.maximum(own.lengths, 1)
     buckets = np.ceil(2 * np.log2(longest)).astype(np.int64)
@@ -58,7 +59,13 @@ def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Block
         for start in range(0, len(members), size):
             part = members[start : start + size]
             part = part[np.argsort(-steps[part], kind="stable")]
-            yield _block(world, published, cohort.clients[part], part, places.take(part), hidden.take(part))
+            yield partial(_padded, world, published, cohort, part, places, hidden)
+
+
+def _padded(
+    world: World, published: Published, cohort: Cohort, members: I64, own: Ragged, hidden: Obfuscation
+) -> Block:
+    return _block(world, published, cohort.clients[members], members, own.take(members), hidden.take(members))
 
 
 def step_counts(client: ClientConfig, purchases: I64) -> I64:

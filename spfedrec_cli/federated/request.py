@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.config import RequestConfig
+from spfedrec_cli.data.parallel import each
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.rng import uniform, uniform_rows
 
@@ -49,15 +50,22 @@ class Memory:
         self._items, self._inclusion = np.empty(0, np.int32), np.empty(0)
 
     def recall(
-        self, request: RequestConfig, q: F64, clients: I64, purchased: Ragged, seed: int, round_: int
+        self,
+        request: RequestConfig,
+        q: F64,
+        clients: I64,
+        purchased: Ragged,
+        seed: int,
+        round_: int,
+        workers: int = 1,
     ) -> Obfuscation:
-        """`draw_obfuscating`, from memory for the clients that were there before."""
+        """`draw_obfuscating` by several threads, from memory for the clients that were there before."""
         if request.redraw:
-            return draw_obfuscating(request, q, clients, purchased, seed, round_)
+            return _draw_in_parts(request, q, clients, purchased, seed, round_, workers)
         self._make_room(int(clients.max(initial=-1)) + 1)
         known = self._start[clients] >= 0
         new = np.flatnonzero(~known)
-        drawn = draw_obfuscating(request, q, clients[new], purchased.take(new), seed, round_)
+        drawn = _draw_in_parts(request, q, clients[new], purchased.take(new), seed, round_, workers)
         if not known.any():
             self._remember(clients, drawn)
             return drawn
@@ -87,6 +95,22 @@ class Memory:
         self._start[clients] = self._used + drawn.items.offsets[:-1]
         self._length[clients] = drawn.items.lengths
         self._used = end
+
+
+def _draw_in_parts(
+    request: RequestConfig, q: F64, clients: I64, purchased: Ragged, seed: int, round_: int, workers: int
+) -> Obfuscation:
+    """`draw_obfuscating`, which asks each client apart, for as many parts of the clients as there are workers."""
+    if workers == 1:
+        return draw_obfuscating(request, q, clients, purchased, seed, round_)
+    drawn = each(
+        lambda rows: draw_obfuscating(request, q, clients[rows], purchased.take(rows), seed, round_),
+        np.array_split(np.arange(len(clients)), workers),
+        workers,
+    )
+    lengths = np.concatenate([part.items.lengths for part in drawn])
+    items = Ragged.from_lengths(lengths, np.concatenate([part.items.values for part in drawn]))
+    return Obfuscation(items, np.concatenate([part.inclusion for part in drawn]))
 
 
 def _copy(to: Obfuscation, rows: I64, items: npt.NDArray[np.int32], inclusion: F64, starts: I64) -> None:

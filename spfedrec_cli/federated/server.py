@@ -6,6 +6,7 @@ learning: the mean g_v enters at its output, and its lazy optimiser touches only
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -13,18 +14,21 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.config import ServerConfig
+from spfedrec_cli.data.parallel import each
 from spfedrec_cli.federated.state import Moments
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import Weights, item_tower
 from spfedrec_cli.rng import uniform
 
 I64 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
 EPSILON = 1e-8  # of the item optimisers
+PART = 1 << 13  # rows of the item tower at once: their activations stay in the cache
 
 
 @dataclass(frozen=True)
-class Served:
-    """ṽ of the rows that take part (R, d) with the graph behind it, and the leaves that it hangs from.
+class Part:
+    """ṽ of some rows with the graph behind it, and the leaves that it hangs from.
 
     For a table, the leaf holds only the rows `touched[name]`.
     """
@@ -34,8 +38,29 @@ class Served:
     touched: dict[str, Tensor]
 
 
-def serve(item: Weights, features: Features, rows: I64, id_dropout: float, seed: int, round_: int) -> Served:
+@dataclass(frozen=True)
+class Served:
+    """The rows that take part, in parts that are cut the same way whoever computes them."""
+
+    parts: tuple[Part, ...]
+
+    @cached_property
+    def embeddings(self) -> Tensor:
+        """ṽ (R, d), without the graph."""
+        return torch.cat([part.embeddings.detach() for part in self.parts])
+
+
+def serve(
+    item: Weights, features: Features, rows: I64, id_dropout: float, seed: int, round_: int, workers: int = 1
+) -> Served:
     """Step 3: run the item tower on the items `rows` (ascending) and on nothing else."""
+    keep = uniform(seed, "id_dropout", rows, round_) >= id_dropout
+    cuts = range(0, max(len(rows), 1), PART)
+    parts = each(lambda at: _serve(item, features, rows[at : at + PART], keep[at : at + PART]), cuts, workers)
+    return Served(tuple(parts))
+
+
+def _serve(item: Weights, features: Features, rows: I64, keep: Bool) -> Part:
     codes = features.codes.index_select(0, torch.from_numpy(rows))
     leaves, touched, local = dict(item), {}, torch.empty_like(codes)
     for column, name in enumerate(features.names):
@@ -43,20 +68,38 @@ def serve(item: Weights, features: Features, rows: I64, id_dropout: float, seed:
         leaves[f"field.{name}"] = item[f"field.{name}"].index_select(0, unique)
         touched[f"field.{name}"], local[:, column] = unique, inverse
     leaves = {name: leaf.detach().requires_grad_() for name, leaf in leaves.items()}
-    keep = uniform(seed, "id_dropout", rows, round_) >= id_dropout
-    return Served(item_tower(leaves, local, torch.from_numpy(keep).float()), leaves, touched)
+    return Part(item_tower(leaves, local, torch.from_numpy(keep).float()), leaves, touched)
 
 
 def item_step(
-    server: ServerConfig, item: Weights, moments: Moments, served: Served, mean: Tensor
+    server: ServerConfig, item: Weights, moments: Moments, served: Served, mean: Tensor, workers: int = 1
 ) -> tuple[Weights, Moments]:
     """Step 7, second half: back-propagate the mean g_v (R, d) into the item tower. Tables are written in place."""
-    grads = torch.autograd.grad(served.embeddings, list(served.leaves.values()), mean, materialize_grads=True)
+    sizes = [len(part.embeddings) for part in served.parts]
+    pulled = each(lambda pair: _pull(*pair), zip(served.parts, torch.split(mean, sizes), strict=True), workers)
     rule = ITEM_OPTIMIZERS[server.item_optimizer]
-    for (name, leaf), grad in zip(served.leaves.items(), grads, strict=True):
-        rows = served.touched.get(name)
-        _step_rows(rule, server, item[name], leaf.detach(), grad, moments, name, rows)
+    for name in item:
+        rows, grad = _joined([part.touched.get(name) for part in served.parts], [grads[name] for grads in pulled])
+        leaf = item[name] if rows is None else item[name].index_select(0, rows)
+        _step_rows(rule, server, item[name], leaf, grad, moments, name, rows)
     return item, moments
+
+
+def _pull(part: Part, mean: Tensor) -> Weights:
+    """The gradient of each leaf."""
+    grads = torch.autograd.grad(part.embeddings, list(part.leaves.values()), mean, materialize_grads=True)
+    return dict(zip(part.leaves, grads, strict=True))
+
+
+def _joined(touched: list[Tensor | None], grads: list[Tensor]) -> tuple[Tensor | None, Tensor]:
+    """The rows of a table that any part touched (None: it is none), and the sum of its gradients, part by part."""
+    rows = [some for some in touched if some is not None]
+    if len(grads) == 1:
+        return touched[0], grads[0]
+    if not rows:
+        return None, torch.stack(grads).sum(0)
+    union, place = torch.unique(torch.cat(rows), return_inverse=True)
+    return union, grads[0].new_zeros(len(union), grads[0].shape[1]).index_add_(0, place, torch.cat(grads))
 
 
 def query_step(

@@ -5,14 +5,14 @@ anything is summed. Only integers leave a block.
 """
 
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from spfedrec_cli.data.parallel import each
 from spfedrec_cli.federated import messages
 from spfedrec_cli.federated.aggregation import AGGREGATIONS, Sums, Updates
 from spfedrec_cli.federated.blocks import Block, blocks
@@ -35,8 +35,7 @@ def train_cohort(world: World, published: Published, cohort: Cohort, ledger: Led
     def work(_: int) -> Sums:
         return _train_blocks(world, published, cohort, queue, losses, kept)
 
-    with ThreadPoolExecutor(world.config.train.workers) as pool:
-        total, *others = pool.map(work, range(world.config.train.workers))
+    total, *others = each(work, range(world.config.train.workers), world.config.train.workers)
     for sums in others:
         total.add(sums)
     return CohortResult(total, kept, losses)
@@ -45,16 +44,16 @@ def train_cohort(world: World, published: Published, cohort: Cohort, ledger: Led
 class _Queue:
     """Blocks for several threads, one after another."""
 
-    def __init__(self, source: Iterator[Block]) -> None:
+    def __init__(self, source: Iterator[Callable[[], Block]]) -> None:
         self._source, self._lock = source, threading.Lock()
 
     def __iter__(self) -> Iterator[Block]:
         while True:
             with self._lock:
-                block = next(self._source, None)
-            if block is None:
+                pad = next(self._source, None)
+            if pad is None:
                 return
-            yield block
+            yield pad()
 
 
 def _train_blocks(
@@ -83,8 +82,8 @@ def count_messages(world: World, published: Published, cohort: Cohort, ledger: L
         messages.Embeddings: messages.size([asked * dim]),
         messages.ClientUpdate: messages.size([width, (asked + pool) * dim]),
     }
-    for kind, each in sizes.items():
-        ledger.count(kind.kind, kind.direction, each)
+    for kind, lengths in sizes.items():
+        ledger.count(kind.kind, kind.direction, lengths)
 
 
 def _visit(world: World, published: Published, cohort: Cohort, block: Block) -> tuple[Updates, Tensor, Tensor | None]:

@@ -53,14 +53,15 @@ def split_round(state: State, world: World) -> tuple[State, Report]:
 
     # 2. Each client builds its request: V+ hidden among V−.
     own, q = world.purchased.take(clients), obfuscating_distribution(state, world)
-    hidden = world.memory.recall(config.request, q, clients, own, world.seed, round_)
+    hidden = world.memory.recall(config.request, q, clients, own, world.seed, round_, config.train.workers)
     cohort = Cohort(clients, own, hidden, private_states(state, clients))
 
     # 3. The server runs the item tower on the requested rows only, and returns their embeddings.
     rows = taking_part(world.n_items, own.values, hidden.items.values, pool)
-    served = server.serve(state.item, world.items, rows, config.model.id_dropout, world.seed, round_)
-    embeddings, seats = served.embeddings.detach(), np.searchsorted(rows, pool)
-    published = Published(round_, state.query, rows, embeddings, seats, q)
+    served = server.serve(
+        state.item, world.items, rows, config.model.id_dropout, world.seed, round_, config.train.workers
+    )
+    published = Published(round_, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q)
 
     # 4.-6. Each client trains, clips, encodes and uploads; the aggregator learns the sum.
     result = ENGINES[config.train.engine](world, published, cohort, ledger)
@@ -117,7 +118,9 @@ def server_step(state: State, world: World, served: server.Served, sums: Sums) -
         delta = unflatten(codec_query.decode(sums.query) / sums.clients, query)
         query, query_moments = server.query_step(config.server, effective_tau(config), query, query_moments, delta)
     mean = codec_item.decode(sums.items) / sums.clients
-    item, item_moments = server.item_step(config.server, state.item, state.item_moments, served, mean)
+    item, item_moments = server.item_step(
+        config.server, state.item, state.item_moments, served, mean, config.train.workers
+    )
     return replace(state, query=query, query_moments=query_moments, item=item, item_moments=item_moments)
 
 
