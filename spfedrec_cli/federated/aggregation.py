@@ -12,6 +12,11 @@ from torch import Tensor
 from spfedrec_cli.federated.codec import MODULUS
 
 
+def modulo(total: Tensor) -> Tensor:
+    """total mod 2^32, negative ones too: of a power of two, far cheaper than a division. `total` is used up."""
+    return total.bitwise_and_(MODULUS - 1)
+
+
 @dataclass(frozen=True)
 class Updates:
     """The uploads of K clients in fixed point (int32).
@@ -42,8 +47,12 @@ class Sums:
         return cls(torch.zeros(width, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64), 0, 0)
 
     def __add__(self, other: "Sums") -> "Sums":
-        query, items = (self.query + other.query) % MODULUS, (self.items + other.items) % MODULUS
-        return Sums(query, items, self.clients + other.clients, self.saturated + other.saturated)
+        return Sums(
+            modulo(self.query + other.query),
+            modulo(self.items + other.items),
+            self.clients + other.clients,
+            self.saturated + other.saturated,
+        )
 
 
 Aggregation = Callable[[Updates, int], Sums]
@@ -56,7 +65,7 @@ def ideal_sum(updates: Updates, rows: int) -> Sums:
     items.index_add_(0, updates.own_rows, updates.own)
     items.index_add_(0, updates.pool_rows, updates.pool.sum(0, dtype=torch.int32))
     query = updates.query.sum(0, dtype=torch.int32)
-    return Sums(query.long() % MODULUS, items.long() % MODULUS, len(updates.query), updates.saturated)
+    return Sums(modulo(query.long()), modulo(items.long()), len(updates.query), updates.saturated)
 
 
 AGGREGATIONS: dict[str, Aggregation] = {"sum": ideal_sum}
