@@ -23,8 +23,9 @@ from spfedrec_cli.rng import uniform_rows
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
+_FINE, _COARSE = 2.0, 0.5  # buckets for a doubling of the length: one step pays for padding, several for blocks
 _BLOCK_CELLS = 1 << 21  # floats of gradients that one block may hold: 8 MiB; see docs/log.md for other sizes
-_BLOCK_CELLS_OF_STEPS = 1 << 21  # and of weights, gradients and moments where clients take several steps
+_BLOCK_CELLS_OF_STEPS = 1 << 22  # and of weights, gradients and moments where clients take several steps
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Calla
     """Blocks of similar length, cut the same way whoever runs them; each is padded by whoever calls for it."""
     own, hidden = cohort.own, cohort.hidden
     longest = np.maximum(own.lengths, 1)
-    buckets = np.ceil(2 * np.log2(longest)).astype(np.int64)
+    steps = step_counts(world.config.client, own.lengths)
+    fineness = _FINE if (steps <= 1).all() else _COARSE
+    buckets = np.ceil(fineness * np.log2(longest)).astype(np.int64)
     order = np.lexsort((cohort.clients, buckets))
     uses_pool = world.config.client.negatives == "public"
     others = np.full(len(cohort), len(published.pool)) if uses_pool else hidden.items.lengths
@@ -51,7 +54,6 @@ def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Calla
     seat[published.rows] = np.arange(len(published.rows), dtype=np.int32)
     places = Ragged(own.offsets, seat[own.values])
     hidden = Obfuscation(Ragged(hidden.items.offsets, seat[hidden.items.values]), hidden.inclusion)
-    steps = step_counts(world.config.client, own.lengths)
     for bucket in np.unique(buckets):
         members = order[buckets[order] == bucket]
         items = int(longest[members].max() + others[members].max(initial=0)) * published.embeddings.shape[1]

@@ -25,11 +25,17 @@ class Codec:
 
     def encode(self, values: Tensor) -> tuple[Tensor, int]:
         """(int32 of the same shape, number of saturated coordinates). `values` is used up."""
-        scaled = values.mul_(self.qmax / self.limit).round_()
+        out = torch.empty(values.shape, dtype=torch.int32)
+        return out, self.encode_into(values, out)
+
+    def encode_into(self, values: Tensor, out: Tensor) -> int:
+        """The same into `out`; returns the number of saturated coordinates."""
+        scaled, saturated = values.mul_(self.qmax / self.limit).round_(), 0
         if scaled.numel() and not self._holds(scaled):
-            clipped = scaled.clamp(-self.qmax, self.qmax)
-            return clipped.to(torch.int32), int(torch.count_nonzero(clipped != scaled))
-        return scaled.to(torch.int32), 0
+            saturated = int(torch.count_nonzero(scaled.abs() > self.qmax))
+            scaled.clamp_(-self.qmax, self.qmax)
+        out.copy_(scaled)
+        return saturated
 
     def _holds(self, scaled: Tensor) -> bool:
         low, high = torch.aminmax(scaled)

@@ -2,64 +2,93 @@
 
 In the first step all clients still hold the same θ_u, so that one product serves them all; from then on every client
 has weights of its own. Clients whose batches have run out are left behind: the others are the first rows of the block.
+Whatever is as large as a tower a client is worked on for a few clients at a time, while it is in the cache.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from spfedrec_cli.config import ClientConfig, ModelConfig
 from spfedrec_cli.federated.blocks import Block
+from spfedrec_cli.federated.codec import Codec
 from spfedrec_cli.federated.exchange import Published
 from spfedrec_cli.federated.state import World
+from spfedrec_cli.model.factors import Factors, Passed, backward, field_places, forward, write
 from spfedrec_cli.model.loss import LOSSES
-from spfedrec_cli.model.towers import Weights, history_weights, linear, query_tower, unflatten
+from spfedrec_cli.model.towers import Weights, flatten, history_weights, linear, unit
+
+_CACHED = 1 << 18  # floats of gradients that are worked on at a time: 1 MiB
 
 
 @dataclass(frozen=True)
 class Learned:
     """What the local steps of K clients came to; losses and the gradients of items are means over their steps."""
 
-    moved: Tensor  # (K, P) θ_end − θ_start
+    query: Tensor  # (K, P) Δθ_u in fixed point, or (K, 0)
+    saturated: int  # coordinates of it
     own: Tensor  # (K, L, d)
     candidates: Tensor  # (K, M, d)
-    private: Tensor | None  # (K, d)
+    private: Tensor | None  # (K, d) or (K, P)
     losses: Tensor  # (K,) float64
 
 
 @dataclass(frozen=True)
 class _Held:
-    """What the devices of a block hold besides their towers: field codes, ṽ of their items and of their negatives."""
+    """What the devices of a block hold besides their towers: fields, ṽ of their items and of their negatives."""
 
     block: Block
-    codes: Tensor  # (K, fields)
+    places: Tensor  # (K, fields · e)
     own: Tensor  # (K, L, d)
     candidates: Tensor  # (K, M, d)
     shared: bool  # all have the same candidates
 
 
+class Workspace:
+    """What the blocks of a cohort share: ṽ with a row of zeros behind it, and memory that is used again and again,
+    because the first touch of fresh memory costs more than the arithmetic done in it."""
+
+    def __init__(self, embeddings: Tensor) -> None:
+        self.padded = torch.cat([embeddings, embeddings.new_zeros(1, embeddings.shape[1])])
+        self._memory: dict[str, Tensor] = {}
+
+    def take(self, name: str, rows: int, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """(rows, width) with whatever was in it. It ends what was taken by that name before."""
+        if name not in self._memory or self._memory[name].numel() < rows * width:
+            self._memory[name] = torch.empty(rows * width, dtype=dtype)
+        return self._memory[name][: rows * width].view(rows, width)
+
+
 def train_block(
-    world: World, published: Published, codes: Tensor, block: Block, starts: Tensor | None, private: Tensor | None
+    world: World, published: Published, codes: Tensor, block: Block, private: Tensor | None, work: Workspace
 ) -> Learned:
-    """All local steps of a block, whose clients start from θ_u, or each from its own tower in `starts` (K, P)."""
-    client, held = world.config.client, _hold(world, published, codes, block)
-    towers = _Towers(client, _start(published.query, starts, len(block.members)))
-    kept = None if private is None else private.clone()
+    """All local steps of a block, and step 5 for Δθ_u. The towers and the integers lie in the workspace."""
+    client, like = world.config.client, published.query
+    own_tower = client.private_state == "tower"
+    held, start = _hold(world, published, codes, block, work), flatten(like)
+    towers = _Towers(client, like, block, work, private if own_tower and private is not None else start)
+    embedding = None if private is None or own_tower else private.clone()
     totals: list[Tensor] = []
     for step in range(int(block.steps[0])):
         left = int((block.steps > step).sum())
-        mine = None if kept is None else kept[:left]
-        of_tower, others, of_private = _gradients(world.config.model, held, step, towers.first(left), mine)
+        mine = None if embedding is None else embedding[:left]
+        factors, others, of_private = _gradients(
+            world.config.model, like, held, step, towers.of_first(left), mine, left
+        )
+        towers.step(factors, left)
         if mine is not None:
             mine -= client.private_lr * of_private
-        towers.step(of_tower)  # last: it uses up the gradients, one of which may be the private embedding's too
         for total, other in zip(totals, others, strict=False):
             total[:left] += other
         totals = totals or others
     losses, own, candidates = _means(totals, torch.from_numpy(block.steps))
-    return Learned(towers.moved(), own, candidates, kept, losses)
+    if own_tower:
+        return Learned(torch.empty(len(codes), 0, dtype=torch.int32), 0, own, candidates, towers.weights, losses)
+    query, saturated = towers.encoded(world.codecs()[0])
+    return Learned(query, saturated, own, candidates, embedding, losses)
 
 
 def _means(totals: list[Tensor], steps: Tensor) -> list[Tensor]:
@@ -69,131 +98,117 @@ def _means(totals: list[Tensor], steps: Tensor) -> list[Tensor]:
     return [total.div_(steps.view(-1, *[1] * (total.dim() - 1))) for total in totals]
 
 
-@dataclass
 class _Towers:
-    """The clients' query towers on their way from `start`, a weight (K, …) each; all one until the first step."""
+    """The query towers of a block on their way from `start`, which is θ_u (P,) or a tower a client (K, P)."""
 
-    client: ClientConfig
-    start: Weights
-    taken: int = 0
-    changes: list[Tensor] = field(default_factory=list)  # of the first step
-    weights: list[Tensor] = field(default_factory=list)  # after it, once a second one is wanted
-    moments: list[list[Tensor]] = field(default_factory=list)
+    def __init__(self, client: ClientConfig, like: Weights, block: Block, work: Workspace, start: Tensor) -> None:
+        self.client, self.like, self.clients, self.start = client, like, len(block.members), start
+        self.work, self.taken, self.weights, self.moments = work, 0, torch.empty(0), list[Tensor]()
+        self.factors: Factors | None = None  # of the only step, where that is all there is to know
+        self.is_gradient = block.steps[0] == 1 and start.dim() == 1 and client.optimizer == "sgd"
+        width = start.shape[-1]
+        self.few = max(1, _CACHED // width)
+        self.grads = work.take("gradients", min(self.few, self.clients), width)
 
-    def first(self, clients: int) -> Weights:
-        """The towers of so many clients, as they are now."""
-        if self.taken and not self.weights:
-            self.weights = [old + change for old, change in zip(self.start.values(), self.changes, strict=True)]
-        return {k: w[:clients] for k, w in zip(self.start, self.weights or self.start.values(), strict=True)}
+    def of_first(self, clients: int) -> Tensor:
+        """Their weights as they are now, (P,) while they are the same."""
+        return self.weights[:clients] if self.taken else self.start[:clients] if self.start.dim() == 2 else self.start
 
-    def step(self, grads: list[Tensor]) -> None:
-        """One step of as many clients as there are gradients; the others stay where they are."""
+    def step(self, factors: Factors, clients: int) -> None:
+        """A local step of the first clients; the others stay where they are."""
         self.taken += 1
-        rule = IN_PLACE[self.client.optimizer]
-        if self.taken == 1:
-            self.changes, self.moments = rule.start(self.client, grads)
+        if self.is_gradient:
+            self.factors = factors
             return
-        clients = len(grads[0])
-        moments = [[moment[:clients] for moment in moments] for moments in self.moments]
-        rule.step(self.client, self.taken, [weight[:clients] for weight in self.weights], grads, moments)
+        if self.taken == 1:
+            size, count = (self.clients, self.start.shape[-1]), MOMENTS[self.client.optimizer](self.client)
+            self.weights = self.work.take("weights", *size)
+            self.moments = [self.work.take(f"moment {number}", *size) for number in range(count)]
+        rule = IN_PLACE[self.client.optimizer]
+        for rows, grads in self._few(clients):
+            if self.taken == 1:
+                self.weights[rows] = self.start if self.start.dim() == 1 else self.start[rows]
+                for moment in self.moments:
+                    moment[rows].zero_()
+            write(factors, self.like, rows, grads)
+            rule(self.client, self.taken, self.weights[rows], grads, [moment[rows] for moment in self.moments])
 
-    def moved(self) -> Tensor:
-        """θ_end − θ_start (K, P)."""
-        changes = self.changes
-        if self.weights:
-            changes = [new.sub_(old) for new, old in zip(self.weights, self.start.values(), strict=True)]
-        return torch.cat([change.flatten(1) for change in changes], 1)
+    def encoded(self, codec: Codec) -> tuple[Tensor, int]:
+        """θ_end − θ_start in fixed point (K, P), and how many coordinates were saturated. The towers are used up."""
+        encoded, saturated = self.work.take("integers", self.clients, self.start.shape[-1], torch.int32), 0
+        for rows, grads in self._few(self.clients):
+            if self.factors is None:
+                moved = self.weights[rows].sub_(self.start)
+            else:
+                write(self.factors, self.like, rows, grads)
+                moved = grads.mul_(-self.client.lr)
+            saturated += codec.encode_into(moved, encoded[rows])
+        return encoded, saturated
+
+    def _few(self, clients: int) -> Iterator[tuple[slice, Tensor]]:
+        for start in range(0, clients, self.few):
+            rows = slice(start, min(start + self.few, clients))
+            yield rows, self.grads[: rows.stop - rows.start]
 
 
-def _hold(world: World, published: Published, codes: Tensor, block: Block) -> _Held:
-    own = rows(published.embeddings, block.own)
+def _hold(world: World, published: Published, codes: Tensor, block: Block, work: Workspace) -> _Held:
+    places, own = field_places(published.query, codes), rows(work.padded, block.own)
     if world.config.client.negatives == "request":
-        return _Held(block, codes, own, rows(published.embeddings, block.negatives), False)
+        return _Held(block, places, own, rows(work.padded, block.negatives), False)
     pool = published.embeddings.index_select(0, torch.from_numpy(published.pool))
-    return _Held(block, codes, own, pool.expand(len(codes), -1, -1), True)
-
-
-def _start(query: Weights, starts: Tensor | None, clients: int) -> Weights:
-    if starts is not None:
-        return unflatten(starts, query)
-    return {name: weight.expand(clients, *weight.shape) for name, weight in query.items()}
+    return _Held(block, places, own, pool.expand(len(codes), -1, -1), True)
 
 
 def _gradients(
-    model: ModelConfig, held: _Held, step: int, theta: Weights, private: Tensor | None
-) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """One local step of the first clients: the gradients by each weight; the losses, with the gradients by own items
-    and by candidates; the gradient by the private embedding."""
-    clients = len(next(iter(theta.values())))
-    theta = {name: weight.detach().requires_grad_() for name, weight in theta.items()}
-    own, candidates = (items[:clients].detach().requires_grad_() for items in (held.own, held.candidates))
-    mine = None if private is None else private.detach().requires_grad_()
+    model: ModelConfig, like: Weights, held: _Held, step: int, theta: Tensor, private: Tensor | None, clients: int
+) -> tuple[Factors, list[Tensor], Tensor]:
+    """One local step of the first clients: the gradients by the tower; the losses, with the gradients by own items and
+    by candidates; the gradient by the private embedding."""
     targets = (held.block.turns[:, :clients] == step).any(0)
+    own, candidates = held.own[:clients], held.candidates[:clients]
+    pooling = history_weights(model, (held.block.own[:clients] >= 0) & ~targets)
+    history = torch.bmm(pooling[:, None], own)[:, 0]
+    passed = forward(like, theta, held.places[:clients], history, private)
+    losses, of_raw, of_own, of_candidates = _head(model, held, passed, own, candidates, targets)
+    factors, of_history = backward(passed, of_raw)
+    of_own += pooling[:, :, None] * of_history[:, None]
+    return factors, [losses, of_own, of_candidates], of_raw
 
-    history = torch.bmm(history_weights(model, (held.block.own[:clients] >= 0) & ~targets)[:, None], own)[:, 0]
-    query = query_tower(theta, held.codes[:clients], history, mine)
+
+def _head(
+    model: ModelConfig, held: _Held, passed: Passed, own: Tensor, candidates: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """From the raw query embedding to the loss: the losses, and their gradients by it, by own items, by candidates."""
+    raw, own, candidates = (tensor.detach().requires_grad_() for tensor in (passed.raw, own, candidates))
+    query = unit(raw)
     scores = (own * query[:, None]).sum(-1) / model.temperature
-    against = _products(query, candidates, held.shared) / model.temperature - held.block.expected[:clients]
-    each = LOSSES["softmax"](scores, against) * targets
-    losses = each.sum(1) / targets.sum(1)
-
-    leaves = [*theta.values(), own, candidates] + ([] if mine is None else [mine])
-    grads = list(torch.autograd.grad(losses.sum(), leaves, materialize_grads=True))
-    return grads[: len(theta)], [losses.detach().double(), *grads[len(theta) : len(theta) + 2]], grads[-1]
+    products = linear(query, candidates) if held.shared else (candidates * query[:, None]).sum(-1)
+    against = products / model.temperature - held.block.expected[: len(raw)]
+    losses = (LOSSES["softmax"](scores, against) * targets).sum(1) / targets.sum(1)
+    of_raw, of_own, of_candidates = torch.autograd.grad(losses.sum(), [raw, own, candidates], materialize_grads=True)
+    return losses.detach().double(), of_raw, of_own, of_candidates
 
 
-def _products(query: Tensor, candidates: Tensor, shared: bool) -> Tensor:
-    """(K, M) of (K, d) and (K, M, d); one product where they are `shared` by all clients."""
-    return linear(query, candidates) if shared else (candidates * query[:, None]).sum(-1)
+def rows(padded: Tensor, places: Tensor) -> Tensor:
+    """(K, L, d) rows at the places, the last one, of zeros, where a place is −1."""
+    return F.embedding(torch.where(places < 0, len(padded) - 1, places), padded)
 
 
-def rows(embeddings: Tensor, places: Tensor) -> Tensor:
-    """(K, L, d) rows at the places, zero where a place is −1."""
-    padded = torch.cat([embeddings, embeddings.new_zeros(1, embeddings.shape[1])])
-    return torch.nn.functional.embedding(places % len(padded), padded)
+def _sgd(client: ClientConfig, number: int, weights: Tensor, grads: Tensor, moments: list[Tensor]) -> None:
+    for velocity in moments:
+        grads = velocity.mul_(client.momentum).add_(grads)
+    weights.add_(grads, alpha=-client.lr)
 
 
-Moments = list[list[Tensor]]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """`optimizers.py` in place. start: (settings, gradients) -> (changes, moments) of the first step; step: (settings,
-    number, weights, gradients, moments), every later one. Gradients are used up."""
-
-    start: Callable[[ClientConfig, list[Tensor]], tuple[list[Tensor], Moments]]
-    step: Callable[[ClientConfig, int, list[Tensor], list[Tensor], Moments], None]
-
-
-def _sgd_start(client: ClientConfig, grads: list[Tensor]) -> tuple[list[Tensor], Moments]:
-    velocity = [[grad.clone() for grad in grads]] if client.momentum else []
-    torch._foreach_mul_(grads, -client.lr)
-    return grads, velocity
-
-
-def _sgd_step(client: ClientConfig, number: int, weights: list[Tensor], grads: list[Tensor], moments: Moments) -> None:
-    if client.momentum:
-        torch._foreach_mul_(moments[0], client.momentum)
-        torch._foreach_add_(moments[0], grads)
-        grads = moments[0]
-    torch._foreach_add_(weights, grads, alpha=-client.lr)
-
-
-def _adam_start(client: ClientConfig, grads: list[Tensor]) -> tuple[list[Tensor], Moments]:
-    changes, first, second = ([torch.zeros_like(grad) for grad in grads] for _ in range(3))
-    _adam_step(client, 1, changes, grads, [first, second])
-    return changes, [first, second]
-
-
-def _adam_step(client: ClientConfig, number: int, weights: list[Tensor], grads: list[Tensor], moments: Moments) -> None:
+def _adam(client: ClientConfig, number: int, weights: Tensor, grads: Tensor, moments: list[Tensor]) -> None:
     first, second = moments
     torch._fused_adam_(
-        weights,
-        grads,
-        first,
-        second,
+        [weights],
+        [grads],
+        [first],
+        [second],
         [],
-        [torch.tensor(float(number))] * len(weights),
+        [torch.tensor(float(number))],
         lr=client.lr,
         beta1=client.beta1,
         beta2=client.beta2,
@@ -204,4 +219,9 @@ def _adam_step(client: ClientConfig, number: int, weights: list[Tensor], grads: 
     )
 
 
-IN_PLACE: dict[str, Rule] = {"sgd": Rule(_sgd_start, _sgd_step), "adam": Rule(_adam_start, _adam_step)}
+# `optimizers.py` in place: settings, number of the step, weights, gradients (both are changed), moments.
+IN_PLACE: dict[str, Callable[[ClientConfig, int, Tensor, Tensor, list[Tensor]], None]] = {"sgd": _sgd, "adam": _adam}
+MOMENTS: dict[str, Callable[[ClientConfig], int]] = {
+    "sgd": lambda client: int(client.momentum > 0),
+    "adam": lambda _: 2,
+}

@@ -19,7 +19,7 @@ from spfedrec_cli.federated.blocks import Block, blocks
 from spfedrec_cli.federated.codec import Codec
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.ledger import Ledger
-from spfedrec_cli.federated.local import Learned, train_block
+from spfedrec_cli.federated.local import Learned, Workspace, train_block
 from spfedrec_cli.federated.state import World
 
 I64 = npt.NDArray[np.int64]
@@ -62,8 +62,9 @@ def _train_blocks(
     """The sum over some of the blocks; writes the losses and what is kept to the places of their clients."""
     sums = Sums.zero(world.shared_width, published.embeddings.shape)
     aggregate = AGGREGATIONS[world.config.federated.aggregation]
+    workspace = Workspace(published.embeddings)
     for block in queue:
-        updates, block_losses, block_private = _visit(world, published, cohort, block)
+        updates, block_losses, block_private = _visit(world, published, cohort, block, workspace)
         members = torch.from_numpy(block.members)
         aggregate(sums, updates)
         losses.index_copy_(0, members, block_losses)
@@ -86,23 +87,19 @@ def count_messages(world: World, published: Published, cohort: Cohort, ledger: L
         ledger.count(kind.kind, kind.direction, lengths)
 
 
-def _visit(world: World, published: Published, cohort: Cohort, block: Block) -> tuple[Updates, Tensor, Tensor | None]:
+def _visit(
+    world: World, published: Published, cohort: Cohort, block: Block, work: Workspace
+) -> tuple[Updates, Tensor, Tensor | None]:
     """What the devices of a block upload, their losses, and what they keep."""
     private = None if cohort.private is None else cohort.private.index_select(0, torch.from_numpy(block.members))
     codes = world.clients.codes[torch.from_numpy(cohort.clients[block.members])]
-    if world.config.client.private_state != "tower":
-        learned = train_block(world, published, codes, block, None, private)
-        return _encode(world, learned.moved, learned, block, published), learned.losses, learned.private
-    assert private is not None
-    learned = train_block(world, published, codes, block, private, None)
-    updates = _encode(world, learned.moved[:, :0], learned, block, published)
-    return updates, learned.losses, private + learned.moved
+    learned = train_block(world, published, codes, block, private, work)
+    return _encode(world, learned, block, published), learned.losses, learned.private
 
 
-def _encode(world: World, moved: Tensor, learned: Learned, block: Block, published: Published) -> Updates:
-    """Step 5: each client's own coordinates become integers; padding is dropped. What was learned is used up."""
-    codec_query, codec_item = world.codecs()
-    query, saturated = codec_query.encode(moved)
+def _encode(world: World, learned: Learned, block: Block, published: Published) -> Updates:
+    """Step 5 for g_v: each client's own coordinates become integers; padding is dropped. Gradients are used up."""
+    codec_item, query, saturated = world.codecs()[1], learned.query, learned.saturated
     rows, own, outside = _encode_rows(codec_item, block.own, learned.own)
     saturated = saturated + outside
     if world.config.client.negatives == "public":
@@ -111,7 +108,7 @@ def _encode(world: World, moved: Tensor, learned: Learned, block: Block, publish
     hidden_rows, hidden, outside = _encode_rows(codec_item, block.negatives, learned.candidates)
     rows, own = torch.cat([rows, hidden_rows]), torch.cat([own, hidden])
     empty = torch.empty(0, dtype=torch.int64)
-    return Updates(query, rows, own, empty, own.new_empty(len(moved), 0, own.shape[1]), saturated + outside)
+    return Updates(query, rows, own, empty, own.new_empty(len(query), 0, own.shape[1]), saturated + outside)
 
 
 def _encode_rows(codec: Codec, places: Tensor, grads: Tensor) -> tuple[Tensor, Tensor, int]:

@@ -1,0 +1,119 @@
+"""The query tower of many clients with its gradients by hand: what `towers.query_tower` and autograd would give.
+
+The gradient of a matrix is the product of two vectors, and that of a table is a few of its rows. They are kept as such
+(`Factors`) and multiplied out for some clients at a time, where the product is used while it is in the cache.
+Weights are flat: (P,) where all clients have the same ones, (K, P) where each has its own.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spfedrec_cli.model.towers import Weights, unflatten
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What a forward pass leaves to the backward one; `raw` (K, d) is the query embedding before it has length 1."""
+
+    weights: Weights
+    places: Tensor  # (K, F · e) where in the flat weights the rows of the clients' fields lie
+    fields: Tensor  # (K, F, e)
+    gate: tuple[Tensor, Tensor, Tensor] | None  # of squeeze-and-excitation: means, squeezed, scale
+    inputs: list[Tensor]  # of each layer
+    history: bool  # whether it enters the first layer
+    raw: Tensor
+
+
+Factors = dict[str, tuple[Tensor, Tensor | None]]
+
+
+def field_places(like: Weights, codes: Tensor) -> Tensor:
+    """(K, F · e): the rows of the tables, which come first among the flat weights, at codes (K, F)."""
+    tables = [weight for name, weight in like.items() if name.startswith("field.")]
+    found, before = [torch.empty(len(codes), 0, dtype=torch.int64)], 0
+    for column, table in enumerate(tables):
+        width = table.shape[1]
+        found.append(before + codes[:, column, None] * width + torch.arange(width))
+        before += table.numel()
+    return torch.cat(found, 1)
+
+
+def forward(like: Weights, flat: Tensor, places: Tensor, history: Tensor, private: Tensor | None) -> Passed:
+    """Clients with the fields at `places`, pooled histories (K, d), private embeddings (K, d) or None."""
+    weights = unflatten(flat, like)
+    tables = sum(name.startswith("field.") for name in like)
+    picked = flat.gather(1, places) if flat.dim() == 2 else flat.index_select(0, places.view(-1)).view(places.shape)
+    fields = picked.view(len(places), tables, -1) if tables else picked.view(len(places), 0, 1)
+    gate, values = None, fields
+    if "se.squeeze" in weights:
+        means = fields.mean(-1)
+        squeezed = torch.relu(_times(weights["se.squeeze"], means))
+        gate = means, squeezed, torch.sigmoid(_times(weights["se.excite"], squeezed))
+        values = fields * gate[2].unsqueeze(-1)
+    values = values.flatten(1)
+    takes_history = weights["mlp.0.weight"].shape[-1] > values.shape[-1]
+    values = torch.cat([values, history], -1) if takes_history else values
+    inputs = []
+    for layer in range(_layers(like)):
+        inputs.append(torch.relu(values) if layer else values)
+        values = _times(weights[f"mlp.{layer}.weight"], inputs[-1]) + weights[f"mlp.{layer}.bias"]
+    base = history if private is None else history + private
+    return Passed(weights, places, fields, gate, inputs, takes_history, base + values)
+
+
+def backward(passed: Passed, grad: Tensor) -> tuple[Factors, Tensor]:
+    """From the gradient (K, d) by `raw`, which is also that by the private embedding: those by the weights, and by the
+    pooled history (K, d)."""
+    weights, factors, back = passed.weights, dict[str, tuple[Tensor, Tensor | None]](), grad
+    for layer in reversed(range(len(passed.inputs))):
+        entered = passed.inputs[layer]
+        factors[f"mlp.{layer}.weight"], factors[f"mlp.{layer}.bias"] = (back, entered), (back, None)
+        back = _times_transposed(weights[f"mlp.{layer}.weight"], back)
+        back = back * (entered > 0) if layer else back
+    width = passed.places.shape[1]
+    history = grad + back[:, width:] if passed.history else grad
+    of_fields = back[:, :width].reshape(passed.fields.shape)
+    if passed.gate is not None:
+        means, squeezed, scale = passed.gate
+        of_scale = (of_fields * passed.fields).sum(-1)
+        of_excited = torch.ops.aten.sigmoid_backward(of_scale, scale)
+        of_squeezed = _times_transposed(weights["se.excite"], of_excited) * (squeezed > 0)
+        factors["se.excite"], factors["se.squeeze"] = (of_excited, squeezed), (of_squeezed, means)
+        of_means = _times_transposed(weights["se.squeeze"], of_squeezed) / passed.fields.shape[-1]
+        of_fields = of_fields * scale.unsqueeze(-1) + of_means.unsqueeze(-1)
+    factors["field."] = (of_fields.flatten(1), passed.places)
+    return factors, history
+
+
+def write(factors: Factors, like: Weights, clients: slice, out: Tensor) -> None:
+    """The gradients of some clients, multiplied out into `out` (clients, P)."""
+    parts = torch.split(out, [weight.numel() for weight in like.values()], 1)
+    tables = sum(weight.numel() for name, weight in like.items() if name.startswith("field."))
+    out[:, :tables].zero_()
+    rows, places = factors["field."]
+    assert places is not None
+    out.scatter_(1, places[clients], rows[clients])
+    for (name, weight), part in zip(like.items(), parts, strict=True):
+        if name.startswith("field."):
+            continue
+        left, right = factors[name]
+        if right is None:
+            part.copy_(left[clients])
+        else:
+            torch.mul(left[clients].unsqueeze(-1), right[clients].unsqueeze(1), out=part.view(-1, *weight.shape))
+
+
+def _layers(like: Weights) -> int:
+    return sum(name.startswith("mlp.") for name in like) // 2
+
+
+def _times(weight: Tensor, values: Tensor) -> Tensor:
+    """W x. Where every client has its own matrix, xᵀ Wᵀ is four times as fast as W x."""
+    return values @ weight.T if weight.dim() == 2 else _times_transposed(weight.transpose(1, 2), values)
+
+
+def _times_transposed(weight: Tensor, values: Tensor) -> Tensor:
+    """Wᵀ x."""
+    return values @ weight if weight.dim() == 2 else torch.bmm(values.unsqueeze(1), weight)[:, 0]
