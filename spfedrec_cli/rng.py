@@ -78,6 +78,16 @@ def _slices(n: int) -> list[slice]:
     return [slice(start, start + _PIECE) for start in range(0, max(n, 1), _PIECE)]
 
 
+def uniform_ragged(seed: int, stream: str, clients: npt.ArrayLike, round_: int, lengths: npt.ArrayLike) -> F64:
+    """`uniform` for index 0 … lengths[i] − 1 of each client i, one after another, at a quarter of the cost."""
+    each, sizes = np.asarray(clients, np.uint64), np.asarray(lengths, np.int64)
+    groups = -(-sizes // 4)
+    nth = np.arange(groups.sum()) - np.repeat(np.cumsum(groups) - groups, groups)
+    words = _words(seed, stream, np.repeat(each, groups), round_, nth.astype(np.uint64)).T.reshape(-1)
+    place = np.arange(sizes.sum()) + np.repeat(4 * (np.cumsum(groups) - groups) - (np.cumsum(sizes) - sizes), sizes)
+    return _centred(words[place])
+
+
 def _words(seed: int, stream: str, clients: U64, round_: int, groups: U64) -> U64:
     """(4, n): the four words of each (client, group of four indices)."""
     counter = np.empty((4, len(clients)), np.uint64)

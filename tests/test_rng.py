@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spfedrec_cli.rng import distinct, philox, quads, uniform, uniform_rows
+from spfedrec_cli.rng import distinct, philox, quads, uniform, uniform_ragged, uniform_rows
 
 # Salmon et al., Random123, file kat_vectors: philox4x32 10 rounds.
 KNOWN_ANSWERS = [
@@ -103,3 +103,15 @@ def test_distinct_changes_with_round_and_seed() -> None:
     assert here.tolist() != distinct(0, "pool", 1000, 20, 1).tolist()
     assert here.tolist() != distinct(1, "pool", 1000, 20).tolist()
     assert here.tolist() == distinct(0, "pool", 1000, 20).tolist()
+
+
+@given(lengths=st.lists(st.integers(0, 9), min_size=1, max_size=6), round_=st.integers(0, 5))
+def test_ragged_draws_are_the_addressed_ones(lengths: list[int], round_: int) -> None:
+    clients = [7 * place + 2**33 * (place % 2) for place in range(len(lengths))]
+    found = uniform_ragged(3, "x", clients, round_, lengths)
+    expected = [
+        float(uniform(3, "x", client, round_, index))
+        for client, length in zip(clients, lengths, strict=True)
+        for index in range(length)
+    ]
+    assert found.tolist() == expected

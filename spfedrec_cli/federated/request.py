@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.config import RequestConfig
-from spfedrec_cli.data.parallel import each
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.rng import uniform, uniform_rows
+from spfedrec_cli.rng import uniform, uniform_ragged, uniform_rows
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -50,22 +49,15 @@ class Memory:
         self._items, self._inclusion = np.empty(0, np.int32), np.empty(0)
 
     def recall(
-        self,
-        request: RequestConfig,
-        q: F64,
-        clients: I64,
-        purchased: Ragged,
-        seed: int,
-        round_: int,
-        workers: int = 1,
+        self, request: RequestConfig, q: F64, clients: I64, purchased: Ragged, seed: int, round_: int
     ) -> Obfuscation:
-        """`draw_obfuscating` by several threads, from memory for the clients that were there before."""
+        """`draw_obfuscating`, from memory for the clients that were there before."""
         if request.redraw:
-            return _draw_in_parts(request, q, clients, purchased, seed, round_, workers)
+            return draw_obfuscating(request, q, clients, purchased, seed, round_)
         self._make_room(int(clients.max(initial=-1)) + 1)
         known = self._start[clients] >= 0
         new = np.flatnonzero(~known)
-        drawn = _draw_in_parts(request, q, clients[new], purchased.take(new), seed, round_, workers)
+        drawn = draw_obfuscating(request, q, clients[new], purchased.take(new), seed, round_)
         if not known.any():
             self._remember(clients, drawn)
             return drawn
@@ -95,22 +87,6 @@ class Memory:
         self._start[clients] = self._used + drawn.items.offsets[:-1]
         self._length[clients] = drawn.items.lengths
         self._used = end
-
-
-def _draw_in_parts(
-    request: RequestConfig, q: F64, clients: I64, purchased: Ragged, seed: int, round_: int, workers: int
-) -> Obfuscation:
-    """`draw_obfuscating`, which asks each client apart, for as many parts of the clients as there are workers."""
-    if workers == 1:
-        return draw_obfuscating(request, q, clients, purchased, seed, round_)
-    drawn = each(
-        lambda rows: draw_obfuscating(request, q, clients[rows], purchased.take(rows), seed, round_),
-        np.array_split(np.arange(len(clients)), workers),
-        workers,
-    )
-    lengths = np.concatenate([part.items.lengths for part in drawn])
-    items = Ragged.from_lengths(lengths, np.concatenate([part.items.values for part in drawn]))
-    return Obfuscation(items, np.concatenate([part.inclusion for part in drawn]))
 
 
 def _copy(to: Obfuscation, rows: I64, items: npt.NDArray[np.int32], inclusion: F64, starts: I64) -> None:
@@ -175,8 +151,8 @@ def _by_tries(
     The inclusion probability of item j is 1 − (1 − q_j / (1 − q(V+)))^T, T being the draws made that hit no item of V+.
     """
     draws = Ragged.from_lengths(tries, np.empty(0, np.int32))
-    row, place = draws.row_index(), draws.position()
-    u = uniform(seed, "request/tries", clients[rows][row], epoch, place)
+    row = draws.row_index()
+    u = uniform_ragged(seed, "request/tries", clients[rows], epoch, tries)
     cumulative = np.cumsum(q)
     drawn = np.minimum(np.searchsorted(cumulative, u * cumulative[-1], side="right"), len(q) - 1)
     key = row * np.int64(len(q)) + drawn

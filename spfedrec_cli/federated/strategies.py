@@ -53,7 +53,7 @@ def split_round(state: State, world: World) -> tuple[State, Report]:
 
     # 2. Each client builds its request: V+ hidden among V−.
     own, q = world.purchased.take(clients), obfuscating_distribution(state, world)
-    hidden = world.memory.recall(config.request, q, clients, own, world.seed, round_, config.train.workers)
+    hidden = world.memory.recall(config.request, q, clients, own, world.seed, round_)
     cohort = Cohort(clients, own, hidden, private_states(state, clients))
 
     # 3. The server runs the item tower on the requested rows only, and returns their embeddings.
