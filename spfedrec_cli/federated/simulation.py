@@ -15,7 +15,7 @@ from spfedrec_cli.federated.blocks import Block, blocks
 from spfedrec_cli.federated.codec import Codec
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.ledger import Ledger
-from spfedrec_cli.federated.local import Learned, Workspace, train_block
+from spfedrec_cli.federated.local import Learned, train_block
 from spfedrec_cli.federated.state import World
 
 I64 = npt.NDArray[np.int64]
@@ -28,9 +28,8 @@ def train_cohort(world: World, published: Published, cohort: Cohort, ledger: Led
     losses = torch.zeros(len(cohort), dtype=torch.float64)
     kept = None if cohort.private is None else torch.empty_like(cohort.private)
     aggregate = AGGREGATIONS[world.config.federated.aggregation]
-    work = Workspace(published.embeddings)
     for block in blocks(world, published, cohort):
-        updates, block_losses, block_private = _visit(world, published, cohort, block, work)
+        updates, block_losses, block_private = _visit(world, published, cohort, block)
         members = torch.from_numpy(block.members)
         sums = sums + aggregate(updates, len(published.rows))
         losses.index_copy_(0, members, block_losses)
@@ -53,13 +52,11 @@ def count_messages(world: World, published: Published, cohort: Cohort, ledger: L
         ledger.count(kind.kind, kind.direction, each)
 
 
-def _visit(
-    world: World, published: Published, cohort: Cohort, block: Block, work: Workspace
-) -> tuple[Updates, Tensor, Tensor | None]:
+def _visit(world: World, published: Published, cohort: Cohort, block: Block) -> tuple[Updates, Tensor, Tensor | None]:
     """What the devices of a block upload, their losses, and what they keep."""
     private = None if cohort.private is None else cohort.private.index_select(0, torch.from_numpy(block.members))
     codes = world.clients.codes[torch.from_numpy(cohort.clients[block.members])]
-    learned = train_block(world, published, codes, block, private, work)
+    learned = train_block(world, published, codes, block, private)
     return _encode(world, learned, block, published), learned.losses, learned.private
 
 
