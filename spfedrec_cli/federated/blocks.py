@@ -23,9 +23,8 @@ from spfedrec_cli.rng import uniform_rows
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
-_FINE, _COARSE = 2.0, 0.5  # buckets for a doubling of the length: one step pays for padding, several for blocks
-_BLOCK_CELLS = 1 << 21  # floats of gradients that one block may hold: 8 MiB; see docs/log.md for other sizes
-_BLOCK_CELLS_OF_STEPS = 1 << 22  # and of weights, gradients and moments where clients take several steps
+_BUCKETS = 0.5  # for a doubling of the length: a few large blocks cost less than the padding that they save
+_BLOCK_CELLS = 6 << 20  # floats of gradients, or of weights and moments, that one block may hold; see docs/log.md
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Calla
     own, hidden = cohort.own, cohort.hidden
     longest = np.maximum(own.lengths, 1)
     steps = step_counts(world.config.client, own.lengths)
-    fineness = _FINE if (steps <= 1).all() else _COARSE
-    buckets = np.ceil(fineness * np.log2(longest)).astype(np.int64)
+    buckets = np.ceil(_BUCKETS * np.log2(longest)).astype(np.int64)
     order = np.lexsort((cohort.clients, buckets))
     uses_pool = world.config.client.negatives == "public"
     others = np.full(len(cohort), len(published.pool)) if uses_pool else hidden.items.lengths
@@ -82,10 +80,8 @@ def _ceil(number: I64, divisor: int | I64) -> I64:
 
 def _block_size(world: World, items: int, steps: int) -> int:
     """How many clients, each with so many floats of candidates, stay within the cells of a block."""
-    if steps == 1:
-        return max(1, _BLOCK_CELLS // (world.width + items))
-    kept = 4 if world.config.client.optimizer == "adam" else 3
-    return max(1, _BLOCK_CELLS_OF_STEPS // (kept * world.width + 2 * items))
+    towers = 1 if steps == 1 else 4 if world.config.client.optimizer == "adam" else 3
+    return max(1, _BLOCK_CELLS // (towers * world.width + items))
 
 
 def _block(world: World, published: Published, clients: I64, members: I64, own: Ragged, hidden: Obfuscation) -> Block:

@@ -16,12 +16,13 @@ from spfedrec_cli.config import ClientConfig, ModelConfig
 from spfedrec_cli.federated.blocks import Block
 from spfedrec_cli.federated.codec import Codec
 from spfedrec_cli.federated.exchange import Published
+from spfedrec_cli.federated.scratch import Scratch
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.model.factors import Factors, Passed, backward, field_places, forward, write
 from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.model.towers import Weights, flatten, history_weights, linear, unit
 
-_CACHED = 1 << 18  # floats of gradients that are worked on at a time: 1 MiB
+_CACHED = 1 << 19  # floats of gradients that are worked on at a time: 2 MiB
 
 
 @dataclass(frozen=True)
@@ -47,29 +48,15 @@ class _Held:
     shared: bool  # all have the same candidates
 
 
-class Workspace:
-    """What the blocks of a cohort share: ṽ with a row of zeros behind it, and memory that is used again and again,
-    because the first touch of fresh memory costs more than the arithmetic done in it."""
-
-    def __init__(self, embeddings: Tensor) -> None:
-        self.padded = torch.cat([embeddings, embeddings.new_zeros(1, embeddings.shape[1])])
-        self._memory: dict[str, Tensor] = {}
-
-    def take(self, name: str, rows: int, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """(rows, width) with whatever was in it. It ends what was taken by that name before."""
-        if name not in self._memory or self._memory[name].numel() < rows * width:
-            self._memory[name] = torch.empty(rows * width, dtype=dtype)
-        return self._memory[name][: rows * width].view(rows, width)
-
-
 def train_block(
-    world: World, published: Published, codes: Tensor, block: Block, private: Tensor | None, work: Workspace
+    world: World, published: Published, codes: Tensor, block: Block, private: Tensor | None, scratch: Scratch
 ) -> Learned:
-    """All local steps of a block, and step 5 for Δθ_u. The towers and the integers lie in the workspace."""
+    """All local steps of a block, and step 5 for Δθ_u. Towers and integers are scratch: the next
+    block ends them."""
     client, like = world.config.client, published.query
     own_tower = client.private_state == "tower"
-    held, start = _hold(world, published, codes, block, work), flatten(like)
-    towers = _Towers(client, like, block, work, private if own_tower and private is not None else start)
+    held, start = _hold(world, published, codes, block), flatten(like)
+    towers = _Towers(client, like, block, scratch, private if own_tower and private is not None else start)
     embedding = None if private is None or own_tower else private.clone()
     totals: list[Tensor] = []
     for step in range(int(block.steps[0])):
@@ -101,14 +88,14 @@ def _means(totals: list[Tensor], steps: Tensor) -> list[Tensor]:
 class _Towers:
     """The query towers of a block on their way from `start`, which is θ_u (P,) or a tower a client (K, P)."""
 
-    def __init__(self, client: ClientConfig, like: Weights, block: Block, work: Workspace, start: Tensor) -> None:
+    def __init__(self, client: ClientConfig, like: Weights, block: Block, scratch: Scratch, start: Tensor) -> None:
         self.client, self.like, self.clients, self.start = client, like, len(block.members), start
-        self.work, self.taken, self.weights, self.moments = work, 0, torch.empty(0), list[Tensor]()
+        self.scratch, self.taken, self.weights, self.moments = scratch, 0, torch.empty(0), list[Tensor]()
         self.factors: Factors | None = None  # of the only step, where that is all there is to know
         self.is_gradient = block.steps[0] == 1 and start.dim() == 1 and client.optimizer == "sgd"
         width = start.shape[-1]
         self.few = max(1, _CACHED // width)
-        self.grads = work.take("gradients", min(self.few, self.clients), width)
+        self.grads = scratch.take("gradients", min(self.few, self.clients), width)
 
     def of_first(self, clients: int) -> Tensor:
         """Their weights as they are now, (P,) while they are the same."""
@@ -122,8 +109,8 @@ class _Towers:
             return
         if self.taken == 1:
             size, count = (self.clients, self.start.shape[-1]), MOMENTS[self.client.optimizer](self.client)
-            self.weights = self.work.take("weights", *size)
-            self.moments = [self.work.take(f"moment {number}", *size) for number in range(count)]
+            self.weights = self.scratch.take("weights", *size)
+            self.moments = [self.scratch.take(f"moment {number}", *size) for number in range(count)]
         rule = IN_PLACE[self.client.optimizer]
         for rows, grads in self._few(clients):
             if self.taken == 1:
@@ -135,7 +122,7 @@ class _Towers:
 
     def encoded(self, codec: Codec) -> tuple[Tensor, int]:
         """θ_end − θ_start in fixed point (K, P), and how many coordinates were saturated. The towers are used up."""
-        encoded, saturated = self.work.take("integers", self.clients, self.start.shape[-1], torch.int32), 0
+        encoded, saturated = self.scratch.take("integers", self.clients, self.start.shape[-1], torch.int32), 0
         for rows, grads in self._few(self.clients):
             if self.factors is None:
                 moved = self.weights[rows].sub_(self.start)
@@ -151,10 +138,11 @@ class _Towers:
             yield rows, self.grads[: rows.stop - rows.start]
 
 
-def _hold(world: World, published: Published, codes: Tensor, block: Block, work: Workspace) -> _Held:
-    places, own = field_places(published.query, codes), rows(work.padded, block.own)
+def _hold(world: World, published: Published, codes: Tensor, block: Block) -> _Held:
+    padded = torch.cat([published.embeddings, torch.zeros(1, published.embeddings.shape[1])])
+    places, own = field_places(published.query, codes), rows(padded, block.own)
     if world.config.client.negatives == "request":
-        return _Held(block, places, own, rows(work.padded, block.negatives), False)
+        return _Held(block, places, own, rows(padded, block.negatives), False)
     pool = published.embeddings.index_select(0, torch.from_numpy(published.pool))
     return _Held(block, places, own, pool.expand(len(codes), -1, -1), True)
 

@@ -19,7 +19,8 @@ from spfedrec_cli.federated.blocks import Block, blocks
 from spfedrec_cli.federated.codec import Codec
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.ledger import Ledger
-from spfedrec_cli.federated.local import Learned, Workspace, train_block
+from spfedrec_cli.federated.local import Learned, train_block
+from spfedrec_cli.federated.scratch import Scratch
 from spfedrec_cli.federated.state import World
 
 I64 = npt.NDArray[np.int64]
@@ -32,8 +33,8 @@ def train_cohort(world: World, published: Published, cohort: Cohort, ledger: Led
     kept = None if cohort.private is None else torch.empty_like(cohort.private)
     queue = _Queue(blocks(world, published, cohort))
 
-    def work(_: int) -> Sums:
-        return _train_blocks(world, published, cohort, queue, losses, kept)
+    def work(worker: int) -> Sums:
+        return _train_blocks(world, published, cohort, queue, losses, kept, world.scratch.of(worker))
 
     total, *others = each(work, range(world.config.train.workers), world.config.train.workers)
     for sums in others:
@@ -57,14 +58,19 @@ class _Queue:
 
 
 def _train_blocks(
-    world: World, published: Published, cohort: Cohort, queue: _Queue, losses: Tensor, kept: Tensor | None
+    world: World,
+    published: Published,
+    cohort: Cohort,
+    queue: _Queue,
+    losses: Tensor,
+    kept: Tensor | None,
+    scratch: Scratch,
 ) -> Sums:
     """The sum over some of the blocks; writes the losses and what is kept to the places of their clients."""
     sums = Sums.zero(world.shared_width, published.embeddings.shape)
     aggregate = AGGREGATIONS[world.config.federated.aggregation]
-    workspace = Workspace(published.embeddings)
     for block in queue:
-        updates, block_losses, block_private = _visit(world, published, cohort, block, workspace)
+        updates, block_losses, block_private = _visit(world, published, cohort, block, scratch)
         members = torch.from_numpy(block.members)
         aggregate(sums, updates)
         losses.index_copy_(0, members, block_losses)
@@ -88,12 +94,12 @@ def count_messages(world: World, published: Published, cohort: Cohort, ledger: L
 
 
 def _visit(
-    world: World, published: Published, cohort: Cohort, block: Block, work: Workspace
+    world: World, published: Published, cohort: Cohort, block: Block, scratch: Scratch
 ) -> tuple[Updates, Tensor, Tensor | None]:
     """What the devices of a block upload, their losses, and what they keep."""
     private = None if cohort.private is None else cohort.private.index_select(0, torch.from_numpy(block.members))
     codes = world.clients.codes[torch.from_numpy(cohort.clients[block.members])]
-    learned = train_block(world, published, codes, block, private, work)
+    learned = train_block(world, published, codes, block, private, scratch)
     return _encode(world, learned, block, published), learned.losses, learned.private
 
 

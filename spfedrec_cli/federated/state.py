@@ -13,6 +13,7 @@ from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.codec import Codec, quantum_limit
 from spfedrec_cli.federated.cohort import largest_cohort
 from spfedrec_cli.federated.request import Memory
+from spfedrec_cli.federated.scratch import Scratch
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import Weights, flatten, init_item_tower, init_query_tower
 
@@ -35,6 +36,7 @@ class World:
     eligible: I64
     width: int  # P, the number of weights in θ_u
     memory: Memory = field(default_factory=Memory, compare=False, repr=False)
+    scratch: Scratch = field(default_factory=Scratch, compare=False, repr=False)
 
     @property
     def seed(self) -> int:

@@ -1,0 +1,22 @@
+"""Memory that is used again and again, because the first touch of fresh memory costs more than the arithmetic in it."""
+
+import torch
+from torch import Tensor
+
+
+class Scratch:
+    """Room for one simulation at a time, with a part for each of its workers. What was in it never matters."""
+
+    def __init__(self) -> None:
+        self._rooms: dict[str, Tensor] = {}
+        self._workers: dict[int, Scratch] = {}
+
+    def of(self, worker: int) -> "Scratch":
+        """The part that no other worker uses."""
+        return self._workers.setdefault(worker, Scratch())
+
+    def take(self, name: str, rows: int, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """(rows, width) with whatever was in it. It ends what was taken by that name before."""
+        if name not in self._rooms or self._rooms[name].numel() < rows * width:
+            self._rooms[name] = torch.empty(rows * width, dtype=dtype)
+        return self._rooms[name][: rows * width].view(rows, width)
