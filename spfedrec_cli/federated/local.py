@@ -18,9 +18,9 @@ from spfedrec_cli.federated.codec import Codec
 from spfedrec_cli.federated.exchange import Published
 from spfedrec_cli.federated.scratch import Scratch
 from spfedrec_cli.federated.state import World
-from spfedrec_cli.model.factors import Factors, Passed, backward, field_places, forward, write
+from spfedrec_cli.model.factors import Factors, backward, field_places, forward, write
 from spfedrec_cli.model.loss import LOSSES
-from spfedrec_cli.model.towers import Weights, flatten, history_weights, linear, unit
+from spfedrec_cli.model.towers import Weights, flatten, history_weights, unit
 
 _CACHED = 1 << 19  # floats of gradients that are worked on at a time: 2 MiB
 
@@ -44,8 +44,7 @@ class _Held:
     block: Block
     places: Tensor  # (K, fields · e)
     own: Tensor  # (K, L, d)
-    candidates: Tensor  # (K, M, d)
-    shared: bool  # all have the same candidates
+    candidates: Tensor  # (K, M, d), or (M, d) where all have the same
 
 
 def train_block(
@@ -142,9 +141,9 @@ def _hold(world: World, published: Published, codes: Tensor, block: Block) -> _H
     padded = torch.cat([published.embeddings, torch.zeros(1, published.embeddings.shape[1])])
     places, own = field_places(published.query, codes), rows(padded, block.own)
     if world.config.client.negatives == "request":
-        return _Held(block, places, own, rows(padded, block.negatives), False)
+        return _Held(block, places, own, rows(padded, block.negatives))
     pool = published.embeddings.index_select(0, torch.from_numpy(published.pool))
-    return _Held(block, places, own, pool.expand(len(codes), -1, -1), True)
+    return _Held(block, places, own, pool)
 
 
 def _gradients(
@@ -153,28 +152,39 @@ def _gradients(
     """One local step of the first clients: the gradients by the tower; the losses, with the gradients by own items and
     by candidates; the gradient by the private embedding."""
     targets = (held.block.turns[:, :clients] == step).any(0)
-    own, candidates = held.own[:clients], held.candidates[:clients]
+    own, candidates = held.own[:clients], held.candidates if held.candidates.dim() == 2 else held.candidates[:clients]
     pooling = history_weights(model, (held.block.own[:clients] >= 0) & ~targets)
-    history = torch.bmm(pooling[:, None], own)[:, 0]
-    passed = forward(like, theta, held.places[:clients], history, private)
-    losses, of_raw, of_own, of_candidates = _head(model, held, passed, own, candidates, targets)
-    factors, of_history = backward(passed, of_raw)
-    of_own += pooling[:, :, None] * of_history[:, None]
-    return factors, [losses, of_own, of_candidates], of_raw
-
-
-def _head(
-    model: ModelConfig, held: _Held, passed: Passed, own: Tensor, candidates: Tensor, targets: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """From the raw query embedding to the loss: the losses, and their gradients by it, by own items, by candidates."""
-    raw, own, candidates = (tensor.detach().requires_grad_() for tensor in (passed.raw, own, candidates))
+    passed = forward(like, theta, held.places[:clients], _sums(pooling, own), private)
+    raw = passed.raw.requires_grad_()
     query = unit(raw)
-    scores = (own * query[:, None]).sum(-1) / model.temperature
-    products = linear(query, candidates) if held.shared else (candidates * query[:, None]).sum(-1)
-    against = products / model.temperature - held.block.expected[: len(raw)]
-    losses = (LOSSES["softmax"](scores, against) * targets).sum(1) / targets.sum(1)
-    of_raw, of_own, of_candidates = torch.autograd.grad(losses.sum(), [raw, own, candidates], materialize_grads=True)
-    return losses.detach().double(), of_raw, of_own, of_candidates
+    products = _products(own, query.detach()), _products(candidates, query.detach())
+    losses, of_own, of_candidates = _loss(model, held.block.expected[:clients], *products, targets)
+    (of_raw,) = torch.autograd.grad(query, [raw], _sums(of_own, own) + _sums(of_candidates, candidates))
+    factors, of_history = backward(passed, of_raw)
+    vectors = torch.stack([query.detach(), of_history], 1)
+    of_items = [torch.stack([of_own, pooling], 2) @ vectors, of_candidates[:, :, None] * vectors[:, :1]]
+    return factors, [losses, *of_items], of_raw
+
+
+def _loss(
+    model: ModelConfig, expected: Tensor, own: Tensor, candidates: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss of each client, and its gradients by the products ũ·ṽ (K, L) and (K, M)."""
+    own, candidates = own.requires_grad_(), candidates.requires_grad_()
+    each = LOSSES["softmax"](own / model.temperature, candidates / model.temperature - expected)
+    losses = (each * targets).sum(1) / targets.sum(1)
+    of_own, of_candidates = torch.autograd.grad(losses.sum(), [own, candidates], materialize_grads=True)
+    return losses.detach().double(), of_own, of_candidates
+
+
+def _products(items: Tensor, query: Tensor) -> Tensor:
+    """(K, L) of items (K, L, d), or (L, d) that are everybody's, with (K, d)."""
+    return query @ items.T if items.dim() == 2 else torch.bmm(query[:, None], items.transpose(1, 2))[:, 0]
+
+
+def _sums(weights: Tensor, items: Tensor) -> Tensor:
+    """(K, d) of weights (K, L) and items (K, L, d), or (L, d) that are everybody's."""
+    return weights @ items if items.dim() == 2 else torch.bmm(weights[:, None], items)[:, 0]
 
 
 def rows(padded: Tensor, places: Tensor) -> Tensor:
