@@ -132,7 +132,9 @@ def test_simulation_equals_reference(setting: dict[str, Any]) -> None:
 def test_on_random_ragged_cohorts(lengths: list[int], seed: int) -> None:
     kind = {"client": {"negatives": ("public", "request")[seed % 2]}, "request": {"rate": 0.5}, "train": {"seed": seed}}
     kind = merged(kind, *(choices[seed % len(choices)] for choices in (CHOICES["batches"], CHOICES["optimizer"])))
-    built = build_world(kind, lengths, seed)
+    # Without hidden layers: over tens of steps float32 noise may carry a unit across the kink of its ReLU, and a client
+    # then learns something else. The other tests have hidden layers, and starts that stay clear of the kinks.
+    built = build_world(merged(kind, {"model": {"hidden": [], "se_ratio": 0}}), lengths, seed)
     assert_equal(built, trained_a_little(built, 1), len(built.eligible))
 
 
