@@ -123,7 +123,7 @@ def draw_obfuscating(
     inclusion = np.empty(len(items))
     slots = Ragged.from_lengths(wanted, items)
     pending = np.flatnonzero(~racing & (wanted > 0))
-    tries = 2 * wanted + 16
+    tries = wanted + wanted // 4 + 8
     for _ in range(_DOUBLINGS):
         if not pending.size:
             break
