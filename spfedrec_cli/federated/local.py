@@ -50,8 +50,7 @@ class _Held:
 def train_block(
     world: World, published: Published, codes: Tensor, block: Block, private: Tensor | None, scratch: Scratch
 ) -> Learned:
-    """All local steps of a block, and step 5 for Δθ_u. Towers and integers are scratch: the next
-    block ends them."""
+    """All local steps of a block, and step 5 for Δθ_u. Towers and integers are scratch: the next block ends them."""
     client, like = world.config.client, published.query
     own_tower = client.private_state == "tower"
     held, start = _hold(world, published, codes, block), flatten(like)
