@@ -99,7 +99,7 @@ def command(
     out = Output(json, quiet)
     common: dict[str, Any] = {"seed": seed or 0, "customers": _amount(customers), "items": items, "split": split}
     common["subset"] = _subset(first, last, last_weeks, channel, min_purchases, min_sales)
-    as_csv = _format(format) == "csv"
+    as_csv = _is_csv(format, skip_bad_rows or columns or item_table or customer_table)
     with reading(out) as tell:
         if as_csv:
             written = prepare_csv(source, input, output, **common, tell=tell)
@@ -145,9 +145,13 @@ def _show_csv(out: Output, made: "CsvSummary") -> None:
     out.say(f"Next: spfedrec prepare --source hm --input {made.folder} --output datasets/NAME")
 
 
-def _format(text: str | None) -> str:
+def _is_csv(text: str | None, about_reading: object) -> bool:
+    """Raises InputError for another format, and where files that are made are to be read somehow."""
+    if text == "csv" and about_reading:
+        hint = "leave --columns, --item-table, --customer-table and --skip-bad-rows out"
+        raise InputError("Files are written from nothing, so that no row can be bad and no column named", hint=hint)
     if text is None or text in FORMATS:
-        return text or FORMATS[0]
+        return text == "csv"
     raise InputError(f"There is no format {text!r}", hint=f"choose one of {', '.join(FORMATS)}")
 
 

@@ -56,6 +56,7 @@ def test_names_are_no_formulas_and_need_no_font(shop: Drawn, tmp_path: Path) -> 
 def test_one_purchase_by_one_client_can_be_drawn(shop: Drawn, tmp_path: Path) -> None:
     one = np.ones(1, np.int64)
     plots.draw(shop[0], replace(shop[1], by_client=one, by_item=one, by_day=one, baskets=one), tmp_path / "one.png")
+    assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_week_has_the_colour_of_its_split() -> None:
