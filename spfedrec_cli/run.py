@@ -39,6 +39,16 @@ class Checkpoint:
     manifest: dict[str, Any]
 
 
+def is_one_of_several() -> bool:
+    """Whether torchrun started this process among others that run the same command."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+
+
+def is_helper() -> bool:
+    """Whether it did, and another one of them speaks and writes."""
+    return is_one_of_several() and os.environ["RANK"] != "0"
+
+
 def find(name: str | Path) -> Path:
     """The folder of a run: a path, or a name under ./runs. Raises InputError where it is none."""
     for folder in (Path(name), RUNS / name):
@@ -55,12 +65,17 @@ def find(name: str | Path) -> Path:
     )
 
 
-def create(folder: Path, config_toml: str, about: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
-    """Lay out a new run. Raises InputError where the folder is already there."""
+def check_free(folder: Path) -> None:
+    """Raises InputError where a run cannot be made there because something is."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
             "The run's folder already exists", where=str(folder), hint="choose another --name, or --resume it"
         )
+
+
+def create(folder: Path, config_toml: str, about: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+    """Lay out a new run. Raises InputError where the folder is already there."""
+    check_free(folder)
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     write_text(folder / "config.toml", config_toml)
     write_json(folder / "environment.json", environment)

@@ -116,10 +116,13 @@ def _titled(title: str, body: Table | Group) -> Group:
 
 
 class Output:
-    """Where a command's words go: with `as_json` one object and nothing else to stdout, with `quiet` no talk."""
+    """Where a command's words go: with `as_json` one object and nothing else to stdout, with `quiet` no talk.
 
-    def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
-        self.as_json, self.quiet = as_json, quiet
+    A helper (one of several processes that run the same command) says nothing but errors.
+    """
+
+    def __init__(self, as_json: bool = False, quiet: bool = False, helper: bool = False) -> None:
+        self.as_json, self.quiet, self.helper = as_json, quiet or helper, helper
         self.data = _console(stderr=False)
         self.talk = _console(stderr=True)
 
@@ -130,6 +133,8 @@ class Output:
 
     def result(self, value: Mapping[str, Any], *shown: Group) -> None:
         """What the command was asked for: `value` with --json, else the tables."""
+        if self.helper:
+            return
         if self.as_json:
             sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
             sys.stdout.flush()
@@ -148,6 +153,8 @@ class Output:
 
     def warn(self, text: str) -> None:
         """A line that is shown even when quiet: the result may not be what the user believes."""
+        if self.helper:
+            return
         self.talk.print(f"Warning: {plain(text)}", soft_wrap=True)
 
     def error(self, sentence: str) -> None:

@@ -13,7 +13,7 @@ from spfedrec_cli.cli.options import AsJson, ConfigFile, Debug, Preset, Quiet, S
 from spfedrec_cli.cli.output import Cell, Output, counted, duration, facts, number, size, table
 from spfedrec_cli.cli.watch import following
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.run import RUNS, about, find
+from spfedrec_cli.run import RUNS, about, find, is_helper
 
 if TYPE_CHECKING:
     from spfedrec_cli.config import Config
@@ -44,7 +44,7 @@ def command(
         str | None, typer.Option(metavar="RUN", help="Go on with a run; of --set it takes train.rounds alone.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Threads side by side; the result is the same to the bit.")
+        int | None, typer.Option(metavar="N", min=1, help="Processes side by side; the result is the same to the bit.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Run a few rounds, say what a training would cost, and leave nothing.")
@@ -59,7 +59,7 @@ def command(
 
     Settings come from the defaults, then the preset, then the file, then --set; a later one wins.
     """
-    out = Output(json, quiet)
+    out = Output(json, quiet, is_helper())
     chosen = [*(settings or []), *([] if workers is None else [f"train.workers={workers}"])]
     if resume is not None:
         _refuse_beside_resume(preset=preset, config=config, name=name, dry_run=dry_run or None)
@@ -71,7 +71,7 @@ def command(
         return
     else:
         result = _start(out, dataset_folder(dataset), preset, config, chosen, name)
-    messages = _messages(result.run)
+    messages = [] if out.helper else _messages(result.run)
     shown = table(
         "What crossed the network", ["message", "to", "messages", "mean", "largest", "what it tells"], messages
     )

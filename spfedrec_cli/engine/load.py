@@ -18,6 +18,7 @@ from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.messages import KINDS
 from spfedrec_cli.federated.state import State, World, make_world, state_from_tensors, state_tensors
 from spfedrec_cli.federated.strategies import Report
+from spfedrec_cli.federated.team import ALONE, Team
 from spfedrec_cli.model.embed import item_embeddings, query_embeddings
 from spfedrec_cli.model.features import of_clients, of_items
 from spfedrec_cli.model.towers import unflatten
@@ -78,9 +79,9 @@ def open_run(folder: Path) -> tuple[Dataset, World]:
     return dataset, load_world(dataset, load_config(folder))
 
 
-def load_world(dataset: Dataset, config: Config) -> World:
+def load_world(dataset: Dataset, config: Config, team: Team = ALONE) -> World:
     """What a simulation on this Dataset needs: devices hold the training purchases and nothing later."""
-    return make_world(config, of_items(dataset), of_clients(dataset), dataset.history("train"))
+    return make_world(config, of_items(dataset), of_clients(dataset), dataset.history("train"), team)
 
 
 def load_config(folder: Path) -> Config:
@@ -119,9 +120,12 @@ def save_state(folder: Path, state: State, tally: Tally) -> None:
 def load_state(folder: Path, round_: int) -> tuple[State, Tally]:
     """The inverse of `save_state`."""
     checkpoint = run.load_checkpoint(folder, round_)
-    tally = checkpoint.manifest["tally"]
-    tally["warnings"] = tuple(tally["warnings"])
-    return state_from_tensors(round_, checkpoint.tensors, checkpoint.private), Tally(**tally)
+    return state_from_tensors(round_, checkpoint.tensors, checkpoint.private), tally_of(checkpoint.manifest["tally"])
+
+
+def tally_of(record: dict[str, Any]) -> Tally:
+    """The tally of its record as a dict."""
+    return Tally(**{**record, "warnings": tuple(record["warnings"])})
 
 
 def model_scorer(dataset: Dataset, world: World, state: State, split: str) -> Scorer:

@@ -6,13 +6,13 @@ import sys
 import time
 from dataclasses import dataclass
 
-import torch
-
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.load import load_world
+from spfedrec_cli.engine.team import gathered
 from spfedrec_cli.federated.state import initial_state, state_tensors
 from spfedrec_cli.federated.strategies import STRATEGIES
+from spfedrec_cli.federated.team import Team
 
 ROUNDS = 3
 
@@ -37,8 +37,13 @@ class Rehearsal:
 
 def rehearse(dataset: Dataset, config: Config) -> Rehearsal:
     """Runs the first rounds, of which the very first does not count: it does what is done once."""
-    torch.set_num_threads(1)
-    world, step = load_world(dataset, config), STRATEGIES[config.federated.strategy]
+    with gathered(dataset, config, "rehearse") as team:
+        return rehearse_in(dataset, config, team)
+
+
+def rehearse_in(dataset: Dataset, config: Config, team: Team) -> Rehearsal:
+    """The same as one process of a team."""
+    world, step = load_world(dataset, config, team), STRATEGIES[config.federated.strategy]
     state, rounds = initial_state(world), []
     for _ in range(ROUNDS):
         began = time.perf_counter()

@@ -1,5 +1,6 @@
 """Training: rounds, each recorded; validation and checkpoints when they are due."""
 
+import json
 import platform
 import signal
 import threading
@@ -19,9 +20,12 @@ from spfedrec_cli import run
 from spfedrec_cli.config import Config, to_toml
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.load import Tally, load_config, load_dataset, load_state, load_world, model_scorer, save_state
+from spfedrec_cli.engine.spread import check_in_step, started, whole
+from spfedrec_cli.engine.team import gathered
 from spfedrec_cli.errors import InputError, SpfedrecError, nearest
-from spfedrec_cli.federated.state import State, World, initial_state, state_tensors
+from spfedrec_cli.federated.state import State, World, state_tensors
 from spfedrec_cli.federated.strategies import STRATEGIES, Report
+from spfedrec_cli.federated.team import Team
 from spfedrec_cli.retrieval.evaluate import evaluate, make_task
 from spfedrec_cli.retrieval.metrics import METRICS
 
@@ -73,15 +77,18 @@ def ignore(progress: Progress) -> None:
 
 def train(dataset: Dataset, config: Config, folder: Path, watch: Watch = ignore) -> TrainResult:
     """Train into a new run folder. Raises InputError where the folder exists or the settings do not fit the Dataset."""
-    world = load_world(dataset, config)
     _check_monitor(config, dataset)
     about = {
         "dataset": str(dataset.path.resolve()),
         "dataset_sha256": dataset.fingerprint,
         "dataset_name": dataset.name,
     }
-    run.create(folder, to_toml(config), {**about, "version": spfedrec_cli.__version__}, environment())
-    return _train(dataset, world, initial_state(world), Tally(), folder, watch)
+    run.check_free(folder)
+    with gathered(dataset, config, "train") as team:
+        world = load_world(dataset, config, team)
+        if team.is_chief:
+            run.create(folder, to_toml(config), {**about, "version": spfedrec_cli.__version__}, environment())
+        return _train(dataset, world, None, Place(folder if team.is_chief else None, watch))
 
 
 def resume(folder: Path, watch: Watch = ignore, rounds: int | None = None, workers: int | None = None) -> TrainResult:
@@ -89,49 +96,80 @@ def resume(folder: Path, watch: Watch = ignore, rounds: int | None = None, worke
     config, dataset = load_config(folder), load_dataset(folder)
     changed = {key: value for key, value in (("rounds", rounds), ("workers", workers)) if value is not None}
     config = config.model_copy(update={"train": config.train.model_copy(update=changed)})
-    world = load_world(dataset, config)
-    if not run.rounds(folder):
-        state, tally = initial_state(world), Tally()
-    else:
-        state, tally = load_state(folder, run.latest(folder))
-    if state.round > config.train.rounds:
-        hint = "give a number above that"
-        raise InputError(f"The run is already at round {state.round}", where=str(folder), hint=hint)
-    run.write_text(folder / "config.toml", to_toml(config))
-    for name in ("metrics.jsonl", "ledger.jsonl"):
-        run.rewind(folder / name, state.round)
-    return _train(dataset, world, state, tally, folder, watch)
+    loaded = load_state(folder, run.latest(folder)) if run.rounds(folder) else None
+    reached = loaded[0].round if loaded else 0
+    if reached > config.train.rounds:
+        raise InputError(f"The run is already at round {reached}", where=str(folder), hint="give a number above that")
+    with gathered(dataset, config, "train") as team:
+        world = load_world(dataset, config, team)
+        if team.is_chief:
+            run.write_text(folder / "config.toml", to_toml(config))
+            for name in ("metrics.jsonl", "ledger.jsonl"):
+                run.rewind(folder / name, reached)
+        return _train(dataset, world, loaded, Place(folder if team.is_chief else None, watch))
 
 
-def _train(dataset: Dataset, world: World, state: State, tally: Tally, folder: Path, watch: Watch) -> TrainResult:
+def train_in(dataset: Dataset, config: Config, team: Team) -> None:
+    """Take part in a training that another process of the team leads."""
+    _train(dataset, load_world(dataset, config, team), None, Place(None, ignore))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training leaves what it comes to (nowhere, for all but one process), and who watches it."""
+
+    folder: Path | None
+    watch: Watch
+
+    def record(self, report: Report, progress: Progress) -> None:
+        """Append the round to metrics.jsonl and ledger.jsonl."""
+        if self.folder is not None:
+            run.append(self.folder / "metrics.jsonl", [asdict(progress)])
+            run.append(self.folder / "ledger.jsonl", [entry.as_dict() for entry in report.ledger.entries])
+
+    def save(self, state: State, tally: Tally) -> None:
+        if self.folder is not None:
+            save_state(self.folder, state, tally)
+
+
+def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, place: Place) -> TrainResult:
     """The loop. Whatever is due in a round is due again after a resume: nothing depends on when it was stopped."""
-    torch.set_num_threads(1)  # float sums of several threads would not come out the same everywhere
-    train, step = world.config.train, STRATEGIES[world.config.federated.strategy]
+    train, step, team = world.config.train, STRATEGIES[world.config.federated.strategy], world.team
+    state, tally = started(world, loaded)
     seconds, updates_before = 0.0, tally.client_updates
     with deferred_interrupt() as stop:
         while state.round < train.rounds and not is_patience_over(world.config, state.round, tally):
-            started = time.perf_counter()
+            began = time.perf_counter()
             state, report = step(state, world)
-            spent = time.perf_counter() - started
+            spent = time.perf_counter() - began
             seconds, tally = seconds + spent, tally.after(report)
             last = state.round == train.rounds
             due = last or state.round % train.eval_every == 0
             scores = validate(dataset, world, state) if due else None
             tally, warning = _judge(tally, world.config, state.round, scores, report.drowned and due)
             progress = _progress(world.config, report, spent, scores, warning)
-            record(folder, report, progress)
-            is_best, stopped = due and tally.best_round == state.round, stop.wanted
+            place.record(report, progress)
+            is_best, stopped = due and tally.best_round == state.round, _agreed(team, stop)
             last = last or is_patience_over(world.config, state.round, tally)
             if is_best or last or stopped or state.round % train.checkpoint_every == 0:
-                save_state(folder, state, tally)
-            watch(progress)
+                check_in_step(world, state)
+                place.save(whole(world, state), tally)
+            place.watch(progress)
             if stopped and not last:
-                hint = f"go on with `spfedrec train --resume {folder}`"
-                raise Interrupted(
-                    f"Stopped; round {state.round} of {train.rounds} is saved", where=str(folder), hint=hint
-                )
-    every = {**state_tensors(state), **({} if state.private is None else {"private": state.private})}
+                hint = f"go on with `spfedrec train --resume {place.folder}`"
+                where = None if place.folder is None else str(place.folder)
+                raise Interrupted(f"Stopped; round {state.round} of {train.rounds} is saved", where=where, hint=hint)
     speed = (tally.client_updates - updates_before) / seconds if seconds else 0.0
+    return _result(place.folder or Path(), whole(world, state), tally, speed)
+
+
+def _agreed(team: Team, stop: "Stop") -> bool:
+    """Whether any process of the team was asked to stop."""
+    return bool(team.sum(torch.tensor([int(stop.wanted)])))
+
+
+def _result(folder: Path, state: State, tally: Tally, speed: float) -> TrainResult:
+    every = {**state_tensors(state), **({} if state.private is None else {"private": state.private})}
     return TrainResult(
         run=folder,
         rounds=state.round,
@@ -181,10 +219,12 @@ def deferred_interrupt() -> Iterator[Stop]:
 
 
 def validate(dataset: Dataset, world: World, state: State) -> dict[str, float]:
-    """Validation measures of the whole catalogue, at the k of `train.monitor` and at 10."""
-    k = int(world.config.train.monitor.split("@")[1])
-    task = make_task(dataset, "validation")
-    return evaluate(model_scorer(dataset, world, state, "validation"), task, sorted({10, k})).metrics
+    """Validation measures over the whole catalogue, at the k of `train.monitor` and at 10: one process finds them."""
+    k, scores, state = int(world.config.train.monitor.split("@")[1]), {}, whole(world, state)
+    if world.team.is_chief:
+        task = make_task(dataset, "validation")
+        scores = evaluate(model_scorer(dataset, world, state, "validation"), task, sorted({10, k})).metrics
+    return dict(json.loads(world.team.told(json.dumps(scores))))
 
 
 def environment() -> dict[str, Any]:
@@ -194,12 +234,6 @@ def environment() -> dict[str, Any]:
     versions = {"spfedrec": spfedrec_cli.__version__, "torch": torch.__version__, "numpy": np.__version__}
     machine = {"python": platform.python_version(), "platform": platform.platform(), "processor": platform.machine()}
     return {**versions, "pyarrow": pyarrow.__version__, **machine}
-
-
-def record(folder: Path, report: Report, progress: Progress) -> None:
-    """Append the round to metrics.jsonl and ledger.jsonl."""
-    run.append(folder / "metrics.jsonl", [asdict(progress)])
-    run.append(folder / "ledger.jsonl", [entry.as_dict() for entry in report.ledger.entries])
 
 
 def _check_monitor(config: Config, dataset: Dataset) -> None:

@@ -1,6 +1,6 @@
 """A cohort cut into blocks of clients with similar histories, padded: what `local.py` trains at once.
 
-Blocks are cut by (length bucket, client id), never by worker or thread, so that every block computes the same floats
+Blocks are cut by (shard, length bucket, client id), never by worker, so that every block computes the same floats
 wherever it runs. Within a block clients with more local steps stand first: those that still train are its first rows.
 """
 
@@ -45,21 +45,26 @@ def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Calla
     longest = np.maximum(own.lengths, 1)
     steps = step_counts(world.config.client, own.lengths)
     buckets = np.ceil(_BUCKETS * np.log2(longest)).astype(np.int64)
-    order = np.lexsort((cohort.clients, buckets))
+    groups = buckets + (buckets.max(initial=0) + 1) * world.shards.of(cohort.clients)
+    order = np.lexsort((cohort.clients, groups))
     uses_pool = world.config.client.negatives == "public"
     others = np.full(len(cohort), len(published.pool)) if uses_pool else hidden.items.lengths
     seat = np.empty(world.n_items, np.int32)
     seat[published.rows] = np.arange(len(published.rows), dtype=np.int32)
     places = Ragged(own.offsets, seat[own.values])
     hidden = Obfuscation(Ragged(hidden.items.offsets, seat[hidden.items.values]), hidden.inclusion)
-    for bucket in np.unique(buckets):
-        members = order[buckets[order] == bucket]
+    for members in _runs(order, groups):
         items = int(longest[members].max() + others[members].max(initial=0)) * published.embeddings.shape[1]
         size = _block_size(world, items, int(steps[members].max()))
         for start in range(0, len(members), size):
             part = members[start : start + size]
             part = part[np.argsort(-steps[part], kind="stable")]
             yield partial(_padded, world, published, cohort, part, places, hidden)
+
+
+def _runs(order: I64, groups: I64) -> list[I64]:
+    """`order`, which sorts `groups`, cut where a new group begins."""
+    return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1) if len(order) else []
 
 
 def _padded(

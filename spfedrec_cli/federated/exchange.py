@@ -8,6 +8,7 @@ from torch import Tensor
 
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.aggregation import Sums
+from spfedrec_cli.federated.messages import Message
 from spfedrec_cli.federated.request import Obfuscation
 from spfedrec_cli.model.towers import Weights
 
@@ -29,7 +30,8 @@ class Published:
 
 @dataclass(frozen=True)
 class Cohort:
-    """The devices of a round, row for row: ids (K,), their purchases V+, their V−, and their private state or None."""
+    """The devices of a round that live here, row for row: ids (K,), their purchases V+, their V−, and their private
+    state or None."""
 
     clients: I64
     own: Ragged
@@ -42,8 +44,12 @@ class Cohort:
 
 @dataclass(frozen=True)
 class CohortResult:
-    """The aggregate, the private states that stayed on the devices, and what only a simulation sees."""
+    """Of a cohort: the aggregate, the private states that stayed on the devices, and what only a simulation sees.
+
+    `sizes` has the bytes of each client's message of every kind that crossed.
+    """
 
     sums: Sums
     private: Tensor | None  # (K, d) or (K, P) in the order of the cohort
     losses: Tensor  # (K,) float64 in the order of the cohort
+    sizes: dict[type[Message], I64]

@@ -9,9 +9,10 @@ from torch import Tensor
 from spfedrec_cli.federated import client, messages
 from spfedrec_cli.federated.aggregation import AGGREGATIONS, Sums, Updates
 from spfedrec_cli.federated.exchange import I64, Cohort, CohortResult, Published
-from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.model.towers import flatten
+
+CROSSED = (messages.Broadcast, messages.Request, messages.Embeddings, messages.ClientUpdate)
 
 
 @dataclass(frozen=True)
@@ -23,18 +24,22 @@ class _Visit:
     crossed: tuple[messages.Message, ...]
 
 
-def train_one_by_one(world: World, published: Published, cohort: Cohort, ledger: Ledger) -> CohortResult:
+def train_one_by_one(world: World, published: Published, cohort: Cohort) -> CohortResult:
     """Steps 2 to 6, a device at a time; message sizes as they are."""
     broadcast = _broadcast(world, published)
     visits = [_visit(world, published, broadcast, cohort, place) for place in range(len(cohort))]
-    for sent in zip(*(visit.crossed for visit in visits), strict=True):
-        ledger.count(sent[0].kind, sent[0].direction, [len(messages.serialise(message)) for message in sent])
     sums = Sums.zero(len(broadcast.query), published.embeddings.shape)
     aggregate = AGGREGATIONS[world.config.federated.aggregation]
     for visit in visits:
         aggregate(sums, _uploaded(visit, published))
     losses = torch.tensor([visit.trained.loss for visit in visits], dtype=torch.float64)
-    return CohortResult(sums, _kept(cohort, visits), losses)
+    return CohortResult(sums, _kept(cohort, visits), losses, _sizes(visits))
+
+
+def _sizes(visits: list[_Visit]) -> dict[type[messages.Message], I64]:
+    crossed = zip(*(visit.crossed for visit in visits), strict=True) if visits else [() for _ in CROSSED]
+    sizes = ([len(messages.serialise(message)) for message in sent] for sent in crossed)
+    return dict(zip(CROSSED, (np.array(each, np.int64) for each in sizes), strict=True))
 
 
 def _broadcast(world: World, published: Published) -> messages.Broadcast:

@@ -5,15 +5,10 @@ from torch import Tensor
 
 
 class Scratch:
-    """Room for one simulation at a time, with a part for each of its workers. What was in it never matters."""
+    """Room for one simulation at a time. What was in it never matters."""
 
     def __init__(self) -> None:
         self._rooms: dict[str, Tensor] = {}
-        self._workers: dict[int, Scratch] = {}
-
-    def of(self, worker: int) -> "Scratch":
-        """The part that no other worker uses."""
-        return self._workers.setdefault(worker, Scratch())
 
     def take(self, name: str, rows: int, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """(rows, width) with whatever was in it. It ends what was taken by that name before."""

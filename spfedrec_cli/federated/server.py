@@ -4,9 +4,9 @@ Server optimisers: Reddi et al., "Adaptive federated optimization", ICLR 2021. T
 learning: the mean g_v enters at its output, and its lazy optimiser touches only rows that took part.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.config import ServerConfig
-from spfedrec_cli.data.parallel import each
 from spfedrec_cli.federated.state import Moments
+from spfedrec_cli.federated.team import ALONE, Team
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import Weights, item_tower
 from spfedrec_cli.rng import uniform
@@ -28,67 +28,94 @@ PART = 1 << 13  # rows of the item tower at once: their activations stay in the 
 
 @dataclass(frozen=True)
 class Part:
-    """ṽ of some rows with the graph behind it, and the leaves that it hangs from.
-
-    For a table, the leaf holds only the rows `touched[name]`.
-    """
+    """ṽ of some rows with the graph behind it, and the leaves that it hangs from. A leaf of a table holds only the rows
+    that these items touch."""
 
     embeddings: Tensor
     leaves: Weights
-    touched: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Served:
-    """The rows that take part, in parts that are cut the same way whoever computes them."""
+    """The rows that take part: ṽ (R, d) of all, without the graph; and the parts that this process computed.
 
-    parts: tuple[Part, ...]
+    Parts are cut the same way whoever computes them. `touched` has, for each part and each table, the table's rows.
+    """
 
-    @cached_property
-    def embeddings(self) -> Tensor:
-        """ṽ (R, d), without the graph."""
-        return torch.cat([part.embeddings.detach() for part in self.parts])
+    embeddings: Tensor
+    parts: dict[int, Part]
+    touched: list[dict[str, Tensor]]
 
 
 def serve(
-    item: Weights, features: Features, rows: I64, id_dropout: float, seed: int, round_: int, workers: int = 1
+    item: Weights, features: Features, rows: I64, id_dropout: float, seed: int, round_: int, team: Team = ALONE
 ) -> Served:
     """Step 3: run the item tower on the items `rows` (ascending) and on nothing else."""
-    keep = uniform(seed, "id_dropout", rows, round_) >= id_dropout
-    cuts = range(0, max(len(rows), 1), PART)
-    parts = each(lambda at: _serve(item, features, rows[at : at + PART], keep[at : at + PART]), cuts, workers)
-    return Served(tuple(parts))
-
-
-def _serve(item: Weights, features: Features, rows: I64, keep: Bool) -> Part:
+    keep = torch.from_numpy(uniform(seed, "id_dropout", rows, round_) >= id_dropout).float()
+    cuts = [slice(start, start + PART) for start in range(0, max(len(rows), 1), PART)]
     codes = features.codes.index_select(0, torch.from_numpy(rows))
-    leaves, touched, local = dict(item), {}, torch.empty_like(codes)
+    found = [_touched(features, item, codes[cut]) for cut in cuts]
+    embeddings, parts = torch.zeros(len(rows), _dim(item)), dict[int, Part]()
+    for number in team.mine(len(cuts)):
+        cut, (touched, local) = cuts[number], found[number]
+        leaves = {name: _picked(weight, touched.get(name)).detach().requires_grad_() for name, weight in item.items()}
+        parts[number] = Part(item_tower(leaves, local, keep[cut]), leaves)
+        embeddings[cut] = parts[number].embeddings.detach()
+    return Served(team.merge(embeddings), parts, [touched for touched, _ in found])
+
+
+def _dim(item: Weights) -> int:
+    """d: the last weight is the bias of the output."""
+    return next(reversed(item.values())).shape[0]
+
+
+def _touched(features: Features, item: Weights, codes: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """The rows of each table that items of codes (n, fields) touch, ascending; and the codes as places in them."""
+    touched, local = {}, torch.empty_like(codes)
     for column, name in enumerate(features.names):
-        unique, inverse = torch.unique(codes[:, column], return_inverse=True)
-        leaves[f"field.{name}"] = item[f"field.{name}"].index_select(0, unique)
-        touched[f"field.{name}"], local[:, column] = unique, inverse
-    leaves = {name: leaf.detach().requires_grad_() for name, leaf in leaves.items()}
-    return Part(item_tower(leaves, local, torch.from_numpy(keep).float()), leaves, touched)
+        marked = torch.zeros(len(item[f"field.{name}"]), dtype=torch.int64)
+        marked[codes[:, column]] = 1
+        touched[f"field.{name}"] = marked.nonzero()[:, 0]
+        local[:, column] = (marked.cumsum(0) - 1).index_select(0, codes[:, column])
+    return touched, local
+
+
+def _picked(weight: Tensor, rows: Tensor | None) -> Tensor:
+    return weight if rows is None else weight.index_select(0, rows)
 
 
 def item_step(
-    server: ServerConfig, item: Weights, moments: Moments, served: Served, mean: Tensor, workers: int = 1
+    server: ServerConfig, item: Weights, moments: Moments, served: Served, mean: Tensor, team: Team = ALONE
 ) -> tuple[Weights, Moments]:
     """Step 7, second half: back-propagate the mean g_v (R, d) into the item tower. Tables are written in place."""
-    sizes = [len(part.embeddings) for part in served.parts]
-    pulled = each(lambda pair: _pull(*pair), zip(served.parts, torch.split(mean, sizes), strict=True), workers)
-    rule = ITEM_OPTIMIZERS[server.item_optimizer]
-    for name in item:
-        rows, grad = _joined([part.touched.get(name) for part in served.parts], [grads[name] for grads in pulled])
-        leaf = item[name] if rows is None else item[name].index_select(0, rows)
-        _step_rows(rule, server, item[name], leaf, grad, moments, name, rows)
+    rule, pulled = ITEM_OPTIMIZERS[server.item_optimizer], _pull(item, served, mean, team)
+    for name, weight in item.items():
+        rows, grad = _joined([touched.get(name) for touched in served.touched], [grads[name] for grads in pulled])
+        _step_rows(rule, server, weight, _picked(weight, rows), grad, moments, name, rows)
     return item, moments
 
 
-def _pull(part: Part, mean: Tensor) -> Weights:
-    """The gradient of each leaf."""
-    grads = torch.autograd.grad(part.embeddings, list(part.leaves.values()), mean, materialize_grads=True)
-    return dict(zip(part.leaves, grads, strict=True))
+def _pull(item: Weights, served: Served, mean: Tensor, team: Team) -> list[Weights]:
+    """The gradients of the leaves, part by part."""
+    like = [{name: _leaf_shape(w, touched.get(name)) for name, w in item.items()} for touched in served.touched]
+    sizes = [[math.prod(shape) for shape in shapes.values()] for shapes in like]
+    flat = torch.zeros(sum(map(sum, sizes)))
+    whole = torch.split(flat, [sum(each) for each in sizes])
+    rooms = [torch.split(part, each) for part, each in zip(whole, sizes, strict=True)]
+    for number, part in served.parts.items():
+        wanted = mean[number * PART :][: len(part.embeddings)]
+        grads = torch.autograd.grad(part.embeddings, list(part.leaves.values()), wanted, materialize_grads=True)
+        for room, grad in zip(rooms[number], grads, strict=True):
+            room.copy_(grad.reshape(-1))
+    team.merge(flat)
+    return [
+        {name: room.view(shape) for (name, shape), room in zip(shapes.items(), part, strict=True)}
+        for shapes, part in zip(like, rooms, strict=True)
+    ]
+
+
+def _leaf_shape(weight: Tensor, touched: Tensor | None) -> tuple[int, ...]:
+    return tuple(weight.shape) if touched is None else (len(touched), weight.shape[1])
 
 
 def _joined(touched: list[Tensor | None], grads: list[Tensor]) -> tuple[Tensor | None, Tensor]:

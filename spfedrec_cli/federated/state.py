@@ -14,6 +14,7 @@ from spfedrec_cli.federated.codec import Codec, quantum_limit
 from spfedrec_cli.federated.cohort import largest_cohort
 from spfedrec_cli.federated.request import Memory
 from spfedrec_cli.federated.scratch import Scratch
+from spfedrec_cli.federated.team import ALONE, Shards, Team
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import Weights, flatten, init_item_tower, init_query_tower
 
@@ -25,8 +26,8 @@ LARGEST_PRIVATE = 2 << 30  # bytes of private state that a simulation holds for 
 class World:
     """Everything that does not change: settings, features, and what lies on the devices.
 
-    `purchased` holds the distinct training items of every client, by last purchase, oldest first; `eligible` the ids
-    of the clients that have any, ascending.
+    `purchased` holds the distinct training items of every client that lives in this process, by last purchase, oldest
+    first; `eligible` the ids of all clients that have any, ascending.
     """
 
     config: Config
@@ -35,12 +36,17 @@ class World:
     purchased: Ragged
     eligible: I64
     width: int  # P, the number of weights in θ_u
+    shards: Shards
     memory: Memory = field(default_factory=Memory, compare=False, repr=False)
     scratch: Scratch = field(default_factory=Scratch, compare=False, repr=False)
 
     @property
     def seed(self) -> int:
         return self.config.train.seed
+
+    @property
+    def team(self) -> Team:
+        return self.shards.team
 
     @property
     def n_items(self) -> int:
@@ -81,10 +87,10 @@ class State:
     item: Weights
     item_moments: Moments
     popularity: Tensor | None = None  # (n_items,) int64, published once by a secure sum
-    private: Tensor | None = None  # (n_clients, d) or (n_clients, P): each row stays on its device
+    private: Tensor | None = None  # (n, d) or (n, P) of the clients that live here: each row stays on its device
 
 
-def make_world(config: Config, items: Features, clients: Features, purchased: Ragged) -> World:
+def make_world(config: Config, items: Features, clients: Features, purchased: Ragged, team: Team = ALONE) -> World:
     """Raises InputError where nobody can train or the settings leave nothing to learn from."""
     eligible = np.flatnonzero(purchased.lengths > 0)
     if not len(eligible):
@@ -95,7 +101,16 @@ def make_world(config: Config, items: Features, clients: Features, purchased: Ra
     width = flatten(init_query_tower(config.model, clients, config.train.seed)).numel()
     if config.client.private_state == "tower":
         _check_towers(len(clients), width)
-    return World(config, items, clients, purchased, eligible, width)
+    shards = Shards(config.train.shards, team)
+    return World(config, items, clients, _living_here(purchased, shards), eligible, width, shards)
+
+
+def _living_here(purchased: Ragged, shards: Shards) -> Ragged:
+    """The same rows, but nothing in those of clients that live in another process."""
+    if shards.team.size == 1:
+        return purchased
+    mine, lengths = shards.mine(np.arange(len(purchased))), purchased.lengths
+    return Ragged.from_lengths(np.where(mine, lengths, 0), purchased.values[np.repeat(mine, lengths)])
 
 
 def _check_towers(clients: int, width: int) -> None:
@@ -126,7 +141,7 @@ def initial_state(world: World) -> State:
 
 def _initial_private(world: World, query: Weights) -> Tensor | None:
     """Embeddings start at zero, a client's own tower as θ_u."""
-    kind, clients = world.config.client.private_state, len(world.clients)
+    kind, clients = world.config.client.private_state, int(world.shards.mine(np.arange(len(world.clients))).sum())
     if kind == "embedding":
         return torch.zeros(clients, world.config.model.dim)
     return flatten(query).repeat(clients, 1) if kind == "tower" else None

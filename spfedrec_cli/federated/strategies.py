@@ -52,59 +52,76 @@ def split_round(state: State, world: World) -> tuple[State, Report]:
     pool = draw_pool(config, world.n_items, round_)
 
     # 2. Each client builds its request: V+ hidden among V−.
-    own, q = world.purchased.take(clients), obfuscating_distribution(state, world)
-    hidden = world.memory.recall(config.request, q, clients, own, world.seed, round_)
-    cohort = Cohort(clients, own, hidden, private_states(state, clients))
+    here, q = clients[world.shards.mine(clients)], obfuscating_distribution(state, world)
+    own = world.purchased.take(here)
+    hidden = world.memory.recall(config.request, q, here, own, world.seed, round_)
+    cohort = Cohort(here, own, hidden, private_states(state, world, here))
 
     # 3. The server runs the item tower on the requested rows only, and returns their embeddings.
-    rows = taking_part(world.n_items, own.values, hidden.items.values, pool)
-    served = server.serve(
-        state.item, world.items, rows, config.model.id_dropout, world.seed, round_, config.train.workers
-    )
+    rows = taking_part(world, own.values, hidden.items.values, pool)
+    served = server.serve(state.item, world.items, rows, config.model.id_dropout, world.seed, round_, world.team)
     published = Published(round_, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q)
 
     # 4.-6. Each client trains, clips, encodes and uploads; the aggregator learns the sum.
-    result = ENGINES[config.train.engine](world, published, cohort, ledger)
+    result = ENGINES[config.train.engine](world, published, cohort)
+    sums, losses = gathered(world, clients, result, ledger)
 
     # 7. Both sums are divided by the survivors; θ_u moves along the mean Δθ_u, the mean g_v enters the item tower.
-    state = server_step(state, world, served, result.sums)
-    state = replace(state, round=round_, private=kept_private(state, clients, result.private))
-    return state, report(state, world, result, ledger)
+    state = server_step(state, world, served, sums)
+    state = replace(state, round=round_, private=kept_private(state, world, here, result.private))
+    return state, report(state, world, sums, losses, ledger)
 
 
 Strategy = Callable[[State, World], tuple[State, Report]]
 STRATEGIES: dict[str, Strategy] = {"split": split_round}
 
 
-def taking_part(n_items: int, *items: npt.NDArray[np.integer]) -> I64:
+def taking_part(world: World, *items: npt.NDArray[np.integer]) -> I64:
     """The distinct items of the round, ascending."""
-    marked = np.zeros(n_items, np.bool_)
+    marked = np.zeros(world.n_items, np.int32)
     for some in items:
-        marked[some] = True
-    return np.flatnonzero(marked)
+        marked[some] = 1
+    return np.flatnonzero(world.team.sum(torch.from_numpy(marked)).numpy())
 
 
-def report(state: State, world: World, result: CohortResult, ledger: Ledger) -> Report:
+def gathered(world: World, clients: I64, result: CohortResult, ledger: Ledger) -> tuple[Sums, Tensor]:
+    """The aggregate of the whole cohort and the losses of its clients (K,); what crossed is entered in the ledger."""
+    sums, team = result.sums, world.team
+    counts = torch.tensor([sums.clients, sums.saturated])
+    for integers in (sums.query, sums.items, counts):
+        team.sum(integers)
+    of_each = torch.zeros(1 + len(result.sizes), len(clients), dtype=torch.int64)
+    sizes = [torch.from_numpy(each) for each in result.sizes.values()]
+    of_each[:, torch.from_numpy(world.shards.mine(clients))] = torch.stack([result.losses.view(torch.int64), *sizes])
+    losses, *each = team.sum(of_each)
+    for kind, size in zip(result.sizes, each, strict=True):
+        ledger.count(kind.kind, kind.direction, size.numpy())
+    return Sums(sums.query, sums.items, int(counts[0]), int(counts[1])), losses.view(torch.float64)
+
+
+def report(state: State, world: World, sums: Sums, losses: Tensor, ledger: Ledger) -> Report:
     """Raises SpfedrecError where the loss is no number any more."""
-    clients = len(result.losses)
-    loss = float(result.losses.mean()) if clients else 0.0
+    clients = len(losses)
+    loss = float(losses.mean()) if clients else 0.0
     if not np.isfinite(loss):
         hint = "lower client.lr, server.lr or server.item_lr"
         raise SpfedrecError(f"The loss of round {state.round} is {loss}", hint=hint)
     drowned = server.is_drowned(state.query_moments, effective_tau(world.config))
-    return Report(state.round, clients, loss, result.sums.saturated, ledger, drowned)
+    return Report(state.round, clients, loss, sums.saturated, ledger, drowned)
 
 
-def private_states(state: State, clients: I64) -> Tensor | None:
-    """What the devices of the cohort kept from earlier rounds: (K, d) or (K, P)."""
-    return None if state.private is None else state.private.index_select(0, torch.from_numpy(clients))
+def private_states(state: State, world: World, clients: I64) -> Tensor | None:
+    """What devices that live here kept from earlier rounds: (K, d) or (K, P)."""
+    if state.private is None:
+        return None
+    return state.private.index_select(0, torch.from_numpy(world.shards.seats(clients)))
 
 
-def kept_private(state: State, clients: I64, private: Tensor | None) -> Tensor | None:
-    """All devices' private states after those of the cohort changed."""
+def kept_private(state: State, world: World, clients: I64, private: Tensor | None) -> Tensor | None:
+    """The private states of all devices that live here, after those of the cohort changed."""
     if state.private is None or private is None:
         return state.private
-    return state.private.index_copy_(0, torch.from_numpy(clients), private)
+    return state.private.index_copy_(0, torch.from_numpy(world.shards.seats(clients)), private)
 
 
 def server_step(state: State, world: World, served: server.Served, sums: Sums) -> State:
@@ -118,9 +135,7 @@ def server_step(state: State, world: World, served: server.Served, sums: Sums) -
         delta = unflatten(codec_query.decode(sums.query) / sums.clients, query)
         query, query_moments = server.query_step(config.server, effective_tau(config), query, query_moments, delta)
     mean = codec_item.decode(sums.items) / sums.clients
-    item, item_moments = server.item_step(
-        config.server, state.item, state.item_moments, served, mean, config.train.workers
-    )
+    item, item_moments = server.item_step(config.server, state.item, state.item_moments, served, mean, world.team)
     return replace(state, query=query, query_moments=query_moments, item=item, item_moments=item_moments)
 
 
@@ -129,6 +144,7 @@ def publish_popularity(state: State, world: World, ledger: Ledger) -> State:
     if state.popularity is not None or world.config.request.negatives != "popularity":
         return state
     counts = torch.bincount(torch.from_numpy(world.purchased.values).long(), minlength=world.n_items)
+    world.team.sum(counts)
     each = messages.size([world.n_items])
     ledger.count(messages.PurchaseCounts.kind, messages.PurchaseCounts.direction, np.full(len(world.eligible), each))
     return replace(state, popularity=counts)
@@ -155,5 +171,5 @@ def draw_pool(config: Config, n_items: int, round_: int) -> I64:
     return distinct(config.train.seed, "pool", n_items, config.client.pool_size, round_)
 
 
-Engine = Callable[[World, Published, Cohort, Ledger], CohortResult]
+Engine = Callable[[World, Published, Cohort], CohortResult]
 ENGINES: dict[str, Engine] = {"simulation": train_cohort, "reference": train_one_by_one}

@@ -95,8 +95,8 @@ def test_the_notebooks_clients_learn_by_towers_of_their_own(
     losses: dict[int, list[float]] = {0: [], 1: [], 2: [], 3: [], 4: []}
     simulation = strategies.ENGINES["simulation"]
 
-    def watched(world: World, published: object, cohort: strategies.Cohort, ledger: object) -> CohortResult:
-        result: CohortResult = simulation(world, published, cohort, ledger)  # type: ignore[arg-type]
+    def watched(world: World, published: object, cohort: strategies.Cohort) -> CohortResult:
+        result: CohortResult = simulation(world, published, cohort)  # type: ignore[arg-type]
         for member, loss in zip(cohort.clients.tolist(), result.losses.tolist(), strict=True):
             losses[member].append(loss)
         return result

@@ -44,7 +44,8 @@ def test_the_loss_falls_on_a_checkerboard_of_tastes() -> None:
 
 
 def test_the_item_sum_is_over_the_rows_that_take_part() -> None:
-    np.testing.assert_array_equal(taking_part(9, np.array([4, 2]), np.array([2, 7]), np.array([], int)), [2, 4, 7])
+    world = build_world()
+    np.testing.assert_array_equal(taking_part(world, np.array([4, 2]), np.array([2, 7]), np.array([], int)), [2, 4, 7])
 
 
 def test_pools_are_public_uniform_and_redrawn() -> None:
@@ -228,7 +229,7 @@ def test_an_empty_cohort_under_either_engine(engine: str) -> None:
     assert (report.clients, report.loss) == (0, 0.0)
 
 
-def test_blocks_are_cut_by_length_then_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_are_cut_by_shard_then_length_then_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "_BLOCK_CELLS", 1)  # one client a block
     seen: list[int] = []
     inner = blocks._block
@@ -238,6 +239,6 @@ def test_blocks_are_cut_by_length_then_client(monkeypatch: pytest.MonkeyPatch) -
         return inner(world, published, clients, *rest)
 
     monkeypatch.setattr(blocks, "_block", watched)
-    world = build_world(lengths=[4, 1, 4, 4, 1, 4, 4])
+    world = build_world({"train": {"shards": 2}}, lengths=[4, 1, 4, 4, 1, 4, 4])
     split_round(initial_state(world), world)
-    assert seen == [1, 4, 0, 2, 3, 5, 6]
+    assert seen == [4, 0, 2, 6, 1, 3, 5]

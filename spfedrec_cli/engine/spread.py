@@ -1,0 +1,86 @@
+"""One state spread over the processes of a team: all know the towers, each keeps what is private to its own devices."""
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spfedrec_cli import run
+from spfedrec_cli.engine.load import Tally, tally_of
+from spfedrec_cli.errors import SpfedrecError
+from spfedrec_cli.federated.state import State, World, initial_state, state_tensors
+
+_PIECE = 1 << 16  # clients whose private states travel at once
+
+
+def started(world: World, loaded: tuple[State, Tally] | None) -> tuple[State, Tally]:
+    """Where a training starts: at round 0, or where the chief's checkpoint says. Only the chief need have loaded it."""
+    told = json.loads(world.team.told(json.dumps(None if loaded is None else _told(*loaded))))
+    if told is None:
+        return initial_state(world), Tally()
+    if world.team.size == 1 and loaded is not None:
+        return loaded
+    blank = initial_state(world)
+    popularity = torch.zeros(world.n_items, dtype=torch.int64) if told["popularity"] else None
+    state = replace(blank, round=told["round"], popularity=popularity)
+    known = None if loaded is None else state_tensors(loaded[0])
+    for name, tensor in state_tensors(state).items():
+        tensor.zero_()
+        if world.team.is_chief and known is not None:
+            tensor.copy_(known[name])
+        world.team.merge(tensor)
+    return replace(state, private=_dealt(world, blank.private, loaded)), tally_of(told["tally"])
+
+
+def _told(state: State, tally: Tally) -> dict[str, object]:
+    return {"round": state.round, "popularity": state.popularity is not None, "tally": asdict(tally)}
+
+
+def _dealt(world: World, mine: Tensor | None, loaded: tuple[State, Tally] | None) -> Tensor | None:
+    """The chief's private states of all clients, each to where its client lives; written into `mine`."""
+    if mine is None:
+        return None
+    for clients in _pieces(world):
+        piece = torch.zeros(len(clients), mine.shape[1])
+        if world.team.is_chief and loaded is not None and loaded[0].private is not None:
+            piece.copy_(loaded[0].private[clients[0] : clients[-1] + 1])
+        world.team.merge(piece)
+        here = world.shards.mine(clients)
+        mine[torch.from_numpy(world.shards.seats(clients[here]))] = piece[torch.from_numpy(here)]
+    return mine
+
+
+def whole(world: World, state: State) -> State:
+    """The state with the private states of all clients, in the process that speaks; the others keep their own."""
+    if world.team.size == 1 or state.private is None:
+        return state
+    found = torch.empty(len(world.clients) if world.team.is_chief else 0, state.private.shape[1])
+    for clients in _pieces(world):
+        piece = torch.zeros(len(clients), state.private.shape[1])
+        here = world.shards.mine(clients)
+        seats = torch.from_numpy(world.shards.seats(clients[here]))
+        piece[torch.from_numpy(here)] = state.private.index_select(0, seats)
+        world.team.merge(piece)
+        if world.team.is_chief:
+            found[clients[0] : clients[-1] + 1] = piece
+    return replace(state, private=found) if world.team.is_chief else state
+
+
+def _pieces(world: World) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    count = len(world.clients)
+    return [np.arange(start, min(start + _PIECE, count)) for start in range(0, count, _PIECE)]
+
+
+def check_in_step(world: World, state: State) -> None:
+    """Every process steps the towers by itself. Raises SpfedrecError where they have not come to the same bits."""
+    if world.team.size == 1:
+        return
+    mine = run.digest(state_tensors(state))
+    unlike = torch.tensor([int(world.team.told(mine) != mine)])
+    if int(world.team.sum(unlike)):
+        raise SpfedrecError(
+            f"By round {state.round} the processes of this training have come to different weights",
+            hint="use machines with the same kind of processor and the same version of torch",
+        )

@@ -1,0 +1,116 @@
+"""How the processes of a training find one another: `train.workers` on this machine, or whatever torchrun has started.
+
+    torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint HOST:PORT \\
+        -m spfedrec_cli train DATASET …
+
+Every process of torchrun runs the same command, on the same Dataset. Workers of this machine are started by the one
+that the user started, and end with it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO
+
+import torch
+from torch import distributed
+
+from spfedrec_cli.config import Config
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated.team import ALONE, PATIENCE, Team, TeamLost
+from spfedrec_cli.run import is_one_of_several
+
+_LOCAL = {"linux": "lo", "darwin": "lo0"}  # the network that never leaves the machine
+_GRACE = 20  # seconds that workers have to end by themselves
+
+
+@contextmanager
+def gathered(dataset: Dataset, config: Config, task: str) -> Iterator[Team]:
+    """All processes of a training, or whatever else `task` names in `worker.py`.
+
+    Raises InputError where the processes of torchrun were given different Datasets or settings.
+    """
+    torch.set_num_threads(1)  # float sums of several threads would not come out the same everywhere
+    if is_one_of_several():
+        with joined("env://", int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) as team:
+            _check_alike(team, dataset, config)
+            yield team
+    elif config.train.workers > 1:
+        about = {"task": task, "dataset": str(dataset.path.resolve()), "config": config.model_dump(mode="json")}
+        with _started(config.train.workers, about) as team:
+            yield team
+    else:
+        yield ALONE
+
+
+@contextmanager
+def _started(size: int, about: Mapping[str, object]) -> Iterator[Team]:
+    """This process and size − 1 that it starts."""
+    with tempfile.TemporaryDirectory(prefix="spfedrec-") as folder, tempfile.TemporaryFile("w+") as said:
+        meeting = f"file://{folder}/meeting"
+        words = [sys.executable, "-m", "spfedrec_cli.engine.worker"]
+        started = [
+            subprocess.Popen(
+                [*words, json.dumps({"meeting": meeting, "rank": rank, "size": size, **about})],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,  # Ctrl-C is for the one that the user sees
+            )
+            for rank in range(1, size)
+        ]
+        try:
+            with joined(meeting, 0, size) as team:
+                yield team
+        except TeamLost as error:
+            raise TeamLost(error.problem, where=_last_words(said), hint=error.hint) from None
+        finally:
+            _end(started)
+
+
+def _last_words(said: IO[str]) -> str | None:
+    said.seek(0)
+    lines = [line for line in said.read().splitlines() if line.strip()]
+    return lines[-1] if lines else None
+
+
+def _end(started: list["subprocess.Popen[bytes]"]) -> None:
+    """Those that are still at work have nobody left to work for."""
+    for process in started:
+        if sys.exc_info()[0] is not None:
+            process.kill()
+        try:
+            process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def joined(meeting: str, rank: int, size: int) -> Iterator[Team]:
+    """This process as one of a team that meets there. Raises TeamLost where the others do not come."""
+    if meeting.startswith("file://") and sys.platform in _LOCAL:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", _LOCAL[sys.platform])
+    try:
+        distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=size, timeout=PATIENCE)
+    except RuntimeError as error:
+        hint = "see what they said; train.workers = 1 needs no others"
+        raise TeamLost(f"The processes of this training did not find one another ({error})", hint=hint) from None
+    try:
+        yield Team(rank, size)
+    finally:
+        distributed.destroy_process_group()
+
+
+def _check_alike(team: Team, dataset: Dataset, config: Config) -> None:
+    mine = json.dumps([dataset.fingerprint, config.model_dump(mode="json")])
+    others = team.told(mine)
+    unlike = torch.tensor([int(others != mine)])
+    if int(team.sum(unlike)):
+        hint = "give every process the same Dataset (by content), settings and version"
+        raise InputError("The processes of this training do not have the same Dataset and settings", hint=hint)
