@@ -72,7 +72,9 @@ class FederatedConfig(Section):
 
     strategy: Literal["split"] = Field("split", description="split: the item tower stays on the server")
     cohort_size: int = Field(256, ge=1, description="clients of a round (expected number under poisson sampling)")
-    sampling: Literal["fixed", "poisson"] = Field("fixed", description="cohorts of a fixed or of a Poisson size")
+    sampling: Literal["fixed", "poisson", "shuffled"] = Field(
+        "fixed", description="cohorts of a fixed or a Poisson size; shuffled: everybody once before anybody again"
+    )
     aggregation: Literal["sum"] = Field("sum", description="sum: the ideal functionality of secure aggregation")
     range_query: float = Field(0.3, gt=0, description="largest coordinate of a query-tower update (codec)")
     range_item: float = Field(2.0, gt=0, description="largest coordinate of an item gradient (codec)")

@@ -8,6 +8,7 @@ import torch
 from spfedrec_cli.config import validate
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.state import World, make_world
+from spfedrec_cli.federated.team import ALONE, Team
 from spfedrec_cli.model.features import Features
 
 SMALL = {
@@ -34,7 +35,9 @@ def merged(*layers: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def build_world(settings: dict[str, Any] | None = None, lengths: list[int] | None = None, seed: int = 0) -> World:
+def build_world(
+    settings: dict[str, Any] | None = None, lengths: list[int] | None = None, seed: int = 0, team: Team = ALONE
+) -> World:
     """Clients with so many purchases each, in a catalogue of at least 40 items."""
     rng = np.random.default_rng(seed)
     lengths = [1, 2, 3, 5, 8, 13, 25, 1, 4, 0] if lengths is None else lengths
@@ -42,4 +45,4 @@ def build_world(settings: dict[str, Any] | None = None, lengths: list[int] | Non
     rows = [rng.choice(n_items, length, replace=False).tolist() for length in lengths]
     items = features(rng, n_items, {"id": n_items, "type": 5, "colour": 4})
     clients = features(rng, len(rows), {"age": 4, "status": 3})
-    return make_world(validate(merged(SMALL, settings or {})), items, clients, Ragged.from_rows(rows))
+    return make_world(validate(merged(SMALL, settings or {})), items, clients, Ragged.from_rows(rows), team)

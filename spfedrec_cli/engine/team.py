@@ -26,6 +26,7 @@ from spfedrec_cli.federated.team import ALONE, PATIENCE, Team, TeamLost
 from spfedrec_cli.run import is_one_of_several
 
 _LOCAL = {"linux": "lo", "darwin": "lo0"}  # the network that never leaves the machine
+launch = subprocess.Popen
 _GRACE = 20  # seconds that workers have to end by themselves
 
 
@@ -55,7 +56,7 @@ def _started(size: int, about: Mapping[str, object]) -> Iterator[Team]:
         meeting = f"file://{folder}/meeting"
         words = [sys.executable, "-m", "spfedrec_cli.engine.worker"]
         started = [
-            subprocess.Popen(
+            launch(
                 [*words, json.dumps({"meeting": meeting, "rank": rank, "size": size, **about})],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

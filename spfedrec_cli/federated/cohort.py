@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.config import FederatedConfig
-from spfedrec_cli.rng import distinct, uniform
+from spfedrec_cli.rng import distinct, permuted, uniform
 
 I64 = npt.NDArray[np.int64]
 
@@ -15,8 +15,15 @@ def draw_cohort(federated: FederatedConfig, eligible: I64, seed: int, round_: in
     """C^t: ids of the cohort, ascending, out of `eligible` (ascending).
 
     `fixed` draws cohort_size clients without replacement (all where there are fewer); `poisson` takes each client
-    with probability cohort_size / eligible, so that the size varies and may be 0.
+    with probability cohort_size / eligible, so that the size varies and may be 0; `shuffled` goes through everybody in
+    a seeded order, and then again in another, so that the last cohort of a pass may be smaller.
     """
+    if federated.sampling == "shuffled":
+        a_pass = -(-len(eligible) // federated.cohort_size)
+        number, place = divmod(round_ - 1, a_pass)
+        start = place * federated.cohort_size
+        places = np.arange(start, min(start + federated.cohort_size, len(eligible)))
+        return eligible[np.sort(permuted(seed, "cohort/shuffled", len(eligible), places, number))]
     if federated.sampling == "poisson":
         draws = uniform(seed, "cohort/poisson", eligible, round_)
         limit = largest_cohort(federated, len(eligible))

@@ -245,19 +245,6 @@ def test_the_best_round_is_saved_though_no_checkpoint_was_due(
     assert run.rounds(result.run) == [2, 7]
 
 
-@pytest.mark.parametrize("workers", [2, 4])
-def test_any_number_of_workers_comes_to_the_same_bits(
-    trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path, workers: int
-) -> None:
-    assert_same_run(trained, engine.train(shop, config(f"train.workers={workers}"), tmp_path / "run"))
-
-
-def test_a_resume_may_take_other_workers(trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path) -> None:
-    short = engine.train(shop, config("train.rounds=3"), tmp_path / "run")
-    assert engine.resume(short.run, rounds=6, workers=3).state_sha256 == trained.state_sha256
-    assert engine.load_config(short.run).train.workers == 3
-
-
 def test_patience_stops_a_training_that_gets_no_better(shop: Dataset, config: Make, tmp_path: Path) -> None:
     """Nothing moves, so that the first validation is never bettered."""
     still = [

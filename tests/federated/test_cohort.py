@@ -37,3 +37,18 @@ def test_poisson_cohorts_vary_but_are_bounded() -> None:
     assert 0 in sizes
     assert len(sizes) > 3
     assert largest_cohort(config, 10**6) == 2 + 20  # ceil(8·√2 + 8)
+
+
+def test_shuffled_cohorts_take_everybody_once_a_pass_in_an_order_of_its_own() -> None:
+    config, eligible = (
+        FederatedConfig(cohort_size=4, sampling="shuffled"),
+        np.array([2, 3, 5, 7, 11, 13, 17, 19, 23, 29]),
+    )
+    passes = [[draw_cohort(config, eligible, 0, 3 * number + round_) for round_ in (1, 2, 3)] for number in (0, 1)]
+    for cohorts in passes:
+        assert [len(cohort) for cohort in cohorts] == [4, 4, 2]
+        assert sorted(np.concatenate(cohorts).tolist()) == eligible.tolist()
+        assert all((np.diff(cohort) > 0).all() for cohort in cohorts)
+    assert passes[0][0].tolist() != passes[1][0].tolist()
+    assert draw_cohort(config, eligible, 1, 1).tolist() != passes[0][0].tolist()
+    assert len(draw_cohort(FederatedConfig(cohort_size=99, sampling="shuffled"), eligible, 0, 5)) == 10

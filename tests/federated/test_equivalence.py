@@ -41,7 +41,7 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
     "excitation": [{"model": {"se_ratio": ratio}} for ratio in (0, 2)],
     "targets": [{"client": {"target_share": share}} for share in (0.3, 1.0)],
     "hidden": [{"model": {"hidden": widths}} for widths in ([], [8], [8, 8])],
-    "sampling": [{"federated": {"sampling": kind}} for kind in ("fixed", "poisson")],
+    "sampling": [{"federated": {"sampling": kind}} for kind in ("fixed", "poisson", "shuffled")],
 }
 CONFIGURATIONS = 60
 
