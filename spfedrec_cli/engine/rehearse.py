@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.load import load_world
+from spfedrec_cli.engine.memory import check_memory, free_memory, reckon, shape_of
 from spfedrec_cli.engine.team import gathered
 from spfedrec_cli.federated.state import initial_state, state_tensors
 from spfedrec_cli.federated.strategies import STRATEGIES
@@ -19,7 +20,8 @@ ROUNDS = 3
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """Seconds without validation and the time to load; bytes a client and round; the process's largest memory so far.
+    """Seconds without validation and the time to load; bytes a client and round; this process's largest memory so far,
+    and what is reckoned for all processes by the end.
 
     `query_parameters` and `item_parameters` are the numbers of weights of both towers.
     """
@@ -31,12 +33,14 @@ class Rehearsal:
     bytes_up: float
     bytes_down: float
     peak_memory: int
+    reckoned_memory: int
     query_parameters: int
     item_parameters: int
 
 
 def rehearse(dataset: Dataset, config: Config) -> Rehearsal:
     """Runs the first rounds, of which the very first does not count: it does what is done once."""
+    check_memory(shape_of(dataset), config, free_memory())
     with gathered(dataset, config, "rehearse") as team:
         return rehearse_in(dataset, config, team)
 
@@ -60,6 +64,7 @@ def rehearse_in(dataset: Dataset, config: Config, team: Team) -> Rehearsal:
         bytes_up=sum(report.ledger.total("up") for report in reports) / max(clients, 1),
         bytes_down=sum(report.ledger.total("down") for report in reports) / max(clients, 1),
         peak_memory=peak_memory(),
+        reckoned_memory=sum(reckon(shape_of(dataset), config).values()),
         query_parameters=sum(size for name, size in weights.items() if name.startswith("query/")),
         item_parameters=sum(size for name, size in weights.items() if name.startswith("item/")),
     )

@@ -20,6 +20,7 @@ from spfedrec_cli import run
 from spfedrec_cli.config import Config, to_toml
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.load import Tally, load_config, load_dataset, load_state, load_world, model_scorer, save_state
+from spfedrec_cli.engine.memory import check_memory, free_memory, shape_of
 from spfedrec_cli.engine.spread import check_in_step, started, whole
 from spfedrec_cli.engine.team import gathered
 from spfedrec_cli.errors import InputError, SpfedrecError, nearest
@@ -84,6 +85,7 @@ def train(dataset: Dataset, config: Config, folder: Path, watch: Watch = ignore)
         "dataset_name": dataset.name,
     }
     run.check_free(folder)
+    check_memory(shape_of(dataset), config, free_memory())
     with gathered(dataset, config, "train") as team:
         world = load_world(dataset, config, team)
         if team.is_chief:
@@ -100,6 +102,7 @@ def resume(folder: Path, watch: Watch = ignore, rounds: int | None = None, worke
     reached = loaded[0].round if loaded else 0
     if reached > config.train.rounds:
         raise InputError(f"The run is already at round {reached}", where=str(folder), hint="give a number above that")
+    check_memory(shape_of(dataset), config, free_memory())
     with gathered(dataset, config, "train") as team:
         world = load_world(dataset, config, team)
         if team.is_chief:

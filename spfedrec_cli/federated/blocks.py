@@ -24,7 +24,7 @@ from spfedrec_cli.rng import uniform_rows
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 _BUCKETS = 0.5  # for a doubling of the length: a few large blocks cost less than the padding that they save
-_BLOCK_CELLS = 6 << 20  # floats of gradients, or of weights and moments, that one block may hold; see docs/log.md
+BLOCK_CELLS = 6 << 20  # floats of gradients, or of weights and moments, that one block may hold; see docs/log.md
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _ceil(number: I64, divisor: int | I64) -> I64:
 def _block_size(world: World, items: int, steps: int) -> int:
     """How many clients, each with so many floats of candidates, stay within the cells of a block."""
     towers = 1 if steps == 1 else 4 if world.config.client.optimizer == "adam" else 3
-    return max(1, _BLOCK_CELLS // (towers * world.width + items))
+    return max(1, BLOCK_CELLS // (towers * world.width + items))
 
 
 def _block(world: World, published: Published, clients: I64, members: I64, own: Ragged, hidden: Obfuscation) -> Block:

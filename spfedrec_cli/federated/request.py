@@ -20,6 +20,7 @@ Bool = npt.NDArray[np.bool_]
 
 RACE_SHARE = 8  # race where more than one in so many of the available items is wanted
 _DOUBLINGS = 6  # of the number of tries, before the race takes over
+MEMORY = 1 << 24  # items of V− that the devices of a simulation remember in all
 _RACE_CELLS = 1 << 22  # (clients × items) of one block of races
 
 
@@ -43,7 +44,7 @@ class Memory:
     changes no bit.
     """
 
-    def __init__(self, limit: int = 1 << 24) -> None:
+    def __init__(self, limit: int = MEMORY) -> None:
         self._limit, self._used = limit, 0
         self._start, self._length = np.empty(0, np.int64), np.empty(0, np.int64)
         self._items, self._inclusion = np.empty(0, np.int32), np.empty(0)

@@ -179,7 +179,7 @@ def test_blocks_of_several_steps_put_longer_ones_first(monkeypatch: pytest.Monke
     one, _ = split_round(initial_state(world), world)
     again, _ = split_round(initial_state(world), world)
     assert torch.equal(flatten(one.query), flatten(again.query))
-    monkeypatch.setattr(blocks, "_BLOCK_CELLS", 1)
+    monkeypatch.setattr(blocks, "BLOCK_CELLS", 1)
     other, _ = split_round(initial_state(world), world)
     torch.testing.assert_close(flatten(one.query), flatten(other.query), rtol=1e-3, atol=1e-4)
 

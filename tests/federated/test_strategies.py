@@ -230,7 +230,7 @@ def test_an_empty_cohort_under_either_engine(engine: str) -> None:
 
 
 def test_blocks_are_cut_by_shard_then_length_then_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "_BLOCK_CELLS", 1)  # one client a block
+    monkeypatch.setattr(blocks, "BLOCK_CELLS", 1)  # one client a block
     seen: list[int] = []
     inner = blocks._block
 

@@ -1,0 +1,146 @@
+"""How much memory a training takes, reckoned from the counts of its Dataset and its settings before it is loaded.
+
+What is reckoned are the large arrays of each process, beside a floor for the interpreter and its libraries; tests hold
+it to what trainings of several shapes really took. Refusing beats being killed half-way.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from spfedrec_cli.config import Config
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated.blocks import BLOCK_CELLS
+from spfedrec_cli.federated.cohort import largest_cohort
+from spfedrec_cli.federated.request import MEMORY
+from spfedrec_cli.model.features import ID, Features
+from spfedrec_cli.model.towers import flatten, init_item_tower, init_query_tower
+from spfedrec_cli.retrieval.index import BLOCK_BYTES
+
+_FLOOR = 340 << 20  # of one process: Python, torch, pyarrow and a small Dataset
+_TEMPORARIES = 8  # arrays as large as the scores of a block of clients, while they are ranked
+_GRAPH = 3  # an activation of the item tower, its gradient, and what is between
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the memory depends on beside the settings."""
+
+    clients: int
+    items: int
+    purchases: int  # rows, of all splits
+    item_fields: tuple[tuple[str, int], ...]
+    client_fields: tuple[tuple[str, int], ...]
+
+
+def shape_of(dataset: Dataset) -> Shape:
+    counts = dataset.manifest.counts
+    both = dataset.item_fields, dataset.client_fields
+    items, clients = (tuple((field.name, field.cardinality) for field in fields) for fields in both)
+    return Shape(counts.clients, counts.items, counts.rows, items, clients)
+
+
+def reckon(shape: Shape, config: Config) -> dict[str, int]:
+    """Bytes by what they are for, over all processes of this machine."""
+    query, item = _widths(shape, config)
+    size, dim = config.train.workers, config.model.dim
+    cohort = min(largest_cohort(config.federated, shape.clients), shape.clients)
+    bought = shape.purchases / max(1, shape.clients)
+    pool = config.client.pool_size if config.client.negatives == "public" else 0
+    asked = cohort * bought * (1 + config.request.rate)
+    rows = min(shape.items, asked + pool)
+    wide = sum(config.model.hidden) + dim + (1 + len(shape.item_fields)) * config.model.field_dim
+    codes = shape.items * (1 + len(shape.item_fields)) + shape.clients * len(shape.client_fields)
+    kept = {"none": 0, "embedding": dim, "tower": query}[config.client.private_state]
+    return {
+        "the processes themselves": size * _FLOOR,
+        "purchases": size * (12 * shape.purchases + 16 * shape.clients),
+        "fields of items and clients": size * 8 * codes,
+        "towers with their moments": size * 3 * 4 * (query + item),
+        "private state": 4 * shape.clients * kept * (2 if size > 1 else 1),
+        "obfuscating items": int(12 * min(MEMORY * size, shape.purchases * config.request.rate)),
+        "a round's requests": int(60 * asked),
+        "a round of the item tower": int(4 * rows * (_GRAPH * wide + 4 * dim * size)),
+        "local training": size * 8 * BLOCK_CELLS,
+        "validation": _TEMPORARIES * min(BLOCK_BYTES, 4 * shape.clients * shape.items),
+    }
+
+
+def check_memory(shape: Shape, config: Config, available: int | None) -> None:
+    """Raises InputError, with a setting that would fit, where a training takes more than there is."""
+    if available is None or sum(reckon(shape, config).values()) <= available:
+        return
+    parts = reckon(shape, config)
+    largest = max(parts, key=lambda name: parts[name])
+    fitting = next((told for told, other in _smaller(config) if sum(reckon(shape, other).values()) <= available), None)
+    raise InputError(
+        f"This training would take about {_gib(sum(parts.values()))} of memory, of {_gib(available)} that are free; "
+        f"{_gib(parts[largest])} of it for {largest}",
+        hint=f"{fitting} would fit" if fitting else "prepare fewer customers, or use a machine with more memory",
+    )
+
+
+def _smaller(config: Config) -> Iterator[tuple[str, Config]]:
+    """Settings that take less, the mildest first, as they would be typed."""
+    for workers in range(config.train.workers - 1, 0, -1):
+        yield f"--workers {workers}", _with(config, "train", workers=workers)
+    one = _with(config, "train", workers=1)
+    size = config.federated.cohort_size
+    while size > 1:
+        size //= 2
+        told = "" if config.train.workers == 1 else "--workers 1 "
+        yield f"{told}--set federated.cohort_size={size}", _with(one, "federated", cohort_size=size)
+    for kind in ("embedding", "none"):
+        if config.client.private_state != "none":
+            yield f"--set client.private_state={kind}", _with(one, "client", private_state=kind)
+
+
+def _with(config: Config, section: str, **values: object) -> Config:
+    return config.model_copy(update={section: getattr(config, section).model_copy(update=values)})
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB"
+
+
+def _widths(shape: Shape, config: Config) -> tuple[int, int]:
+    """Weights of the query tower and of the item tower."""
+    query = init_query_tower(config.model, _blank(shape.client_fields), 0)
+    item = init_item_tower(config.model, _blank(((ID, 1), *shape.item_fields)), 0)
+    return flatten(query).numel(), flatten(item).numel() + (shape.items - 1) * config.model.field_dim
+
+
+def _blank(fields: tuple[tuple[str, int], ...]) -> Features:
+    names, sizes = zip(*fields, strict=True) if fields else ((), ())
+    return Features(tuple(names), tuple(sizes), torch.empty(0, len(fields), dtype=torch.int64))
+
+
+def free_memory() -> int | None:
+    """Bytes that this process could still have: the smaller of what the machine and its container allow; None where
+    neither says."""
+    found = [size for size in (_of_machine(), _of_container()) if size is not None]
+    return min(found) if found else None
+
+
+def _of_machine() -> int | None:
+    for line in _lines("/proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _of_container() -> int | None:
+    limit, used = (_lines(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+    if not limit or not used or limit[0] == "max":
+        return None
+    return int(limit[0]) - int(used[0])
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
