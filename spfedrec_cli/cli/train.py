@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -17,7 +18,7 @@ from spfedrec_cli.run import RUNS, about, find, is_helper
 
 if TYPE_CHECKING:
     from spfedrec_cli.config import Config
-    from spfedrec_cli.engine import TrainResult
+    from spfedrec_cli.engine import Seeds, TrainResult
 
 NAME = "train"
 EXAMPLES = """Examples:
@@ -26,6 +27,7 @@ EXAMPLES = """Examples:
   spfedrec train sample --preset sample --name first
   spfedrec train datasets/hm --set train.rounds=200 --set federated.cohort_size=512
   spfedrec train hm --preset hm --workers 2 --dry-run
+  spfedrec train ml-100k --preset ml-100k --seeds 5
   spfedrec train hm --config mine.toml --json > result.json
   spfedrec train --resume first"""
 
@@ -46,6 +48,10 @@ def command(
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Processes side by side; the result is the same to the bit.")
     ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Train N times, from train.seed on: mean and deviation of validation."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Run a few rounds, say what a training would cost, and leave nothing.")
     ] = False,
@@ -62,12 +68,15 @@ def command(
     out = Output(json, quiet, is_helper())
     chosen = [*(settings or []), *([] if workers is None else [f"train.workers={workers}"])]
     if resume is not None:
-        _refuse_beside_resume(preset=preset, config=config, name=name, dry_run=dry_run or None)
+        _refuse_beside_resume(preset=preset, config=config, name=name, dry_run=dry_run or None, seeds=seeds)
         result = _resume(out, find(resume), dataset, settings or [], workers)
     elif dataset is None:
         raise InputError("Nothing to train on", hint="give a DATASET, or a run with --resume")
     elif dry_run:
         _rehearse(out, dataset_folder(dataset), preset, config, chosen)
+        return
+    elif seeds is not None:
+        _repeat(out, dataset_folder(dataset), preset, config, chosen, name, seeds)
         return
     else:
         result = _start(out, dataset_folder(dataset), preset, config, chosen, name)
@@ -95,6 +104,38 @@ def _start(
         result = engine.train(dataset, config, target, follow)
         _warn(follow.warn, result.warnings)
     return result
+
+
+def _repeat(
+    out: Output, folder: Path, preset: str | None, file: Path | None, settings: list[str], name: str | None, count: int
+) -> None:
+    from spfedrec_cli.config import resolve
+
+    config = resolve(preset, file, settings)
+    first = config.train.seed
+    target = RUNS / name_of_run(name, folder.resolve().name, preset, first)
+    from spfedrec_cli import engine
+    from spfedrec_cli.data.dataset import Dataset
+
+    dataset = Dataset.open(folder)
+    with ExitStack() as stack:
+
+        def watching(run: Path) -> "engine.Watch":
+            stack.close()
+            _announce(out, dataset.n_clients, run, config)
+            return stack.enter_context(following(out, config.train.monitor))
+
+        found = engine.train_seeds(dataset, config, target, count, watching)
+    rows = [(metric, mean, found.deviation[metric]) for metric, mean in found.mean.items()]
+    shown = table(f"Validation over {counted(count, 'seed')}", ["metric", "mean", "deviation"], rows)
+    runs = table("Runs", ["run", "seed", "best round", config.train.monitor], _seed_rows(found, first, config))
+    told = {"runs": [_json(result) for result in found.results], "validation": found.mean, "deviation": found.deviation}
+    out.result(told, shown, runs)
+
+
+def _seed_rows(found: "Seeds", first: int, config: "Config") -> list[tuple[Cell, ...]]:
+    numbered = enumerate(found.results, first)
+    return [(str(run.run), str(seed), run.best_round, run.validation[config.train.monitor]) for seed, run in numbered]
 
 
 def _rehearse(out: Output, folder: Path, preset: str | None, file: Path | None, settings: list[str]) -> None:
@@ -159,15 +200,17 @@ def _rounds(settings: list[str]) -> int | None:
     return resolve(settings=settings).train.rounds if settings else None
 
 
-def name_of_run(name: str | None, dataset: str, preset: str | None) -> str:
-    """`name` where it is given and can name a folder, else the first of dataset-preset-1, -2, … that is free."""
+def name_of_run(name: str | None, dataset: str, preset: str | None, seed: int | None = None) -> str:
+    """`name` where it is given and can name a folder, else the first of dataset-preset-1, -2, … that is free (with a
+    seed behind it, where there are several)."""
     if name is not None:
         if not re.fullmatch(r"\w[\w.-]*", name):
             hint = "use letters, digits, dots, - and _; the run goes to runs/NAME"
             raise InputError(f"{name!r} cannot name a run", where="--name", hint=hint)
         return name
     stem = f"{dataset}-{preset}" if preset and preset != dataset else dataset
-    return next(f"{stem}-{n}" for n in count(1) if not (RUNS / f"{stem}-{n}").exists())
+    behind = "" if seed is None else f"-seed-{seed}"
+    return next(f"{stem}-{n}" for n in count(1) if not (RUNS / f"{stem}-{n}{behind}").exists())
 
 
 def _announce(out: Output, clients: int, target: Path, config: "Config") -> None:

@@ -10,7 +10,8 @@ from spfedrec_cli.engine.export import export
 from spfedrec_cli.engine.load import Crossed, crossed, load_config
 from spfedrec_cli.engine.recommend import Ranked, Recommendation, recommend, recommend_all
 from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
-from spfedrec_cli.engine.train import Interrupted, Progress, TrainResult, resume, train
+from spfedrec_cli.engine.seeds import Seeds, run_folder, train_seeds
+from spfedrec_cli.engine.train import Interrupted, Progress, TrainResult, Watch, resume, train
 
 __all__ = [
     "Crossed",
@@ -20,7 +21,9 @@ __all__ = [
     "Ranked",
     "Recommendation",
     "Rehearsal",
+    "Seeds",
     "TrainResult",
+    "Watch",
     "crossed",
     "evaluate",
     "export",
@@ -29,5 +32,7 @@ __all__ = [
     "recommend_all",
     "rehearse",
     "resume",
+    "run_folder",
     "train",
+    "train_seeds",
 ]

@@ -180,3 +180,25 @@ def test_workers_are_a_setting(invoke: Invoke, sample: Dataset, workplace: Path)
     words = ["train", "sample", "--preset", "sample", "--set", "train.rounds=2", "--json"]
     hashes = {the_json(invoke(*words, "--workers", n))["state_sha256"] for n in ("1", "3")}
     assert len(hashes) == 1
+
+
+def test_several_seeds_are_runs_of_their_own_and_one_table(invoke: Invoke, sample: Dataset, workplace: Path) -> None:
+    words = ["train", "sample", "--preset", "sample", "--set", "train.rounds=2", "--seeds", "2"]
+    told = the_json(invoke(*words, "--json"))
+    assert [Path(each["run"]).name for each in told["runs"]] == ["sample-1-seed-0", "sample-1-seed-1"]
+    both = [each["validation"]["ndcg@10"] for each in told["runs"]]
+    assert told["validation"]["ndcg@10"] == pytest.approx(sum(both) / 2)
+    assert told["deviation"]["ndcg@10"] == pytest.approx(abs(both[0] - both[1]) / 2**0.5)
+    shown = invoke(*words).stdout
+    assert "Validation over 2 seeds" in shown
+    assert "runs/sample-2-seed-1" in shown
+    refused = invoke(*words, "--resume", "sample-1-seed-0")
+    assert refused.exit_code == 2
+
+
+def test_a_seed_that_has_a_run_already_is_refused(invoke: Invoke, sample: Dataset, workplace: Path) -> None:
+    words = ["train", "sample", "--preset", "sample", "--set", "train.rounds=1", "--seeds", "2", "--name", "mine"]
+    assert invoke(*words).exit_code == 0
+    again = invoke(*words)
+    assert again.exit_code == 2
+    assert "already exists" in again.stderr
