@@ -17,7 +17,7 @@ from spfedrec_cli.federated.secagg.circle import circle, roster_digest
 from spfedrec_cli.federated.secagg.failures import Aborted, not_cancelled, silent
 from spfedrec_cli.federated.secagg.masks import U32, WORD, key_pair, seed, stream
 from spfedrec_cli.federated.secagg.sources import CONTRIBUTION, KEY, Secrets
-from spfedrec_cli.federated.secagg.terms import I32, I64, Terms, check_members, parts, within
+from spfedrec_cli.federated.secagg.terms import I32, I64, Setting, Terms, check_members, parts, within
 
 PIECE = 1 << 14  # words of a stream at once: they stay in the cache
 _SLACK = 16  # bytes that the cipher wants behind its output
@@ -92,22 +92,21 @@ class Chains:
         self._sums = [np.zeros(each.length, np.uint32) for each in terms]
         self._places = _Places(terms)
         self._lock, self._scratch = threading.Lock(), threading.local()
-        by_chain = np.split(
-            np.lexsort((clients, chain_of)), np.cumsum(np.bincount(chain_of, minlength=len(terms)))[:-1]
-        )
-        for each, places in zip(terms, by_chain, strict=True):
-            self._agree(each, places.tolist(), secrets)
+        order = np.lexsort((clients, chain_of))
+        ends = np.searchsorted(chain_of[order], np.arange(len(terms) + 1))
+        for number, each in enumerate(terms):
+            self._agree(each, order[ends[number] : ends[number + 1]].tolist(), secrets)
 
     def add(self, places: I64, query: I32, owner: I64, items: npt.NDArray[np.integer], rows: I32, pool: I32) -> None:
         """Masks the updates of some clients, `places` (k,) among all of them, and adds each to its chain's sum.
 
         query (k, P); rows (n, d) of items (n,), each belonging to the client places[owner[i]]; pool (k, M, d).
         Raises ValueError for a client that was here before, an item that its chain does not know or that comes twice,
-        a coordinate beyond the codec's range.
+        arrays of another shape or type, a coordinate beyond the codec's range.
         """
-        qmax = self._terms[0].setting.qmax if self._terms else 0
-        if not all(within(part.reshape(-1), qmax) for part in (query, rows, pool)):
-            raise ValueError(f"an update stays within ±{qmax}")
+        if not len(places):
+            return
+        _check_updates(self._terms[0].setting, len(places), query, len(items), rows, pool)
         order = np.argsort(owner, kind="stable")
         owner, rows = owner[order], rows[order]
         seats = self._places.of(self._chain_of[places][owner], owner, items[order])
@@ -117,7 +116,7 @@ class Chains:
             self._upload(place, Update(query[row], seats[mine], rows[mine], pool[row]))
 
     def close(self) -> Closed:
-        """Unmasks and checks the sum of every chain; one that lacks a client, or whose masks do not cancel, has none."""
+        """Checks the sum of every chain; one that lacks a client, or whose masks do not cancel, has none."""
         missing: list[list[int]] = [[] for _ in self._terms]
         for client, chain, seeds in zip(self._clients.tolist(), self._chain_of.tolist(), self._seeds, strict=True):
             if seeds is not None:
@@ -178,6 +177,15 @@ class Chains:
         rows[update.places] += update.rows
         pool += update.pool
         return words
+
+
+def _check_updates(setting: Setting, clients: int, query: I32, items: int, rows: I32, pool: I32) -> None:
+    shapes = (clients, setting.query), (items, setting.dim), (clients, len(setting.pool), setting.dim)
+    for part, shape in zip((query, rows, pool), shapes, strict=True):
+        if part.shape != shape or part.dtype != np.int32:
+            raise ValueError(f"updates of int32 {shape} are awaited, not of {part.dtype} {part.shape}")
+        if not within(part, setting.qmax):
+            raise ValueError(f"an update stays within ±{setting.qmax}")
 
 
 def _unmasked(terms: Terms, total: I32, missing: tuple[int, ...]) -> ChainSum:

@@ -82,7 +82,9 @@ class Terms:
             raise InputError(
                 f"A sum of {self.members} numbers up to {self.setting.qmax} overflows 32 bits", where=self.where
             )
-        if (np.diff(self.union.astype(np.int64)) <= 0).any():
+        if self.chain < 0 or self.attempt < 0:
+            raise InputError("Chains and attempts are counted from 0", where=self.where)
+        if self.union.ndim != 1 or (np.diff(self.union.astype(np.int64), prepend=-1) <= 0).any():
             raise InputError("The items of a chain have to be distinct and ascending", where=self.where)
 
     @property
