@@ -1,6 +1,6 @@
 """The secret-sharing chain in full on one core: clients per second for chains of 10, 100 and 1,000.
 
-    python benchmarks/chain.py [--write]
+    python benchmarks/chain.py [--clients N] [--write]
 
 Every client makes its key pair, exchanges keys with both neighbours, derives both seeds, makes both streams, masks its
 payload and has it added; every sum is checked. A payload is 9,360 weights and the chain's block of items (d = 16):
@@ -9,6 +9,7 @@ popularity 1 / rank^.8. --write puts the table into docs/benchmarks.md. Time is 
 has one thread and the machine may have other work.
 """
 
+import argparse
 import statistics
 import sys
 import time
@@ -28,7 +29,7 @@ from spfedrec_cli.federated.secagg.sources import KEY, SeededSecrets
 from spfedrec_cli.federated.secagg.terms import Setting, Terms, chain_sizes, unions
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-ITEMS, WEIGHTS, DIM, RATE, CLIENTS = 105_542, 9_360, 16, 0.25, 1000
+ITEMS, WEIGHTS, DIM, RATE = 105_542, 9_360, 16, 0.25
 REPEATS, LENGTHS = 9, (10, 100, 1000)
 SECRETS = SeededSecrets(0)
 I64 = npt.NDArray[np.int64]
@@ -173,13 +174,17 @@ def crossing(made: Cohort) -> tuple[float, float]:
     return up / len(made), down / len(made)
 
 
-def main(write: bool) -> None:
-    conditions = f"{CLIENTS:,} clients, medians of {REPEATS}, smallest and largest in brackets"
-    text = f"One of {machine()}; {conditions}.\n\n{table(CLIENTS)}"
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clients", type=int, default=1000)
+    parser.add_argument("--write", action="store_true")
+    asked = parser.parse_args()
+    conditions = f"{asked.clients:,} clients, medians of {REPEATS}, smallest and largest in brackets"
+    text = f"One of {machine()}; {conditions}.\n\n{table(asked.clients)}"
     sys.stdout.write(text + "\n")
-    if write:
+    if asked.write:
         write_section(DOCUMENT, "chain", text)
 
 
 if __name__ == "__main__":
-    main("--write" in sys.argv[1:])
+    main()

@@ -19,7 +19,7 @@ from spfedrec_cli.federated.secagg.masks import U32, WORD, key_pair, seed, strea
 from spfedrec_cli.federated.secagg.sources import CONTRIBUTION, KEY, Secrets
 from spfedrec_cli.federated.secagg.terms import I32, I64, Setting, Terms, check_members, parts, within
 
-PIECE = 1 << 14  # words of a stream at once: they stay in the cache
+PIECE = 1 << 15  # words of a stream at once: they stay in the cache
 _SLACK = 16  # bytes that the cipher wants behind its output
 
 

@@ -162,6 +162,13 @@ def test_sizes_are_those_of_the_messages() -> None:
     assert sum(expected.values()) * 5 == sum(len(messages.serialise(message)) for message in exchange.crossed)
 
 
+def test_sizes_by_hand() -> None:
+    """Ten members, 258 items, 9,360 weights and rows of 16: as in the table of docs/protocol.md."""
+    found = {kind.kind: size for kind, size in message_sizes(10, 258, 9_360 + 258 * 16).items()}
+    ups = {"commitment": 68, "reveal": 109, "masked": 36 + 4 * 13_488}
+    assert found == {"invitation": 49 + 4 * 258, "commitments": 45 + 36 * 10, "roster": 45 + 64 * 10, **ups}
+
+
 @pytest.mark.parametrize("clients", [0, 1, 2])
 def test_fewer_than_three_are_refused(clients: int) -> None:
     with pytest.raises(InputError, match="below 3, a sum gives away who sent what"):
