@@ -29,7 +29,7 @@ def test_statistics_of_the_synthetic_shop(tmp_path: Path) -> None:
 
 
 def test_the_secret_sharing_chain() -> None:
-    """A row for each chain length with and without items, its parts and its bytes; the head stands in the documentation."""
+    """A row for each chain length, with and without items; the head stands in the documentation."""
     words = [sys.executable, str(CHECKOUT / "benchmarks" / "chain.py"), "--clients", "20"]
     done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=CHECKOUT)
     _, _, head, line, *rows = done.stdout.splitlines()

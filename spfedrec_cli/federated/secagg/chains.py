@@ -79,8 +79,9 @@ class _Places:
 
 
 class Chains:
-    """The chains of one attempt. `clients` (K,) are ids, `chain_of` (K,) the place in `terms` of each one's chain.
+    """The chains of one attempt; their terms share a setting.
 
+    `clients` (K,) are ids, `chain_of` (K,) the place in `terms` of each one's chain.
     May be shared by threads.
     """
 
