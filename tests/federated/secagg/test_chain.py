@@ -151,6 +151,18 @@ def test_updates_that_do_not_fit_are_refused() -> None:
     assert len(fast.close().sums) == 1
 
 
+def test_an_item_of_another_chain_is_not_found_under_any_number() -> None:
+    """Places are searched in (chain, item) as one number; items outside its range must not reach a neighbour's."""
+    made = make_round(np.random.default_rng(9), 6, 3)
+    most = max(int(each.union.max()) for each in made.terms) + 1
+    for chain, item in ((1, int(made.terms[0].union[0]) - most), (0, int(made.terms[1].union[0]) + most), (1, 10**6)):
+        fast = Chains(made.terms, made.clients, made.chain_of, SeededSecrets(7))
+        place = made.places(chain)[0]
+        items, rows = np.array([item], np.int32), np.zeros((1, 2), np.int32)
+        with pytest.raises(ValueError, match="not in the union of its client's chain"):
+            fast.add(np.array([place]), made.query[[place]], np.array([0]), items, rows, made.pool[[place]])
+
+
 def test_sizes_are_those_of_the_messages() -> None:
     made = make_round(np.random.default_rng(8), 5, 5, setting(pool=2))
     terms = made.terms[0]
