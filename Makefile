@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: help setup demo test lint format bench bench-local bench-prepare clean-demo
+.PHONY: help setup demo test lint format bench bench-chain bench-local bench-prepare clean-demo
 
 help:
 	@echo "make setup    install spfedrec with its development tools into $(VENV)"
@@ -20,6 +20,7 @@ help:
 	@echo "make lint     check format, style, types and imports"
 	@echo "make format   format the code"
 	@echo "make bench DATASET=datasets/ml-100k    clients per second of either engine"
+	@echo "make bench-chain    clients per second of the secret-sharing chain, and where the time goes"
 	@echo "make bench-local    clients per second of local training alone"
 	@echo "make bench-prepare    prepare all of H&M, beside merely reading its largest file"
 
@@ -81,6 +82,9 @@ format: $(DEV)
 
 bench: $(BASE)
 	@$(BIN)/python benchmarks/engine.py $(DATASET)
+
+bench-chain: $(BASE)
+	@$(BIN)/python benchmarks/chain.py
 
 bench-local: $(BASE)
 	@$(BIN)/python benchmarks/local.py

@@ -26,3 +26,15 @@ def test_statistics_of_the_synthetic_shop(tmp_path: Path) -> None:
     documented = (CHECKOUT / "docs" / "synthetic.md").read_text()
     assert all(row.rsplit("|", 2)[0] in documented for row in rows)
     assert 10_000 < picture.stat().st_size < 100_000
+
+
+def test_the_secret_sharing_chain() -> None:
+    """A row for each chain length, with and without items; the head stands in the documentation."""
+    words = [sys.executable, str(CHECKOUT / "benchmarks" / "chain.py"), "--clients", "20"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    _, _, head, line, *rows = done.stdout.splitlines()
+    assert f"{head}\n{line}\n" in (CHECKOUT / "docs" / "benchmarks.md").read_text()
+    assert [row.split(" | ")[0] for row in rows] == [
+        f"| {length}{items}" for items in ("", ", no items") for length in ("10", "100", "1,000")
+    ]
+    assert {row.split(" | ")[8] for row in rows[3:]} == {"9,360"}

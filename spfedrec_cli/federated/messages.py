@@ -1,7 +1,7 @@
 """What crosses the network, and how many bytes it is.
 
-Every message is a header (magic, kind, round, number of arrays) and little-endian arrays of 4-byte numbers, each with
-its shape in front. The ledger counts these bytes: `size` gives them without building the message.
+Every message is a header (magic, kind, round, number of arrays) and little-endian arrays of 4-byte numbers or of single
+bytes, each with its shape in front. The ledger counts these bytes: `size` gives them without building the message.
 """
 
 import struct
@@ -16,11 +16,13 @@ from spfedrec_cli.errors import SpfedrecError
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
+U8 = npt.NDArray[np.uint8]
 
 MAGIC = b"SFR1"
 _HEADER = struct.Struct("<4sBIB")
 _SHAPE = struct.Struct("<BII")
-_TYPES: tuple[npt.DTypeLike, ...] = ("<f4", "<i4")
+_TYPES = (np.dtype("<f4"), np.dtype("<i4"), np.dtype("u1"))
+_CODES: dict[Any, int] = {F32: 0, I32: 1, U8: 2}
 
 
 @dataclass(frozen=True)
@@ -92,16 +94,121 @@ class FirstTower:
     query: F32  # (P,)
 
 
-Message = Broadcast | Request | Embeddings | ClientUpdate | PurchaseCounts | FirstTower
-KINDS: tuple[type[Any], ...] = (Broadcast, Request, Embeddings, ClientUpdate, PurchaseCounts, FirstTower)
+@dataclass(frozen=True)
+class ChainInvitation:
+    """Server to a member of a secret-sharing chain: which one, of how many, and over which items its sum goes.
+
+    Every message of a chain names it by (number, attempt).
+    """
+
+    kind: ClassVar[str] = "invitation"
+    meaning: ClassVar[str] = "the chain's items: each member is told the union of all its requests"
+    direction: ClassVar[str] = "down"
+    round: int
+    chain: I32  # (2,)
+    members: I32  # (1,) how many
+    union: I32  # (U,) ascending
+
+
+@dataclass(frozen=True)
+class ChainCommitment:
+    """Member to aggregator: the hash of its contribution to the order and of its public key."""
+
+    kind: ClassVar[str] = "commitment"
+    meaning: ClassVar[str] = "the sealed contribution to the chain's order"
+    direction: ClassVar[str] = "up"
+    round: int
+    chain: I32  # (2,)
+    commitment: U8  # (32,)
+
+
+@dataclass(frozen=True)
+class ChainCommitments:
+    """Aggregator to every member: all commitments, before anything is revealed."""
+
+    kind: ClassVar[str] = "commitments"
+    meaning: ClassVar[str] = "the sealed contributions of all members"
+    direction: ClassVar[str] = "down"
+    round: int
+    chain: I32  # (2,)
+    members: I32  # (n,) their ids, ascending
+    commitments: U8  # (n, 32)
+
+
+@dataclass(frozen=True)
+class ChainReveal:
+    """Member to aggregator: what it committed to."""
+
+    kind: ClassVar[str] = "reveal"
+    meaning: ClassVar[str] = "the contribution opened, and a public key for this attempt"
+    direction: ClassVar[str] = "up"
+    round: int
+    chain: I32  # (2,)
+    contribution: U8  # (32,)
+    public_key: U8  # (32,)
+
+
+@dataclass(frozen=True)
+class ChainRoster:
+    """Aggregator to every member: what all revealed, in the order of the commitments."""
+
+    kind: ClassVar[str] = "roster"
+    meaning: ClassVar[str] = "all contributions and public keys: they fix the order"
+    direction: ClassVar[str] = "down"
+    round: int
+    chain: I32  # (2,)
+    contributions: U8  # (n, 32)
+    public_keys: U8  # (n, 32)
+
+
+@dataclass(frozen=True)
+class MaskedUpdate:
+    """Member to aggregator: its payload under two masks. In place of `ClientUpdate`."""
+
+    kind: ClassVar[str] = "masked"
+    meaning: ClassVar[str] = "what the device learned, masked: only the chain's sum is seen"
+    direction: ClassVar[str] = "up"
+    round: int
+    chain: I32  # (2,)
+    words: I32  # (N,) modulo 2^32
+
+
+Message = (
+    Broadcast
+    | Request
+    | Embeddings
+    | ClientUpdate
+    | PurchaseCounts
+    | FirstTower
+    | ChainInvitation
+    | ChainCommitment
+    | ChainCommitments
+    | ChainReveal
+    | ChainRoster
+    | MaskedUpdate
+)
+KINDS: tuple[type[Any], ...] = (
+    Broadcast,
+    Request,
+    Embeddings,
+    ClientUpdate,
+    PurchaseCounts,
+    FirstTower,
+    ChainInvitation,
+    ChainCommitment,
+    ChainCommitments,
+    ChainReveal,
+    ChainRoster,
+    MaskedUpdate,
+)
+_DECLARED = {kind: [_CODES[field.type] for field in fields(kind)[1:]] for kind in KINDS}
 
 
 def serialise(message: Message) -> bytes:
     """The bytes of a message as they would be sent."""
     arrays = [np.asarray(getattr(message, field.name)) for field in fields(message)[1:]]
     parts = [_HEADER.pack(MAGIC, KINDS.index(type(message)), message.round, len(arrays))]
-    for array in arrays:
-        code = 0 if array.dtype.kind == "f" else 1
+    for code, array in zip(_DECLARED[type(message)], arrays, strict=True):
         rows, columns = array.shape if array.ndim == 2 else (array.shape[0], 0)
         parts += [_SHAPE.pack(code, rows, columns), array.astype(_TYPES[code], copy=False).tobytes()]
     return b"".join(parts)
@@ -113,21 +220,30 @@ def parse(data: bytes) -> Message:
         magic, kind, round_, count = _HEADER.unpack_from(data)
         if magic != MAGIC or kind >= len(KINDS):
             raise SpfedrecError("The bytes are not a message of this protocol version")
-        arrays, place = [], _HEADER.size
+        codes, arrays, place = [], [], _HEADER.size
         for _ in range(count):
             code, rows, columns = _SHAPE.unpack_from(data, place)
             size = rows * (columns if columns else 1)
             arrays.append(np.frombuffer(data, _TYPES[code], size, place + _SHAPE.size))
             arrays[-1] = arrays[-1].reshape(rows, columns) if columns else arrays[-1]
-            place += _SHAPE.size + 4 * size
+            place += _SHAPE.size + _TYPES[code].itemsize * size
+            codes.append(code)
+        if codes != _DECLARED[KINDS[kind]]:
+            raise ValueError
         message: Message = KINDS[kind](round_, *arrays)
-    except (struct.error, ValueError, TypeError, IndexError):
+    except (struct.error, ValueError, IndexError):
         raise SpfedrecError("The message is cut short or damaged") from None
     if place != len(data):
         raise SpfedrecError("The message has bytes behind its end")
     return message
 
 
-def size(numbers: Sequence[int | npt.NDArray[np.integer]]) -> Any:
-    """Bytes of a message whose arrays hold so many numbers each (arrays of them for many messages at once)."""
-    return _HEADER.size + sum(_SHAPE.size + 4 * count for count in numbers)
+Count = int | npt.NDArray[np.integer]
+
+
+def size(numbers: Sequence[Count], octets: Sequence[Count] = ()) -> Any:
+    """Bytes of a message whose arrays hold so many numbers each, and so many single bytes (arrays of them for many
+    messages at once)."""
+    return (
+        _HEADER.size + sum(_SHAPE.size + 4 * count for count in numbers) + sum(_SHAPE.size + count for count in octets)
+    )
