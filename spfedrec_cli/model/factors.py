@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from spfedrec_cli.model.towers import Weights, unflatten
+from spfedrec_cli.model.towers import FLAT, Weights, unflatten
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def forward(like: Weights, flat: Tensor, places: Tensor, history: Tensor, privat
     inputs = []
     for layer in range(_layers(like)):
         inputs.append(torch.relu(values) if layer else values)
-        values = _times(weights[f"mlp.{layer}.weight"], inputs[-1]) + weights[f"mlp.{layer}.bias"]
+        values = _affine(weights[f"mlp.{layer}.weight"], weights[f"mlp.{layer}.bias"], inputs[-1])
     base = history if private is None else history + private
     return Passed(weights, places, fields, gate, inputs, takes_history, base + values)
 
@@ -105,8 +106,62 @@ def write(factors: Factors, like: Weights, clients: slice, out: Tensor) -> None:
             torch.mul(left[clients].unsqueeze(-1), right[clients].unsqueeze(1), out=part.view(-1, *weight.shape))
 
 
+def of_unit(raw: Tensor, query: Tensor, grad: Tensor) -> Tensor:
+    """The gradient (K, d) by `raw` of query = unit(raw), from that by `query`: what lies along it falls away, but for
+    vectors too short to be stretched to 1."""
+    lengths = torch.linalg.vector_norm(raw, dim=-1, keepdim=True)
+    along = (query * grad).sum(-1, keepdim=True).mul_(lengths >= FLAT)
+    return torch.addcmul(grad, query, along, value=-1).div_(lengths.clamp_min_(FLAT))
+
+
+def times(factors: Factors, number: float) -> Factors:
+    """The same gradients, so many times as large."""
+    return {name: (left * number, right) for name, (left, right) in factors.items()}
+
+
+def largest(factors: Factors) -> Tensor:
+    """(K,): the largest absolute value among each client's gradients. That of a product of two vectors is the product
+    of theirs, so that the coordinates themselves need not be looked at."""
+    found = []
+    for name, (left, right) in factors.items():
+        most = left.abs().amax(1) if left.shape[1] else left.new_zeros(len(left))
+        found.append(most if right is None or name == "field." else most * right.abs().amax(1))
+    return torch.stack(found).amax(0)
+
+
+@dataclass(frozen=True)
+class Products:
+    """A matrix (n, d) a client, as the sum over S steps of left (S, K, n) times right (S, K, d)."""
+
+    left: Tensor
+    right: Tensor
+
+    def times(self, numbers: Tensor) -> "Products":
+        """Each client's matrix, so many times (K,) as large."""
+        return Products(self.left, self.right * numbers[:, None])
+
+    def largest(self) -> Tensor:
+        """(K,): no coordinate is larger than Σ_s max|left_s| · max|right_s|, which one step attains."""
+        return (self.left.abs().amax(2) * self.right.abs().amax(2)).sum(0)
+
+    def write(self, clients: slice, out: Tensor) -> None:
+        """The matrices of some clients, multiplied out into `out` (clients, n, d)."""
+        left, right = self.left[:, clients], self.right[:, clients]
+        if len(left) == 1:
+            torch.mul(left[0].unsqueeze(2), right[0].unsqueeze(1), out=out)
+        else:
+            torch.bmm(left.permute(1, 2, 0), right.transpose(0, 1), out=out)
+
+
 def _layers(like: Weights) -> int:
     return sum(name.startswith("mlp.") for name in like) // 2
+
+
+def _affine(weight: Tensor, bias: Tensor, values: Tensor) -> Tensor:
+    """W x + b."""
+    if weight.dim() == 2:
+        return F.linear(values, weight, bias)
+    return torch.baddbmm(bias.unsqueeze(1), values.unsqueeze(1), weight.transpose(1, 2))[:, 0]
 
 
 def _times(weight: Tensor, values: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from worlds import build_world, merged
 
 from spfedrec_cli.config import validate
-from spfedrec_cli.federated import blocks, client, local, strategies
+from spfedrec_cli.federated import blocks, client, descent, local, strategies
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.request import draw_obfuscating
@@ -194,16 +194,16 @@ def test_a_perturbed_side_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str,
         assert_equal(built, state, len(built.eligible))
 
 
-@pytest.mark.parametrize("name", local.IN_PLACE)
+@pytest.mark.parametrize("name", descent.IN_PLACE)
 def test_a_perturbed_optimizer_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     built = build_world({"client": {"batch_size": 3, "optimizer": name, "lr": 0.01, "eps": 1e-3, "momentum": 0.5}})
     state = trained_a_little(built)
     other = {"lr": 0.0101} if name == "sgd" else {"beta1": 0.5}
-    step = local.IN_PLACE[name]
+    step = descent.IN_PLACE[name]
 
     def perturbed(settings: Any, *rest: Any) -> None:
         step(settings.model_copy(update=other), *rest)
 
-    monkeypatch.setitem(local.IN_PLACE, name, perturbed)
+    monkeypatch.setitem(descent.IN_PLACE, name, perturbed)
     with pytest.raises(AssertionError):
         assert_equal(built, state, len(built.eligible))
