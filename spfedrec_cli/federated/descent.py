@@ -15,7 +15,7 @@ from spfedrec_cli.federated.scratch import Scratch
 from spfedrec_cli.model.factors import Factors, largest, times, write
 from spfedrec_cli.model.towers import Weights
 
-_CACHED = 1 << 19  # floats of gradients that are worked on at a time: 2 MiB
+_CACHED = 1 << 20  # floats of gradients that are worked on at a time: 4 MiB
 
 
 class Towers:

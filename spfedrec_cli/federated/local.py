@@ -86,8 +86,7 @@ def train_block(
 
 
 def _hold(world: World, published: Published, codes: Tensor, block: Block) -> _Held:
-    padded = torch.cat([published.embeddings, torch.zeros(1, published.embeddings.shape[1])])
-    places, items = field_places(published.query, codes), rows(padded, block.items)
+    places, items = field_places(published.query, codes), rows(published.embeddings, block.items)
     if world.config.client.negatives == "request":
         return _Held(block, places, items, None)
     return _Held(block, places, items, published.embeddings.index_select(0, torch.from_numpy(published.pool)))
@@ -140,6 +139,6 @@ def _sums(weights: Tensor, items: Tensor) -> Tensor:
     return torch.bmm(weights[:, None], items)[:, 0]
 
 
-def rows(padded: Tensor, places: Tensor) -> Tensor:
-    """(K, L, d) rows at the places, the last one, of zeros, where a place is −1."""
-    return F.embedding(torch.where(places < 0, len(padded) - 1, places), padded)
+def rows(embeddings: Tensor, places: Tensor) -> Tensor:
+    """(K, L, d) rows at the places; any row where a place is −1, since padding has no weight in anything."""
+    return F.embedding(places.clamp_min(0), embeddings)
