@@ -19,13 +19,13 @@ from spfedrec_cli.federated.client import target_counts, targets_stream
 from spfedrec_cli.federated.exchange import Cohort, Published
 from spfedrec_cli.federated.request import Obfuscation
 from spfedrec_cli.federated.state import World
-from spfedrec_cli.rng import uniform_rows
+from spfedrec_cli.rng import uniform_ragged
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 _BUCKETS = 0.5  # for a doubling of the length: a few large blocks cost less than the padding that they save
 _PLACE_BITS = 30  # of a sorted number that hold the place of a purchase; its draw has 33
-_BLOCK_CELLS = 6 << 20  # floats of gradients, or of weights and moments, that one block may hold; see docs/log.md
+_BLOCK_CELLS = 12 << 20  # floats of gradients, or of weights and moments, that one block may hold; see docs/log.md
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,9 @@ def _order(world: World, stream: str, clients: I64, round_: int, lengths: I64) -
     """(K, L): places of purchases by their draws, equal ones as they stand, padding last. A draw of 32 bits and its
     place are sorted as one number, which costs a third of a stable argsort."""
     rank = np.arange(int(lengths.max(initial=0)))
-    draws = uniform_rows(world.seed, stream, clients, round_, len(rank))
-    keys = (draws * 2.0**32).astype(np.int64)
-    keys[rank >= lengths[:, None]] = 1 << 32
+    draws = uniform_ragged(world.seed, stream, clients, round_, lengths)
+    keys = np.full((len(clients), len(rank)), 1 << 32)
+    keys[rank < lengths[:, None]] = (draws * 2.0**32).astype(np.int64)
     keys = (keys << _PLACE_BITS) | rank
     keys.sort(axis=1)
     return keys & ((1 << _PLACE_BITS) - 1)

@@ -49,14 +49,14 @@ class Towers:
             size, count = (self.clients, self.width), MOMENTS[self.client.optimizer](self.client)
             self.weights = self.scratch.take("weights", *size)
             self.moments = [self.scratch.take(f"moment {number}", *size) for number in range(count)]
-        rule = IN_PLACE[self.client.optimizer]
         for rows, grads in self._few(clients):
-            if self.taken == 1:
-                self.weights[rows] = self.start if self.start.dim() == 1 else self.start[rows]
-                for moment in self.moments:
-                    moment[rows].zero_()
             write(factors, self.like, rows, grads)
-            rule(self.client, self.taken, self.weights[rows], grads, [moment[rows] for moment in self.moments])
+            weights, moments = self.weights[rows], [moment[rows] for moment in self.moments]
+            if self.taken == 1:
+                start = self.start if self.start.dim() == 1 else self.start[rows]
+                FIRST[self.client.optimizer](self.client, start, weights, grads, moments)
+            else:
+                IN_PLACE[self.client.optimizer](self.client, self.taken, weights, grads, moments)
 
     def encoded(self, part: slice, codec: Codec) -> tuple[Tensor, int]:
         """θ_end − θ_start of some clients in fixed point (clients, P), ZERO_POINT above its value, and how many
@@ -111,7 +111,28 @@ def _adam(client: ClientConfig, number: int, weights: Tensor, grads: Tensor, mom
     )
 
 
-# `optimizers.py` in place: settings, number of the step, weights, gradients (both are changed), moments.
+def _first_sgd(client: ClientConfig, start: Tensor, weights: Tensor, grads: Tensor, moments: list[Tensor]) -> None:
+    for velocity in moments:
+        velocity.copy_(grads)
+    torch.add(start, grads, alpha=-client.lr, out=weights)
+
+
+def _first_adam(client: ClientConfig, start: Tensor, weights: Tensor, grads: Tensor, moments: list[Tensor]) -> None:
+    """Free of the bias of their start, the moments are g and g²: θ ← θ − lr g / (|g| + ε)."""
+    first, second = moments
+    torch.mul(grads, 1 - client.beta1, out=first)
+    torch.mul(grads, grads, out=second).mul_(1 - client.beta2)
+    grads.div_(torch.abs(grads, out=weights).add_(client.eps))
+    torch.add(start, grads, alpha=-client.lr, out=weights)
+
+
+# The rules of `optimizers.py` for many clients.
+# The first step: settings, start (P,) or (K, P), gradients; weights and moments are written, whatever was in them.
+FIRST: dict[str, Callable[[ClientConfig, Tensor, Tensor, Tensor, list[Tensor]], None]] = {
+    "sgd": _first_sgd,
+    "adam": _first_adam,
+}
+# The others, in place: settings, number of the step, weights, gradients (both are changed), moments.
 IN_PLACE: dict[str, Callable[[ClientConfig, int, Tensor, Tensor, list[Tensor]], None]] = {"sgd": _sgd, "adam": _adam}
 MOMENTS: dict[str, Callable[[ClientConfig], int]] = {
     "sgd": lambda client: int(client.momentum > 0),

@@ -52,11 +52,10 @@ class _OwnItems:
         """Of padded places (K, L); and how many coordinates are saturated."""
         flat, ends = places.reshape(-1), (places >= 0).sum(1).cumsum(0)
         real = (flat >= 0).nonzero()[:, 0]
-        scaled, products = grads.times(torch.tensor([codec.scale])), grads.right.new_empty(*places.shape, grads.dim)
-        scaled.write(slice(None), products)
-        kept = products.flatten(0, 1).index_select(0, real)
-        saturated = codec.saturate_(kept) if bool(codec.may_saturate(scaled.largest()).any()) else 0
-        return cls(flat.index_select(0, real), integers_(kept).sub_(ZERO_POINT), [0, *ends.tolist()]), saturated
+        products = grads.right.new_empty(*places.shape, grads.dim)
+        grads.write(slice(None), products)
+        encoded, saturated = codec.encode(products.flatten(0, 1).index_select(0, real))
+        return cls(flat.index_select(0, real), encoded, [0, *ends.tolist()]), saturated
 
     def of_clients(self, part: slice) -> tuple[Tensor, Tensor]:
         rows = slice(self.ends[part.start], self.ends[part.stop])
