@@ -4,6 +4,7 @@ Blocks are cut by (length bucket, client id), never by worker or thread, so that
 wherever it runs. Within a block clients with more local steps stand first: those that still train are its first rows.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,7 @@ from spfedrec_cli.rng import uniform_ragged
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 _BUCKETS = 0.5  # for a doubling of the length: a few large blocks cost less than the padding that they save
+_WORTH_A_BLOCK = 16 << 10  # padded items
 _PLACE_BITS = 30  # of a sorted number that hold the place of a purchase; its draw has 33
 _BLOCK_CELLS = 12 << 20  # floats of gradients, or of weights and moments, that one block may hold; see docs/log.md
 
@@ -49,7 +51,7 @@ def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Calla
     own, hidden = cohort.own, cohort.hidden
     longest = np.maximum(own.lengths, 1)
     steps = step_counts(world.config.client, own.lengths)
-    buckets = np.ceil(_BUCKETS * np.log2(longest)).astype(np.int64)
+    buckets = _buckets(longest)
     order = np.lexsort((cohort.clients, buckets))
     uses_pool = world.config.client.negatives == "public"
     others = np.full(len(cohort), len(published.pool)) if uses_pool else hidden.items.lengths
@@ -65,6 +67,17 @@ def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Calla
             part = members[start : start + size]
             part = part[np.argsort(-steps[part], kind="stable")]
             yield partial(_padded, world, published, cohort, part, places, hidden)
+
+
+def _buckets(lengths: I64) -> I64:
+    """(K,) the bucket of each client. A bucket whose clients are few joins the next longer one: padding them costs
+    less than some hundred operations for a block of their own."""
+    buckets = np.ceil(_BUCKETS * np.log2(lengths)).astype(np.int64)
+    for short, long in itertools.pairwise(np.unique(buckets).tolist()):
+        joining = buckets == short
+        if joining.sum() * lengths[buckets == long].max() < _WORTH_A_BLOCK:
+            buckets[joining] = long
+    return buckets
 
 
 def _padded(

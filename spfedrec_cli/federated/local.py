@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from spfedrec_cli.config import ModelConfig
 from spfedrec_cli.federated.blocks import Block
@@ -66,7 +65,7 @@ def train_block(
     """All local steps of a block. Its towers are scratch: the next block ends them."""
     client, model, like = world.config.client, world.config.model, published.query
     own_tower = client.private_state == "tower"
-    held, start = _hold(world, published, codes, block), flatten(like)
+    held, start = _hold(world, published, codes, block, scratch), flatten(like)
     towers = Towers(client, like, block, scratch, private if own_tower and private is not None else start)
     embedding = None if private is None or own_tower else private.clone()
     steps = _Steps(model, block, 0 if held.pool is None else len(held.pool))
@@ -85,8 +84,9 @@ def train_block(
     return Learned(towers, items, pool, towers.weights if own_tower else embedding, losses)
 
 
-def _hold(world: World, published: Published, codes: Tensor, block: Block) -> _Held:
-    places, items = field_places(published.query, codes), rows(published.embeddings, block.items)
+def _hold(world: World, published: Published, codes: Tensor, block: Block, scratch: Scratch) -> _Held:
+    places, room = field_places(published.query, codes), scratch.take("items", block.items.numel(), world.config.model.dim)
+    items = rows(published.embeddings, block.items, room)
     if world.config.client.negatives == "request":
         return _Held(block, places, items, None)
     return _Held(block, places, items, published.embeddings.index_select(0, torch.from_numpy(published.pool)))
@@ -139,6 +139,6 @@ def _sums(weights: Tensor, items: Tensor) -> Tensor:
     return torch.bmm(weights[:, None], items)[:, 0]
 
 
-def rows(embeddings: Tensor, places: Tensor) -> Tensor:
-    """(K, L, d) rows at the places; any row where a place is −1, since padding has no weight in anything."""
-    return F.embedding(places.clamp_min(0), embeddings)
+def rows(embeddings: Tensor, places: Tensor, out: Tensor) -> Tensor:
+    """(K, L, d) rows at the places, in `out`; any row where a place is −1, since padding has no weight in anything."""
+    return torch.index_select(embeddings, 0, places.clamp_min(0).view(-1), out=out).view(*places.shape, -1)

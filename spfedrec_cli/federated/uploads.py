@@ -28,7 +28,7 @@ def uploads(world: World, published: Published, block: Block, learned: Learned, 
     in `learned` are used up."""
     codec_query, codec_item = world.codecs()
     clients, pool = len(block.members), _Pool(codec_item, learned.pool, published, scratch)
-    own, saturated = _OwnItems.of(codec_item, block.items, learned.items)
+    own, saturated = _OwnItems.of(codec_item, block.items, learned.items, scratch)
     few = max(_FEWEST, _CACHED // (learned.towers.width + pool.width))
     for start in range(0, clients, few):
         part = slice(start, min(start + few, clients))
@@ -48,13 +48,13 @@ class _OwnItems:
     ends: list[int]
 
     @classmethod
-    def of(cls, codec: Codec, places: Tensor, grads: Products) -> "tuple[_OwnItems, int]":
+    def of(cls, codec: Codec, places: Tensor, grads: Products, scratch: Scratch) -> "tuple[_OwnItems, int]":
         """Of padded places (K, L); and how many coordinates are saturated."""
         flat, ends = places.reshape(-1), (places >= 0).sum(1).cumsum(0)
         real = (flat >= 0).nonzero()[:, 0]
-        products = grads.right.new_empty(*places.shape, grads.dim)
-        grads.write(slice(None), products)
-        encoded, saturated = codec.encode(products.flatten(0, 1).index_select(0, real))
+        products = scratch.take("products", len(flat), grads.dim)
+        grads.write(slice(None), products.view(*places.shape, -1))
+        encoded, saturated = codec.encode(products.index_select(0, real))
         return cls(flat.index_select(0, real), encoded, [0, *ends.tolist()]), saturated
 
     def of_clients(self, part: slice) -> tuple[Tensor, Tensor]:

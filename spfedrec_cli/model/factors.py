@@ -81,7 +81,7 @@ def backward(passed: Passed, grad: Tensor) -> tuple[Factors, Tensor]:
         of_scale = _means(of_fields * passed.fields) * passed.fields.shape[-1]
         of_excited = torch.ops.aten.sigmoid_backward(of_scale, scale)
         of_squeezed = _where_positive(_times_transposed(weights["se.excite"], of_excited), squeezed)
-        factors["se.excite"], factors["se.squeeze"] = (of_excited, squeezed), (of_squeezed, means)
+        factors["se.excite"], factors["se.squeeze"] = _small(of_excited, squeezed), _small(of_squeezed, means)
         of_means = _times_transposed(weights["se.squeeze"], of_squeezed) / passed.fields.shape[-1]
         of_fields = of_fields * scale.unsqueeze(-1) + of_means.unsqueeze(-1)
     factors["field."] = (of_fields.flatten(1), passed.places)
@@ -171,6 +171,11 @@ def _means(fields: Tensor) -> Tensor:
 def _where_positive(grad: Tensor, passed: Tensor) -> Tensor:
     """The gradient back through a ReLU that let `passed` through. (A mask of bools would be converted to floats.)"""
     return torch.ops.aten.threshold_backward(grad, passed, 0)  # type: ignore[no-any-return]
+
+
+def _small(left: Tensor, right: Tensor) -> tuple[Tensor, None]:
+    """The products themselves, where a tensor operation for every few clients would cost more than they hold."""
+    return (left.unsqueeze(-1) * right.unsqueeze(1)).flatten(1), None
 
 
 def _affine(weight: Tensor, bias: Tensor, values: Tensor) -> Tensor:

@@ -121,7 +121,9 @@ def trained_a_little(world: World, rounds: int = 2) -> State:
 @pytest.mark.parametrize("setting", every_pair())
 def test_simulation_equals_reference(setting: dict[str, Any]) -> None:
     built = build_world(setting)
-    plain = assert_equal(built, trained_a_little(built), len(built.eligible))
+    # Three rounds, because after two one configuration (no history, Adam, squeeze-and-excitation) stands at a kink:
+    # there a last place in the weights moves the loss of the plain client itself by 2e-4.
+    plain = assert_equal(built, trained_a_little(built, 3), len(built.eligible))
     if built.shared_width:
         assert int(plain.sums.query.count_nonzero()) > 0
     assert int(plain.sums.items.count_nonzero()) > 0
@@ -177,7 +179,7 @@ PERTURBATIONS = {
     "temperature of the simulation": (local, "unit", lambda f: lambda v: f(v) * 1.001),
     "query tower of the client": (client, "query_tower", lambda f: lambda *a: f(*a) * 1.001),
     "history of the client": (client, "history_weights", lambda f: lambda m, mask: f(m, mask) * 0.99),
-    "rows of the simulation": (local, "rows", lambda f: lambda e, p: f(e, p.roll(1, 0))),
+    "rows of the simulation": (local, "rows", lambda f: lambda e, p, out: f(e, p.roll(1, 0), out)),
 }
 
 
