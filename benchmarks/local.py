@@ -1,10 +1,12 @@
-"""Local training alone, on one core: clients per second by the simulation, for one full-batch step and for batches.
+"""Local training alone, on one core: clients per second by the simulation, for one full-batch step, for batches, and
+for a public pool of training negatives.
 
     python benchmarks/local.py [CLIENTS]
 
 The kernel is DESIGN's steps 4 to 6 for a cohort: local training, clipping, rounding, the sum of integers.
 Purchases are log-normal (mean 23, 2 to 200), P = .25 obfuscating items are the training negatives, d = 16, the query
 tower is an MLP 64 → 64 → 64 → 16 over six fields of eight and the pooled history; every purchase is a target once.
+With the pool of 1,024, d = 32 and the MLP is 80 → 64 → 32.
 """
 
 import statistics
@@ -20,7 +22,7 @@ from spfedrec_cli.federated.exchange import Cohort, Published
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.simulation import train_cohort
 from spfedrec_cli.federated.state import World, initial_state, make_world
-from spfedrec_cli.federated.strategies import obfuscating_distribution, publish_popularity, taking_part
+from spfedrec_cli.federated.strategies import draw_pool, obfuscating_distribution, publish_popularity, taking_part
 from spfedrec_cli.model.embed import item_embeddings
 from spfedrec_cli.model.features import Features
 
@@ -34,7 +36,9 @@ CASES = {
     "one full-batch step, sgd": {"lr": 0.001},
     "batches of 8, sgd": {"lr": 0.01, "batch_size": 8},
     "batches of 8, adam": {"lr": 0.001, "batch_size": 8, "optimizer": "adam"},
+    "public pool, sgd": {"lr": 0.001, "negatives": "public", "pool_size": 1024},
 }
+WITH_A_POOL = {"dim": 32, "hidden": [64]}
 
 
 def purchases(rng: np.random.Generator, clients: int) -> Ragged:
@@ -51,7 +55,8 @@ def world(client: dict[str, object], purchased: Ragged) -> World:
     names = tuple(f"field{number}" for number in range(FIELDS))
     codes = torch.from_numpy(rng.integers(0, VALUES, (clients, FIELDS)))
     chosen = {"negatives": "request", "target_share": 1.0, **client}
-    config = validate({**SETTINGS, "client": chosen})
+    model = SETTINGS["model"] | (WITH_A_POOL if chosen["negatives"] == "public" else {})
+    config = validate({**SETTINGS, "model": model, "client": chosen})
     return make_world(config, items, Features(names, (VALUES,) * FIELDS, codes), purchased)
 
 
@@ -60,11 +65,11 @@ def round_of(made: World) -> tuple[Published, Cohort]:
     state = publish_popularity(initial_state(made), made, Ledger(1))
     clients, q = np.arange(len(made.purchased)), obfuscating_distribution(state, made)
     hidden = made.memory.recall(made.config.request, q, clients, made.purchased, made.seed, 1)
-    rows = taking_part(made.n_items, made.purchased.values, hidden.items.values)
+    pool = draw_pool(made.config, made.n_items, 1)
+    rows = taking_part(made.n_items, made.purchased.values, hidden.items.values, pool)
     embeddings = item_embeddings(state.item, made.items).index_select(0, torch.from_numpy(rows))
-    return Published(1, state.query, rows, embeddings, np.empty(0, np.int64), q), Cohort(
-        clients, made.purchased, hidden, None
-    )
+    published = Published(1, state.query, rows, embeddings, np.searchsorted(rows, pool), q)
+    return published, Cohort(clients, made.purchased, hidden, None)
 
 
 def seconds(made: World, published: Published, cohort: Cohort) -> float:

@@ -4,9 +4,9 @@ Blocks are cut by (shard, length bucket, client id), never by worker, so that ev
 wherever it runs. Within a block clients with more local steps stand first: those that still train are its first rows.
 """
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,14 @@ from spfedrec_cli.federated.client import target_counts, targets_stream
 from spfedrec_cli.federated.exchange import Cohort, Published
 from spfedrec_cli.federated.request import Obfuscation
 from spfedrec_cli.federated.state import World
-from spfedrec_cli.rng import uniform_rows
+from spfedrec_cli.rng import uniform_ragged
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 _BUCKETS = 0.5  # for a doubling of the length: a few large blocks cost less than the padding that they save
-BLOCK_CELLS = 6 << 20  # floats of gradients, or of weights and moments, that one block may hold; see docs/log.md
+_WORTH_A_BLOCK = 16 << 10  # padded items
+_PLACE_BITS = 30  # of a sorted number that hold the place of a purchase; its draw has 33
+BLOCK_CELLS = 12 << 20  # floats of gradients, or of weights and moments, that one block may hold; see docs/log.md
 
 
 @dataclass(frozen=True)
@@ -32,45 +34,55 @@ class Block:
     """Some clients, as places in the cohort, and their padded items as places in the published rows (−1: padding)."""
 
     members: I64
-    own: Tensor  # (K, L)
+    items: Tensor  # (K, L + M) purchases, and behind them V−, where those are the training negatives (else M = 0)
     turns: Tensor  # (E, K, L) the local step in which a purchase is a target, epoch by epoch; −1: in none
     steps: I64  # (K,) local steps of each client, descending
-    negatives: Tensor  # (K, M) places of V−, where those are the training negatives
-    expected: Tensor  # (K, M) log of the expected number of each negative; inf: not a negative
+    expected: Tensor  # (K, M) or (K, pool) log of the expected number of each negative; inf: not a negative
+
+    @property
+    def purchases(self) -> int:
+        """L, the columns of `items` that hold purchases."""
+        return self.turns.shape[2]
 
 
-def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Callable[[], Block]]:
-    """Blocks of similar length, cut the same way whoever runs them; each is padded by whoever calls for it."""
+def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Block]:
+    """Blocks of similar length, cut the same way whoever runs them."""
     own, hidden = cohort.own, cohort.hidden
     longest = np.maximum(own.lengths, 1)
     steps = step_counts(world.config.client, own.lengths)
-    buckets = np.ceil(_BUCKETS * np.log2(longest)).astype(np.int64)
-    groups = buckets + (buckets.max(initial=0) + 1) * world.shards.of(cohort.clients)
-    order = np.lexsort((cohort.clients, groups))
     uses_pool = world.config.client.negatives == "public"
     others = np.full(len(cohort), len(published.pool)) if uses_pool else hidden.items.lengths
     seat = np.empty(world.n_items, np.int32)
     seat[published.rows] = np.arange(len(published.rows), dtype=np.int32)
     places = Ragged(own.offsets, seat[own.values])
     hidden = Obfuscation(Ragged(hidden.items.offsets, seat[hidden.items.values]), hidden.inclusion)
-    for members in _runs(order, groups):
-        items = int(longest[members].max() + others[members].max(initial=0)) * published.embeddings.shape[1]
-        size = _block_size(world, items, int(steps[members].max()))
+    for members in _alike(world.shards.of(cohort.clients), longest):
+        items, most = int(longest[members].max() + others[members].max(initial=0)), int(steps[members].max())
+        size = _block_size(world, items * max(published.embeddings.shape[1], 2 * most), most)
         for start in range(0, len(members), size):
             part = members[start : start + size]
             part = part[np.argsort(-steps[part], kind="stable")]
-            yield partial(_padded, world, published, cohort, part, places, hidden)
+            yield _block(world, published, cohort.clients[part], part, places.take(part), hidden.take(part))
 
 
-def _runs(order: I64, groups: I64) -> list[I64]:
-    """`order`, which sorts `groups`, cut where a new group begins."""
-    return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1) if len(order) else []
+def _alike(shards: I64, lengths: I64) -> Iterator[I64]:
+    """Places of clients of one shard and one bucket of lengths, ascending."""
+    for shard in np.unique(shards):
+        here = np.flatnonzero(shards == shard)
+        buckets = _buckets(lengths[here])
+        for bucket in np.unique(buckets):
+            yield here[buckets == bucket]
 
 
-def _padded(
-    world: World, published: Published, cohort: Cohort, members: I64, own: Ragged, hidden: Obfuscation
-) -> Block:
-    return _block(world, published, cohort.clients[members], members, own.take(members), hidden.take(members))
+def _buckets(lengths: I64) -> I64:
+    """(K,) the bucket of each client. A bucket whose clients are few joins the next longer one: padding them costs
+    less than some hundred operations for a block of their own."""
+    buckets = np.ceil(_BUCKETS * np.log2(lengths)).astype(np.int64)
+    for short, long in itertools.pairwise(np.unique(buckets).tolist()):
+        joining = buckets == short
+        if joining.sum() * lengths[buckets == long].max() < _WORTH_A_BLOCK:
+            buckets[joining] = long
+    return buckets
 
 
 def step_counts(client: ClientConfig, purchases: I64) -> I64:
@@ -90,7 +102,7 @@ def _block_size(world: World, items: int, steps: int) -> int:
 
 
 def _block(world: World, published: Published, clients: I64, members: I64, own: Ragged, hidden: Obfuscation) -> Block:
-    padded = own.padded(-1)
+    padded = own.padded(-1).astype(np.int64)
     turns = _turns(world, clients, published.round, own.lengths)
     logq = float(world.config.client.logq)
     if world.config.client.negatives == "public":
@@ -99,17 +111,16 @@ def _block(world: World, published: Published, clients: I64, members: I64, own: 
         seat[published.pool] = np.arange(len(published.pool))
         hits = seat[own.values]
         expected[own.row_index()[hits >= 0], hits[hits >= 0]] = np.inf
-        negatives = np.empty((len(members), 0), np.int64)
     else:
-        negatives = hidden.items.padded(-1).astype(np.int64)
+        negatives = hidden.items.padded(-1, max(1, int(hidden.items.lengths.max(initial=0))))
+        padded = np.concatenate([padded, negatives], 1)
         expected = np.full(negatives.shape, np.inf)
         expected[hidden.items.row_index(), hidden.items.position()] = logq * np.log(hidden.inclusion)
     return Block(
         members,
-        torch.from_numpy(padded.astype(np.int64)),
+        torch.from_numpy(padded),
         torch.from_numpy(turns),
         step_counts(world.config.client, own.lengths),
-        torch.from_numpy(negatives),
         torch.from_numpy(expected.astype(np.float32)),
     )
 
@@ -121,9 +132,22 @@ def _turns(world: World, clients: I64, round_: int, lengths: I64) -> I32:
     size = client.batch_size or max(1, longest)
     turns = np.empty((client.local_epochs, len(clients), longest), np.int32)
     for epoch, turn in enumerate(turns):
-        keys = uniform_rows(world.seed, targets_stream(epoch), clients, round_, longest)
-        keys[rank >= lengths[:, None]] = 2.0
         step = epoch * _ceil(wanted, size)[:, None] + rank // size
         step = np.where(rank < wanted[:, None], step, -1).astype(np.int32)
-        np.put_along_axis(turn, np.argsort(keys, axis=1, kind="stable"), step, 1)
+        if longest <= size and np.array_equal(wanted, lengths):
+            turn[:] = step  # one batch of everything, in whatever order
+        else:
+            np.put_along_axis(turn, _order(world, targets_stream(epoch), clients, round_, lengths), step, 1)
     return turns
+
+
+def _order(world: World, stream: str, clients: I64, round_: int, lengths: I64) -> I64:
+    """(K, L): places of purchases by their draws, equal ones as they stand, padding last. A draw of 32 bits and its
+    place are sorted as one number, which costs a third of a stable argsort."""
+    rank = np.arange(int(lengths.max(initial=0)))
+    draws = uniform_ragged(world.seed, stream, clients, round_, lengths)
+    keys = np.full((len(clients), len(rank)), 1 << 32)
+    keys[rank < lengths[:, None]] = (draws * 2.0**32).astype(np.int64)
+    keys = (keys << _PLACE_BITS) | rank
+    keys.sort(axis=1)
+    return keys & ((1 << _PLACE_BITS) - 1)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from worlds import build_world, merged
 
 from spfedrec_cli.config import validate
-from spfedrec_cli.federated import blocks, client, local, strategies
+from spfedrec_cli.federated import blocks, client, descent, local, strategies
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.request import draw_obfuscating
@@ -120,7 +120,9 @@ def trained_a_little(world: World, rounds: int = 2) -> State:
 @pytest.mark.parametrize("setting", every_pair())
 def test_simulation_equals_reference(setting: dict[str, Any]) -> None:
     built = build_world(setting)
-    plain = assert_equal(built, trained_a_little(built), len(built.eligible))
+    # Three rounds, because after two one configuration (no history, Adam, squeeze-and-excitation) stands at a kink:
+    # there a last place in the weights moves the loss of the plain client itself by 2e-4.
+    plain = assert_equal(built, trained_a_little(built, 3), len(built.eligible))
     if built.shared_width:
         assert int(plain.sums.query.count_nonzero()) > 0
     assert int(plain.sums.items.count_nonzero()) > 0
@@ -176,7 +178,7 @@ PERTURBATIONS = {
     "temperature of the simulation": (local, "unit", lambda f: lambda v: f(v) * 1.001),
     "query tower of the client": (client, "query_tower", lambda f: lambda *a: f(*a) * 1.001),
     "history of the client": (client, "history_weights", lambda f: lambda m, mask: f(m, mask) * 0.99),
-    "rows of the simulation": (local, "rows", lambda f: lambda e, p: f(e, p.roll(1, 0))),
+    "rows of the simulation": (local, "rows", lambda f: lambda e, p, out: f(e, p.roll(1, 0), out)),
 }
 
 
@@ -194,16 +196,16 @@ def test_a_perturbed_side_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str,
         assert_equal(built, state, len(built.eligible))
 
 
-@pytest.mark.parametrize("name", local.IN_PLACE)
+@pytest.mark.parametrize("name", descent.IN_PLACE)
 def test_a_perturbed_optimizer_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     built = build_world({"client": {"batch_size": 3, "optimizer": name, "lr": 0.01, "eps": 1e-3, "momentum": 0.5}})
     state = trained_a_little(built)
     other = {"lr": 0.0101} if name == "sgd" else {"beta1": 0.5}
-    step = local.IN_PLACE[name]
+    step = descent.IN_PLACE[name]
 
     def perturbed(settings: Any, *rest: Any) -> None:
         step(settings.model_copy(update=other), *rest)
 
-    monkeypatch.setitem(local.IN_PLACE, name, perturbed)
+    monkeypatch.setitem(descent.IN_PLACE, name, perturbed)
     with pytest.raises(AssertionError):
         assert_equal(built, state, len(built.eligible))

@@ -9,7 +9,7 @@ from worlds import build_world
 
 from spfedrec_cli.config import ClientConfig
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.federated import blocks, client, local, messages, state, strategies
+from spfedrec_cli.federated import blocks, client, descent, messages, state, strategies
 from spfedrec_cli.federated.codec import Codec
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.messages import Broadcast, Embeddings, Request
@@ -96,13 +96,13 @@ def test_in_place_and_plain_rules_agree(name: str) -> None:
     generator = torch.Generator().manual_seed(1)
     gradients = torch.randn(4, 3, 50, generator=generator)
     plain, moments, weights = torch.zeros(3, 50), NO_MOMENTS, torch.zeros(3, 50)
-    buffers = [torch.zeros(3, 50) for _ in range(local.MOMENTS[settings.optimizer](settings))]
+    buffers = [torch.zeros(3, 50) for _ in range(descent.MOMENTS[settings.optimizer](settings))]
     for number, gradient in enumerate(gradients, 1):
         step, moments = LOCAL_OPTIMIZERS[settings.optimizer](settings, number, gradient, moments)
         plain = plain + step
-        local.IN_PLACE[settings.optimizer](settings, number, weights, gradient.clone(), buffers)
+        descent.IN_PLACE[settings.optimizer](settings, number, weights, gradient.clone(), buffers)
     torch.testing.assert_close(weights, plain, rtol=1e-5, atol=1e-6)
-    assert list(local.IN_PLACE) == list(local.MOMENTS) == list(LOCAL_OPTIMIZERS)
+    assert list(descent.IN_PLACE) == list(descent.MOMENTS) == list(LOCAL_OPTIMIZERS)
 
 
 def test_batches_are_an_order_of_the_purchases_that_every_epoch_draws_anew() -> None:

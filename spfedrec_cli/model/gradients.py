@@ -1,0 +1,46 @@
+"""Gradients of losses by hand, for a cohort at once. A loss without a row here goes by autograd.
+
+A gradient is one function and one row of `GRADIENTS`: (scores of the targets (K, T), of the negatives (K, M), weight
+of each target in its client's loss (K, T)) -> (loss of each client (K,), its gradients (K, T) and (K, M)).
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from spfedrec_cli.model.loss import FLOOR, LOSSES
+
+Gradient = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+
+def loss_and_gradients(name: str, targets: Tensor, negatives: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Σ_t weights · loss of each client, with its gradients by the scores."""
+    if name in GRADIENTS:
+        return GRADIENTS[name](targets, negatives, weights)
+    return by_autograd(name, targets, negatives, weights)
+
+
+def by_autograd(name: str, targets: Tensor, negatives: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of any row of `LOSSES`."""
+    leaves = targets.detach().requires_grad_(), negatives.detach().requires_grad_()
+    losses = (LOSSES[name](*leaves) * weights).sum(1)
+    of_targets, of_negatives = torch.autograd.grad(losses.sum(), leaves, materialize_grads=True)
+    return losses.detach(), of_targets, of_negatives
+
+
+def softmax(targets: Tensor, negatives: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """With T = log Σ_j e^{n_j} the loss of a target s is softplus(T − s): its gradient by s is −σ(T − s), and that by
+    n_j is σ(T − s) e^{n_j − T}."""
+    finite = negatives.clamp_min(FLOOR)
+    top = finite.amax(1, keepdim=True)
+    powers = finite.sub_(top).exp_()
+    total = powers.sum(1, keepdim=True)
+    behind = (total.log() + top).sub(targets)
+    shares = torch.sigmoid(behind).mul_(weights)
+    of_negatives = powers.mul_(shares.sum(1, keepdim=True).div_(total))
+    return (F.softplus(behind) * weights).sum(1), shares.neg_(), of_negatives
+
+
+GRADIENTS: dict[str, Gradient] = {"softmax": softmax}
