@@ -85,7 +85,10 @@ def train_block(
 
 
 def _hold(world: World, published: Published, codes: Tensor, block: Block, scratch: Scratch) -> _Held:
-    places, room = field_places(published.query, codes), scratch.take("items", block.items.numel(), world.config.model.dim)
+    places, room = (
+        field_places(published.query, codes),
+        scratch.take("items", block.items.numel(), world.config.model.dim),
+    )
     items = rows(published.embeddings, block.items, room)
     if world.config.client.negatives == "request":
         return _Held(block, places, items, None)
