@@ -145,8 +145,10 @@ def test_clients_with_one_and_with_two_thousand_purchases(local_steps: dict[str,
     assert_equal(built, initial_state(built), 3)
 
 
-def test_saturated_coordinates_are_counted_alike() -> None:
-    built = build_world({"federated": {"range_query": 0.001, "range_item": 0.01}})
+@pytest.mark.parametrize("client", [{}, {"batch_size": 4}, {"negatives": "request"}])
+def test_saturated_coordinates_are_counted_alike(client: dict[str, Any]) -> None:
+    """Where the two vectors of a product tell, for the towers and the pool of one step, and where they do not."""
+    built = build_world({"client": client, "federated": {"range_query": 0.001, "range_item": 0.01}})
     state = initial_state(built)
     fast, plain = both(built, state)
     assert fast.sums.saturated == pytest.approx(plain.sums.saturated, abs=2)

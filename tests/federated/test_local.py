@@ -95,14 +95,18 @@ def test_in_place_and_plain_rules_agree(name: str) -> None:
     settings = ClientConfig(**OPTIMIZERS[name])
     generator = torch.Generator().manual_seed(1)
     gradients = torch.randn(4, 3, 50, generator=generator)
-    plain, moments, weights = torch.zeros(3, 50), NO_MOMENTS, torch.zeros(3, 50)
-    buffers = [torch.zeros(3, 50) for _ in range(descent.MOMENTS[settings.optimizer](settings))]
+    plain, moments, weights = torch.zeros(3, 50), NO_MOMENTS, torch.full((3, 50), 7.0)
+    buffers = [torch.full((3, 50), 7.0) for _ in range(descent.MOMENTS[settings.optimizer](settings))]
     for number, gradient in enumerate(gradients, 1):
         step, moments = LOCAL_OPTIMIZERS[settings.optimizer](settings, number, gradient, moments)
         plain = plain + step
-        descent.IN_PLACE[settings.optimizer](settings, number, weights, gradient.clone(), buffers)
+        if number == 1:
+            start = torch.zeros(50)
+            descent.FIRST[settings.optimizer](settings, start, weights, gradient.clone(), buffers)
+        else:
+            descent.IN_PLACE[settings.optimizer](settings, number, weights, gradient.clone(), buffers)
     torch.testing.assert_close(weights, plain, rtol=1e-5, atol=1e-6)
-    assert list(descent.IN_PLACE) == list(descent.MOMENTS) == list(LOCAL_OPTIMIZERS)
+    assert list(descent.FIRST) == list(descent.IN_PLACE) == list(descent.MOMENTS) == list(LOCAL_OPTIMIZERS)
 
 
 def test_batches_are_an_order_of_the_purchases_that_every_epoch_draws_anew() -> None:
