@@ -1,10 +1,11 @@
-"""Train, evaluate, recommend, export: the whole tool without its command line.
+"""Train, evaluate, recommend, export, bench: the whole tool without its command line.
 
 dataset = Dataset.open(Path("datasets/ml-100k"))
 result = train(dataset, config.resolve(preset="ml-100k"), Path("runs/first"))
 report = evaluate(result.run, baselines=True)
 """
 
+from spfedrec_cli.engine.bench import Bench, Speed, bench
 from spfedrec_cli.engine.evaluate import EvaluationReport, evaluate
 from spfedrec_cli.engine.export import export
 from spfedrec_cli.engine.load import Crossed, crossed, load_config
@@ -13,6 +14,7 @@ from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
 from spfedrec_cli.engine.train import Interrupted, Progress, TrainResult, resume, train
 
 __all__ = [
+    "Bench",
     "Crossed",
     "EvaluationReport",
     "Interrupted",
@@ -20,7 +22,9 @@ __all__ = [
     "Ranked",
     "Recommendation",
     "Rehearsal",
+    "Speed",
     "TrainResult",
+    "bench",
     "crossed",
     "evaluate",
     "export",
