@@ -6,7 +6,7 @@ compile again, or pad more.
 
 import os
 
-os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"  # one thread
 
 import sys
 from functools import partial

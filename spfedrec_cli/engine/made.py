@@ -1,5 +1,7 @@
-"""Worlds made up in memory: clients, purchases and features of a stated shape, without a Dataset. They have no tastes,
-so nothing can be learned from them but how long learning takes."""
+"""Worlds made up in memory: clients, purchases and features of a stated shape, without a Dataset.
+
+Their customers have no tastes, so that nothing can be learned from them but how long learning takes.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
