@@ -54,8 +54,7 @@ PEERS = (
     Peer(
         *("flower", "Flower's simulation, one Ray worker", "flower", 1),
         "every client gets a message with the tower and answers with one; two hundred at a time, which suits it better "
-        "than all at once; the client is the tight loop below; starting Ray is not counted; timed on "
-        "400 of the clients",
+        "than all at once; the client is the tight loop below; starting Ray is not counted; 400 of the clients",
         clients=400,
     ),
     Peer(

@@ -1,8 +1,9 @@
 """Flower's simulation: a ServerApp sends every node a message and adds up the replies; one Ray worker with one CPU.
 
-Messages go out to 200 nodes at a time: Flower's memory of messages is searched for each node, so that a thousand at once
-take many times longer. Starting Ray is not counted, nor is the worker's first cohort. The server takes what a strategy of Flower's would: the
-moved weights, and item gradients by row, since a dense table in every reply would cost more than the training.
+Messages go out to 200 nodes at a time: Flower's memory of messages is searched for each node, so that a thousand at
+once take many times longer. Starting Ray is not counted, nor is the worker's first cohort. The server takes what a
+strategy of Flower's would: the moved weights, and item gradients by row, since a dense table in every reply would cost
+more than the training.
 """
 
 import os
