@@ -193,7 +193,7 @@ def notes(peers: list[Peer], told: dict[str, list[Turn]]) -> str:
 
 def report(peers: list[Peer], turns: int, clients: int) -> str:
     told, missing = in_turn(peers, turns, clients)
-    heading = f"{machine()}; {turns} turns of `python benchmarks/compare.py`, {clients:,} clients, one core each."
+    heading = f"{machine()}; `python benchmarks/compare.py --turns {turns}`, {clients:,} clients, one core each."
     meaning = (
         "Medians, smallest and largest in brackets: of all cohorts timed, and of the ratios of each turn's medians. "
         "The first cohort of a process, which compiles where there is something to compile, stands apart."
