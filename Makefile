@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: help setup demo test lint format bench bench-chain bench-local bench-prepare clean-demo
+.PHONY: help setup demo test lint format bench bench-chain bench-engine bench-linearity bench-prepare clean-demo
 
 help:
 	@echo "make setup    install spfedrec with its development tools into $(VENV)"
@@ -21,7 +21,8 @@ help:
 	@echo "make format   format the code"
 	@echo "make bench DATASET=datasets/ml-100k    clients per second of either engine"
 	@echo "make bench-chain    clients per second of the secret-sharing chain, and where the time goes"
-	@echo "make bench-local    clients per second of local training alone"
+	@echo "make bench-engine    local training beside Flower, pfl-research, loops in PyTorch and JAX"
+	@echo "make bench-linearity    seconds a round against clients and candidates"
 	@echo "make bench-prepare    prepare all of H&M, beside merely reading its largest file"
 
 setup: $(DEV)
@@ -86,8 +87,12 @@ bench: $(BASE)
 bench-chain: $(BASE)
 	@$(BIN)/python benchmarks/chain.py
 
-bench-local: $(BASE)
-	@$(BIN)/python benchmarks/local.py
+# Makes an environment a peer in .bench (4 GB), once.
+bench-engine: $(BASE)
+	@$(BIN)/python benchmarks/compare.py --write
+
+bench-linearity: $(DEV)
+	@$(BIN)/python benchmarks/linearity.py --write
 
 # Makes 3.4 GB of files in datasets/bench-prepare, once.
 bench-prepare: $(DEV)

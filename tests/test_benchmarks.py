@@ -1,8 +1,15 @@
 """The programs under benchmarks/ run, and print what the documentation shows."""
 
+import importlib
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -38,3 +45,144 @@ def test_the_secret_sharing_chain() -> None:
         f"| {length}{items}" for items in ("", ", no items") for length in ("10", "100", "1,000")
     ]
     assert {row.split(" | ")[8] for row in rows[3:]} == {"9,360"}
+
+
+def run(program: str, *words: str) -> str:
+    """What a program of benchmarks/ prints."""
+    done = subprocess.run(
+        [sys.executable, str(CHECKOUT / "benchmarks" / program), *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    )
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_a_peer_without_installation_stands_beside_ours() -> None:
+    printed = run("compare.py", "--turns", "1", "--clients", "60", "--peers", "ours")
+    rows = [line for line in printed.splitlines() if line.startswith("| spfedrec |")]
+    assert len(rows) == 2
+    assert all(re.fullmatch(r"\| spfedrec \| [\d,]+ \([\d,]+ to [\d,]+\) \|  \| \d+\.\d\d \|", row) for row in rows)
+    assert "- spfedrec (spfedrec " in printed
+
+
+def test_a_peer_that_cannot_be_installed_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    compare = the_module("compare", monkeypatch)
+
+    def refuse(name: str) -> Path:
+        raise subprocess.CalledProcessError(1, "pip", stderr="ERROR: first\nERROR: No matching distribution\n")
+
+    monkeypatch.setattr(compare, "environment", refuse)
+    peers = [peer for peer in compare.PEERS if peer.name == "flower"]
+    told, missing = compare.in_turn(peers, turns=1, clients=10)
+    assert told == {}
+    assert missing == {"flower": "not installed: ERROR: No matching distribution"}
+    assert "| not installed: ERROR: No matching distribution | | |" in compare.table("full", peers, told, missing)
+
+
+def test_ratios_are_of_the_same_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours 100 and 300, theirs 10 and 100 clients/s: ratios 10 and 3, the median 6.5."""
+    compare = the_module("compare", monkeypatch)
+    peers = [peer for peer in compare.PEERS if peer.name in ("ours", "tight_loop")]
+
+    def turns(*speeds: float) -> list[dict[str, object]]:
+        return [{"cases": {"full": {"clients_per_second": [each], "first_seconds": 1.0}}} for each in speeds]
+
+    rows = compare.table("full", peers, {"ours": turns(100, 300), "tight_loop": turns(10, 100)}, {}).splitlines()
+    assert rows[-1].endswith("| 55 (10 to 100) | 6.50 (3.00 to 10.00) | 1.00 |")
+
+
+def test_every_peer_has_a_script_and_exact_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    compare = the_module("compare", monkeypatch)
+    for peer in compare.PEERS:
+        assert (CHECKOUT / "benchmarks" / "peers" / f"{peer.name}.py").is_file()
+        if peer.environment:
+            pins = (CHECKOUT / "benchmarks" / "peers" / f"{peer.environment}.txt").read_text().split()
+            assert all("==" in pin for pin in pins)
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Any:
+    return the_module("peers/work", monkeypatch)
+
+
+def test_the_work_has_the_shape_that_it_states(work: Any) -> None:
+    made = work.make(1000)
+    purchases = [len(client.positives) for client in made.clients]
+    assert work.PARAMETERS == 9360
+    assert (min(purchases), max(purchases) <= 200) == (2, True)
+    assert 20 < sum(purchases) / 1000 < 24
+    assert all(len(client.negatives) == -(-len(client.positives) // 4) for client in made.clients)
+    assert all(len(set(client.items.tolist())) == len(client.items) for client in made.clients)
+    assert np.linalg.norm(made.items, axis=1) == pytest.approx(1)
+
+
+def test_the_plain_client_of_the_work_has_the_gradients_of_its_loss(work: Any) -> None:
+    """Central differences of the loss, written out here by the formula, along random directions."""
+    made = work.make(1)
+    client, theta = made.clients[0], work.flat(made.weights)
+    items = made.items[client.items].astype(float)
+
+    def loss(theta: Any, items: Any) -> float:
+        output = client.features.astype(float)
+        *hidden, (matrix, bias) = work.unflat(theta)
+        for inner, shift in hidden:
+            output = np.maximum(inner @ output + shift, 0)
+        query = matrix @ output + bias
+        scores = items @ query / np.linalg.norm(query) / 0.1
+        targets, others = np.split(scores, [len(client.positives)])
+        return float(np.mean([np.log(np.exp(one) + np.exp(others).sum()) - one for one in targets]))
+
+    of_theta, of_items = work.gradients(theta, client.features, items, len(client.negatives))
+    rng, step = np.random.default_rng(0), 1e-6
+    along = rng.standard_normal(theta.shape)
+    slope = (loss(theta + step * along, items) - loss(theta - step * along, items)) / (2 * step)
+    assert of_theta @ along == pytest.approx(slope, rel=1e-4)
+    along = rng.standard_normal(items.shape)
+    slope = (loss(theta, items + step * along) - loss(theta, items - step * along)) / (2 * step)
+    assert (of_items * along).sum() == pytest.approx(slope, rel=1e-4)
+
+
+@pytest.mark.parametrize("peer", ["tight_loop", "notebook_loop"])
+def test_a_loop_in_pytorch_comes_to_the_plain_client(peer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two peers that need nothing but torch; the others are checked by their scripts wherever they run."""
+    harness = the_module("peers/harness", monkeypatch)
+    loop = the_module(f"peers/{peer}", monkeypatch)
+    for case in harness.CASES:
+        harness.check(loop.prepare, harness.aggregate, case)
+
+
+def test_a_peer_that_comes_to_something_else_is_refused(work: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = the_module("peers/harness", monkeypatch)
+
+    def wrong(made: Any, case: Any) -> Any:
+        sums = work.aggregate(made, case)
+        return lambda: work.Sums(sums.query * 1.01, sums.items)
+
+    with pytest.raises(ValueError, match=r"by query is off by 0\.01"):
+        harness.check(wrong, harness.aggregate, harness.CASES[0])
+
+
+def test_linearity_prints_slopes_and_draws(tmp_path: Path) -> None:
+    picture = tmp_path / "linearity.svg"
+    words = ["--points", "2", "--repeats", "1", "--items", "2000", "--plot", str(picture)]
+    printed = run("linearity.py", *words)
+    assert len(re.findall(r"^Slope on logarithmic axes: -?\d+\.\d\d\.", printed, re.MULTILINE)) == 2
+    assert "| clients | seconds a round | µs for each |" in printed
+    assert picture.stat().st_size > 5000
+
+
+def test_a_straight_line_is_found_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """.5 s and .25 s for each of 1, 2, 4."""
+    linearity = the_module("linearity", monkeypatch)
+    assert linearity.Line("clients", [1, 2, 4], [0.75, 1.0, 1.5]).straight() == pytest.approx((0.5, 0.25, 0), abs=1e-9)
+    assert linearity.Line("clients", [1, 2, 4], [2.0, 4.0, 8.0]).slope() == pytest.approx(1)
+
+
+def the_module(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A program of benchmarks/ as a module; it finds its neighbours by name, as it does when it is run."""
+    file = CHECKOUT / "benchmarks" / f"{name}.py"
+    monkeypatch.syspath_prepend(str(file.parent))
+    return importlib.import_module(file.stem)

@@ -1,10 +1,11 @@
-"""Train, evaluate, recommend, export: the whole tool without its command line.
+"""Train, evaluate, recommend, export, bench: the whole tool without its command line.
 
 dataset = Dataset.open(Path("datasets/ml-100k"))
 result = train(dataset, config.resolve(preset="ml-100k"), Path("runs/first"))
 report = evaluate(result.run, baselines=True)
 """
 
+from spfedrec_cli.engine.bench import Bench, Speed, bench
 from spfedrec_cli.engine.evaluate import EvaluationReport, evaluate
 from spfedrec_cli.engine.export import export
 from spfedrec_cli.engine.load import Crossed, crossed, load_config
@@ -14,6 +15,7 @@ from spfedrec_cli.engine.seeds import Seeds, run_folder, train_seeds
 from spfedrec_cli.engine.train import Interrupted, Progress, TrainResult, Watch, resume, train
 
 __all__ = [
+    "Bench",
     "Crossed",
     "EvaluationReport",
     "Interrupted",
@@ -22,8 +24,10 @@ __all__ = [
     "Recommendation",
     "Rehearsal",
     "Seeds",
+    "Speed",
     "TrainResult",
     "Watch",
+    "bench",
     "crossed",
     "evaluate",
     "export",

@@ -36,17 +36,26 @@ def gathered(dataset: Dataset, config: Config, task: str) -> Iterator[Team]:
 
     Raises InputError where the processes of torchrun were given different Datasets or settings.
     """
-    torch.set_num_threads(1)  # float sums of several threads would not come out the same everywhere
     if is_one_of_several():
+        torch.set_num_threads(1)
         with joined("env://", int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) as team:
             _check_alike(team, dataset, config)
             yield team
-    elif config.train.workers > 1:
-        about = {"task": task, "dataset": str(dataset.path.resolve()), "config": config.model_dump(mode="json")}
-        with _started(config.train.workers, about) as team:
-            yield team
     else:
+        about = {"task": task, "dataset": str(dataset.path.resolve()), "config": config.model_dump(mode="json")}
+        with processes(config.train.workers, about) as team:
+            yield team
+
+
+@contextmanager
+def processes(size: int, about: Mapping[str, object]) -> Iterator[Team]:
+    """This process and size − 1 that it starts; `about` is what `worker.py` has to know."""
+    torch.set_num_threads(1)  # float sums of several threads would not come out the same everywhere
+    if size == 1:
         yield ALONE
+    else:
+        with _started(size, about) as team:
+            yield team
 
 
 @contextmanager

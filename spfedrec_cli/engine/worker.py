@@ -8,25 +8,47 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from spfedrec_cli.config import Config, validate
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.engine.bench import bench_in
 from spfedrec_cli.engine.rehearse import rehearse_in
 from spfedrec_cli.engine.team import joined
 from spfedrec_cli.engine.train import Interrupted, train_in
 from spfedrec_cli.federated.team import Team, TeamLost
 
-TASKS: dict[str, Callable[[Dataset, Config, Team], object]] = {"train": train_in, "rehearse": rehearse_in}
+
+def in_training(told: dict[str, Any], team: Team) -> None:
+    train_in(*_dataset_and_settings(told), team)
+
+
+def in_rehearsal(told: dict[str, Any], team: Team) -> None:
+    rehearse_in(*_dataset_and_settings(told), team)
+
+
+def in_bench(told: dict[str, Any], team: Team) -> None:
+    bench_in(team, told["sizes"])
+
+
+def _dataset_and_settings(told: dict[str, Any]) -> tuple[Dataset, Config]:
+    return Dataset.open(Path(told["dataset"])), validate(told["config"])
+
+
+TASKS: dict[str, Callable[[dict[str, Any], Team], None]] = {
+    "train": in_training,
+    "rehearse": in_rehearsal,
+    "bench": in_bench,
+}
 
 
 def main(about: str) -> None:
     torch.set_num_threads(1)
     told = json.loads(about)
-    dataset, config = Dataset.open(Path(told["dataset"])), validate(told["config"])
     with suppress(Interrupted, TeamLost), joined(told["meeting"], told["rank"], told["size"]) as team:
-        TASKS[told["task"]](dataset, config, team)
+        TASKS[told["task"]](told, team)
 
 
 if __name__ == "__main__":
