@@ -1,62 +1,66 @@
 """What stands beside a run in its evaluation: the baselines, and blends with the client's own recent purchases."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.retrieval import blend
 from spfedrec_cli.retrieval.baselines import BASELINES, Unavailable
-from spfedrec_cli.retrieval.blend import Weights
+from spfedrec_cli.retrieval.blend import Weights, blended, fit
 from spfedrec_cli.retrieval.evaluate import Evaluation, Scorer
 
 BLEND = "blend"
 
 Measure = Callable[[Scorer], Evaluation]
-OfSplit = Callable[[str], Scorer | None]  # the split to predict -> the scorer of one recommender
+
+
+@dataclass(frozen=True)
+class Beside:
+    """By name: `baselines`; `blends` of the run ("blend") and of baselines ("ease-blend"), with their `weights`; why a
+    baseline is `unavailable`."""
+
+    baselines: dict[str, Evaluation] = field(default_factory=dict)
+    blends: dict[str, Evaluation] = field(default_factory=dict)
+    weights: dict[str, Weights] = field(default_factory=dict)
+    unavailable: dict[str, str] = field(default_factory=dict)
 
 
 def measure_baselines(
-    dataset: Dataset, split: str, names: Sequence[str], measure: Measure, all_that_apply: bool
-) -> tuple[dict[str, Evaluation], dict[str, str]]:
-    """The named baselines, and why one of them cannot be had.
+    beside: Beside, dataset: Dataset, split: str, names: Sequence[str], measure: Measure, every: bool, blend: bool
+) -> None:
+    """Enter the named baselines into `beside`, with `blend` their blends too.
 
-    Where they were not all asked for but by name, such a one is raised as Unavailable, and one that says nothing about
-    the Dataset as InputError.
+    `every`: they were not asked for by name, so one that says nothing about the Dataset is left out, and one that
+    cannot be had is told of. Otherwise the one raises InputError, the other Unavailable.
     """
-    found: dict[str, Evaluation] = {}
-    unavailable: dict[str, str] = {}
     for name in names:
         try:
             scorer = BASELINES[name](dataset, split)
         except Unavailable as reason:
-            if not all_that_apply:
+            if not every:
                 raise
-            unavailable[name] = reason.sentence()
+            beside.unavailable[name] = reason.sentence()
             continue
         if scorer is not None:
-            found[name] = measure(scorer)
-        elif not all_that_apply:
-            hint = "leave it out"
-            raise InputError(
-                f"The baseline '{name}' says nothing about this Dataset", where=str(dataset.path), hint=hint
-            )
-    return found, unavailable
+            beside.baselines[name] = measure(scorer)
+            if blend:
+                learner = BASELINES[name](dataset, "validation")
+                measure_blend(beside, f"{name}-{BLEND}", dataset, split, learner, scorer, measure)
+        elif not every:
+            problem = f"The baseline '{name}' says nothing about this Dataset"
+            raise InputError(problem, where=str(dataset.path), hint="leave it out")
 
 
-def measure_blends(
-    dataset: Dataset, split: str, ours: OfSplit, baselines: Iterable[str], measure: Measure
-) -> tuple[dict[str, Evaluation], dict[str, Weights]]:
-    """The run and the named baselines, each with weights of its own, fitted on validation."""
-    every: Mapping[str, OfSplit] = {
-        BLEND: ours,
-        **{f"{name}-{BLEND}": partial(BASELINES[name], dataset) for name in baselines},
-    }
-    found, weights = {}, {}
-    for name, of_split in every.items():
-        learner, scorer = of_split("validation"), of_split(split)
-        assert learner is not None
-        assert scorer is not None
-        weights[name] = blend.fit(learner, dataset)
-        found[name] = measure(blend.blended(scorer, dataset, split, weights[name]))
-    return found, weights
+def measure_blend(
+    beside: Beside,
+    name: str,
+    dataset: Dataset,
+    split: str,
+    learner: Scorer | None,
+    scorer: Scorer,
+    measure: Measure,
+) -> None:
+    """Enter the blend of `scorer` into `beside`, by weights fitted to `learner`, its like for validation."""
+    assert learner is not None
+    beside.weights[name] = fit(learner, dataset)
+    beside.blends[name] = measure(blended(scorer, dataset, split, beside.weights[name]))

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
-from spfedrec_cli.engine.beside import measure_baselines, measure_blends
+from spfedrec_cli.engine.beside import BLEND, Beside, measure_baselines, measure_blend
 from spfedrec_cli.engine.load import checkpoint_round, load_state, model_scorer, open_run
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.baselines import BASELINES, known
@@ -82,9 +82,11 @@ def evaluate(
     groups = by_group(ranking, task, found.per_client, cutoffs, make_kinds(dataset, task, bought))
 
     measured = partial(evaluate_scorer, task=task, ks=cutoffs, surprise=surprise)
-    beside, unavailable = measure_baselines(dataset, split, names, measured, all_that_apply=baselines is True)
-    blends, weights = measure_blends(dataset, split, ours, beside, measured) if blend else ({}, {})
-    others = {**beside, **blends}
+    beside = Beside()
+    if blend:
+        measure_blend(beside, BLEND, dataset, split, ours("validation"), ours(split), measured)
+    measure_baselines(beside, dataset, split, names, measured, every=baselines is True, blend=blend)
+    others = {**beside.baselines, **beside.blends}
     report = EvaluationReport(
         run=folder,
         split=split,
@@ -93,15 +95,15 @@ def evaluate(
         clients=len(task.clients),
         skipped=task.skipped,
         metrics=found.metrics,
-        baselines={name: other.metrics for name, other in beside.items()},
+        baselines={name: other.metrics for name, other in beside.baselines.items()},
         checkpoint_round=state.round,
         intervals=intervals(found.per_client),
         intervals_beside={name: intervals(other.per_client) for name, other in others.items()},
-        blends={name: other.metrics for name, other in blends.items()},
-        blend_weights=weights,
+        blends={name: other.metrics for name, other in beside.blends.items()},
+        blend_weights=beside.weights,
         groups=groups,
         across=across(found.per_client),
-        unavailable=unavailable,
+        unavailable=beside.unavailable,
     )
     write_evaluation(folder, found, {**asdict(report), "run": str(folder)}, others)
     return report

@@ -1,18 +1,20 @@
 """Item-kNN: what is bought by those who bought what the client bought."""
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spfedrec_cli.retrieval.baselines.choice import best_of, matrix
 from spfedrec_cli.retrieval.evaluate import Scorer, history_splits
-from spfedrec_cli.retrieval.index import F32, I32, blocks, top_k
+from spfedrec_cli.retrieval.index import F32, I32
 
 if TYPE_CHECKING:
     from spfedrec_cli.data.dataset import Dataset
 
-NEIGHBOURS = (100, 20, 50, 200, 400)  # the first where they are not chosen
+NEIGHBOURS = (100, 20, 50, 200)  # k; the first where it is not chosen
+ROWS = 512  # items whose similarities to all are held at once
 
 
 def item_knn(dataset: "Dataset", split: str) -> Scorer:
@@ -23,7 +25,7 @@ def item_knn(dataset: "Dataset", split: str) -> Scorer:
     Sarwar et al., "Item-based collaborative filtering recommendation algorithms" (WWW 2001).
     """
     nearest = _nearest(_weighted(dataset), max(NEIGHBOURS))
-    return best_of(dataset, split, NEIGHBOURS, lambda k: lambda to: _scorer(dataset, to, _similarities(*nearest, k)))
+    return best_of(dataset, split, NEIGHBOURS, lambda k: lambda to: _scorer(dataset, to, _of_nearest(nearest, k)))
 
 
 def _weighted(dataset: "Dataset") -> Any:
@@ -37,28 +39,41 @@ def _weighted(dataset: "Dataset") -> Any:
     return (weighted @ diags(1 / np.maximum(lengths, 1e-12).astype(np.float32))).tocsr()
 
 
-def _nearest(weighted: Any, k: int) -> tuple[I32, F32]:
-    """For each item its k most similar others and their similarity, -1 behind them: (n_items, k) each."""
+def _nearest(weighted: Any, k: int) -> Any:
+    """For each item its k most similar others: sparse (n_items, n_items), each row by falling similarity, then id."""
+    from scipy.sparse import csr_matrix
+
     n_items, by_item = weighted.shape[1], weighted.T.tocsr()
-    k = min(k, n_items)
-    items, scores = np.empty((n_items, k), np.int32), np.empty((n_items, k), np.float32)
-    for block in blocks(n_items, n_items):
-        dense = (by_item[block] @ weighted).toarray()
-        rows = np.arange(block.start, block.stop)
-        dense[rows - block.start, rows] = 0
-        items[block], scores[block] = top_k(dense, k)
-    items[scores <= 0] = -1
-    return items, scores
+    rows = [
+        _largest(similar, row, k)
+        for start in range(0, n_items, ROWS)
+        for row, similar in enumerate(_rows(by_item[start : start + ROWS] @ weighted), start)
+    ]
+    items, scores = (np.concatenate(column) for column in zip(*rows, strict=True))
+    offsets = np.concatenate([[0], np.cumsum([len(items) for items, _ in rows])])
+    return csr_matrix((scores, items, offsets), shape=(n_items, n_items))
 
 
-def _similarities(items: I32, scores: F32, k: int) -> Any:
+def _rows(similar: Any) -> Iterator[tuple[I32, F32]]:
+    similar.sort_indices()
+    ends = similar.indptr
+    return ((similar.indices[a:b], similar.data[a:b]) for a, b in pairwise(ends))
+
+
+def _largest(similar: tuple[I32, F32], own: int, k: int) -> tuple[I32, F32]:
+    items, scores = (values[(similar[0] != own) & (similar[1] > 0)] for values in similar)
+    best = np.argsort(-scores, kind="stable")[:k]
+    return items[best], scores[best]
+
+
+def _of_nearest(nearest: Any, k: int) -> Any:
     """(n_items, n_items), sparse: column i holds the similarities of item i's k nearest."""
     from scipy.sparse import csr_matrix
 
-    kept = items[:, :k] >= 0
-    offsets: npt.NDArray[np.int64] = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
-    shape = (len(items), len(items))
-    return csr_matrix((scores[:, :k][kept], items[:, :k][kept], offsets), shape=shape).T.tocsr()
+    place = np.arange(nearest.nnz) - np.repeat(nearest.indptr[:-1], np.diff(nearest.indptr))
+    offsets = np.concatenate([[0], np.cumsum(np.minimum(np.diff(nearest.indptr), k))])
+    kept = place < k
+    return csr_matrix((nearest.data[kept], nearest.indices[kept], offsets), shape=nearest.shape).T.tocsr()
 
 
 def _scorer(dataset: "Dataset", split: str, similarities: Any) -> Scorer:
