@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from spfedrec_cli.errors import InputError, nearest
 from spfedrec_cli.retrieval.baselines.choice import Baseline, Unavailable
-from spfedrec_cli.retrieval.baselines.ease import ease
-from spfedrec_cli.retrieval.baselines.ials import ials
+from spfedrec_cli.retrieval.baselines.factors import ials
+from spfedrec_cli.retrieval.baselines.linear import ease
 from spfedrec_cli.retrieval.baselines.neighbours import item_knn
 from spfedrec_cli.retrieval.baselines.oracle import best_possible
-from spfedrec_cli.retrieval.baselines.popularity import popularity, popularity_7_days
+from spfedrec_cli.retrieval.baselines.popular import popularity, popularity_7_days
 from spfedrec_cli.retrieval.baselines.repeat import repeat_last
 
 __all__ = ["BASELINES", "Baseline", "Unavailable", "known"]

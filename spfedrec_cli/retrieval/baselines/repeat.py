@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spfedrec_cli.retrieval.baselines.popularity import train_counts
+from spfedrec_cli.retrieval.baselines.popular import train_counts
 from spfedrec_cli.retrieval.evaluate import Scorer, history_splits
 from spfedrec_cli.retrieval.index import F32, I32
 

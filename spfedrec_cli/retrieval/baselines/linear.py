@@ -26,10 +26,10 @@ def ease(dataset: "Dataset", split: str) -> Scorer:
         raise Unavailable(problem, hint="item_knn and ials have no such limit")
     bought = matrix(dataset.truth("train"), dataset.n_items)
     gram = (bought.T @ bought).toarray()
-    return best_of(dataset, split, PENALTIES, lambda penalty: _fitted(dataset, _weights(gram, penalty)))
+    return best_of(dataset, split, PENALTIES, lambda penalty: _fitted(dataset, item_weights(gram, penalty)))
 
 
-def _weights(gram: F32, penalty: float) -> F32:
+def item_weights(gram: F32, penalty: float) -> F32:
     """B float32 (n_items, n_items)."""
     from scipy.linalg.lapack import dpotrf, dpotri
 
