@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.retrieval.baselines import BASELINES, Unavailable
+from spfedrec_cli.retrieval.baselines import BASELINES, Chosen, Unavailable
 from spfedrec_cli.retrieval.blend import Weights, blended, fit
 from spfedrec_cli.retrieval.evaluate import Evaluation, Scorer
 
@@ -16,17 +16,25 @@ Measure = Callable[[Scorer], Evaluation]
 
 @dataclass(frozen=True)
 class Beside:
-    """By name: `baselines`; `blends` of the run ("blend") and of baselines ("ease-blend"), with their `weights`; why a
-    baseline is `unavailable`."""
+    """By name: `baselines`, with the `settings` chosen for them; `blends` of the run ("blend") and of baselines
+    ("ease-blend"), with their `weights`; why a baseline is `unavailable`."""
 
     baselines: dict[str, Evaluation] = field(default_factory=dict)
     blends: dict[str, Evaluation] = field(default_factory=dict)
     weights: dict[str, Weights] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
 
 
 def measure_baselines(
-    beside: Beside, dataset: Dataset, split: str, names: Sequence[str], measure: Measure, every: bool, blend: bool
+    beside: Beside,
+    dataset: Dataset,
+    split: str,
+    protocol: str,
+    names: Sequence[str],
+    measure: Measure,
+    every: bool,
+    blend: bool,
 ) -> None:
     """Enter the named baselines into `beside`, with `blend` their blends too.
 
@@ -35,7 +43,7 @@ def measure_baselines(
     """
     for name in names:
         try:
-            scorer = BASELINES[name](dataset, split)
+            scorer = BASELINES[name](dataset, split, protocol)
         except Unavailable as reason:
             if not every:
                 raise
@@ -43,8 +51,10 @@ def measure_baselines(
             continue
         if scorer is not None:
             beside.baselines[name] = measure(scorer)
+            if isinstance(scorer, Chosen):
+                beside.settings[name] = scorer.setting
             if blend:
-                learner = BASELINES[name](dataset, "validation")
+                learner = BASELINES[name](dataset, "validation", protocol)
                 measure_blend(beside, f"{name}-{BLEND}", dataset, split, learner, scorer, measure)
         elif not every:
             problem = f"The baseline '{name}' says nothing about this Dataset"

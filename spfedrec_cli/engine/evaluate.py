@@ -27,7 +27,7 @@ class EvaluationReport:
     `intervals`: 95 % bootstrap intervals of the run's metrics; `intervals_beside`: of `baselines` and `blends`.
     `blends`: the run ("blend") and each baseline ("ease-blend") blended with the client's own recent purchases, by
     `blend_weights`. `groups`: the run by kinds of clients and purchases; `across`: how it differs from client to
-    client. `unavailable`: why a baseline is not there.
+    client. `unavailable`: why a baseline is not there; `baseline_settings`: what was chosen for those that are.
     """
 
     run: Path
@@ -46,6 +46,7 @@ class EvaluationReport:
     groups: Groups = field(default_factory=dict)
     across: dict[str, dict[str, float]] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
+    baseline_settings: dict[str, object] = field(default_factory=dict)
 
 
 def evaluate(
@@ -85,7 +86,7 @@ def evaluate(
     beside = Beside()
     if blend:
         measure_blend(beside, BLEND, dataset, split, ours("validation"), ours(split), measured)
-    measure_baselines(beside, dataset, split, names, measured, every=baselines is True, blend=blend)
+    measure_baselines(beside, dataset, split, protocol, names, measured, every=baselines is True, blend=blend)
     others = {**beside.baselines, **beside.blends}
     report = EvaluationReport(
         run=folder,
@@ -104,6 +105,7 @@ def evaluate(
         groups=groups,
         across=across(found.per_client),
         unavailable=beside.unavailable,
+        baseline_settings=beside.settings,
     )
     write_evaluation(folder, found, {**asdict(report), "run": str(folder)}, others)
     return report

@@ -15,7 +15,7 @@ from spfedrec_cli.retrieval.blend import fit
 from spfedrec_cli.retrieval.groups import BY
 
 
-def unavailable(dataset: Dataset, split: str) -> None:
+def unavailable(dataset: Dataset, split: str, protocol: str) -> None:
     raise Unavailable("It needs a library", hint="install it")
 
 
@@ -51,10 +51,11 @@ def test_intervals_are_the_same_every_time(first: Path) -> None:
 
 def test_a_baseline_that_cannot_be_had_is_told_of_or_refused(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BASELINES, "ials", unavailable)
-    monkeypatch.setitem(BASELINES, "repeat_last", lambda dataset, split: None)
+    monkeypatch.setitem(BASELINES, "repeat_last", lambda dataset, split, protocol: None)
     report = engine.evaluate(first, ks=(10,), baselines=True)
     assert report.unavailable == {"ials": "It needs a library; install it."}
     assert not {"ials", "repeat_last"} & set(report.baselines)
+    assert report.baseline_settings.keys() == {"item_knn", "ease"}
     with pytest.raises(Unavailable):
         engine.evaluate(first, ks=(10,), baselines=["ials"])
     with pytest.raises(InputError, match="'repeat_last' says nothing about this Dataset"):

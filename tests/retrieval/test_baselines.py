@@ -56,7 +56,7 @@ def test_best_possible_needs_an_oracle(make_dataset: Any) -> None:
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_conformance(name: str, split: str, make_dataset: Any) -> None:
     dataset = make_dataset(3, 4, TRAIN, VALIDATION, TEST, probabilities=np.full((3, 4), 0.25, np.float32))
-    scorer = BASELINES[name](dataset, split)
+    scorer = BASELINES[name](dataset, split, "full")
     assert scorer is not None
     scores = scorer(np.array([2, 0], np.int32))
     assert scores.shape == (2, 4)
@@ -70,7 +70,7 @@ def test_conformance(name: str, split: str, make_dataset: Any) -> None:
 def test_no_baseline_reads_the_split_that_it_predicts(name: str, make_dataset: Any) -> None:
     for split, hidden in (("validation", {"validation", "test"}), ("test", {"test"})):
         dataset = make_dataset(3, 4, TRAIN, VALIDATION, TEST, probabilities=np.ones((3, 4), np.float32))
-        scorer = BASELINES[name](dataset, split)
+        scorer = BASELINES[name](dataset, split, "full")
         assert scorer is not None
         scorer(np.arange(3, dtype=np.int32))
         assert not dataset.read & hidden
@@ -161,15 +161,16 @@ def test_settings_are_chosen_on_validation_and_never_on_what_is_predicted(make_d
 
         return of_split
 
-    found = best_of(dataset, "test", (1, 0, 2), fit)  # item 0 is what client 0 bought
+    found = best_of(dataset, "test", "full", (1, 0, 2), fit)  # item 0 is what client 0 bought
     assert found(np.array([0])).tolist() == [[1, 0, 0, 0]]
+    assert found.setting == 0
     assert asked == [(1, "validation"), (0, "validation"), (2, "validation"), (0, "test")]
     asked.clear()
-    best_of(dataset, "validation", (1, 0, 2), fit)
+    best_of(dataset, "validation", "full", (1, 0, 2), fit)
     assert asked == [(1, "validation")]
     asked.clear()
     dataset.validation = []
-    best_of(dataset, "test", (1, 0, 2), fit)
+    best_of(dataset, "test", "full", (1, 0, 2), fit)
     assert asked == [(1, "test")]
 
 

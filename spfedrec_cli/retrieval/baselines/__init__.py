@@ -1,14 +1,15 @@
-"""What a model must beat. A baseline is a function (dataset, split) -> Scorer, and a row of BASELINES.
+"""What a model must beat. A baseline is a function (dataset, split, protocol) -> Scorer, and a row of
+BASELINES.
 
 A function returns None where its baseline says nothing about the Dataset, and raises Unavailable where it would but
 cannot be had. What is learned comes from train alone; histories are what a model may know at the time of the split
-(`history_splits`); settings are chosen on validation, where that is not what is predicted.
+(`history_splits`); settings are chosen on validation under the same protocol, where that is not what is predicted.
 """
 
 from collections.abc import Sequence
 
 from spfedrec_cli.errors import InputError, nearest
-from spfedrec_cli.retrieval.baselines.choice import Baseline, Unavailable
+from spfedrec_cli.retrieval.baselines.choice import Baseline, Chosen, Unavailable
 from spfedrec_cli.retrieval.baselines.factors import ials
 from spfedrec_cli.retrieval.baselines.linear import ease
 from spfedrec_cli.retrieval.baselines.neighbours import item_knn
@@ -16,7 +17,7 @@ from spfedrec_cli.retrieval.baselines.oracle import best_possible
 from spfedrec_cli.retrieval.baselines.popular import popularity, popularity_7_days
 from spfedrec_cli.retrieval.baselines.repeat import repeat_last
 
-__all__ = ["BASELINES", "Baseline", "Unavailable", "known"]
+__all__ = ["BASELINES", "Baseline", "Chosen", "Unavailable", "known"]
 
 BASELINES: dict[str, Baseline] = {
     "popularity": popularity,

@@ -29,7 +29,7 @@ WEIGHTS = ((5.0, 10.0), (2.0, 10.0), (10.0, 50.0))  # alpha, penalty
 GRID = tuple(Setting(factors, *weights) for factors in (64, 32, 128) for weights in WEIGHTS)  # the first if not chosen
 
 
-def ials(dataset: "Dataset", split: str) -> Scorer:
+def ials(dataset: "Dataset", split: str, protocol: str = "full") -> Scorer:
     """Inner products of client and item factors; a client's are solved for anew from its history at that time.
 
     Hu, Koren and Volinsky, "Collaborative filtering for implicit feedback datasets" (ICDM 2008). Unavailable without
@@ -42,7 +42,7 @@ def ials(dataset: "Dataset", split: str) -> Scorer:
         raise Unavailable("iALS needs the library implicit", hint=hint) from None
     bought = matrix(dataset.truth("train"), dataset.n_items)
     factorise = partial(_model, AlternatingLeastSquares, bought)
-    return best_of(dataset, split, GRID, lambda setting: _fitted(dataset, factorise(setting)))
+    return best_of(dataset, split, protocol, GRID, lambda setting: _fitted(dataset, factorise(setting)))
 
 
 def _model(factorisation: Any, bought: Any, setting: Setting) -> Any:

@@ -15,7 +15,7 @@ LARGEST = 10_000  # items: the matrix to invert is 800 MB then
 PENALTIES = (500.0, 100.0, 200.0, 1000.0, 2000.0)  # λ; the first where it is not chosen
 
 
-def ease(dataset: "Dataset", split: str) -> Scorer:
+def ease(dataset: "Dataset", split: str, protocol: str = "full") -> Scorer:
     """Score x B of a client's items x, where B minimises |X - X B|² + λ |B|² with a diagonal of zeros.
 
     Steck, "Embarrassingly shallow autoencoders for sparse data" (WWW 2019): with P = (XᵀX + λ I)⁻¹,
@@ -26,7 +26,7 @@ def ease(dataset: "Dataset", split: str) -> Scorer:
         raise Unavailable(problem, hint="item_knn and ials have no such limit")
     bought = matrix(dataset.truth("train"), dataset.n_items)
     gram = (bought.T @ bought).toarray()
-    return best_of(dataset, split, PENALTIES, lambda penalty: _fitted(dataset, item_weights(gram, penalty)))
+    return best_of(dataset, split, protocol, PENALTIES, lambda penalty: _fitted(dataset, item_weights(gram, penalty)))
 
 
 def item_weights(gram: F32, penalty: float) -> F32:

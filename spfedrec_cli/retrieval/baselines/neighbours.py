@@ -17,7 +17,7 @@ NEIGHBOURS = (100, 20, 50, 200)  # k; the first where it is not chosen
 ROWS = 512  # items whose similarities to all are held at once
 
 
-def item_knn(dataset: "Dataset", split: str) -> Scorer:
+def item_knn(dataset: "Dataset", split: str, protocol: str = "full") -> Scorer:
     """Score of an item: the sum of its similarities to the client's items that are among its k nearest ones.
 
     Similarity: the cosine of two items as vectors over the clients of train, each client weighted by
@@ -25,7 +25,9 @@ def item_knn(dataset: "Dataset", split: str) -> Scorer:
     Sarwar et al., "Item-based collaborative filtering recommendation algorithms" (WWW 2001).
     """
     nearest = _nearest(_weighted(dataset), max(NEIGHBOURS))
-    return best_of(dataset, split, NEIGHBOURS, lambda k: lambda to: _scorer(dataset, to, _of_nearest(nearest, k)))
+    return best_of(
+        dataset, split, protocol, NEIGHBOURS, lambda k: lambda to: _scorer(dataset, to, _of_nearest(nearest, k))
+    )
 
 
 def _weighted(dataset: "Dataset") -> Any:
@@ -76,7 +78,7 @@ def _of_nearest(nearest: Any, k: int) -> Any:
     return csr_matrix((nearest.data[kept], nearest.indices[kept], offsets), shape=nearest.shape).T.tocsr()
 
 
-def _scorer(dataset: "Dataset", split: str, similarities: Any) -> Scorer:
+def _scorer(dataset: "Dataset", similarities: Any, split: str) -> Scorer:
     history = dataset.history(*history_splits(split))
 
     def score(clients: I32) -> F32:

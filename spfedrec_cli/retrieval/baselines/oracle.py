@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.data.dataset import Dataset
 
 
-def best_possible(dataset: "Dataset", split: str) -> Scorer | None:
+def best_possible(dataset: "Dataset", split: str, protocol: str = "full") -> Scorer | None:
     """The probability of each next item under the world that a synthetic Dataset was drawn from; else None."""
     if not dataset.has_oracle:
         return None

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 DAYS = 7
 
 
-def popularity(dataset: "Dataset", split: str) -> Scorer:
+def popularity(dataset: "Dataset", split: str, protocol: str = "full") -> Scorer:
     """Purchases (quantities summed) of each item in train."""
     return _everybody(train_counts(dataset))
 
 
-def popularity_7_days(dataset: "Dataset", split: str) -> Scorer | None:
+def popularity_7_days(dataset: "Dataset", split: str, protocol: str = "full") -> Scorer | None:
     """Purchases of each item in the last 7 days of what is known before `split`, and behind them all of train.
 
     For test these are days of validation: the week that a shop would go by. None where there are no dates.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.data.dataset import Dataset
 
 
-def repeat_last(dataset: "Dataset", split: str) -> Scorer | None:
+def repeat_last(dataset: "Dataset", split: str, protocol: str = "full") -> Scorer | None:
     """The client's own items, most recently bought first, and behind them the others by popularity.
 
     None where items are not bought again (`repeats` is false): its own items are then out of the ranking.
