@@ -25,9 +25,11 @@ def item_knn(dataset: "Dataset", split: str, protocol: str = "full") -> Scorer:
     Sarwar et al., "Item-based collaborative filtering recommendation algorithms" (WWW 2001).
     """
     nearest = _nearest(_weighted(dataset), max(NEIGHBOURS))
-    return best_of(
-        dataset, split, protocol, NEIGHBOURS, lambda k: lambda to: _scorer(dataset, to, _of_nearest(nearest, k))
-    )
+
+    def fit(k: int) -> Fitted:
+        return partial(_scorer, dataset, _of_nearest(nearest, k))
+
+    return best_of(dataset, split, protocol, NEIGHBOURS, fit)
 
 
 def _weighted(dataset: "Dataset") -> Any:
