@@ -1,12 +1,13 @@
 """Item-kNN: what is bought by those who bought what the client bought."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spfedrec_cli.retrieval.baselines.choice import best_of, matrix
+from spfedrec_cli.retrieval.baselines.choice import Fitted, best_of, matrix
 from spfedrec_cli.retrieval.evaluate import Scorer, history_splits
 from spfedrec_cli.retrieval.index import F32, I32
 
