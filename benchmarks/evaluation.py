@@ -39,7 +39,7 @@ def main(n_clients: int = 100_000, n_items: int = 20_000) -> None:
     bootstrap, _ = timed(lambda: intervals(found.per_client))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     sys.stdout.write(
-        f"{n_clients:,} clients x {n_items:,} items: scores {alone:.1f} s, ranking and measuring {whole - alone:.1f} s, "
+        f"{n_clients:,} clients x {n_items:,} items: scores {alone:.1f} s, ranking, measuring {whole - alone:.1f} s, "
         f"intervals {bootstrap:.1f} s; {peak:.2f} GiB at the peak\n"
     )
 
