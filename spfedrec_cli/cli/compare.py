@@ -26,7 +26,7 @@ def command(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN...",
+            metavar="RUN",
             help="Runs: paths, or names under ./runs; RUN:NAME is a baseline beside it, RUN:blend its blend.",
         ),
     ],
