@@ -1,4 +1,4 @@
-"""Train, evaluate, recommend, export, bench: the whole tool without its command line.
+"""Train, evaluate, compare, recommend, export, bench: the whole tool without its command line.
 
 dataset = Dataset.open(Path("datasets/ml-100k"))
 result = train(dataset, config.resolve(preset="ml-100k"), Path("runs/first"))
@@ -6,6 +6,7 @@ report = evaluate(result.run, baselines=True)
 """
 
 from spfedrec_cli.engine.bench import Bench, Speed, bench
+from spfedrec_cli.engine.compare import Comparison, Paired, compare
 from spfedrec_cli.engine.evaluate import EvaluationReport, evaluate
 from spfedrec_cli.engine.export import export
 from spfedrec_cli.engine.load import Crossed, crossed, load_config
@@ -16,9 +17,11 @@ from spfedrec_cli.engine.train import Interrupted, Progress, TrainResult, Watch,
 
 __all__ = [
     "Bench",
+    "Comparison",
     "Crossed",
     "EvaluationReport",
     "Interrupted",
+    "Paired",
     "Progress",
     "Ranked",
     "Recommendation",
@@ -28,6 +31,7 @@ __all__ = [
     "TrainResult",
     "Watch",
     "bench",
+    "compare",
     "crossed",
     "evaluate",
     "export",

@@ -1,1 +1,1 @@
-"""Rank items for clients, measure the rankings, and set them beside the baselines. Needs numpy and pyarrow only."""
+"""Rank items for clients, measure the rankings, and set them beside the baselines. Needs numpy, scipy and pyarrow."""

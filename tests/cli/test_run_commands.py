@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from answers import Invoke, StandIn, the_json
 
-from spfedrec_cli.engine import EvaluationReport, Ranked, Recommendation
+from spfedrec_cli.engine import Comparison, EvaluationReport, Paired, Ranked, Recommendation
+from spfedrec_cli.retrieval.groups import Group
+from spfedrec_cli.retrieval.intervals import Difference
 
 
 def report(**changes: Any) -> EvaluationReport:
@@ -74,6 +76,113 @@ def test_what_is_said_reaches_the_engine(invoke: Invoke, a_run: Path, stand_in: 
         "ks": (5, 20),
     }
     assert "the ground truth among 99 items" in result.stdout
+
+
+def wide(**changes: Any) -> EvaluationReport:
+    """With an interval, lists, a blend, groups, and a baseline that cannot be had."""
+    group = Group(2, {"ndcg@10": 0.5}, {"ndcg@10": (0.25, 0.75)})
+    values: dict[str, Any] = {
+        "metrics": {"ndcg@10": 0.25, "novelty@10": 4.5, "gini@10": 0.875},
+        "baselines": {"popularity": {"ndcg@10": 0.125, "novelty@10": 2.5, "gini@10": 0.75}},
+        "blends": {"blend": {"ndcg@10": 0.375, "novelty@10": 3.5, "gini@10": 0.625}},
+        "intervals": {"ndcg@10": (0.0625, 0.4375), "novelty@10": (4.0, 5.0)},
+        "groups": {"customer": {"warm": group}, "activity": {"1-4": group}},
+        "across": {"ndcg@10": {"p10": 0.0, "median": 0.125}},
+        "unavailable": {"ials": "iALS needs a library; install it."},
+    }
+    return report(**(values | changes))
+
+
+def test_the_interval_stands_below_the_run_and_lists_are_a_table_of_their_own(
+    invoke: Invoke, a_run: Path, stand_in: StandIn
+) -> None:
+    stand_in(evaluate=wide())
+    result = invoke("evaluate", "first", "--baselines", "--blend")
+    rows = cells(result.stdout)
+    start = rows.index(["ndcg"])
+    assert rows[start + 2 : start + 7] == [
+        ["this", "run", "0.2500"],
+        ["95%", "from", "0.0625"],
+        ["to", "0.4375"],
+        ["popularity", "0.1250"],
+        ["blend", "0.3750"],
+    ]
+    start = rows.index(["novelty", "gini"])
+    assert rows[start + 2 : start + 5] == [
+        ["this", "run", "4.5000", "0.8750"],
+        ["popularity", "2.5000", "0.7500"],
+        ["blend", "3.5000", "0.6250"],
+    ]
+    assert "iALS needs a library; install it." in result.stderr
+
+
+def test_who_is_served_how_well(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
+    stand_in(evaluate=wide())
+    rows = cells(invoke("evaluate", "first", "--by", "customer").stdout)
+    assert ["customer", "clients", "ndcg"] in rows
+    assert rows[-2:] == [["all", "3", "0.2500"], ["warm", "2", "0.5000"]]
+    rows = cells(invoke("evaluate", "first", "--by", "activity").stdout)
+    assert rows[-4:] == [["all", "3", "0.2500"], ["1-4", "2", "0.5000"], ["p10", "0.0000"], ["median", "0.1250"]]
+    assert invoke("evaluate", "first", "--by", "colour").exit_code == 2
+
+
+def test_the_json_has_all_of_it(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
+    calls = stand_in(evaluate=wide())
+    told = the_json(invoke("evaluate", "first", "--baseline", "ease", "--baseline", "popularity", "--blend", "--json"))
+    assert calls.last[2] == {"baselines": ["ease", "popularity"], "blend": True}
+    assert told["intervals"]["ndcg@10"] == [0.0625, 0.4375]
+    assert told["groups"]["customer"]["warm"]["metrics"] == {"ndcg@10": 0.5}
+    assert told["across"] == {"ndcg@10": {"p10": 0.0, "median": 0.125}}
+
+
+def comparison() -> Comparison:
+    gap = {"ndcg@10": Difference(0.125, 0.0625, 0.25, 0.00001), "map@12": Difference(-0.5, -0.75, 0.25, 0.25)}
+    means = {"first": {"ndcg@10": 0.25, "map@12": 0.0}, "second": {"ndcg@10": 0.125, "map@12": 0.5}}
+    return Comparison("test", "full", "all", 5, means, [Paired("second", gap, {"ndcg@10": 0.00002, "map@12": 0.25})], 2)
+
+
+def test_a_comparison(invoke: Invoke, workplace: Path, stand_in: StandIn) -> None:
+    calls = stand_in(compare=comparison())
+    result = invoke("compare", "first", "second", "--metric", "ndcg@10", "--protocol", "full", "-k", "12", "-k", "10")
+    assert calls.last[1] == (["first", "second"],)
+    assert calls.last[2] == {"protocol": "full", "metrics": ["ndcg@10"], "ks": (10, 12)}
+    rows = cells(result.stdout)
+    assert ["first", "0.2500", "0.0000"] in rows
+    assert ["first", "less", "second"] in rows
+    assert ["ndcg@10", "0.1250", "0.0625", "0.2500", "<0.0001"] in rows
+    assert ["map@12", "-0.5000", "-0.7500", "0.2500", "0.2500"] in rows
+    assert "of 2 tests, corrected by Holm" in result.stderr
+
+
+def test_the_json_of_a_comparison(invoke: Invoke, workplace: Path, stand_in: StandIn) -> None:
+    calls = stand_in(compare=comparison())
+    told = the_json(invoke("compare", "first", "second", "--json"))
+    assert calls.last == ("compare", (["first", "second"],), {})
+    assert told["pairs"][0]["differences"]["ndcg@10"] == {"mean": 0.125, "low": 0.0625, "high": 0.25, "p": 0.00001}
+    assert (told["clients"], told["tests"], told["means"]["second"]["map@12"]) == (5, 2, 0.5)
+
+
+@pytest.mark.parametrize(
+    "words, problem",
+    [
+        (["evaluate", "first"], "no checkpoint yet"),
+        (["evaluate", "first", "-k", "500"], "k = 500 is more than the"),
+        (["evaluate", "first", "--baseline", "popularty"], "did you mean popularity?"),
+        (["evaluate", "first", "--candidates", "active"], "no item is active"),
+        (["evaluate", "first", "--candidates", "active", "--protocol", "sampled"], "has its own candidates"),
+        (["compare", "first"], "nothing to compare with"),
+        (["compare", "first", "first:popularty"], "did you mean popularity?"),
+        (["compare", "frist", "first"], "did you mean first?"),
+        (["compare", "first", "first:popularity"], "no checkpoint yet"),
+    ],
+)
+def test_bad_requests_are_answered_in_one_sentence(
+    invoke: Invoke, a_run: Path, words: Sequence[str], problem: str
+) -> None:
+    result = invoke(*words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr
+    assert result.stderr.count("Error: ") == 1
 
 
 def test_a_list_has_at_least_one_place(invoke: Invoke, a_run: Path) -> None:

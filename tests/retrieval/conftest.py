@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,17 @@ class FakeDataset:
         self.read.add(split)
         client, item, time, quantity = np.array(getattr(self, split), np.int32).reshape(-1, 4).T
         return Purchases(client, item, time, quantity.astype(np.int16), np.zeros(client.size, np.float32))
+
+    def column(self, split: str, name: str) -> npt.NDArray[Any]:
+        column: npt.NDArray[Any] = getattr(self.purchases(split), name)
+        return column
+
+    def offsets(self, split: str) -> npt.NDArray[np.int64]:
+        return np.searchsorted(self.column(split, "client"), np.arange(self.n_clients + 1))
+
+    def bought(self, *splits: str) -> Ragged:
+        parts = [Ragged(self.offsets(split), self.column(split, "item")) for split in splits]
+        return reduce(Ragged.followed_by, parts)
 
     def history(self, *splits: str) -> Ragged:
         last = [dict[int, int]() for _ in range(self.n_clients)]

@@ -1,9 +1,16 @@
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
-from spfedrec_cli.retrieval.baselines import BASELINES, best_possible, popularity, repeat_last
+from spfedrec_cli.errors import InputError
+from spfedrec_cli.retrieval.baselines import BASELINES, Unavailable, best_possible, known, popularity, repeat_last
+from spfedrec_cli.retrieval.baselines.choice import best_of
+from spfedrec_cli.retrieval.baselines.factors import ials
+from spfedrec_cli.retrieval.baselines.linear import ease, item_weights
+from spfedrec_cli.retrieval.baselines.neighbours import NEIGHBOURS, item_knn
+from spfedrec_cli.retrieval.baselines.popular import popularity_7_days
 from spfedrec_cli.retrieval.evaluate import evaluate, make_task
 
 TRAIN = [(0, 3, 1, 1), (0, 1, 5, 1), (1, 2, 2, 4), (1, 3, 3, 2)]  # item 1: 1, item 2: 4, item 3: 1 + 2
@@ -49,12 +56,13 @@ def test_best_possible_needs_an_oracle(make_dataset: Any) -> None:
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_conformance(name: str, split: str, make_dataset: Any) -> None:
     dataset = make_dataset(3, 4, TRAIN, VALIDATION, TEST, probabilities=np.full((3, 4), 0.25, np.float32))
-    scorer = BASELINES[name](dataset, split)
+    scorer = BASELINES[name](dataset, split, "full")
     assert scorer is not None
     scores = scorer(np.array([2, 0], np.int32))
     assert scores.shape == (2, 4)
     assert scores.dtype == np.dtype(np.float32)
-    assert (scorer(np.array([0], np.int32))[0] == scores[1]).all()  # one client alone, or in company
+    # One client alone, or in company; matrix products of another size may round otherwise.
+    np.testing.assert_allclose(scorer(np.array([0], np.int32))[0], scores[1], rtol=1e-5, atol=1e-7)
     assert 0 <= evaluate(scorer, make_task(dataset, split), [1, 2]).metrics["ndcg@2"] <= 1
 
 
@@ -62,7 +70,119 @@ def test_conformance(name: str, split: str, make_dataset: Any) -> None:
 def test_no_baseline_reads_the_split_that_it_predicts(name: str, make_dataset: Any) -> None:
     for split, hidden in (("validation", {"validation", "test"}), ("test", {"test"})):
         dataset = make_dataset(3, 4, TRAIN, VALIDATION, TEST, probabilities=np.ones((3, 4), np.float32))
-        scorer = BASELINES[name](dataset, split)
+        scorer = BASELINES[name](dataset, split, "full")
         assert scorer is not None
         scorer(np.arange(3, dtype=np.int32))
         assert not dataset.read & hidden
+
+
+def test_the_last_week_goes_first_and_all_of_train_behind_it(make_dataset: Any) -> None:
+    dataset = make_dataset(3, 4, TRAIN, VALIDATION, TEST)
+    before_validation, before_test = popularity_7_days(dataset, "validation"), popularity_7_days(dataset, "test")
+    assert before_validation is not None
+    assert before_test is not None
+    # Before validation (day 5) all of train is of the last 7 days, before test (day 8) all but day 1.
+    assert ranking(before_validation(np.array([0]))) == [[2, 3, 1, 0]]
+    # Quantities since day 2: item 1 1, item 2 4, item 3 2 + 1.
+    assert ranking(before_test(np.array([0]))) == [[2, 3, 1, 0]]
+    late = make_dataset(3, 4, TRAIN, [(0, 1, 12, 1)], TEST)  # day 6 to 12: item 1 alone, then train's 2, 3, 0
+    scorer = popularity_7_days(late, "test")
+    assert scorer is not None
+    assert ranking(scorer(np.array([0]))) == [[1, 2, 3, 0]]
+    assert popularity_7_days(make_dataset(3, 4, TRAIN, time_unit="row"), "test") is None
+
+
+def history(rows: Any, client: int, n_items: int) -> Any:
+    return np.isin(np.arange(n_items), [row[1] for row in rows if row[0] == client]).astype(float)
+
+
+@pytest.fixture
+def shop(make_dataset: Any) -> Any:
+    """30 clients of two tastes among 12 items."""
+    draw = np.random.default_rng(8)
+    rows = sorted(
+        {(c, 6 * (c % 2) + int(i), int(t), 1) for c in range(30) for i, t in draw.integers(0, (6, 50), (4, 2))}
+    )
+    later = [(c, 6 * (c % 2) + int(draw.integers(6)), 60, 1) for c in range(30)]
+    return make_dataset(30, 12, rows, later, [(c, 0, 70, 1) for c in range(30)])
+
+
+def test_item_knn_is_the_weighted_cosine(shop: Any) -> None:
+    bought = np.array([history(shop.train, client, 12) for client in range(30)])
+    weighted = bought * np.log(12 / (1 + bought.sum(axis=1)))[:, None]
+    lengths = np.linalg.norm(weighted, axis=0)
+    similar = weighted.T @ weighted / np.outer(lengths, lengths)
+    np.fill_diagonal(similar, 0)
+    assert NEIGHBOURS[0] >= 12  # all of them count
+    np.testing.assert_allclose(item_knn(shop, "validation")(np.arange(30)), bought @ similar, rtol=1e-5, atol=1e-6)
+
+
+def test_only_the_nearest_items_count(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = item_knn(shop, "validation")(np.arange(30))
+    monkeypatch.setattr("spfedrec_cli.retrieval.baselines.neighbours.NEIGHBOURS", (1,))
+    assert (item_knn(shop, "validation")(np.arange(30)) <= every + 1e-6).all()
+    bought = np.array([history(shop.train, client, 12) for client in range(30)])
+    one = item_knn(shop, "validation")(np.arange(30))
+    assert (np.count_nonzero(one, axis=0) <= bought.sum(axis=0).max()).all()
+
+
+@pytest.mark.parametrize("penalty", [1.0, 500.0])
+def test_ease_minimises_what_it_says(shop: Any, penalty: float) -> None:
+    bought = np.array([history(shop.train, client, 12) for client in range(30)])
+    weights = item_weights((bought.T @ bought).astype(np.float32), penalty).astype(float)
+    assert (np.diag(weights) == 0).all()
+    gradient = bought.T @ (bought @ weights - bought) + penalty * weights
+    np.fill_diagonal(gradient, 0)  # the diagonal is held at zero
+    assert np.abs(gradient).max() < 1e-3
+
+
+def test_baselines_know_the_taste_that_popularity_does_not(shop: Any) -> None:
+    for baseline in (item_knn, ease, ials):
+        scores = baseline(shop, "validation")(np.array([0, 1]))
+        assert scores[0, :6].sum() > scores[0, 6:].sum()
+        assert scores[1, :6].sum() < scores[1, 6:].sum()
+
+
+@pytest.mark.parametrize("baseline", [item_knn, ease, ials])
+def test_the_history_at_test_time_holds_validation(baseline: Any, shop: Any) -> None:
+    with_it = baseline(shop, "test")(np.arange(30))
+    shop.validation = []
+    assert not np.allclose(baseline(shop, "test")(np.arange(30)), with_it)
+
+
+def test_settings_are_chosen_on_validation_and_never_on_what_is_predicted(make_dataset: Any) -> None:
+    dataset = make_dataset(3, 4, TRAIN, [(0, 0, 8, 1)], TEST)
+    asked: list[tuple[int, str]] = []
+
+    def fit(setting: int) -> Any:
+        def of_split(split: str) -> Any:
+            asked.append((setting, split))
+            return lambda clients: np.tile((np.arange(4) == setting).astype(np.float32), (len(clients), 1))
+
+        return of_split
+
+    found = best_of(dataset, "test", "full", (1, 0, 2), fit)  # item 0 is what client 0 bought
+    assert found(np.array([0])).tolist() == [[1, 0, 0, 0]]
+    assert found.setting == 0
+    assert asked == [(1, "validation"), (0, "validation"), (2, "validation"), (0, "test")]
+    asked.clear()
+    best_of(dataset, "validation", "full", (1, 0, 2), fit)
+    assert asked == [(1, "validation")]
+    asked.clear()
+    dataset.validation = []
+    best_of(dataset, "test", "full", (1, 0, 2), fit)
+    assert asked == [(1, "test")]
+
+
+def test_what_cannot_be_had_says_why(make_dataset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Unavailable, match="up to 10,000 of them, and here are 10,001"):
+        ease(make_dataset(3, 10_001, TRAIN), "test")
+    monkeypatch.setitem(sys.modules, "implicit.cpu.als", None)
+    with pytest.raises(Unavailable, match=r"install it with `pip install 'spfedrec\[baselines\]'`"):
+        ials(make_dataset(3, 4, TRAIN), "test")
+
+
+def test_names_of_baselines() -> None:
+    assert known(["ease", "popularity", "ease"]) == ["popularity", "ease"]
+    with pytest.raises(InputError, match=r"no baseline 'popularty'; did you mean popularity\?"):
+        known(["popularty"])

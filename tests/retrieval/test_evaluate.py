@@ -23,8 +23,8 @@ from spfedrec_cli.retrieval.evaluate import (
     history_splits,
     make_task,
     rank,
-    write_evaluation,
 )
+from spfedrec_cli.retrieval.written import read_clients, write_evaluation
 
 F32 = npt.NDArray[np.float32]
 TRAIN = [(0, 0, 100, 1), (1, 1, 60, 1), (1, 2, 73, 1), (3, 5, 72, 1)]
@@ -124,11 +124,12 @@ def test_bad_requests(arguments: Any, options: dict[str, Any], message: str, mak
 def test_full_ranking_by_hand() -> None:
     scores = [[5, 4, 3, 2, 1], [1, 2, 3, 4, 5], [1, 1, 1, 1, 1]]
     result = evaluate(table(scores), task([[1, 4], [0], [1]], 5), [2, 1])
-    # Places of the ground truth: client 0: 2 and 5; client 1: 5; client 2 (all equal, so by id): 2.
-    assert result.per_client["recall@2"].tolist() == [1 / 2, 0, 1]
-    assert result.metrics["hit_rate@1"] == 0
-    assert result.metrics["hit_rate@2"] == pytest.approx(2 / 3)
-    assert result.metrics["ndcg@2"] == pytest.approx(((1 / log2(3)) / (1 + 1 / log2(3)) + 0 + 1 / log2(3)) / 3)
+    # Places of the ground truth: client 0: 2 and 5; client 1: 5; client 2: all equal, so 1, 2, 3, 4 or 5.
+    assert result.per_client["recall@2"] == pytest.approx([1 / 2, 0, 2 / 5])
+    assert result.metrics["hit_rate@1"] == pytest.approx((0 + 0 + 1 / 5) / 3)
+    assert result.metrics["hit_rate@2"] == pytest.approx((1 + 0 + 2 / 5) / 3)
+    tied = (1 + 1 / log2(3)) / 5
+    assert result.metrics["ndcg@2"] == pytest.approx(((1 / log2(3)) / (1 + 1 / log2(3)) + 0 + tied) / 3)
     assert result.metrics["coverage@1"] == 2 / 5  # items 0, 4, 0
     assert result.metrics["coverage@2"] == 4 / 5  # items 0 1, 4 3, 0 1
     assert (result.candidates, result.skipped, result.clients.tolist()) == ("all", 0, [0, 1, 2])
@@ -138,7 +139,7 @@ def test_seen_items_and_items_outside_the_candidates_take_no_place() -> None:
     scores = np.tile(np.array([5, 4, 3, 2, 1]), (2, 1))
     candidates = np.array([True, False, True, True, False])
     made = task([[2], [3]], 5, seen=Ragged.from_rows([[0, 3], []]), candidates=candidates)
-    assert rank(table(scores), made, 3).tolist() == [[2, -1, -1], [0, 2, 3]]
+    assert rank(table(scores), made, 3).items.tolist() == [[2, -1, -1], [0, 2, 3]]
     result = evaluate(table(scores), made, [3])
     assert result.per_client["mrr@3"].tolist() == [1, 1 / 3]
     assert result.per_client["precision@3"].tolist() == [1 / 3, 1 / 3]  # k, not the one item that was left
@@ -147,7 +148,7 @@ def test_seen_items_and_items_outside_the_candidates_take_no_place() -> None:
 
 def test_an_empty_place_is_not_the_last_item_of_the_client_before() -> None:
     made = task([[1], [0]], 2, seen=Ragged.from_rows([[], [0, 1]]))  # 1 * 2 + (-1) is the key of client 0's item 1
-    assert evaluate(table(np.zeros((2, 2))), made, [1]).per_client["hit_rate@1"].tolist() == [0, 0]
+    assert evaluate(table([[1, 0], [0, 0]]), made, [1]).per_client["hit_rate@1"].tolist() == [0, 0]
 
 
 @given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 8), size=st.integers(1, 5))
@@ -159,10 +160,17 @@ def test_evaluation_equals_a_plain_loop_for_any_block(seed: int, k: int, size: i
     seen = [draw.permutation(n_items)[: draw.integers(0, 9)].tolist() for _ in range(n)]
     with mock.patch.object(index, "BLOCK_BYTES", size * n_items * 4):
         result = evaluate(table(scores), task(truth, n_items, seen=Ragged.from_rows(seen)), [k])
+        ranking = rank(table(scores), task(truth, n_items, seen=Ragged.from_rows(seen)), k)
     for i in range(n):
         left = [item for item in range(n_items) if item not in seen[i]]
-        best = sorted(left, key=lambda item: (-scores[i, item], item))[:k]
-        assert result.per_client[f"recall@{k}"][i] == pytest.approx(len({*best} & {*truth[i]}) / len(truth[i]))
+        chances = []
+        for item in set(truth[i]) & set(left):
+            above = sum(scores[i, other] > scores[i, item] for other in left)
+            tied = sum(scores[i, other] == scores[i, item] for other in left)
+            chances.append(min(max((k - above) / tied, 0), 1))
+        assert result.per_client[f"recall@{k}"][i] == pytest.approx(sum(chances) / len(truth[i]))
+        served = sorted(left, key=lambda item: (-scores[i, item], item))[:k]
+        assert ranking.items[i].tolist() == served + [-1] * (k - len(served))
 
 
 def test_a_scorer_is_asked_for_a_bounded_block() -> None:
@@ -208,12 +216,13 @@ def test_sampled_ranks_the_ground_truth_among_the_negatives() -> None:
     negatives = np.array([[3, 1, -1], [4, 0, -1]], np.int32)
     made = task([[4], [1, 3]], 5, protocol="sampled", negatives=negatives)
     # Client 0: items 1, 3, 4 in the order 3 4 1; items 0 and 2 score more but are no candidates.
-    # Client 1: items 0, 1, 3, 4 all equal, so by id; the padding takes no place.
-    assert rank(table(scores), made, 4).tolist() == [[3, 4, 1, -1], [0, 1, 3, 4]]
+    # Client 1: items 0, 1, 3, 4 all equal, served by id, measured in random order; the padding takes no place.
+    assert rank(table(scores), made, 4).items.tolist() == [[3, 4, 1, -1], [0, 1, 3, 4]]
     result = evaluate(table(scores), made, [2, 3])
-    assert result.per_client["mrr@3"].tolist() == [1 / 2, 1 / 2]
-    assert result.per_client["recall@3"].tolist() == [1, 1]
-    assert result.per_client["recall@2"].tolist() == [1, 1 / 2]
+    # The first of two hits among four stands first, second or third with chances 1/2, 1/2 · 2/3 and 1/2 · 1/3.
+    assert result.per_client["mrr@3"] == pytest.approx([1 / 2, 1 / 2 + 1 / 3 / 2 + 1 / 6 / 3])
+    assert result.per_client["recall@3"] == pytest.approx([1, 3 / 4])
+    assert result.per_client["recall@2"] == pytest.approx([1, 1 / 2])
     assert "coverage@2" not in result.metrics  # of lists that were given, it would say nothing
 
 
@@ -222,8 +231,21 @@ def test_a_constant_scorer_gains_nothing_from_the_place_of_the_ground_truth() ->
     draw = np.random.default_rng(3)
     lists = np.array([draw.permutation(n_items)[:100] for _ in range(n)], np.int32)
     made = task(lists[:, :1].tolist(), n_items, protocol="sampled", negatives=lists[:, 1:])
-    # Uniform ground truth among 99 negatives is in the first 10 with chance .1; four standard errors are .06.
-    assert abs(evaluate(table(np.zeros((n, n_items))), made, [10]).metrics["hit_rate@10"] - 0.1) < 0.06
+    # One among 100 is in the first 10 with chance .1, for every client and whatever its id.
+    assert evaluate(table(np.zeros((n, n_items))), made, [10]).per_client["hit_rate@10"] == pytest.approx([0.1] * n)
+
+
+def test_lists_are_measured_where_the_surprise_of_items_is_known(make_dataset: Any) -> None:
+    made = task([[0], [2]], 3)
+    scores, bits = np.array([[1, 2, 3], [1, 2, 3]]), np.array([4.0, 2.0, 1.0])
+    result = evaluate(table(scores), made, [2], bits)
+    assert result.per_client["novelty@2"].tolist() == [1.5, 1.5]  # items 2 and 1
+    assert result.per_client["popularity_bias@2"].tolist() == [4 - 1.5, 1 - 1.5]
+    assert result.metrics["gini@2"] == pytest.approx((-2 * 0 + 0 * 2 + 2 * 2) / (3 * 4))
+    assert "novelty@2" not in evaluate(table(scores), made, [2]).metrics
+    negatives = np.array([[1, 2], [0, 1]], np.int32)
+    sampled = evaluate(table(scores), task([[0], [2]], 3, protocol="sampled", negatives=negatives), [2], bits)
+    assert not {"novelty@2", "gini@2"} & set(sampled.metrics)
 
 
 # write_evaluation
@@ -284,3 +306,18 @@ def test_a_failed_write_leaves_the_old_file_and_no_remains(tmp_path: Path) -> No
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(SpfedrecError, match=r"cannot be written.*nowhere"):
         write_evaluation(tmp_path / "nowhere", evaluation(), {})
+
+
+def test_each_recommender_beside_the_run_has_a_file(tmp_path: Path) -> None:
+    write_evaluation(tmp_path, evaluation("full", "active"), {}, {"ease": evaluation("full", "active", 0.25)})
+    clients, values = read_clients(tmp_path / "evaluation-test-full-active-ease.parquet")
+    assert clients.tolist() == [3, 8]
+    assert {name: found.tolist() for name, found in values.items()} == {"ndcg@10": [0.25, 1.0], "map@12": [0.0, 0.25]}
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 and no more", None])
+def test_values_that_cannot_be_read_are_named(content: bytes | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "x.parquet").write_bytes(content)
+    with pytest.raises(InputError, match=r"cannot be read \(.*x\.parquet\); evaluate again"):
+        read_clients(tmp_path / "x.parquet")

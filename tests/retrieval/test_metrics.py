@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spfedrec_cli.retrieval.metrics import METRICS, coverage
+from spfedrec_cli.retrieval.metrics import CATALOGUE_METRICS, LIST_METRICS, METRICS, Lists, coverage, gini
+from spfedrec_cli.retrieval.places import Places
 
 Bool = npt.NDArray[np.bool_]
 PLACES = 12
@@ -41,7 +42,7 @@ def places(*found: int, width: int = 6) -> Bool:
 
 
 def value(name: str, hits: Bool, size: int, k: int) -> float:
-    result = METRICS[name](hits, np.array([size]), k)
+    result = METRICS[name](Places.of_hits(hits), np.array([size]), k)
     assert result.shape == (1,)
     assert result.dtype == np.dtype(np.float64)
     return float(result[0])
@@ -84,14 +85,70 @@ def test_conformance_in_between(name: str, hits: list[bool], k: int, unseen: int
 def test_conformance_each_client_alone(name: str) -> None:
     draw = np.random.default_rng(5)
     hits, sizes = draw.random((50, PLACES)) < 0.3, draw.integers(PLACES, 20, 50)
-    together = METRICS[name](hits, sizes, 10)
+    together = METRICS[name](Places.of_hits(hits), sizes, 10)
     assert together.tolist() == pytest.approx([value(name, hits[i : i + 1], int(sizes[i]), 10) for i in range(50)])
+
+
+# Lists of a catalogue of 4, by how many bits each item surprises: 0, 1, 2 and 3.
+BITS = np.array([0.0, 1.0, 2.0, 3.0])
+LISTS = Lists(np.array([[3, 1, 0], [2, -1, -1], [-1, -1, -1]], np.int32), BITS, np.array([1.0, 2.5, 3.0]))
+KNOWN_OF_LISTS = {
+    "novelty": [(3 + 1) / 2, 2 / 1, 0],  # at 2: of the second list one place is filled, of the third none
+    "popularity_bias": [1 - (3 + 1) / 2, 2.5 - 2 / 1, 0],
+}
+KNOWN_OF_ALL = {
+    "coverage": 3 / 4,  # at 2: items 3, 1 and 2
+    # Shown 0, 1, 1 and 1 times: (-3 · 0 - 1 · 1 + 1 · 1 + 3 · 1) / (4 · 3)
+    "gini": 3 / 12,
+}
+
+
+@pytest.mark.parametrize("name", LIST_METRICS)
+def test_known_values_of_lists(name: str) -> None:
+    assert LIST_METRICS[name](LISTS, 2).tolist() == KNOWN_OF_LISTS[name]
+    assert LIST_METRICS[name](LISTS, 2).dtype == np.dtype(np.float64)
+
+
+@pytest.mark.parametrize("name", CATALOGUE_METRICS)
+def test_known_values_of_all_lists_together(name: str) -> None:
+    assert CATALOGUE_METRICS[name](LISTS.items, 4, 2) == pytest.approx(KNOWN_OF_ALL[name])
 
 
 def test_coverage_counts_an_item_once_and_empty_places_never() -> None:
     lists = np.array([[3, 1, 4], [3, -1, -1]], np.int32)
     assert coverage(lists, 10, 1) == 1 / 10  # item 3
     assert coverage(lists, 10, 3) == 3 / 10  # items 1, 3, 4
+
+
+@given(seed=st.integers(0, 2**32 - 1), n_items=st.integers(1, 12))
+def test_gini_is_half_the_relative_mean_difference(seed: int, n_items: int) -> None:
+    items = np.random.default_rng(seed).integers(-1, n_items, (6, 3)).astype(np.int32)
+    shown = [int((items == item).sum()) for item in range(n_items)]
+    apart = sum(abs(a - b) for a in shown for b in shown)
+    expected = apart / (2 * n_items * sum(shown)) if sum(shown) else 0
+    assert gini(items, n_items, 3) == pytest.approx(expected, abs=1e-12)
+
+
+def test_gini_at_the_ends() -> None:
+    assert gini(np.array([[0, 1], [2, 3]], np.int32), 4, 2) == 0  # all equally often
+    assert gini(np.array([[2], [2]], np.int32), 4, 1) == 1 - 1 / 4  # only one
+    assert gini(np.array([[-1]], np.int32), 4, 1) == 0
+
+
+def test_novelty_and_bias_equal_a_plain_loop() -> None:
+    draw = np.random.default_rng(2)
+    bits, items = draw.random(30) * 9, draw.integers(-1, 30, (40, 6)).astype(np.int32)
+    truths = [draw.permutation(30)[: draw.integers(1, 5)] for _ in range(40)]
+    lists = Lists(items, bits, np.array([bits[truth].mean() for truth in truths]))
+    for k in (1, 4, 6):
+        plain = [[bits[item] for item in row[:k] if item >= 0] for row in items]
+        novelty = [sum(row) / len(row) if row else 0 for row in plain]
+        np.testing.assert_allclose(LIST_METRICS["novelty"](lists, k), novelty, rtol=1e-12)
+        bias = [
+            sum(bits[truth]) / len(truth) - mean if row else 0
+            for truth, row, mean in zip(truths, plain, novelty, strict=True)
+        ]
+        np.testing.assert_allclose(LIST_METRICS["popularity_bias"](lists, k), bias, atol=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore:unsafe cast from uint64 to int64")  # as numba compiles ranx
@@ -112,4 +169,6 @@ def test_metrics_equal_ranx(k: int) -> None:
     factors = {"map": sizes / np.minimum(k, sizes)}
     for name, metric in METRICS.items():
         theirs = ranx.evaluate(qrels, run, f"{name}@{k}", return_mean=False)
-        np.testing.assert_allclose(metric(hits, sizes, k), theirs * factors.get(name, 1), rtol=1e-12, err_msg=name)
+        np.testing.assert_allclose(
+            metric(Places.of_hits(hits), sizes, k), theirs * factors.get(name, 1), rtol=1e-12, err_msg=name
+        )

@@ -1,0 +1,76 @@
+"""What stands beside a run in its evaluation: the baselines, and blends with the client's own recent purchases."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.errors import InputError
+from spfedrec_cli.retrieval.baselines import BASELINES, Chosen, Unavailable
+from spfedrec_cli.retrieval.blend import Weights, blended, fit
+from spfedrec_cli.retrieval.evaluate import Evaluation, Scorer
+
+BLEND = "blend"
+
+Measure = Callable[[Scorer], Evaluation]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """By name: `baselines`, with the `settings` chosen for them; `blends` of the run ("blend") and of baselines
+    ("ease-blend"), with their `weights`; why a baseline is `unavailable`."""
+
+    baselines: dict[str, Evaluation] = field(default_factory=dict)
+    blends: dict[str, Evaluation] = field(default_factory=dict)
+    weights: dict[str, Weights] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
+    unavailable: dict[str, str] = field(default_factory=dict)
+
+
+def measure_baselines(
+    beside: Beside,
+    dataset: Dataset,
+    split: str,
+    protocol: str,
+    names: Sequence[str],
+    measure: Measure,
+    every: bool,
+    blend: bool,
+) -> None:
+    """Enter the named baselines into `beside`, with `blend` their blends too.
+
+    `every`: they were not asked for by name, so one that says nothing about the Dataset is left out, and one that
+    cannot be had is told of. Otherwise the one raises InputError, the other Unavailable.
+    """
+    for name in names:
+        try:
+            scorer = BASELINES[name](dataset, split, protocol)
+        except Unavailable as reason:
+            if not every:
+                raise
+            beside.unavailable[name] = reason.sentence()
+            continue
+        if scorer is not None:
+            beside.baselines[name] = measure(scorer)
+            if isinstance(scorer, Chosen):
+                beside.settings[name] = scorer.setting
+            if blend:
+                learner = BASELINES[name](dataset, "validation", protocol)
+                measure_blend(beside, f"{name}-{BLEND}", dataset, split, learner, scorer, measure)
+        elif not every:
+            problem = f"The baseline '{name}' says nothing about this Dataset"
+            raise InputError(problem, where=str(dataset.path), hint="leave it out")
+
+
+def measure_blend(
+    beside: Beside,
+    name: str,
+    dataset: Dataset,
+    split: str,
+    learner: Scorer | None,
+    scorer: Scorer,
+    measure: Measure,
+) -> None:
+    """Enter the blend of `scorer` into `beside`, by weights fitted to `learner`, its like for validation."""
+    assert learner is not None
+    beside.weights[name] = fit(learner, dataset)
+    beside.blends[name] = measure(blended(scorer, dataset, split, beside.weights[name]))
