@@ -75,7 +75,11 @@ class FederatedConfig(Section):
     sampling: Literal["fixed", "poisson", "shuffled"] = Field(
         "fixed", description="cohorts of a fixed or a Poisson size; shuffled: everybody once before anybody again"
     )
-    aggregation: Literal["sum"] = Field("sum", description="sum: the ideal functionality of secure aggregation")
+    aggregation: Literal["sum", "ring"] = Field(
+        "sum", description="sum: the ideal functionality of secure aggregation; ring: secret-sharing chains, executed"
+    )
+    chain_length: int = Field(10, ge=3, description="clients of a chain, at least (aggregation = ring)")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of clients that fall silent before they upload")
     range_query: float = Field(0.3, gt=0, description="largest coordinate of a query-tower update (codec)")
     range_item: float = Field(2.0, gt=0, description="largest coordinate of an item gradient (codec)")
 

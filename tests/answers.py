@@ -42,6 +42,8 @@ def progress(round_: int, **changes: Any) -> engine.Progress:
         "rounds": 4,
         "loss": 2.0,
         "clients": 8,
+        "survivors": 8,
+        "aborted": 0,
         "saturated": 0,
         "seconds": 0.5,
         "bytes_up": 800,

@@ -194,7 +194,9 @@ def opened(world: World) -> tuple[Published, Cohort]:
     rows = taking_part(world, own.values, hidden.items.values, pool)
     embeddings = item_embeddings(state.item, world.items).index_select(0, torch.from_numpy(rows))
     published = Published(1, state.query, rows, embeddings, np.searchsorted(rows, pool), q)
-    return published, Cohort(clients, own, hidden, private_states(state, world, clients))
+    return published, Cohort(
+        clients, own, hidden, private_states(state, world, clients), np.zeros(len(clients), np.bool_)
+    )
 
 
 def _speed(work: Work, ledger: Ledger) -> Speed:

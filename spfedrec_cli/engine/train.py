@@ -45,6 +45,8 @@ class Progress:
     rounds: int
     loss: float
     clients: int
+    survivors: int
+    aborted: int
     saturated: int
     seconds: float
     bytes_up: int
@@ -273,6 +275,8 @@ def _progress(
         config.train.rounds,
         report.loss,
         report.clients,
+        report.survivors,
+        report.aborted,
         report.saturated,
         seconds,
         up,

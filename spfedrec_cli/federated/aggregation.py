@@ -1,79 +1,42 @@
 """How client updates become one sum. Every protocol yields the same integers for the same survivors.
 
-A protocol is one function and one row of `AGGREGATIONS`. It sees named integers, never a model.
+A protocol is one class and one row of `AGGREGATIONS`; one that single devices follow by real messages has a row of
+`BY_MESSAGES` too.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
+
+from spfedrec_cli.federated import messages
+from spfedrec_cli.federated.ring import Ring, RingByMessages
+from spfedrec_cli.federated.sums import Aggregation, Opening, Sizes, Sums, Updates, add_rows, signed
 
 
-@dataclass(frozen=True)
-class Updates:
-    """The uploads of K clients in fixed point (int32).
-
-    query (K, P); own (n, d) belongs to the items at own_rows (n,), over all clients; pool (K, M, d) to pool_rows (M,).
-    `saturated` counts coordinates that were clipped. Coordinates of query and pool stand `zero_point` above their
-    value: a sum of K of them is that of the values once K · zero_point is taken off, modulo 2^32.
-    """
-
-    query: Tensor
-    own_rows: Tensor
-    own: Tensor
-    pool_rows: Tensor
-    pool: Tensor
-    saturated: int
-    zero_point: int = 0
-
-
-@dataclass
-class Sums:
-    """What the aggregator learns, modulo 2^32: query (P,), items (R, d), int32 in two's complement; the clients in it.
-
-    It is added to in place: a dense copy of all items for every few clients would cost more than their training.
-    """
-
-    query: Tensor
-    items: Tensor
-    clients: int
-    saturated: int
-
-    @classmethod
-    def zero(cls, width: int, shape: tuple[int, ...]) -> "Sums":
-        return cls(torch.zeros(width, dtype=torch.int32), torch.zeros(shape, dtype=torch.int32), 0, 0)
-
-    def add(self, other: "Sums") -> None:
-        """Adds another sum. (int32 of torch wraps.)"""
-        self.query += other.query
-        self.items += other.items
-        self.clients += other.clients
-        self.saturated += other.saturated
-
-
-Aggregation = Callable[[Sums, Updates], None]
-
-
-def ideal_sum(sums: Sums, updates: Updates) -> None:
+class IdealSum:
     """The ideal functionality of secure aggregation: adds the sum over clients, and tells nothing else."""
-    above = signed(len(updates.query) * updates.zero_point)
-    _add_rows(sums.items, updates.own_rows, updates.own)
-    if len(updates.pool_rows):
-        _add_rows(sums.items, updates.pool_rows, updates.pool.sum(0, dtype=torch.int32).sub_(above))
-    sums.query += updates.query.sum(0, dtype=torch.int32).sub_(above)
-    sums.clients += len(updates.query)
-    sums.saturated += updates.saturated
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening, self._uploaded = opening, np.zeros(len(opening.clients), np.bool_)
+        self._sums = Sums.zero(opening.width, (len(opening.rows), opening.dim))
+
+    def add(self, updates: Updates) -> None:
+        sums, above = self._sums, signed(len(updates.query) * updates.zero_point)
+        add_rows(sums.items, updates.own_rows, updates.own)
+        if len(updates.pool_rows):
+            add_rows(sums.items, updates.pool_rows, updates.pool.sum(0, dtype=torch.int32).sub_(above))
+        sums.query += updates.query.sum(0, dtype=torch.int32).sub_(above)
+        sums.clients += len(updates.query)
+        sums.saturated += updates.saturated
+        self._uploaded[updates.members] = True
+
+    def close(self) -> tuple[Sums, Sizes]:
+        opening = self._opening
+        rows = opening.own.lengths + opening.hidden.lengths + len(opening.pool)
+        return self._sums, {messages.ClientUpdate: messages.size([opening.width, rows * opening.dim]) * self._uploaded}
 
 
-def _add_rows(total: Tensor, places: Tensor, added: Tensor) -> None:
-    """total[places] += added, where a place may come more than once. (At half the time of `index_add_`.)"""
-    total.index_put_((places,), added, accumulate=True)
-
-
-def signed(number: int) -> int:
-    """The 32-bit integer in two's complement that equals a number modulo 2^32."""
-    return (number + 2**31) % 2**32 - 2**31
-
-
-AGGREGATIONS: dict[str, Aggregation] = {"sum": ideal_sum}
+Open = Callable[[Opening], Aggregation]
+AGGREGATIONS: dict[str, Open] = {"sum": IdealSum, "ring": Ring}
+BY_MESSAGES: dict[str, Open] = {**AGGREGATIONS, "ring": RingByMessages}

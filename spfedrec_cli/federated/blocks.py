@@ -56,7 +56,7 @@ def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Block
     seat[published.rows] = np.arange(len(published.rows), dtype=np.int32)
     places = Ragged(own.offsets, seat[own.values])
     hidden = Obfuscation(Ragged(hidden.items.offsets, seat[hidden.items.values]), hidden.inclusion)
-    for members in _alike(world.shards.of(cohort.clients), longest):
+    for members in _alike(world.shards.of(cohort.clients), longest, np.flatnonzero(~cohort.dropped)):
         items, most = int(longest[members].max() + others[members].max(initial=0)), int(steps[members].max())
         size = _block_size(world, items * max(published.embeddings.shape[1], 2 * most), most)
         for start in range(0, len(members), size):
@@ -65,10 +65,10 @@ def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Block
             yield _block(world, published, cohort.clients[part], part, places.take(part), hidden.take(part))
 
 
-def _alike(shards: I64, lengths: I64) -> Iterator[I64]:
-    """Places of clients of one shard and one bucket of lengths, ascending."""
+def _alike(shards: I64, lengths: I64, places: I64) -> Iterator[I64]:
+    """The places (ascending) cut into those of clients of one shard and one bucket of lengths."""
     for shard in np.unique(shards):
-        here = np.flatnonzero(shards == shard)
+        here = places[shards[places] == shard]
         buckets = _buckets(lengths[here])
         for bucket in np.unique(buckets):
             yield here[buckets == bucket]

@@ -32,6 +32,11 @@ def draw_cohort(federated: FederatedConfig, eligible: I64, seed: int, round_: in
     return eligible[distinct(seed, "cohort/fixed", len(eligible), federated.cohort_size, round_)]
 
 
+def drop_out(federated: FederatedConfig, clients: I64, seed: int, round_: int) -> npt.NDArray[np.bool_]:
+    """Which of these clients fall silent before they upload (federated.dropout)."""
+    return np.asarray(uniform(seed, "dropout", clients, round_) < federated.dropout)
+
+
 def largest_cohort(federated: FederatedConfig, eligible: int) -> int:
     """K_max, which the codec is laid out for.
 

@@ -7,9 +7,8 @@ import numpy.typing as npt
 from torch import Tensor
 
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.federated.aggregation import Sums
-from spfedrec_cli.federated.messages import Message
 from spfedrec_cli.federated.request import Obfuscation
+from spfedrec_cli.federated.sums import Sizes, Sums
 from spfedrec_cli.model.towers import Weights
 
 F64 = npt.NDArray[np.float64]
@@ -30,13 +29,14 @@ class Published:
 
 @dataclass(frozen=True)
 class Cohort:
-    """The devices of a round that live here, row for row: ids (K,), their purchases V+, their V−, and their private
-    state or None."""
+    """The devices of a round that live here, row for row: ids (K,), their purchases V+, their V−, their private state
+    or None, and which of them drop out before they upload."""
 
     clients: I64
     own: Ragged
     hidden: Obfuscation
     private: Tensor | None  # (K, d) or (K, P)
+    dropped: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.clients)
@@ -46,10 +46,10 @@ class Cohort:
 class CohortResult:
     """Of a cohort: the aggregate, the private states that stayed on the devices, and what only a simulation sees.
 
-    `sizes` has the bytes of each client's message of every kind that crossed.
+    `sizes` has the bytes of each client's messages of every kind that crossed, 0 where there was none.
     """
 
     sums: Sums
     private: Tensor | None  # (K, d) or (K, P) in the order of the cohort
-    losses: Tensor  # (K,) float64 in the order of the cohort
-    sizes: dict[type[Message], I64]
+    losses: Tensor  # (K,) float64 in the order of the cohort; 0 of those that dropped out
+    sizes: Sizes

@@ -29,8 +29,9 @@ class Ledger:
     entries: list[Entry] = field(default_factory=list)
 
     def count(self, kind: str, direction: str, sizes: npt.ArrayLike) -> None:
-        """Enter the messages of one kind, one size (in bytes) each."""
+        """Enter the messages of one kind, one size (in bytes) each; 0 for none."""
         each = np.atleast_1d(np.asarray(sizes, np.int64))
+        each = each[each > 0]
         if each.size:
             row = Entry(self.round, kind, direction, each.size, int(each.sum()), int(each.max()))
             self.entries.append(row)

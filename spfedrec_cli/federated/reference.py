@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from spfedrec_cli.federated import client, messages
-from spfedrec_cli.federated.aggregation import AGGREGATIONS, Sums, Updates
+from spfedrec_cli.federated.aggregation import BY_MESSAGES
 from spfedrec_cli.federated.exchange import I64, Cohort, CohortResult, Published
+from spfedrec_cli.federated.opening import broadcast as broadcast_of
+from spfedrec_cli.federated.opening import opening
 from spfedrec_cli.federated.state import World
-from spfedrec_cli.model.towers import flatten
+from spfedrec_cli.federated.sums import Sizes, Updates
 
 CROSSED = (messages.Broadcast, messages.Request, messages.Embeddings, messages.ClientUpdate)
 
@@ -25,28 +26,30 @@ class _Visit:
 
 
 def train_one_by_one(world: World, published: Published, cohort: Cohort) -> CohortResult:
-    """Steps 2 to 6, a device at a time; message sizes as they are."""
-    broadcast = _broadcast(world, published)
+    """Steps 2 to 6, a device at a time; message sizes as they are. (A device that drops out trains in vain.)"""
+    broadcast = broadcast_of(world, published)
     visits = [_visit(world, published, broadcast, cohort, place) for place in range(len(cohort))]
-    sums = Sums.zero(len(broadcast.query), published.embeddings.shape)
-    aggregate = AGGREGATIONS[world.config.federated.aggregation]
-    for visit in visits:
-        aggregate(sums, _uploaded(visit, published))
-    losses = torch.tensor([visit.trained.loss for visit in visits], dtype=torch.float64)
-    return CohortResult(sums, _kept(cohort, visits), losses, _sizes(visits))
+    aggregation = BY_MESSAGES[world.config.federated.aggregation](opening(world, published, cohort))
+    survivors = np.flatnonzero(~cohort.dropped).tolist()
+    for place in survivors:
+        aggregation.add(_uploaded(place, visits[place], published))
+    losses = torch.zeros(len(cohort), dtype=torch.float64)
+    kept = None if cohort.private is None else cohort.private.clone()
+    for place in survivors:
+        losses[place], private = visits[place].trained.loss, visits[place].trained.private
+        if kept is not None and private is not None:
+            kept[place] = private
+    sums, sizes = aggregation.close()
+    crossed: Sizes = {kind: _bytes_of(visits, number) for number, kind in enumerate(CROSSED)}
+    updates = crossed.pop(messages.ClientUpdate) * ~cohort.dropped
+    if messages.ClientUpdate in sizes:
+        sizes[messages.ClientUpdate] = updates
+    return CohortResult(sums, kept, losses, {**crossed, **sizes})
 
 
-def _sizes(visits: list[_Visit]) -> dict[type[messages.Message], I64]:
-    crossed = zip(*(visit.crossed for visit in visits), strict=True) if visits else [() for _ in CROSSED]
-    sizes = ([len(messages.serialise(message)) for message in sent] for sent in crossed)
-    return dict(zip(CROSSED, (np.array(each, np.int64) for each in sizes), strict=True))
-
-
-def _broadcast(world: World, published: Published) -> messages.Broadcast:
-    pool = published.rows[published.pool].astype(np.int32)
-    embeddings = published.embeddings.numpy()[published.pool]
-    query = flatten(published.query)[: world.shared_width].numpy()
-    return messages.Broadcast(published.round, query, pool, embeddings)
+def _bytes_of(visits: list[_Visit], number: int) -> I64:
+    """Of each device's message of one kind."""
+    return np.array([len(messages.serialise(visit.crossed[number])) for visit in visits], np.int64)
 
 
 def _visit(world: World, published: Published, broadcast: messages.Broadcast, cohort: Cohort, place: int) -> _Visit:
@@ -61,21 +64,16 @@ def _visit(world: World, published: Published, broadcast: messages.Broadcast, co
     return _Visit(places, trained, (broadcast, request, answer, trained.update))
 
 
-def _uploaded(visit: _Visit, published: Published) -> Updates:
+def _uploaded(place: int, visit: _Visit, published: Published) -> Updates:
     """A single upload, as the aggregation sees it."""
     items, asked = torch.from_numpy(visit.trained.update.items), len(visit.places)
     return Updates(
+        np.array([place]),
         torch.from_numpy(visit.trained.update.query)[None],
         torch.from_numpy(visit.places),
         items[:asked],
+        np.array([asked]),
         torch.from_numpy(published.pool),
         items[asked:][None],
         visit.trained.saturated,
-    )
-
-
-def _kept(cohort: Cohort, visits: list[_Visit]) -> Tensor | None:
-    rows = [visit.trained.private for visit in visits]
-    return (
-        cohort.private if cohort.private is None or not rows else torch.stack([row for row in rows if row is not None])
     )

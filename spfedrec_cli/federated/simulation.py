@@ -5,46 +5,44 @@ anything is summed. Only integers leave a block.
 """
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from spfedrec_cli.federated import messages
-from spfedrec_cli.federated.aggregation import AGGREGATIONS, Sums
+from spfedrec_cli.federated.aggregation import AGGREGATIONS
 from spfedrec_cli.federated.blocks import blocks
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.local import train_block
+from spfedrec_cli.federated.opening import opening
 from spfedrec_cli.federated.state import World
+from spfedrec_cli.federated.sums import Sizes
 from spfedrec_cli.federated.uploads import uploads
-
-I64 = npt.NDArray[np.int64]
 
 
 def train_cohort(world: World, published: Published, cohort: Cohort) -> CohortResult:
     """Steps 4 to 6 in batched operations; message sizes by their formula."""
     losses = torch.zeros(len(cohort), dtype=torch.float64)
-    kept = None if cohort.private is None else torch.empty_like(cohort.private)
-    sums = Sums.zero(world.shared_width, published.embeddings.shape)
-    aggregate = AGGREGATIONS[world.config.federated.aggregation]
+    kept = None if cohort.private is None else cohort.private.clone()
+    aggregation = AGGREGATIONS[world.config.federated.aggregation](opening(world, published, cohort))
     for block in blocks(world, published, cohort):
         members = torch.from_numpy(block.members)
         private = None if cohort.private is None else cohort.private.index_select(0, members)
         codes = world.clients.codes[torch.from_numpy(cohort.clients[block.members])]
         learned = train_block(world, published, codes, block, private, world.scratch)
         for updates in uploads(world, published, block, learned, world.scratch):
-            aggregate(sums, updates)
+            aggregation.add(updates)
         losses.index_copy_(0, members, learned.losses)
         if kept is not None and learned.private is not None:
             kept.index_copy_(0, members, learned.private)
-    return CohortResult(sums, kept, losses, message_sizes(world, published, cohort))
+    sums, sizes = aggregation.close()
+    return CohortResult(sums, kept, losses, {**message_sizes(world, published, cohort), **sizes})
 
 
-def message_sizes(world: World, published: Published, cohort: Cohort) -> dict[type[messages.Message], I64]:
-    """What would cross, without building it: the bytes of `messages.serialise`."""
+def message_sizes(world: World, published: Published, cohort: Cohort) -> Sizes:
+    """What would cross before an update does, without building it: the bytes of `messages.serialise`."""
     width, dim, pool = world.shared_width, published.embeddings.shape[1], len(published.pool)
     asked = cohort.own.lengths + cohort.hidden.items.lengths
     return {
         messages.Broadcast: np.full(len(cohort), messages.size([width, pool, pool * dim])),
         messages.Request: messages.size([asked]),
         messages.Embeddings: messages.size([asked * dim]),
-        messages.ClientUpdate: messages.size([width, (asked + pool) * dim]),
     }

@@ -7,13 +7,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Config, FederatedConfig
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.codec import Codec, quantum_limit
 from spfedrec_cli.federated.cohort import largest_cohort
 from spfedrec_cli.federated.request import Memory
+from spfedrec_cli.federated.ring import stays_in_shards
 from spfedrec_cli.federated.scratch import Scratch
+from spfedrec_cli.federated.secagg.terms import FEWEST
 from spfedrec_cli.federated.team import ALONE, Shards, Team
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import Weights, flatten, init_item_tower, init_query_tower
@@ -102,7 +104,22 @@ def make_world(config: Config, items: Features, clients: Features, purchased: Ra
     if config.client.private_state == "tower":
         _check_towers(len(clients), width)
     shards = Shards(config.train.shards, team)
+    if config.federated.aggregation == "ring":
+        _check_chains(config.federated, len(eligible), shards)
     return World(config, items, clients, _living_here(purchased, shards), eligible, width, shards)
+
+
+def _check_chains(federated: FederatedConfig, eligible: int, shards: Shards) -> None:
+    """Raises InputError where there are too few clients for a chain, or a chain would cross processes."""
+    cohort = min(federated.cohort_size, eligible)
+    if cohort < FEWEST:
+        hint = f"set federated.cohort_size to {FEWEST} or more"
+        raise InputError(f"A cohort of {cohort} cannot form a secret-sharing chain", hint=hint)
+    if shards.team.size > 1 and not stays_in_shards(federated, eligible, shards.count):
+        raise InputError(
+            f"Chains of {federated.chain_length} from {cohort} clients in {shards.count} shards would cross processes",
+            hint="train with one worker, raise federated.cohort_size or lower train.shards",
+        )
 
 
 def _living_here(purchased: Ragged, shards: Shards) -> Ragged:

@@ -14,14 +14,14 @@ from torch import Tensor
 from spfedrec_cli.config import Config
 from spfedrec_cli.errors import SpfedrecError
 from spfedrec_cli.federated import messages, server
-from spfedrec_cli.federated.aggregation import Sums
-from spfedrec_cli.federated.cohort import draw_cohort
+from spfedrec_cli.federated.cohort import draw_cohort, drop_out
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.reference import train_one_by_one
 from spfedrec_cli.federated.request import popularity_weights
 from spfedrec_cli.federated.simulation import train_cohort
 from spfedrec_cli.federated.state import State, World, effective_tau
+from spfedrec_cli.federated.sums import Sums
 from spfedrec_cli.model.towers import unflatten
 from spfedrec_cli.rng import distinct
 
@@ -30,10 +30,14 @@ I64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Report:
-    """What a round tells. `loss` is the mean over clients (0 without any), which no client sends: only we see it."""
+    """What a round tells. `loss` is the mean over the clients that did not drop out (0 without any), which no client
+    sends: only we see it. `survivors` are the clients in the aggregate, `aborted` the chains that came to no sum.
+    """
 
     round: int
     clients: int
+    survivors: int
+    aborted: int
     loss: float
     saturated: int
     ledger: Ledger
@@ -55,7 +59,8 @@ def split_round(state: State, world: World) -> tuple[State, Report]:
     here, q = clients[world.shards.mine(clients)], obfuscating_distribution(state, world)
     own = world.purchased.take(here)
     hidden = world.memory.recall(config.request, q, here, own, world.seed, round_)
-    cohort = Cohort(here, own, hidden, private_states(state, world, here))
+    dropped = drop_out(config.federated, here, world.seed, round_)
+    cohort = Cohort(here, own, hidden, private_states(state, world, here), dropped)
 
     # 3. The server runs the item tower on the requested rows only, and returns their embeddings.
     rows = taking_part(world, own.values, hidden.items.values, pool)
@@ -69,7 +74,7 @@ def split_round(state: State, world: World) -> tuple[State, Report]:
     # 7. Both sums are divided by the survivors; θ_u moves along the mean Δθ_u, the mean g_v enters the item tower.
     state = server_step(state, world, served, sums)
     state = replace(state, round=round_, private=kept_private(state, world, here, result.private))
-    return state, report(state, world, sums, losses, ledger)
+    return state, report(state, world, clients, sums, losses, ledger)
 
 
 Strategy = Callable[[State, World], tuple[State, Report]]
@@ -87,7 +92,7 @@ def taking_part(world: World, *items: npt.NDArray[np.integer]) -> I64:
 def gathered(world: World, clients: I64, result: CohortResult, ledger: Ledger) -> tuple[Sums, Tensor]:
     """The aggregate of the whole cohort and the losses of its clients (K,); what crossed is entered in the ledger."""
     sums, team = result.sums, world.team
-    counts = torch.tensor([sums.clients, sums.saturated])
+    counts = torch.tensor([sums.clients, sums.saturated, sums.aborted])
     for integers in (sums.query, sums.items, counts):
         team.sum(integers)
     of_each = torch.zeros(1 + len(result.sizes), len(clients), dtype=torch.int64)
@@ -96,18 +101,18 @@ def gathered(world: World, clients: I64, result: CohortResult, ledger: Ledger) -
     losses, *each = team.sum(of_each)
     for kind, size in zip(result.sizes, each, strict=True):
         ledger.count(kind.kind, kind.direction, size.numpy())
-    return Sums(sums.query, sums.items, int(counts[0]), int(counts[1])), losses.view(torch.float64)
+    return Sums(sums.query, sums.items, *counts.tolist()), losses.view(torch.float64)
 
 
-def report(state: State, world: World, sums: Sums, losses: Tensor, ledger: Ledger) -> Report:
+def report(state: State, world: World, clients: I64, sums: Sums, losses: Tensor, ledger: Ledger) -> Report:
     """Raises SpfedrecError where the loss is no number any more."""
-    clients = len(losses)
-    loss = float(losses.mean()) if clients else 0.0
+    dropped = drop_out(world.config.federated, clients, world.seed, state.round)
+    loss = float(losses.sum() / max(1, (~dropped).sum()))
     if not np.isfinite(loss):
         hint = "lower client.lr, server.lr or server.item_lr"
         raise SpfedrecError(f"The loss of round {state.round} is {loss}", hint=hint)
     drowned = server.is_drowned(state.query_moments, effective_tau(world.config))
-    return Report(state.round, clients, loss, sums.saturated, ledger, drowned)
+    return Report(state.round, len(clients), sums.clients, sums.aborted, loss, sums.saturated, ledger, drowned)
 
 
 def private_states(state: State, world: World, clients: I64) -> Tensor | None:

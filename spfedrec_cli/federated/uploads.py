@@ -7,18 +7,21 @@ up in their product: whether any coordinate of a client is saturated, for one.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spfedrec_cli.federated.aggregation import Updates
 from spfedrec_cli.federated.blocks import Block
 from spfedrec_cli.federated.codec import ZERO_POINT, Codec, integers_
 from spfedrec_cli.federated.exchange import Published
 from spfedrec_cli.federated.local import Learned
 from spfedrec_cli.federated.scratch import Scratch
 from spfedrec_cli.federated.state import World
+from spfedrec_cli.federated.sums import Updates
 from spfedrec_cli.model.factors import Products
 
+I64 = npt.NDArray[np.int64]
 _CACHED = 1 << 20  # coordinates that are worked on at a time: 4 MiB; see docs/log.md
 _FEWEST = 16  # clients at a time, where they have more coordinates than that: every time costs some tens of operations
 
@@ -35,7 +38,7 @@ def uploads(world: World, published: Published, block: Block, learned: Learned, 
         query, outside_query = learned.towers.encoded(part, codec_query)
         of_pool, outside_pool = pool.encoded(part)
         outside = saturated + outside_query + outside_pool
-        yield Updates(query, *own.of_clients(part), pool.rows, of_pool, outside, ZERO_POINT)
+        yield Updates(block.members[part], query, *own.of_clients(part), pool.rows, of_pool, outside, ZERO_POINT)
         saturated = 0
 
 
@@ -57,9 +60,10 @@ class _OwnItems:
         encoded, saturated = codec.encode(products.index_select(0, real))
         return cls(flat.index_select(0, real), encoded, [0, *ends.tolist()]), saturated
 
-    def of_clients(self, part: slice) -> tuple[Tensor, Tensor]:
+    def of_clients(self, part: slice) -> tuple[Tensor, Tensor, I64]:
+        """Places, integers, and how many belong to each client."""
         rows = slice(self.ends[part.start], self.ends[part.stop])
-        return self.places[rows], self.encoded[rows]
+        return self.places[rows], self.encoded[rows], np.diff(self.ends[part.start : part.stop + 1])
 
 
 class _Pool:

@@ -5,7 +5,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spfedrec_cli.federated.aggregation import Sums, Updates, ideal_sum
 from spfedrec_cli.federated.codec import LARGEST, ZERO_POINT, Codec, integers_, quantum_limit
 
 
@@ -67,14 +66,3 @@ def test_looking_at_some_clients_finds_what_looking_at_all_does(rows: list[list[
     to_look_at = codec.may_saturate(scaled.abs().amax(1)).tolist()
     assert codec.saturate_some_(some, to_look_at) == codec.saturate_(all_at_once)
     assert torch.equal(integers_(some), integers_(all_at_once))
-
-
-def test_sums_of_integers_above_their_zero_point() -> None:
-    """Three clients' coordinates, each ZERO_POINT above its value: 3 · ZERO_POINT leaves 32 bits, the sum does not."""
-    values = torch.tensor([[5, -7], [1, -2], [-3, 4]], dtype=torch.int32)
-    none, rows = torch.empty(0, 2, dtype=torch.int32), torch.empty(0, dtype=torch.int64)
-    pool = (values + ZERO_POINT)[:, None]
-    sums = Sums.zero(2, (4, 2))
-    ideal_sum(sums, Updates(values + ZERO_POINT, rows, none, torch.tensor([2]), pool, 0, ZERO_POINT))
-    assert sums.query.tolist() == [3, -5]
-    assert sums.items.tolist() == [[0, 0], [0, 0], [3, -5], [0, 0]]

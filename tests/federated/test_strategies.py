@@ -10,11 +10,11 @@ from worlds import build_world
 
 from spfedrec_cli.errors import InputError, SpfedrecError
 from spfedrec_cli.federated import blocks, strategies
-from spfedrec_cli.federated.aggregation import AGGREGATIONS, Sums, Updates
 from spfedrec_cli.federated.exchange import Published
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.state import effective_tau, initial_state, state_from_tensors, state_tensors
 from spfedrec_cli.federated.strategies import STRATEGIES, draw_pool, split_round, taking_part
+from spfedrec_cli.federated.sums import Sums
 
 
 def test_the_loss_falls_on_a_checkerboard_of_tastes() -> None:
@@ -126,27 +126,6 @@ def test_private_state_moves_for_the_cohort_alone() -> None:
     assert moved
 
 
-@pytest.mark.parametrize("name", AGGREGATIONS)
-def test_every_aggregation_is_the_sum(name: str) -> None:
-    """Two clients; items 0 and 2 of theirs, one pool item 1; a negative sum wraps modulo 2^32."""
-    updates = Updates(
-        query=torch.tensor([[1, -5], [2, 1]], dtype=torch.int32),
-        own_rows=torch.tensor([0, 2, 2]),
-        own=torch.tensor([[1], [2], [3]], dtype=torch.int32),
-        pool_rows=torch.tensor([1]),
-        pool=torch.tensor([[[7]], [[-9]]], dtype=torch.int32),
-        saturated=4,
-    )
-    sums = Sums.zero(2, (3, 1))
-    AGGREGATIONS[name](sums, updates)
-    assert sums.query.tolist() == [3, -4]
-    assert sums.items.tolist() == [[1], [-2], [5]]
-    assert (sums.clients, sums.saturated) == (2, 4)
-    AGGREGATIONS[name](sums, updates)
-    assert (sums.query.tolist(), sums.items.tolist()) == ([6, -8], [[2], [-4], [10]])
-    assert (sums.clients, sums.saturated) == (4, 8)
-
-
 def test_ledger_totals() -> None:
     ledger = Ledger(4)
     ledger.count("request", "up", [10, 30])
@@ -204,14 +183,6 @@ def test_tau_is_relative_to_the_clients_learning_rate_and_starts_v() -> None:
     assert effective_tau(world.config) == pytest.approx(0.005)
     second = initial_state(world).query_moments.second["mlp.0.weight"]
     torch.testing.assert_close(second, torch.full_like(second, 0.005**2))
-
-
-def test_sums_wrap_modulo_two_to_the_thirty_two() -> None:
-    half = Sums(torch.tensor([-(2**31)], dtype=torch.int32), torch.tensor([[3 - 2**31]], dtype=torch.int32), 1, 2)
-    total = Sums.zero(1, (1, 1))
-    for _ in range(2):
-        total.add(half)
-    assert (total.query.tolist(), total.items.tolist(), total.clients, total.saturated) == ([0], [[6]], 2, 4)
 
 
 def test_the_seed_changes_the_pool() -> None:

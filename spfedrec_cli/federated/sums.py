@@ -1,0 +1,113 @@
+"""What goes into an aggregation protocol, and what comes out of it: named integers, never a model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from spfedrec_cli.config import FederatedConfig
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.federated.codec import Codec
+from spfedrec_cli.federated.messages import Broadcast, Message
+
+I64 = npt.NDArray[np.int64]
+Sizes = dict[type[Message], I64]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a protocol is told of a round: whose updates it will get, and what they are laid out on.
+
+    clients (K,) are ids, `groups` (K,) the group of each, out of `group_count`: no process holds part of a group only.
+    rows (R,) are the items that take part, ascending; pool (M,) the places of the public pool in them. P = `width`,
+    d = `dim`.
+    """
+
+    federated: FederatedConfig
+    seed: int
+    round: int
+    clients: I64
+    groups: I64
+    group_count: int
+    own: Ragged
+    hidden: Ragged
+    rows: I64
+    pool: I64
+    width: int
+    dim: int
+    codec_query: Codec
+    codec_item: Codec
+    broadcast: Callable[[], Broadcast]
+
+    @cached_property
+    def requests(self) -> Ragged:
+        """The items that each client requested."""
+        return self.own.followed_by(self.hidden)
+
+
+@dataclass(frozen=True)
+class Updates:
+    """The uploads of k clients in fixed point (int32); `members` (k,) are their places in the opening.
+
+    query (k, P); own (n, d) belongs to the items at own_rows (n,), one client's after another's, `counts` (k,) each (of
+    what a client requested, all whose gradient may differ from zero); pool (k, M, d) to pool_rows (M,). `saturated`
+    counts coordinates that were clipped. Coordinates of query and pool stand `zero_point` above their value: a sum of k
+    of them is that of the values once k · zero_point is taken off, modulo 2^32.
+    """
+
+    members: I64
+    query: Tensor
+    own_rows: Tensor
+    own: Tensor
+    counts: I64
+    pool_rows: Tensor
+    pool: Tensor
+    saturated: int
+    zero_point: int = 0
+
+
+@dataclass
+class Sums:
+    """What the aggregator learns, modulo 2^32: query (P,), items (R, d), int32 in two's complement; the clients in it.
+
+    It is added to in place: a dense copy of all items for every few clients would cost more than their training.
+    `aborted` counts groups of clients whose sum was never learned.
+    """
+
+    query: Tensor
+    items: Tensor
+    clients: int
+    saturated: int
+    aborted: int = 0
+
+    @classmethod
+    def zero(cls, width: int, shape: tuple[int, ...]) -> "Sums":
+        return cls(torch.zeros(width, dtype=torch.int32), torch.zeros(shape, dtype=torch.int32), 0, 0)
+
+
+class Aggregation(Protocol):
+    """One round of a protocol. It may be shared by nothing else."""
+
+    def add(self, updates: Updates) -> None:
+        """Takes the uploads of some clients; a client that never comes has dropped out."""
+        ...
+
+    def close(self) -> tuple[Sums, Sizes]:
+        """The sum over the clients that are in it; and the bytes of each client's messages of every kind, (K,) each,
+        0 where it sent none."""
+        ...
+
+
+def add_rows(total: Tensor, places: Tensor, added: Tensor) -> None:
+    """total[places] += added, where a place may come more than once. (At half the time of `index_add_`.)"""
+    total.index_put_((places,), added, accumulate=True)
+
+
+def signed(number: int) -> int:
+    """The 32-bit integer in two's complement that equals a number modulo 2^32."""
+    return (number + 2**31) % 2**32 - 2**31

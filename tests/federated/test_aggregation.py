@@ -1,0 +1,209 @@
+"""Every protocol yields the sum, whatever it tells on the way; and says who is in it."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worlds import build_world
+
+from spfedrec_cli.config import FederatedConfig
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated import messages, strategies
+from spfedrec_cli.federated.aggregation import AGGREGATIONS, BY_MESSAGES
+from spfedrec_cli.federated.codec import ZERO_POINT, Codec
+from spfedrec_cli.federated.messages import Broadcast
+from spfedrec_cli.federated.ring import Ring, stays_in_shards
+from spfedrec_cli.federated.state import State, initial_state, state_tensors
+from spfedrec_cli.federated.sums import Opening, Sums, Updates
+from spfedrec_cli.federated.team import Team
+
+ITEMS, DIM, WIDTH, QMAX = 12, 2, 5, 1000
+POOL = np.array([3, 7])
+
+
+def opening_of(requests: list[list[int]], chain_length: int = 3, groups: list[int] | None = None) -> Opening:
+    own = Ragged.from_rows(requests)
+    clients = np.arange(len(requests)) * 2 + 1
+    some, none = np.zeros(WIDTH, np.float32), np.zeros((2, DIM), np.float32)
+    return Opening(
+        FederatedConfig(chain_length=chain_length),
+        seed=5,
+        round=2,
+        clients=clients,
+        groups=np.zeros_like(clients) if groups is None else np.array(groups),
+        group_count=1 if groups is None else max(groups) + 1,
+        own=own,
+        hidden=Ragged.from_rows([[] for _ in requests]),
+        rows=np.arange(ITEMS),
+        pool=POOL,
+        width=WIDTH,
+        dim=DIM,
+        codec_query=Codec(1.0, QMAX),
+        codec_item=Codec(1.0, QMAX),
+        broadcast=lambda: Broadcast(2, some, POOL.astype(np.int32), none),
+    )
+
+
+def update_of(opening: Opening, members: list[int], seed: int, zero_point: int = 0) -> Updates:
+    """Random integers within the codec, the largest among them."""
+    rng, asked = np.random.default_rng(seed), opening.own.lengths[members]
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.from_numpy(rng.integers(-QMAX, QMAX + 1, shape).astype(np.int32))
+
+    rows = np.concatenate([opening.own.row(member) for member in members]).astype(np.int64)
+    query, pool = draw(len(members), WIDTH) + zero_point, draw(len(members), len(POOL), DIM) + zero_point
+    own = draw(int(asked.sum()), DIM)
+    pool_rows = torch.from_numpy(POOL)
+    return Updates(np.array(members), query, torch.from_numpy(rows), own, asked, pool_rows, pool, 2, zero_point)
+
+
+def plain_sum(found: list[Updates]) -> tuple[np.ndarray, np.ndarray]:
+    query, items = np.zeros(WIDTH, np.int64), np.zeros((ITEMS, DIM), np.int64)
+    for each in found:
+        query += (each.query.numpy() - each.zero_point).sum(0)
+        np.add.at(items, each.own_rows.numpy(), each.own.numpy())
+        np.add.at(items, POOL, (each.pool.numpy() - each.zero_point).sum(0))
+    return query, items
+
+
+@pytest.mark.parametrize("zero_point", [0, ZERO_POINT])
+@pytest.mark.parametrize("name", AGGREGATIONS)
+def test_every_protocol_is_the_sum(name: str, zero_point: int) -> None:
+    opening = opening_of([[0, 2], [2, 5, 11], [1], [0, 1, 2], [], [7, 3]])
+    parts = [[4, 0], [3], [1, 5, 2]]
+    found = [update_of(opening, members, seed, zero_point) for seed, members in enumerate(parts)]
+    aggregation = AGGREGATIONS[name](opening)
+    for each in found:
+        aggregation.add(each)
+    sums, _ = aggregation.close()
+    query, items = plain_sum(found)
+    assert sums.query.tolist() == query.tolist()
+    assert sums.items.tolist() == items.tolist()
+    assert (sums.clients, sums.saturated, sums.aborted) == (6, 6, 0)
+
+
+@given(st.data())
+@settings(max_examples=25, deadline=None)
+def test_either_form_of_every_protocol_comes_to_the_same(data: st.DataObject) -> None:
+    """Sums, who is in them, and the bytes of every message: with clients that drop out, chains of any length."""
+    name = data.draw(st.sampled_from(sorted(AGGREGATIONS)))
+    requests = data.draw(st.lists(st.lists(st.integers(0, ITEMS - 1), unique=True, max_size=4), max_size=9))
+    groups = data.draw(st.none() | st.lists(st.integers(0, 2), min_size=len(requests), max_size=len(requests)))
+    opening = opening_of(requests, data.draw(st.integers(3, 9)), groups or None)
+    survivors = [member for member in range(len(requests)) if data.draw(st.integers(0, 9))]
+    found = [update_of(opening, [member], member) for member in survivors]
+    fast, plain = AGGREGATIONS[name](opening), BY_MESSAGES[name](opening)
+    for each in found:
+        plain.add(each)
+        fast.add(each)
+    (one, sizes), (two, plain_sizes) = fast.close(), plain.close()
+    assert one.query.tolist() == two.query.tolist()
+    assert one.items.tolist() == two.items.tolist()
+    assert (one.clients, one.saturated, one.aborted) == (two.clients, two.saturated, two.aborted)
+    assert set(sizes) == set(plain_sizes)
+    for kind, each_size in sizes.items():
+        assert each_size.tolist() == plain_sizes[kind].tolist(), kind
+    if len(survivors) == len(requests) and one.aborted == 0:
+        assert one.query.tolist() == plain_sum(found)[0].tolist()
+
+
+def test_a_client_that_drops_out_takes_its_chain_along() -> None:
+    opening = opening_of([[item] for item in range(6)])
+    layout = Ring(opening)._layout
+    chains = layout.chain_of.tolist()
+    assert sorted(chains) == [0, 0, 0, 1, 1, 1]
+    ring = Ring(opening)
+    found = [update_of(opening, [member], member) for member in range(6) if member != 2]
+    for each in found:
+        ring.add(each)
+    sums, sizes = ring.close()
+    kept = [each for each in found if chains[each.members[0]] != chains[2]]
+    assert (sums.clients, sums.aborted) == (3, 1)
+    assert sums.query.tolist() == plain_sum(kept)[0].tolist()
+    assert (sizes[messages.MaskedUpdate] > 0).tolist() == [member != 2 for member in range(6)]
+    assert (sizes[messages.ChainReveal] > 0).all()
+
+
+def test_chains_are_drawn_anew_every_round_and_by_the_seed() -> None:
+    first = opening_of([[0]] * 30)
+    others = [first, replace(first, round=3), replace(first, seed=6)]
+    assert len({tuple(Ring(opening)._layout.chain_of.tolist()) for opening in others}) == 3
+
+
+def test_too_few_for_a_chain_come_to_no_sum() -> None:
+    ring = Ring(opening_of([[1], [2]]))
+    ring.add(update_of(opening_of([[1], [2]]), [0, 1], 0))
+    sums, sizes = ring.close()
+    assert (sums.clients, sums.aborted, int(sums.query.abs().sum())) == (0, 1, 0)
+    assert not any(each.any() for each in sizes.values())
+
+
+def test_sums_wrap_modulo_two_to_the_thirty_two() -> None:
+    opening = opening_of([[0], [0]])
+    large = torch.full((2, WIDTH), 2**31 - 1, dtype=torch.int32)
+    aggregation = AGGREGATIONS["sum"](opening)
+    aggregation.add(replace(update_of(opening, [0, 1], 0), query=large))
+    assert aggregation.close()[0].query.tolist() == [-2] * WIDTH
+
+
+WORLDS: dict[str, dict[str, Any]] = {
+    "negatives of the request": {"client": {"negatives": "request"}, "request": {"rate": 1.0}},
+    "a public pool": {},
+    "towers of their own": {"client": {"private_state": "tower"}},
+    "private embeddings": {"client": {"private_state": "embedding"}},
+}
+
+
+def trained(settings: dict[str, Any], aggregation: str, **more: Any) -> tuple[State, list[strategies.Report]]:
+    federated = {"aggregation": aggregation, "chain_length": 3, "cohort_size": 9, **more}
+    world = build_world({**settings, "federated": {"range_query": 50.0, "range_item": 50.0, **federated}})
+    state, reports = initial_state(world), []
+    for _ in range(3):
+        state, report = strategies.split_round(state, world)
+        reports.append(report)
+    return state, reports
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_training_ends_in_the_same_bits_by_any_protocol(name: str) -> None:
+    states = [trained(WORLDS[name], aggregation)[0] for aggregation in AGGREGATIONS]
+    tensors = [state_tensors(state) for state in states]
+    for other in tensors[1:]:
+        assert all(torch.equal(other[key], value) for key, value in tensors[0].items())
+    if states[0].private is not None:
+        assert all(torch.equal(states[0].private, state.private) for state in states)
+
+
+def test_who_is_in_the_aggregate_is_reported() -> None:
+    _, plain = trained({}, "sum", dropout=0.4)
+    _, chained = trained({}, "ring", dropout=0.4)
+    assert all(report.survivors < report.clients for report in plain)
+    assert all(report.aborted == 0 for report in plain)
+    assert sum(report.aborted for report in chained) > 0
+    assert all(one.survivors <= other.survivors for one, other in zip(chained, plain, strict=True))
+    assert all(report.loss == other.loss for report, other in zip(plain[:1], chained[:1], strict=True))
+
+
+def test_chains_stay_in_shards_where_these_hold_enough_clients() -> None:
+    config = FederatedConfig(cohort_size=80, chain_length=10)
+    assert stays_in_shards(config, 1000, 4)
+    assert not stays_in_shards(config, 1000, 5)
+    assert not stays_in_shards(config, 79, 4)
+
+
+def test_what_cannot_form_chains_is_refused() -> None:
+    with pytest.raises(InputError, match="A cohort of 2 cannot form"):
+        build_world({"federated": {"aggregation": "ring", "cohort_size": 2}})
+    with pytest.raises(InputError, match="would cross processes; train with one worker"):
+        build_world({"federated": {"aggregation": "ring", "cohort_size": 9}}, team=Team(0, 2))
+
+
+def test_nothing_is_in_an_empty_sum() -> None:
+    sums = Sums.zero(2, (3, 1))
+    assert (sums.clients, sums.saturated, sums.aborted, int(sums.query.sum()), int(sums.items.sum())) == (0,) * 5
