@@ -60,6 +60,8 @@ def train_result(**changes: Any) -> engine.TrainResult:
         "run": Path("runs/first"),
         "rounds": 4,
         "client_updates": 32,
+        "survivors": 32,
+        "aborted": 0,
         "clients_per_second": 16.0,
         "validation": {"ndcg@10": 0.25, "hit_rate@10": 0.5},
         "bytes_up": 48_000,

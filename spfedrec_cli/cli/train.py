@@ -228,6 +228,8 @@ def _json(result: "TrainResult") -> dict[str, Any]:
         "run": str(result.run),
         "rounds": result.rounds,
         "client_updates": result.client_updates,
+        "survivors": result.survivors,
+        "aborted": result.aborted,
         "clients_per_second": round(result.clients_per_second, 3),
         "validation": result.validation,
         "best_round": result.best_round,
@@ -249,11 +251,22 @@ def _messages(run: Path) -> list[tuple[Cell, ...]]:
     ]
 
 
+def _lost(result: "TrainResult") -> list[tuple[str, Cell]]:
+    """What is only said where anything was lost."""
+    told: list[tuple[str, Cell]] = []
+    if result.survivors < result.client_updates:
+        told.append(("client updates in an aggregate", result.survivors))
+    if result.aborted:
+        told.append(("chains without a sum", result.aborted))
+    return told
+
+
 def _facts(result: "TrainResult") -> list[tuple[str, Cell]]:
     updates = max(result.client_updates, 1)
     return [
         ("rounds", result.rounds),
         ("client updates", result.client_updates),
+        *_lost(result),
         ("clients per second", f"{result.clients_per_second:,.0f}"),
         *((f"validation {metric}", number(value)) for metric, value in result.validation.items()),
         ("best round", result.best_round),

@@ -34,6 +34,8 @@ class Tally:
     """What a run has counted so far: in the checkpoint, so that a resumed run goes on counting."""
 
     client_updates: int = 0
+    survivors: int = 0
+    aborted: int = 0
     bytes_up: int = 0
     bytes_down: int = 0
     best_round: int = 0
@@ -43,7 +45,12 @@ class Tally:
 
     def after(self, report: Report) -> "Tally":
         up, down = report.ledger.total("up"), report.ledger.total("down")
-        counted = replace(self, client_updates=self.client_updates + report.clients)
+        counted = replace(
+            self,
+            client_updates=self.client_updates + report.clients,
+            survivors=self.survivors + report.survivors,
+            aborted=self.aborted + report.aborted,
+        )
         return replace(counted, bytes_up=self.bytes_up + up, bytes_down=self.bytes_down + down)
 
 

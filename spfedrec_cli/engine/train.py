@@ -24,6 +24,7 @@ from spfedrec_cli.engine.memory import check_memory, free_memory, shape_of
 from spfedrec_cli.engine.spread import check_in_step, started, whole
 from spfedrec_cli.engine.team import gathered
 from spfedrec_cli.errors import InputError, SpfedrecError, nearest
+from spfedrec_cli.federated.aggregation import SECRETS
 from spfedrec_cli.federated.state import State, World, state_tensors
 from spfedrec_cli.federated.strategies import STRATEGIES, Report
 from spfedrec_cli.federated.team import Team
@@ -57,11 +58,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training came to. `validation` belongs to `best_round`; bytes are sums over all rounds."""
+    """What a training came to. `validation` belongs to `best_round`; bytes are sums over all rounds, as are
+    `survivors`, the client updates that are in an aggregate, and `aborted`, the chains that came to no sum.
+    """
 
     run: Path
     rounds: int
     client_updates: int
+    survivors: int
+    aborted: int
     clients_per_second: float
     validation: dict[str, float]
     bytes_up: int
@@ -85,6 +90,7 @@ def train(dataset: Dataset, config: Config, folder: Path, watch: Watch = ignore)
         "dataset": str(dataset.path.resolve()),
         "dataset_sha256": dataset.fingerprint,
         "dataset_name": dataset.name,
+        "secrets": SECRETS.get(config.federated.aggregation),
     }
     run.check_free(folder)
     check_memory(shape_of(dataset), config, free_memory())
@@ -179,6 +185,8 @@ def _result(folder: Path, state: State, tally: Tally, speed: float) -> TrainResu
         run=folder,
         rounds=state.round,
         client_updates=tally.client_updates,
+        survivors=tally.survivors,
+        aborted=tally.aborted,
         clients_per_second=speed,
         validation=dict(tally.validation or {}),
         bytes_up=tally.bytes_up,

@@ -11,6 +11,7 @@ import torch
 
 from spfedrec_cli.federated import messages
 from spfedrec_cli.federated.ring import Ring, RingByMessages
+from spfedrec_cli.federated.secagg.sources import SeededSecrets
 from spfedrec_cli.federated.sums import Aggregation, Opening, Sizes, Sums, Updates, add_rows, signed
 
 
@@ -40,3 +41,5 @@ class IdealSum:
 Open = Callable[[Opening], Aggregation]
 AGGREGATIONS: dict[str, Open] = {"sum": IdealSum, "ring": Ring}
 BY_MESSAGES: dict[str, Open] = {**AGGREGATIONS, "ring": RingByMessages}
+# Where a simulation takes the secrets of its clients from; a run records it.
+SECRETS: dict[str, str] = {"ring": SeededSecrets.origin}

@@ -30,6 +30,8 @@ def test_the_json_of_a_training(invoke: Invoke, sample: Dataset, training: Calls
         "run": "runs/first",
         "rounds": 4,
         "client_updates": 32,
+        "survivors": 32,
+        "aborted": 0,
         "clients_per_second": 16.0,
         "validation": {"ndcg@10": 0.25, "hit_rate@10": 0.5},
         "best_round": 3,

@@ -69,6 +69,11 @@ MODES = {
         "federated.cohort_size=5",
         "train.shards=1",
     ],
+    "chains of three in shards of ten, some aborted": [
+        "federated.aggregation=ring",
+        "federated.chain_length=3",
+        "federated.dropout=0.1",
+    ],
     "one device at a time": ["train.engine=reference"],
 }
 

@@ -270,3 +270,27 @@ def test_a_rehearsal_says_what_a_training_costs(trained: TrainResult, shop: Data
     assert told.bytes_down == sum(record["bytes_down"] for record in rounds) / 80
     assert told.query_parameters > 0 < told.item_parameters
     assert told.peak_memory > 50e6
+
+
+def test_chains_that_lose_a_client_are_counted_and_the_secrets_source_recorded(
+    shop: Dataset, config: Make, tmp_path: Path
+) -> None:
+    chains = config("federated.aggregation=ring", "federated.dropout=0.1", "train.rounds=4")
+    result = engine.train(shop, chains, tmp_path / "ring")
+    assert run.about(result.run)["secrets"] == "seed"
+    records = run.records(result.run / "metrics.jsonl")
+    assert 0 < result.survivors < result.client_updates == 160
+    assert sum(record["survivors"] for record in records) == result.survivors
+    assert sum(record["aborted"] for record in records) == result.aborted > 0
+    kinds = {entry["kind"] for entry in run.records(result.run / "ledger.jsonl")}
+    assert {"commitment", "reveal", "roster", "masked"} <= kinds
+    assert "update" not in kinds
+
+
+def test_a_training_by_chains_ends_in_the_bits_of_the_ideal_sum(
+    trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path
+) -> None:
+    result = engine.train(shop, config("federated.aggregation=ring"), tmp_path / "ring")
+    assert (result.state_sha256, result.aborted) == (trained.state_sha256, 0)
+    assert result.survivors == result.client_updates
+    assert run.about(trained.run)["secrets"] is None
