@@ -70,7 +70,10 @@ class RequestConfig(Section):
 class FederatedConfig(Section):
     """Who takes part and how updates are summed."""
 
-    strategy: Literal["split"] = Field("split", description="split: the item tower stays on the server")
+    strategy: Literal["split", "full", "central"] = Field(
+        "split",
+        description="split: the item tower stays on the server; full: FedAvg of both towers; central: no federation",
+    )
     cohort_size: int = Field(256, ge=1, description="clients of a round (expected number under poisson sampling)")
     sampling: Literal["fixed", "poisson", "shuffled"] = Field(
         "fixed", description="cohorts of a fixed or a Poisson size; shuffled: everybody once before anybody again"

@@ -20,6 +20,9 @@ def example(kind: type[Any]) -> Any:
         messages.ClientUpdate: lambda: messages.ClientUpdate(3, ints, np.ones((4, 2), np.int32)),
         messages.PurchaseCounts: lambda: messages.PurchaseCounts(0, ints),
         messages.FirstTower: lambda: messages.FirstTower(1, floats),
+        messages.ItemFields: lambda: messages.ItemFields(1, np.ones((5, 3), np.int32)),
+        messages.WholeModel: lambda: messages.WholeModel(3, floats, np.ones(7, np.float32), ints),
+        messages.WholeUpdate: lambda: messages.WholeUpdate(3, ints, np.ones(7, np.int32)),
     }[kind]()
 
 

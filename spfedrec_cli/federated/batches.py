@@ -1,0 +1,87 @@
+"""Clients of a cohort side by side, padded, for the strategies that run the item tower over their candidates.
+
+Every client is laid out by the functions that a device uses (`client.split_batches`); what differs is that many stand
+in one tensor. Batches are cut within a shard, by (number of purchases, client id), never by worker.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from spfedrec_cli.config import Config
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.federated.client import split_batches
+from spfedrec_cli.federated.exchange import Cohort
+from spfedrec_cli.federated.state import World
+
+I64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some clients, as places in the cohort, and their items (−1: padding). Most local steps come first.
+
+    `negatives` are (M,) where all clients have the same ones, (K, M) where each has its own.
+    """
+
+    members: I64
+    shard: int
+    own: Tensor  # (K, L) purchases
+    targets: Tensor  # (S, K, L) which of them are the targets of each local step; none where a client has no such step
+    steps: I64  # (K,) local steps of each client, descending
+    negatives: Tensor
+    expected: Tensor  # (K, M) log of the expected number of each negative; inf: not a negative
+
+    def take(self, rows: slice) -> "Batch":
+        """Some of its clients."""
+        negatives = self.negatives if self.negatives.dim() == 1 else self.negatives[rows]
+        targets, steps = self.targets[:, rows], self.steps[rows]
+        return Batch(self.members[rows], self.shard, self.own[rows], targets, steps, negatives, self.expected[rows])
+
+
+def batches(world: World, config: Config, cohort: Cohort, pool: I64, round_: int, size: int) -> Iterator[Batch]:
+    """The cohort, at most `size` clients at a time; `config` has the local steps, `pool` the public negatives."""
+    shards, lengths = world.shards.of(cohort.clients), cohort.own.lengths
+    for shard in np.unique(shards):
+        members = np.flatnonzero(shards == shard)
+        members = members[np.lexsort((cohort.clients[members], -lengths[members]))]
+        for start in range(0, len(members), size):
+            yield _padded(world, config, cohort, members[start : start + size], int(shard), pool, round_)
+
+
+def _padded(world: World, config: Config, cohort: Cohort, members: I64, shard: int, pool: I64, round_: int) -> Batch:
+    own = cohort.own.take(members)
+    masks = [
+        split_batches(config, int(client), round_, int(length))
+        for client, length in zip(cohort.clients[members], own.lengths, strict=True)
+    ]
+    steps = np.array([len(each) for each in masks], np.int64)
+    targets = torch.zeros(int(steps.max()), len(members), int(own.lengths.max()), dtype=torch.bool)
+    for place, each in enumerate(masks):
+        for step, mask in enumerate(each):
+            targets[step, place, : len(mask)] = mask
+    negatives, expected = _negatives(world, cohort, members, own, pool)
+    padded = torch.from_numpy(own.padded(-1).astype(np.int64))
+    return Batch(members, shard, padded, targets, steps, negatives, expected)
+
+
+def _negatives(world: World, cohort: Cohort, members: I64, own: Ragged, pool: I64) -> tuple[Tensor, Tensor]:
+    """Training negatives, with the log of their expected number; a client's own purchases are none."""
+    logq = float(world.config.client.logq)
+    if world.config.client.negatives == "request":
+        hidden = cohort.hidden.take(members)
+        negatives = hidden.items.padded(-1).astype(np.int64)
+        expected = np.full(negatives.shape, np.inf)
+        expected[hidden.items.row_index(), hidden.items.position()] = logq * np.log(hidden.inclusion)
+    else:
+        negatives = pool
+        expected = np.full((len(members), len(pool)), logq * np.log(len(pool) / world.n_items))
+        seat = np.full(world.n_items, -1)
+        seat[pool] = np.arange(len(pool))
+        hits = seat[own.values]
+        expected[own.row_index()[hits >= 0], hits[hits >= 0]] = np.inf
+    return torch.from_numpy(negatives), torch.from_numpy(expected.astype(np.float32))
