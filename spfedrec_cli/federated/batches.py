@@ -4,7 +4,7 @@ Every client is laid out by the functions that a device uses (`client.split_batc
 in one tensor. Batches are cut within a shard, by (number of purchases, client id), never by worker.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,21 +36,21 @@ class Batch:
     negatives: Tensor
     expected: Tensor  # (K, M) log of the expected number of each negative; inf: not a negative
 
-    def take(self, rows: slice) -> "Batch":
-        """Some of its clients."""
-        negatives = self.negatives if self.negatives.dim() == 1 else self.negatives[rows]
-        targets, steps = self.targets[:, rows], self.steps[rows]
-        return Batch(self.members[rows], self.shard, self.own[rows], targets, steps, negatives, self.expected[rows])
 
-
-def batches(world: World, config: Config, cohort: Cohort, pool: I64, round_: int, size: int) -> Iterator[Batch]:
-    """The cohort, at most `size` clients at a time; `config` has the local steps, `pool` the public negatives."""
-    shards, lengths = world.shards.of(cohort.clients), cohort.own.lengths
+def batches(
+    world: World, config: Config, cohort: Cohort, pool: I64, round_: int, fitting: Callable[[int], int]
+) -> Iterator[Batch]:
+    """The cohort, `fitting` clients at a time, given how many candidates each has at most; `config` has the local
+    steps, `pool` the public negatives."""
+    shards, lengths, others = world.shards.of(cohort.clients), cohort.own.lengths, cohort.hidden.items.lengths
     for shard in np.unique(shards):
         members = np.flatnonzero(shards == shard)
         members = members[np.lexsort((cohort.clients[members], -lengths[members]))]
-        for start in range(0, len(members), size):
-            yield _padded(world, config, cohort, members[start : start + size], int(shard), pool, round_)
+        while len(members):
+            most = int(lengths[members[0]] + others[members].max()) + len(pool)
+            size = max(1, fitting(max(1, most)))
+            yield _padded(world, config, cohort, members[:size], int(shard), pool, round_)
+            members = members[size:]
 
 
 def _padded(world: World, config: Config, cohort: Cohort, members: I64, shard: int, pool: I64, round_: int) -> Batch:

@@ -42,9 +42,8 @@ def gradients(world: World, published: Published, cohort: Cohort) -> Collected:
     kept = None if cohort.private is None else cohort.private.clone()
     losses, sums = torch.zeros(len(cohort), dtype=torch.float64), dict[int, Tensor]()
     pool = published.rows[published.pool]
-    most = int(cohort.own.lengths.max(initial=0) + cohort.hidden.items.lengths.max(initial=0)) + len(pool)
-    size = max(1, _CELLS // (max(most, 1) * published.embeddings.shape[1]))
-    for batch in batches(world, one_step(world.config), cohort, pool, published.round, size):
+    dim, together = published.embeddings.shape[1], one_step(world.config)
+    for batch in batches(world, together, cohort, pool, published.round, lambda most: _CELLS // (most * dim)):
         members = torch.from_numpy(batch.members)
         private = None if kept is None else kept.index_select(0, members)
         each, of_shared, of_private = _of_batch(world, published, cohort, batch, private)

@@ -58,9 +58,11 @@ def train_cohort(world: World, whole: Whole, cohort: Cohort) -> CohortResult:
     sums, losses = zero_sums(world, whole), torch.zeros(len(cohort), dtype=torch.float64)
     kept = None if cohort.private is None else cohort.private.clone()
     aggregate = AGGREGATIONS[world.config.federated.aggregation]
-    most = int(cohort.own.lengths.max(initial=0) + cohort.hidden.items.lengths.max(initial=0)) + len(whole.pool)
-    size = max(1, _CELLS // client_floats(world.config, world.shapes, most))
-    for batch in batches(world, world.config, cohort, whole.pool, whole.round, size):
+
+    def fitting(candidates: int) -> int:
+        return _CELLS // client_floats(world.config, world.shapes, candidates)
+
+    for batch in batches(world, world.config, cohort, whole.pool, whole.round, fitting):
         members = torch.from_numpy(batch.members)
         private = None if kept is None else kept.index_select(0, members)
         updates, each, private = _visit(world, whole, cohort, batch, private)
