@@ -1,7 +1,8 @@
 """The world that a simulation runs in, and the state that its rounds carry on."""
 
+from bisect import bisect_right
 from dataclasses import dataclass, field, replace
-from math import ceil
+from math import ceil, floor
 
 import numpy as np
 import numpy.typing as npt
@@ -137,13 +138,16 @@ def _check_candidates(config: Config, shapes: Shapes, purchases: int) -> None:
     """Under `full` a client runs the item tower over all of its candidates at once."""
     public = config.client.negatives == "public"
     negatives = min(config.client.pool_size, shapes.items[0]) if public else ceil(config.request.rate * purchases)
-    alone, size = (4 * client_floats(config, shapes, purchases + more) for more in (0, negatives))
-    if size > LARGEST_CLIENT:
-        fitting = int(negatives * (LARGEST_CLIENT - alone) / (size - alone))
-        setting = f"client.pool_size={fitting}" if public else f"request.rate={fitting / purchases:.2g}"
+
+    def size(more: int) -> int:
+        return 4 * client_floats(config, shapes, purchases + more)
+
+    if size(negatives) > LARGEST_CLIENT:
+        fitting = bisect_right(range(negatives), LARGEST_CLIENT, key=size) - 1
+        setting = f"client.pool_size={fitting}" if public else f"request.rate={floor(100 * fitting / purchases) / 100}"
         raise InputError(
             f"federated.strategy = full would hold {purchases + negatives:,} candidates of a single client, "
-            f"{size / 2**30:.1f} GiB of at most {LARGEST_CLIENT / 2**30:.0f} GiB",
+            f"{size(negatives) / 2**30:.1f} GiB of at most {LARGEST_CLIENT / 2**30:.0f} GiB",
             hint=f"set {setting}" if fitting > 0 else "prepare without the customers who bought most, or take split",
         )
 
