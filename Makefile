@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: help setup demo test lint format bench bench-local bench-prepare clean-demo
+.PHONY: help setup demo test lint format bench bench-local bench-cost bench-prepare clean-demo
 
 help:
 	@echo "make setup    install spfedrec with its development tools into $(VENV)"
@@ -21,6 +21,7 @@ help:
 	@echo "make format   format the code"
 	@echo "make bench DATASET=datasets/ml-100k    clients per second of either engine"
 	@echo "make bench-local    clients per second of local training alone"
+	@echo "make bench-cost    what a client works and sends in a round, split against full"
 	@echo "make bench-prepare    prepare all of H&M, beside merely reading its largest file"
 
 setup: $(DEV)
@@ -84,6 +85,9 @@ bench: $(BASE)
 
 bench-local: $(BASE)
 	@$(BIN)/python benchmarks/local.py
+
+bench-cost: $(BASE)
+	@$(BIN)/python benchmarks/cost.py
 
 # Makes 3.4 GB of files in datasets/bench-prepare, once.
 bench-prepare: $(DEV)
