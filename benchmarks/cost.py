@@ -170,9 +170,9 @@ def text() -> str:
     model = setting("split", 1.0, 32).model
     parts = [
         wrapped(
-            f"H&M's catalogue of {HM.items[0]:,} articles in {len(HM.items)} fields; {PURCHASES} purchases, of which half "
-            f"are targets; one full-batch local step; P · {PURCHASES} obfuscating items, which are the training negatives; "
-            f"fields of {model.field_dim}, one hidden layer of {model.hidden[0]}."
+            f"H&M's catalogue of {HM.items[0]:,} articles in {len(HM.items)} fields; {PURCHASES} purchases, of which "
+            f"half are targets; one full-batch local step; P times as many obfuscating items, which are the training "
+            f"negatives; fields of {model.field_dim}, one hidden layer of {model.hidden[0]}."
         ),
         at_hm(),
         "The same elsewhere:",

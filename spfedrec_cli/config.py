@@ -79,7 +79,7 @@ class FederatedConfig(Section):
         "fixed", description="cohorts of a fixed or a Poisson size; shuffled: everybody once before anybody again"
     )
     aggregation: Literal["sum"] = Field("sum", description="sum: the ideal functionality of secure aggregation")
-    range_query: float = Field(0.3, gt=0, description="largest coordinate of a query-tower update (codec)")
+    range_query: float = Field(0.3, gt=0, description="largest coordinate of a tower's update (codec)")
     range_item: float = Field(2.0, gt=0, description="largest coordinate of an item gradient (codec)")
 
 
@@ -87,7 +87,7 @@ class ServerConfig(Section):
     """How the server uses the sums."""
 
     optimizer: Literal["fedadam", "fedyogi", "fedadagrad", "fedavg"] = Field(
-        "fedadam", description="for the query tower"
+        "fedadam", description="for the query tower; for both under federated.strategy = full"
     )
     lr: float = Field(0.003, gt=0, description="server learning rate (eta)")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment, of both optimisers")
