@@ -10,6 +10,7 @@ from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.load import load_world
 from spfedrec_cli.engine.team import gathered
+from spfedrec_cli.federated.cost import mean_work
 from spfedrec_cli.federated.state import initial_state, state_tensors
 from spfedrec_cli.federated.strategies import STRATEGIES
 from spfedrec_cli.federated.team import Team
@@ -21,6 +22,7 @@ ROUNDS = 3
 class Rehearsal:
     """Seconds without validation and the time to load; bytes a client and round; the process's largest memory so far.
 
+    `multiply_adds` is the work of a client in a round, by `federated/cost.py`, the mean over all who may take part.
     `query_parameters` and `item_parameters` are the numbers of weights of both towers.
     """
 
@@ -30,6 +32,7 @@ class Rehearsal:
     seconds_a_round: float
     bytes_up: float
     bytes_down: float
+    multiply_adds: float
     peak_memory: int
     query_parameters: int
     item_parameters: int
@@ -59,6 +62,7 @@ def rehearse_in(dataset: Dataset, config: Config, team: Team) -> Rehearsal:
         seconds_a_round=each,
         bytes_up=sum(report.ledger.total("up") for report in reports) / max(clients, 1),
         bytes_down=sum(report.ledger.total("down") for report in reports) / max(clients, 1),
+        multiply_adds=mean_work(config, world.shapes, world.purchased.lengths[world.purchased.lengths > 0]),
         peak_memory=peak_memory(),
         query_parameters=sum(size for name, size in weights.items() if name.startswith("query/")),
         item_parameters=sum(size for name, size in weights.items() if name.startswith("item/")),

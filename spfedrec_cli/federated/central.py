@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spfedrec_cli.config import Config, ModelConfig
+from spfedrec_cli.config import Config
 from spfedrec_cli.federated.batches import Batch, batches
 from spfedrec_cli.federated.exchange import Cohort, Published
 from spfedrec_cli.federated.state import World
@@ -74,7 +74,7 @@ def _of_batch(
     seat = torch.full((world.n_items,), -1)
     seat[torch.from_numpy(published.rows)] = torch.arange(len(published.rows))
     codes = world.clients.codes.index_select(0, torch.from_numpy(cohort.clients[batch.members]))
-    losses = client_losses(world.config.model, theta, codes, items, seat, batch, mine)
+    losses = client_losses(world.config, theta, codes, items, seat, batch, mine)
     leaves = [*theta.values(), items] + ([] if mine is None else [mine])
     grads = torch.autograd.grad(losses.sum(), leaves, materialize_grads=True)
     shared = torch.cat([grad.reshape(-1) for grad in grads[: len(theta) + 1]])
@@ -82,11 +82,11 @@ def _of_batch(
 
 
 def client_losses(
-    model: ModelConfig, theta: Weights, codes: Tensor, items: Tensor, seat: Tensor, batch: Batch, private: Tensor | None
+    config: Config, theta: Weights, codes: Tensor, items: Tensor, seat: Tensor, batch: Batch, private: Tensor | None
 ) -> Tensor:
     """The loss of each client (K,), by the towers that devices and server use. `seat` (n_items,) has the place of an
     item in `items` (R, d)."""
-    own, negatives = _rows(items, seat, batch.own), _rows(items, seat, batch.negatives)
+    model, own, negatives = config.model, _rows(items, seat, batch.own), _rows(items, seat, batch.negatives)
     targets = batch.targets[0].float()
     history = torch.einsum("kl,kld->kd", history_weights(model, (batch.own >= 0) & ~batch.targets[0]), own)
     query = query_tower(theta, codes, history, private)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from spfedrec_cli.config import Config
 from spfedrec_cli.federated import messages
@@ -92,6 +93,15 @@ def client_cost(config: Config, shapes: Shapes, purchases: int) -> Cost:
     Raises KeyError for `central`, where clients do nothing.
     """
     return COSTS[config.federated.strategy](config, shapes, _round(config, shapes, purchases))
+
+
+def mean_work(config: Config, shapes: Shapes, purchases: npt.NDArray[np.integer]) -> float:
+    """Multiply-adds of a client in a round, the mean over clients with so many purchases each; 0 under `central`."""
+    if config.federated.strategy not in COSTS or not len(purchases):
+        return 0.0
+    lengths, counts = np.unique(purchases, return_counts=True)
+    each = [client_cost(config, shapes, int(length)).multiply_adds for length in lengths]
+    return float(np.average(each, weights=counts))
 
 
 def _learning(config: Config, shapes: Shapes, visit: _Round) -> int:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
-from spfedrec_cli.config import ModelConfig
+from spfedrec_cli.config import Config
 from spfedrec_cli.federated import messages
 from spfedrec_cli.federated.aggregation import AGGREGATIONS, Updates
 from spfedrec_cli.federated.batches import Batch, batches
@@ -97,7 +97,7 @@ def _visit(
         left = int((batch.steps >= number).sum())
         mine = None if private is None else private[:left]
         now, targets = start[:left] + moved[:left], batch.targets[number - 1][:left]
-        grads, of_private, each = _gradients(world.config.model, like, now, held.first(left), targets, mine)
+        grads, of_private, each = _gradients(world.config, like, now, held.first(left), targets, mine)
         step, moments = LOCAL_OPTIMIZERS[client.optimizer](client, number, grads, _of_first(moments, left))
         moved[:left] += step
         losses[:left] += each
@@ -111,7 +111,7 @@ def _of_first(moments: Moments, clients: int) -> Moments:
 
 
 def _gradients(
-    model: ModelConfig,
+    config: Config,
     like: tuple[Weights, Weights, Weights],
     weights: Tensor,
     held: _Held,
@@ -121,7 +121,7 @@ def _gradients(
     """One local step of K clients: gradients by all weights (K, W) and by the private embeddings; losses (K,)."""
 
     def loss(own: Tensor, mine: Tensor | None, *rest: Tensor) -> Tensor:
-        return _loss(model, like, own, mine, *rest)
+        return _loss(config, like, own, mine, *rest)
 
     rest = (held.fields, held.codes, held.keep_id, held.bought, held.expected, targets)
     if private is None:
@@ -134,7 +134,7 @@ def _gradients(
 
 
 def _loss(
-    model: ModelConfig,
+    config: Config,
     like: tuple[Weights, Weights, Weights],
     weights: Tensor,
     private: Tensor | None,
@@ -146,6 +146,7 @@ def _loss(
     targets: Tensor,
 ) -> Tensor:
     """The loss of one client in one local step, padding masked."""
+    model = config.model
     sizes = [sum(weight.numel() for weight in part.values()) for part in like]
     query_weights, dense, tables = (
         unflatten(part, shapes) for part, shapes in zip(torch.split(weights, sizes), like, strict=True)

@@ -75,4 +75,4 @@ def test_a_central_run_says_that_nothing_is_private(done: TrainResult, strategy:
 
 def test_a_dry_run(strategy: str, shop: Dataset, config: Make) -> None:
     told = engine.rehearse(shop, config(f"federated.strategy={strategy}"))
-    assert (told.bytes_up > 0) == (strategy == "full")
+    assert (told.bytes_up > 0, told.multiply_adds > 0) == (strategy == "full", strategy == "full")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from worlds import build_world, merged
 
@@ -119,6 +120,13 @@ def test_work_of_a_tower_against_a_count_of_its_products() -> None:
     with FlopCounterMode(display=False) as counter:
         item_tower(leaves, world.items.codes[:10], torch.ones(10)).sum().backward()
     assert counter.get_total_flops() == 2 * 3 * 10 * cost.item_tower(world.config, world.shapes).forward
+
+
+def test_the_mean_work_counts_every_client() -> None:
+    config = small("full")
+    one, two = (client_cost(config, SHAPES, n).multiply_adds for n in (3, 8))
+    assert cost.mean_work(config, SHAPES, np.array([8, 3, 8, 8])) == pytest.approx((one + 3 * two) / 4)
+    assert cost.mean_work(small("central"), SHAPES, np.array([3])) == 0
 
 
 def test_central_costs_clients_nothing_that_could_be_counted() -> None:
