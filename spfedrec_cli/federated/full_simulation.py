@@ -26,7 +26,7 @@ from spfedrec_cli.model.towers import Weights, flatten, history_weights, item_to
 from spfedrec_cli.rng import uniform
 
 I64 = npt.NDArray[np.int64]
-_CELLS = 6 << 20  # floats that one batch may hold
+_CELLS = 8 << 20  # floats that one batch may hold
 
 
 @dataclass(frozen=True)

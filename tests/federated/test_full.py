@@ -251,7 +251,7 @@ def test_an_empty_cohort_under_either_engine(engine: str) -> None:
 
 
 def test_more_candidates_than_memory_are_refused_with_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "LARGEST_CLIENT", 20_500)
+    monkeypatch.setattr(state, "LARGEST_CLIENT", 26_000)
     with pytest.raises(InputError, match=r"would hold 45 candidates .*; set client\.pool_size=\d+\.") as said:
         build_world(FULL)
     fitting = int(str(said.value).rsplit("=", 1)[1].rstrip("."))
