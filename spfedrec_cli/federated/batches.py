@@ -1,7 +1,7 @@
 """Clients of a cohort side by side, padded, for the strategies that run the item tower over their candidates.
 
-Every client is laid out by the functions that a device uses (`client.split_batches`); what differs is that many stand
-in one tensor. Batches are cut within a shard, by (number of purchases, client id), never by worker.
+Every client is laid out as on its device (`client.split_batches`): a test holds it. Batches are cut within a shard, by
+(number of purchases, client id), never by worker.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,9 +14,10 @@ from torch import Tensor
 
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.federated.client import split_batches
+from spfedrec_cli.federated.client import target_counts, targets_stream
 from spfedrec_cli.federated.exchange import Cohort
 from spfedrec_cli.federated.state import World
+from spfedrec_cli.rng import uniform_rows
 
 I64 = npt.NDArray[np.int64]
 
@@ -55,18 +56,25 @@ def batches(
 
 def _padded(world: World, config: Config, cohort: Cohort, members: I64, shard: int, pool: I64, round_: int) -> Batch:
     own = cohort.own.take(members)
-    masks = [
-        split_batches(config, int(client), round_, int(length))
-        for client, length in zip(cohort.clients[members], own.lengths, strict=True)
-    ]
-    steps = np.array([len(each) for each in masks], np.int64)
-    targets = torch.zeros(int(steps.max()), len(members), int(own.lengths.max()), dtype=torch.bool)
-    for place, each in enumerate(masks):
-        for step, mask in enumerate(each):
-            targets[step, place, : len(mask)] = mask
+    targets, steps = _targets(config, cohort.clients[members], own.lengths, round_)
     negatives, expected = _negatives(world, cohort, members, own, pool)
     padded = torch.from_numpy(own.padded(-1).astype(np.int64))
     return Batch(members, shard, padded, targets, steps, negatives, expected)
+
+
+def _targets(config: Config, clients: I64, lengths: I64, round_: int) -> tuple[Tensor, I64]:
+    """(S, K, L) and (K,): every epoch's order of a client's purchases, whose first ones are cut into batches."""
+    client, rank = config.client, np.arange(int(lengths.max()))
+    wanted, size = target_counts(client.target_share, lengths), client.batch_size or len(rank)
+    batches_each = -(-wanted // size)
+    targets = np.zeros((client.local_epochs * int(batches_each.max()), len(clients), len(rank)), np.bool_)
+    member, place = np.nonzero(rank < wanted[:, None])
+    for epoch in range(client.local_epochs):
+        keys = uniform_rows(config.train.seed, targets_stream(epoch), clients, round_, len(rank))
+        keys[rank >= lengths[:, None]] = 2.0
+        order = np.argsort(keys, axis=1, kind="stable")
+        targets[epoch * batches_each[member] + place // size, member, order[member, place]] = True
+    return torch.from_numpy(targets), np.asarray(client.local_epochs * batches_each, np.int64)
 
 
 def _negatives(world: World, cohort: Cohort, members: I64, own: Ragged, pool: I64) -> tuple[Tensor, Tensor]:

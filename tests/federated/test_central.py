@@ -147,7 +147,8 @@ def test_a_tower_of_ones_own_is_refused(name: str) -> None:
 
 
 PERTURBATIONS = {
-    "targets": (batches, "split_batches", lambda f: lambda c, i, r, n: f(c, i, r + 1, n)),
+    "order of purchases": (batches, "targets_stream", lambda f: lambda epoch: f(epoch + 1)),
+    "number of targets": (batches, "target_counts", lambda f: lambda share, n: np.minimum(f(share, n) + 1, n)),
     "query tower": (central, "query_tower", lambda f: lambda *a: 1.01 * f(*a)),
     "history": (central, "history_weights", lambda f: lambda m, mask: 0.97 * f(m, mask)),
 }

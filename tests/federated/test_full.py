@@ -264,7 +264,7 @@ def test_more_candidates_than_memory_are_refused_with_what_fits(monkeypatch: pyt
 
 PERTURBATIONS = {
     "target split of the device": (full, "split_batches", lambda f: lambda c, i, r, n: f(c, i, r + 1, n)),
-    "target split of many": (batches, "split_batches", lambda f: lambda c, i, r, n: f(c, i, r + 1, n)),
+    "order of purchases of many": (batches, "targets_stream", lambda f: lambda epoch: f(epoch + 1)),
     "item tower of the device": (full, "item_tower", lambda f: lambda *a: 1.001 * f(*a)),
     "history of many": (full_simulation, "history_weights", lambda f: lambda m, mask: 0.99 * f(m, mask)),
     "dropout of many": (full_simulation, "uniform", lambda f: lambda s, name, c, r: f(s, name, c, r + 1)),
