@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: help setup demo test lint format bench bench-chain bench-engine bench-linearity bench-prepare clean-demo
+.PHONY: help setup demo test lint format bench bench-chain bench-cost bench-engine bench-linearity bench-prepare clean-demo
 
 help:
 	@echo "make setup    install spfedrec with its development tools into $(VENV)"
@@ -23,6 +23,7 @@ help:
 	@echo "make bench-chain    clients per second of the secret-sharing chain, and where the time goes"
 	@echo "make bench-engine    local training beside Flower, pfl-research, loops in PyTorch and JAX"
 	@echo "make bench-linearity    seconds a round against clients and candidates"
+	@echo "make bench-cost    what a client works and sends in a round, split against full"
 	@echo "make bench-prepare    prepare all of H&M, beside merely reading its largest file"
 
 setup: $(DEV)
@@ -93,6 +94,9 @@ bench-engine: $(BASE)
 
 bench-linearity: $(DEV)
 	@$(BIN)/python benchmarks/linearity.py --write
+
+bench-cost: $(BASE)
+	@$(BIN)/python benchmarks/cost.py
 
 # Makes 3.4 GB of files in datasets/bench-prepare, once.
 bench-prepare: $(DEV)

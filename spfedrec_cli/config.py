@@ -70,7 +70,10 @@ class RequestConfig(Section):
 class FederatedConfig(Section):
     """Who takes part and how updates are summed."""
 
-    strategy: Literal["split"] = Field("split", description="split: the item tower stays on the server")
+    strategy: Literal["split", "full", "central"] = Field(
+        "split",
+        description="split: the item tower stays on the server; full: FedAvg of both towers; central: no federation",
+    )
     cohort_size: int = Field(256, ge=1, description="clients of a round (expected number under poisson sampling)")
     sampling: Literal["fixed", "poisson", "shuffled"] = Field(
         "fixed", description="cohorts of a fixed or a Poisson size; shuffled: everybody once before anybody again"
@@ -80,7 +83,7 @@ class FederatedConfig(Section):
     )
     chain_length: int = Field(10, ge=3, description="clients of a chain, at least (aggregation = ring)")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of clients that fall silent before they upload")
-    range_query: float = Field(0.3, gt=0, description="largest coordinate of a query-tower update (codec)")
+    range_query: float = Field(0.3, gt=0, description="largest coordinate of a tower's update (codec)")
     range_item: float = Field(2.0, gt=0, description="largest coordinate of an item gradient (codec)")
 
 
@@ -88,7 +91,7 @@ class ServerConfig(Section):
     """How the server uses the sums."""
 
     optimizer: Literal["fedadam", "fedyogi", "fedadagrad", "fedavg"] = Field(
-        "fedadam", description="for the query tower"
+        "fedadam", description="for the query tower; for both under federated.strategy = full"
     )
     lr: float = Field(0.003, gt=0, description="server learning rate (eta)")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment, of both optimisers")

@@ -186,3 +186,11 @@ def the_module(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     file = CHECKOUT / "benchmarks" / f"{name}.py"
     monkeypatch.syspath_prepend(str(file.parent))
     return importlib.import_module(file.stem)
+
+
+def test_the_costs_of_a_client_stand_in_the_documentation_as_they_are_counted() -> None:
+    program = CHECKOUT / "benchmarks" / "cost.py"
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    documented = (CHECKOUT / "docs" / "benchmarks.md").read_text()
+    assert f"<!-- cost -->\n{done.stdout.strip()}\n<!-- /cost -->" in documented
+    assert len([line for line in done.stdout.splitlines() if line.startswith("| ")]) > 15

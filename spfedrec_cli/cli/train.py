@@ -157,6 +157,7 @@ def _rehearse(out: Output, folder: Path, preset: str | None, file: Path | None, 
         ("memory reckoned for all of it", size(told.reckoned_memory)),
         ("sent by a client a round", size(told.bytes_up)),
         ("received by a client a round", size(told.bytes_down)),
+        ("multiply-adds of a client a round", round(told.multiply_adds)),
         ("weights of the query tower", told.query_parameters),
         ("weights of the item tower", told.item_parameters),
     ]

@@ -11,6 +11,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.load import load_world
 from spfedrec_cli.engine.memory import check_memory, free_memory, reckon, shape_of
 from spfedrec_cli.engine.team import gathered
+from spfedrec_cli.federated.cost import mean_work
 from spfedrec_cli.federated.state import initial_state, state_tensors
 from spfedrec_cli.federated.strategies import STRATEGIES
 from spfedrec_cli.federated.team import Team
@@ -23,6 +24,7 @@ class Rehearsal:
     """Seconds without validation and the time to load; bytes a client and round; this process's largest memory so far,
     and what is reckoned for all processes by the end.
 
+    `multiply_adds` is the work of a client in a round, by `federated/cost.py`, the mean over all who may take part.
     `query_parameters` and `item_parameters` are the numbers of weights of both towers.
     """
 
@@ -32,6 +34,7 @@ class Rehearsal:
     seconds_a_round: float
     bytes_up: float
     bytes_down: float
+    multiply_adds: float
     peak_memory: int
     reckoned_memory: int
     query_parameters: int
@@ -63,6 +66,7 @@ def rehearse_in(dataset: Dataset, config: Config, team: Team) -> Rehearsal:
         seconds_a_round=each,
         bytes_up=sum(report.ledger.total("up") for report in reports) / max(clients, 1),
         bytes_down=sum(report.ledger.total("down") for report in reports) / max(clients, 1),
+        multiply_adds=mean_work(config, world.shapes, world.purchased.lengths[world.purchased.lengths > 0]),
         peak_memory=peak_memory(),
         reckoned_memory=sum(reckon(shape_of(dataset), config).values()),
         query_parameters=sum(size for name, size in weights.items() if name.startswith("query/")),

@@ -157,7 +157,7 @@ def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, p
             last = state.round == train.rounds
             due = last or state.round % train.eval_every == 0
             scores = validate(dataset, world, state) if due else None
-            tally, warning = _judge(tally, world.config, state.round, scores, report.drowned and due)
+            tally, warning = _judge(tally, world.config, state.round, scores, _warnings(report, due))
             progress = _progress(world.config, report, spent, scores, warning)
             place.record(report, progress)
             is_best, stopped = due and tally.best_round == state.round, _agreed(team, stop)
@@ -261,14 +261,20 @@ def _check_monitor(config: Config, dataset: Dataset) -> None:
         raise InputError(f"train.monitor = {metric}@{k} asks for more items than there are", hint=hint)
 
 
+DROWNED = "server.tau is larger than √v in most coordinates, so the optimiser does not adapt; lower server.tau"
+
+
+def _warnings(report: Report, due: bool) -> list[str]:
+    """Of the strategy, and, where a validation is due, of its optimiser."""
+    return [*([report.warning] if report.warning else []), *([DROWNED] if report.drowned and due else [])]
+
+
 def _judge(
-    tally: Tally, config: Config, round_: int, scores: Mapping[str, float] | None, drowned: bool
+    tally: Tally, config: Config, round_: int, scores: Mapping[str, float] | None, warnings: list[str]
 ) -> tuple[Tally, str | None]:
     """Is this the best round so far? And is there something to warn about that was not said before?"""
-    warning = None
-    if drowned and not tally.warnings:
-        warning = "server.tau is larger than √v in most coordinates, so the optimiser does not adapt; lower server.tau"
-        tally = replace(tally, warnings=(warning,))
+    fresh = tuple(warning for warning in warnings if warning not in tally.warnings)
+    tally, warning = replace(tally, warnings=tally.warnings + fresh), "; ".join(fresh) or None
     if scores is None or scores[config.train.monitor] <= tally.best:
         return tally, warning
     return replace(tally, best_round=round_, best=scores[config.train.monitor], validation=dict(scores)), warning

@@ -173,6 +173,43 @@ class MaskedUpdate:
     words: I32  # (N,) modulo 2^32
 
 
+@dataclass(frozen=True)
+class ItemFields:
+    """Server to client, once, where clients run the item tower: the codes of every item's fields."""
+
+    kind: ClassVar[str] = "fields"
+    meaning: ClassVar[str] = "the fields of the whole catalogue, once"
+    direction: ClassVar[str] = "down"
+    round: int
+    codes: I32  # (n_items, fields) without the id, which is the row
+
+
+@dataclass(frozen=True)
+class WholeModel:
+    """Server to every client of the cohort, where clients run the item tower: both towers, and which items are public
+    training negatives."""
+
+    kind: ClassVar[str] = "model"
+    meaning: ClassVar[str] = "both towers whole, and which items are public training negatives"
+    direction: ClassVar[str] = "down"
+    round: int
+    query: F32  # (P,)
+    item: F32  # (Q,)
+    pool_items: I32  # (M,), empty where training negatives are the client's own
+
+
+@dataclass(frozen=True)
+class WholeUpdate:
+    """Client to aggregator, in fixed point: Δ of both towers, tables and all, so that no row tells what was bought."""
+
+    kind: ClassVar[str] = "delta"
+    meaning: ClassVar[str] = "what the device learned of both towers: only the sum is seen"
+    direction: ClassVar[str] = "up"
+    round: int
+    query: I32  # (P,)
+    item: I32  # (Q,)
+
+
 Message = (
     Broadcast
     | Request
@@ -186,6 +223,9 @@ Message = (
     | ChainReveal
     | ChainRoster
     | MaskedUpdate
+    | ItemFields
+    | WholeModel
+    | WholeUpdate
 )
 KINDS: tuple[type[Any], ...] = (
     Broadcast,
@@ -200,6 +240,9 @@ KINDS: tuple[type[Any], ...] = (
     ChainReveal,
     ChainRoster,
     MaskedUpdate,
+    ItemFields,
+    WholeModel,
+    WholeUpdate,
 )
 _DECLARED = {kind: [_CODES[field.type] for field in fields(kind)[1:]] for kind in KINDS}
 

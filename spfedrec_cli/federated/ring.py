@@ -80,6 +80,7 @@ class _Layout:
 
 
 def setting_of(opening: Opening) -> Setting:
+    assert opening.broadcast is not None
     return Setting(
         run=simulated_run(opening.seed),
         round=opening.round,

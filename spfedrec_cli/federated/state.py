@@ -1,6 +1,8 @@
 """The world that a simulation runs in, and the state that its rounds carry on."""
 
+from bisect import bisect_right
 from dataclasses import dataclass, field, replace
+from math import ceil, floor
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,7 @@ from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.codec import Codec, quantum_limit
 from spfedrec_cli.federated.cohort import largest_cohort
+from spfedrec_cli.federated.cost import Shapes, client_floats
 from spfedrec_cli.federated.request import Memory
 from spfedrec_cli.federated.ring import stays_in_shards
 from spfedrec_cli.federated.scratch import Scratch
@@ -22,6 +25,7 @@ from spfedrec_cli.model.towers import Weights, flatten, init_item_tower, init_qu
 
 I64 = npt.NDArray[np.int64]
 LARGEST_PRIVATE = 2 << 30  # bytes of private state that a simulation holds for all clients
+LARGEST_CLIENT = 2 << 30  # bytes that a simulation of `full` holds for a single client
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,10 @@ class World:
     @property
     def n_items(self) -> int:
         return len(self.items)
+
+    @property
+    def shapes(self) -> Shapes:
+        return Shapes.of(self.items, self.clients)
 
     @property
     def shared_width(self) -> int:
@@ -101,6 +109,9 @@ def make_world(config: Config, items: Features, clients: Features, purchased: Ra
         hint = "set request.rate above 0 or client.negatives=public"
         raise InputError("client.negatives = request has no negatives at request.rate = 0", hint=hint)
     width = flatten(init_query_tower(config.model, clients, config.train.seed)).numel()
+    _check_strategy(config)
+    if config.federated.strategy == "full":
+        _check_candidates(config, Shapes.of(items, clients), int(purchased.lengths.max()))
     if config.client.private_state == "tower":
         _check_towers(len(clients), width)
     shards = Shards(config.train.shards, team)
@@ -130,6 +141,42 @@ def _living_here(purchased: Ragged, shards: Shards) -> Ragged:
     return Ragged.from_lengths(np.where(mine, lengths, 0), purchased.values[np.repeat(mine, lengths)])
 
 
+def _check_strategy(config: Config) -> None:
+    strategy = config.federated.strategy
+    if config.client.private_state == "tower" and strategy != "split":
+        raise InputError(
+            f"client.private_state = tower has no meaning under federated.strategy = {strategy}, "
+            "which trains one query tower for all",
+            hint="keep an embedding or nothing, or take strategy = split",
+        )
+    if config.federated.aggregation != "sum" and strategy != "split":
+        raise InputError(
+            f"federated.aggregation = {config.federated.aggregation} sums what split uploads, not {strategy}",
+            hint="set federated.aggregation = sum, or take strategy = split",
+        )
+    if config.federated.dropout and strategy == "central":
+        hint = "set federated.dropout = 0"
+        raise InputError("federated.dropout has no meaning under federated.strategy = central", hint=hint)
+
+
+def _check_candidates(config: Config, shapes: Shapes, purchases: int) -> None:
+    """Under `full` a client runs the item tower over all of its candidates at once."""
+    public = config.client.negatives == "public"
+    negatives = min(config.client.pool_size, shapes.items[0]) if public else ceil(config.request.rate * purchases)
+
+    def size(more: int) -> int:
+        return 4 * client_floats(config, shapes, purchases + more)
+
+    if size(negatives) > LARGEST_CLIENT:
+        fitting = bisect_right(range(negatives), LARGEST_CLIENT, key=size) - 1
+        setting = f"client.pool_size={fitting}" if public else f"request.rate={floor(100 * fitting / purchases) / 100}"
+        raise InputError(
+            f"federated.strategy = full would hold {purchases + negatives:,} candidates of a single client, "
+            f"{size(negatives) / 2**30:.1f} GiB of at most {LARGEST_CLIENT / 2**30:.0f} GiB",
+            hint=f"set {setting}" if fitting > 0 else "prepare without the customers who bought most, or take split",
+        )
+
+
 def _check_towers(clients: int, width: int) -> None:
     size = 4 * clients * width
     if size > LARGEST_PRIVATE:
@@ -141,17 +188,18 @@ def _check_towers(clients: int, width: int) -> None:
 
 
 def initial_state(world: World) -> State:
-    """Round 0. Optimisers start at v = τ² (Reddi et al. 2021, algorithm 2) or at zero (item tower)."""
+    """Round 0. Server optimisers start at v = τ² (Reddi et al. 2021, algorithm 2), those of the item tower at zero."""
     model, seed = world.config.model, world.seed
     query = init_query_tower(model, world.clients, seed)
     item = init_item_tower(model, world.items, seed)
     tau = effective_tau(world.config)
+    start = tau * tau if world.config.federated.strategy == "full" else 0.0
     return State(
         round=0,
         query=query,
         query_moments=Moments(_like(query, 0.0), _like(query, tau * tau), {}),
         item=item,
-        item_moments=Moments(_like(item, 0.0), _like(item, 0.0), {name: _steps(name, w) for name, w in item.items()}),
+        item_moments=Moments(_like(item, 0.0), _like(item, start), {name: _steps(name, w) for name, w in item.items()}),
         private=_initial_private(world, query),
     )
 

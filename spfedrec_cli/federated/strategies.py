@@ -1,4 +1,4 @@
-"""One round of SpFedRec, in the order of the paper.
+"""One round of SpFedRec, in the order of the paper; and one of what it is compared with.
 
 A strategy is one function `(state, world) -> (state, report)` and one row of `STRATEGIES`.
 """
@@ -12,17 +12,19 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.config import Config
+from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import SpfedrecError
-from spfedrec_cli.federated import messages, server
+from spfedrec_cli.federated import central, full, full_simulation, messages, server
 from spfedrec_cli.federated.cohort import draw_cohort, drop_out
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
+from spfedrec_cli.federated.full import Whole
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.reference import train_one_by_one
-from spfedrec_cli.federated.request import popularity_weights
+from spfedrec_cli.federated.request import Obfuscation, popularity_weights
 from spfedrec_cli.federated.simulation import train_cohort
 from spfedrec_cli.federated.state import State, World, effective_tau
 from spfedrec_cli.federated.sums import Sums
-from spfedrec_cli.model.towers import unflatten
+from spfedrec_cli.model.towers import Weights, unflatten
 from spfedrec_cli.rng import distinct
 
 I64 = npt.NDArray[np.int64]
@@ -32,6 +34,7 @@ I64 = npt.NDArray[np.int64]
 class Report:
     """What a round tells. `loss` is the mean over the clients that did not drop out (0 without any), which no client
     sends: only we see it. `survivors` are the clients in the aggregate, `aborted` the chains that came to no sum.
+    `warning` is what whoever reads the results must know of the strategy.
     """
 
     round: int
@@ -42,6 +45,7 @@ class Report:
     saturated: int
     ledger: Ledger
     drowned: bool
+    warning: str | None = None
 
 
 def split_round(state: State, world: World) -> tuple[State, Report]:
@@ -77,8 +81,64 @@ def split_round(state: State, world: World) -> tuple[State, Report]:
     return state, report(state, world, clients, sums, losses, ledger)
 
 
+def full_round(state: State, world: World) -> tuple[State, Report]:
+    """The paper's baseline, FedAvg of the whole two-tower: clients embed items themselves and request nothing."""
+    config, round_ = world.config, state.round + 1
+    ledger = Ledger(round_)
+    state = popularity_where_needed(state, world, ledger)
+    ship_fields(state, world, ledger)
+
+    # 1. The server draws the cohort and broadcasts both towers, and which items are the public training negatives.
+    clients = draw_cohort(config.federated, world.eligible, world.seed, round_)
+    pool, q = draw_pool(config, world.n_items, round_), obfuscating_distribution(state, world)
+    whole = Whole(round_, state.query, state.item, pool, q)
+
+    # 4.-6. Each client embeds its candidates, trains both towers, clips, encodes and uploads.
+    cohort = without_requests(state, world, clients, round_)
+    result = FULL_ENGINES[config.train.engine](world, whole, cohort)
+    sums, losses = gathered(world, clients, result, ledger)
+
+    # 7. The sum is divided by the survivors; both towers move along the mean Δ by the server's optimiser.
+    state = full_step(state, world, sums)
+    state = replace(state, round=round_, private=kept_private(state, world, cohort.clients, result.private))
+    return state, report(state, world, clients, sums, losses, ledger)
+
+
+def central_round(state: State, world: World) -> tuple[State, Report]:
+    """The upper bound: one step of the same model and loss on a minibatch of clients, with all purchases in one place.
+
+    Nothing crosses and nothing is private: the ledger stays empty, and the report says so.
+    """
+    config, round_ = world.config, state.round + 1
+    ledger = Ledger(round_)
+    state = popularity_where_needed(state, world, Ledger(round_))
+    clients = draw_cohort(config.federated, world.eligible, world.seed, round_)
+    pool = draw_pool(config, world.n_items, round_)
+    cohort = without_requests(state, world, clients, round_)
+
+    # Forward through the item tower, then through the query tower of every client.
+    rows = taking_part(world, cohort.own.values, cohort.hidden.items.values, pool)
+    served = server.serve(state.item, world.items, rows, config.model.id_dropout, world.seed, round_, world.team)
+    q = obfuscating_distribution(state, world)
+    published = Published(round_, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q)
+    found = central.gradients(world, published, cohort)
+    nothing = CohortResult(Sums.zero(0, (0,), len(cohort)), found.private, found.losses, {})
+    sums, losses = gathered(world, clients, nothing, ledger)
+
+    # Backward: the mean gradient by θ_u is a step like a mean Δθ_u, that by ṽ enters the item tower as a mean g_v.
+    if len(clients):
+        delta, mean = central.step_along(world, found, state.query, len(clients))
+        state = step_towers(state, world, served, delta, mean)
+    state = replace(state, round=round_, private=kept_private(state, world, cohort.clients, found.private))
+    return state, replace(report(state, world, clients, sums, losses, ledger), warning=COLLECTED)
+
+
 Strategy = Callable[[State, World], tuple[State, Report]]
-STRATEGIES: dict[str, Strategy] = {"split": split_round}
+STRATEGIES: dict[str, Strategy] = {"split": split_round, "full": full_round, "central": central_round}
+COLLECTED = (
+    "federated.strategy = central collects every client's purchases in one place: nothing is private, "
+    "and no message is counted"
+)
 
 
 def taking_part(world: World, *items: npt.NDArray[np.integer]) -> I64:
@@ -133,15 +193,50 @@ def server_step(state: State, world: World, served: server.Served, sums: Sums) -
     """Decode the aggregate, take the means over the survivors, step both towers. Without survivors nothing moves."""
     if sums.clients == 0:
         return state
-    config = world.config
     codec_query, codec_item = world.codecs()
-    query, query_moments = state.query, state.query_moments
-    if world.shared_width:
-        delta = unflatten(codec_query.decode(sums.query) / sums.clients, query)
+    shared = world.shared_width > 0
+    delta = unflatten(codec_query.decode(sums.query) / sums.clients, state.query) if shared else None
+    return step_towers(state, world, served, delta, codec_item.decode(sums.items) / sums.clients)
+
+
+def step_towers(state: State, world: World, served: server.Served, delta: Weights | None, mean: Tensor) -> State:
+    """θ_u along the mean Δθ_u (where it is shared), the item tower by the mean g_v."""
+    config, query, query_moments = world.config, state.query, state.query_moments
+    if delta is not None:
         query, query_moments = server.query_step(config.server, effective_tau(config), query, query_moments, delta)
-    mean = codec_item.decode(sums.items) / sums.clients
     item, item_moments = server.item_step(config.server, state.item, state.item_moments, served, mean, world.team)
     return replace(state, query=query, query_moments=query_moments, item=item, item_moments=item_moments)
+
+
+def full_step(state: State, world: World, sums: Sums) -> State:
+    """Both towers along their mean Δ by one optimiser. Without survivors nothing moves."""
+    if sums.clients == 0:
+        return state
+    server_config, tau, codec = world.config.server, effective_tau(world.config), world.codecs()[0]
+    dense, tables = (codec.decode(total) / sums.clients for total in (sums.query, sums.items))
+    of_query = unflatten(dense[: world.width], state.query)
+    of_item = unflatten(torch.cat([tables.reshape(-1), dense[world.width :]]), state.item)
+    query, query_moments = server.query_step(server_config, tau, state.query, state.query_moments, of_query)
+    item, item_moments = server.query_step(server_config, tau, state.item, state.item_moments, of_item)
+    return replace(state, query=query, query_moments=query_moments, item=item, item_moments=item_moments)
+
+
+def popularity_where_needed(state: State, world: World, ledger: Ledger) -> State:
+    """The same for a strategy without requests: V− are drawn only to be training negatives."""
+    return publish_popularity(state, world, ledger) if world.config.client.negatives == "request" else state
+
+
+def without_requests(state: State, world: World, clients: I64, round_: int) -> Cohort:
+    """The members of the cohort that live here; V− only where they are the training negatives."""
+    here = clients[world.shards.mine(clients)]
+    own, private = world.purchased.take(here), private_states(state, world, here)
+    dropped = drop_out(world.config.federated, here, world.seed, round_)
+    if world.config.client.negatives != "request":
+        none = Obfuscation(Ragged.from_lengths(np.zeros(len(here), np.int64), np.empty(0, np.int32)), np.empty(0))
+        return Cohort(here, own, none, private, dropped)
+    q = obfuscating_distribution(state, world)
+    hidden = world.memory.recall(world.config.request, q, here, own, world.seed, round_)
+    return Cohort(here, own, hidden, private, dropped)
 
 
 def publish_popularity(state: State, world: World, ledger: Ledger) -> State:
@@ -163,6 +258,15 @@ def ship_towers(state: State, world: World, ledger: Ledger) -> None:
     ledger.count(messages.FirstTower.kind, messages.FirstTower.direction, each)
 
 
+def ship_fields(state: State, world: World, ledger: Ledger) -> None:
+    """Before the first round of `full`: the fields of all items cross once, to all who train."""
+    fields = len(world.items.names) - 1
+    if state.round or not fields:
+        return
+    each = np.full(len(world.eligible), messages.size([world.n_items * fields]))
+    ledger.count(messages.ItemFields.kind, messages.ItemFields.direction, each)
+
+
 def obfuscating_distribution(state: State, world: World) -> npt.NDArray[np.float64]:
     """q of V−, from what is public."""
     counts = np.ones(world.n_items, np.int64) if state.popularity is None else state.popularity.numpy()
@@ -178,3 +282,5 @@ def draw_pool(config: Config, n_items: int, round_: int) -> I64:
 
 Engine = Callable[[World, Published, Cohort], CohortResult]
 ENGINES: dict[str, Engine] = {"simulation": train_cohort, "reference": train_one_by_one}
+FullEngine = Callable[[World, Whole, Cohort], CohortResult]
+FULL_ENGINES: dict[str, FullEngine] = {"simulation": full_simulation.train_cohort, "reference": full.train_one_by_one}

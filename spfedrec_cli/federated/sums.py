@@ -25,7 +25,7 @@ class Opening:
 
     clients (K,) are ids, `groups` (K,) the group of each, out of `group_count`: no process holds part of a group only.
     rows (R,) are the items that take part, ascending; pool (M,) the places of the public pool in them. P = `width`,
-    d = `dim`.
+    d = `dim`. `broadcast` makes the message of step 1, where there is one that a protocol binds its members to.
     """
 
     federated: FederatedConfig
@@ -42,7 +42,7 @@ class Opening:
     dim: int
     codec_query: Codec
     codec_item: Codec
-    broadcast: Callable[[], Broadcast]
+    broadcast: Callable[[], Broadcast] | None
 
     @cached_property
     def requests(self) -> Ragged:
@@ -86,8 +86,8 @@ class Sums:
     aborted: int = 0
 
     @classmethod
-    def zero(cls, width: int, shape: tuple[int, ...]) -> "Sums":
-        return cls(torch.zeros(width, dtype=torch.int32), torch.zeros(shape, dtype=torch.int32), 0, 0)
+    def zero(cls, width: int, shape: tuple[int, ...], clients: int = 0) -> "Sums":
+        return cls(torch.zeros(width, dtype=torch.int32), torch.zeros(shape, dtype=torch.int32), clients, 0)
 
 
 class Aggregation(Protocol):

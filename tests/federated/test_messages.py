@@ -28,6 +28,9 @@ def example(kind: type[Any]) -> Any:
         messages.ChainReveal: lambda: messages.ChainReveal(3, chain, digest, digest[::-1]),
         messages.ChainRoster: lambda: messages.ChainRoster(3, chain, digests, digests),
         messages.MaskedUpdate: lambda: messages.MaskedUpdate(3, chain, ints),
+        messages.ItemFields: lambda: messages.ItemFields(1, np.ones((5, 3), np.int32)),
+        messages.WholeModel: lambda: messages.WholeModel(3, floats, np.ones(7, np.float32), ints),
+        messages.WholeUpdate: lambda: messages.WholeUpdate(3, ints, np.ones(7, np.int32)),
     }[kind]()
 
 
@@ -66,7 +69,8 @@ def test_kinds_keep_their_numbers() -> None:
     """The number of a kind is its place; somebody else's implementation knows it."""
     assert [kind.kind for kind in KINDS[:6]] == ["broadcast", "request", "embeddings", "update", "popularity", "tower"]
     assert [kind.kind for kind in KINDS[6:9]] == ["invitation", "commitment", "commitments"]
-    assert [kind.kind for kind in KINDS[9:]] == ["reveal", "roster", "masked"]
+    assert [kind.kind for kind in KINDS[9:12]] == ["reveal", "roster", "masked"]
+    assert [kind.kind for kind in KINDS[12:15]] == ["fields", "model", "delta"]
 
 
 def test_a_commitment_by_hand() -> None:

@@ -1,0 +1,95 @@
+"""Clients of a cohort side by side, padded, for the strategies that run the item tower over their candidates.
+
+Every client is laid out as on its device (`client.split_batches`): a test holds it. Batches are cut within a shard, by
+(number of purchases, client id), never by worker.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from spfedrec_cli.config import Config
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.federated.client import target_counts, targets_stream
+from spfedrec_cli.federated.exchange import Cohort
+from spfedrec_cli.federated.state import World
+from spfedrec_cli.rng import uniform_rows
+
+I64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some clients, as places in the cohort, and their items (−1: padding). Most local steps come first.
+
+    `negatives` are (M,) where all clients have the same ones, (K, M) where each has its own.
+    """
+
+    members: I64
+    shard: int
+    own: Tensor  # (K, L) purchases
+    targets: Tensor  # (S, K, L) which of them are the targets of each local step; none where a client has no such step
+    steps: I64  # (K,) local steps of each client, descending
+    negatives: Tensor
+    expected: Tensor  # (K, M) log of the expected number of each negative; inf: not a negative
+
+
+def batches(
+    world: World, config: Config, cohort: Cohort, pool: I64, round_: int, fitting: Callable[[int], int]
+) -> Iterator[Batch]:
+    """The cohort, `fitting` clients at a time, given how many candidates each has at most; `config` has the local
+    steps, `pool` the public negatives."""
+    shards, lengths, others = world.shards.of(cohort.clients), cohort.own.lengths, cohort.hidden.items.lengths
+    for shard in np.unique(shards):
+        members = np.flatnonzero((shards == shard) & ~cohort.dropped)
+        members = members[np.lexsort((cohort.clients[members], -lengths[members]))]
+        while len(members):
+            most = int(lengths[members[0]] + others[members].max()) + len(pool)
+            size = max(1, fitting(max(1, most)))
+            yield _padded(world, config, cohort, members[:size], int(shard), pool, round_)
+            members = members[size:]
+
+
+def _padded(world: World, config: Config, cohort: Cohort, members: I64, shard: int, pool: I64, round_: int) -> Batch:
+    own = cohort.own.take(members)
+    targets, steps = _targets(config, cohort.clients[members], own.lengths, round_)
+    negatives, expected = _negatives(world, cohort, members, own, pool)
+    padded = torch.from_numpy(own.padded(-1).astype(np.int64))
+    return Batch(members, shard, padded, targets, steps, negatives, expected)
+
+
+def _targets(config: Config, clients: I64, lengths: I64, round_: int) -> tuple[Tensor, I64]:
+    """(S, K, L) and (K,): every epoch's order of a client's purchases, whose first ones are cut into batches."""
+    client, rank = config.client, np.arange(int(lengths.max()))
+    wanted, size = target_counts(client.target_share, lengths), client.batch_size or len(rank)
+    batches_each = -(-wanted // size)
+    targets = np.zeros((client.local_epochs * int(batches_each.max()), len(clients), len(rank)), np.bool_)
+    member, place = np.nonzero(rank < wanted[:, None])
+    for epoch in range(client.local_epochs):
+        keys = uniform_rows(config.train.seed, targets_stream(epoch), clients, round_, len(rank))
+        keys[rank >= lengths[:, None]] = 2.0
+        order = np.argsort(keys, axis=1, kind="stable")
+        targets[epoch * batches_each[member] + place // size, member, order[member, place]] = True
+    return torch.from_numpy(targets), np.asarray(client.local_epochs * batches_each, np.int64)
+
+
+def _negatives(world: World, cohort: Cohort, members: I64, own: Ragged, pool: I64) -> tuple[Tensor, Tensor]:
+    """Training negatives, with the log of their expected number; a client's own purchases are none."""
+    logq = float(world.config.client.logq)
+    if world.config.client.negatives == "request":
+        hidden = cohort.hidden.take(members)
+        negatives = hidden.items.padded(-1).astype(np.int64)
+        expected = np.full(negatives.shape, np.inf)
+        expected[hidden.items.row_index(), hidden.items.position()] = logq * np.log(hidden.inclusion)
+    else:
+        negatives = pool
+        expected = np.full((len(members), len(pool)), logq * np.log(len(pool) / world.n_items))
+        seat = np.full(world.n_items, -1)
+        seat[pool] = np.arange(len(pool))
+        hits = seat[own.values]
+        expected[own.row_index()[hits >= 0], hits[hits >= 0]] = np.inf
+    return torch.from_numpy(negatives), torch.from_numpy(expected.astype(np.float32))
