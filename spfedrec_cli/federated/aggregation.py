@@ -4,10 +4,12 @@ A protocol is one function and one row of `AGGREGATIONS`. It sees named integers
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+from spfedrec_cli.placement import CPU, fetched
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,13 @@ class Sums:
     saturated: int
 
     @classmethod
-    def zero(cls, width: int, shape: tuple[int, ...]) -> "Sums":
-        return cls(torch.zeros(width, dtype=torch.int32), torch.zeros(shape, dtype=torch.int32), 0, 0)
+    def zero(cls, width: int, shape: tuple[int, ...], device: torch.device = CPU) -> "Sums":
+        query, items = (torch.zeros(size, dtype=torch.int32, device=device) for size in (width, shape))
+        return cls(query, items, 0, 0)
+
+    def fetched(self) -> "Sums":
+        """The same on the CPU."""
+        return replace(self, query=fetched(self.query), items=fetched(self.items))
 
     def add(self, other: "Sums") -> None:
         """Adds another sum. (int32 of torch wraps.)"""

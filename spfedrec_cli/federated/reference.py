@@ -1,6 +1,6 @@
 """The cohort as single devices that exchange real messages with the server: what the fast form must equal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from spfedrec_cli.federated.aggregation import AGGREGATIONS, Sums, Updates
 from spfedrec_cli.federated.exchange import I64, Cohort, CohortResult, Published
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.model.towers import flatten
+from spfedrec_cli.placement import fetched, placed
 
 CROSSED = (messages.Broadcast, messages.Request, messages.Embeddings, messages.ClientUpdate)
 
@@ -26,8 +27,9 @@ class _Visit:
 
 def train_one_by_one(world: World, published: Published, cohort: Cohort) -> CohortResult:
     """Steps 2 to 6, a device at a time; message sizes as they are."""
+    published, codes = _on_cpu(published), _codes(world, cohort)
     broadcast = _broadcast(world, published)
-    visits = [_visit(world, published, broadcast, cohort, place) for place in range(len(cohort))]
+    visits = [_visit(world, published, broadcast, cohort, codes, place) for place in range(len(cohort))]
     sums = Sums.zero(len(broadcast.query), published.embeddings.shape)
     aggregate = AGGREGATIONS[world.config.federated.aggregation]
     for visit in visits:
@@ -49,10 +51,22 @@ def _broadcast(world: World, published: Published) -> messages.Broadcast:
     return messages.Broadcast(published.round, query, pool, embeddings)
 
 
-def _visit(world: World, published: Published, broadcast: messages.Broadcast, cohort: Cohort, place: int) -> _Visit:
+def _on_cpu(published: Published) -> Published:
+    """A phone has no part of the simulator's GPU."""
+    query = {name: fetched(weight) for name, weight in published.query.items()}
+    return replace(published, query=query, embeddings=fetched(published.embeddings))
+
+
+def _codes(world: World, cohort: Cohort) -> Tensor:
+    return fetched(world.clients.codes.index_select(0, placed(cohort.clients, world.device)))
+
+
+def _visit(
+    world: World, published: Published, broadcast: messages.Broadcast, cohort: Cohort, codes: Tensor, place: int
+) -> _Visit:
     member = int(cohort.clients[place])
     private = None if cohort.private is None else cohort.private[place]
-    device = client.Device(member, cohort.own.row(place), world.clients.codes[member], private)
+    device = client.Device(member, cohort.own.row(place), codes[place], private)
     public = client.Public(world.config, *world.codecs(), published.query, published.obfuscating)
     request, probabilities = client.make_request(device, public, published.round)
     places = np.searchsorted(published.rows, request.items)

@@ -17,6 +17,7 @@ from spfedrec_cli.federated.scratch import Scratch
 from spfedrec_cli.federated.team import ALONE, Shards, Team
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import Weights, flatten, init_item_tower, init_query_tower
+from spfedrec_cli.placement import CPU, fetched, placed
 
 I64 = npt.NDArray[np.int64]
 LARGEST_PRIVATE = 2 << 30  # bytes of private state that a simulation holds for all clients
@@ -37,6 +38,7 @@ class World:
     eligible: I64
     width: int  # P, the number of weights in θ_u
     shards: Shards
+    device: torch.device = CPU  # where the towers lie, and all that is computed with them
     memory: Memory = field(default_factory=Memory, compare=False, repr=False)
     scratch: Scratch = field(default_factory=Scratch, compare=False, repr=False)
 
@@ -89,8 +91,22 @@ class State:
     popularity: Tensor | None = None  # (n_items,) int64, published once by a secure sum
     private: Tensor | None = None  # (n, d) or (n, P) of the clients that live here: each row stays on its device
 
+    def on(self, device: torch.device) -> "State":
+        """The same, its towers and moments on the device. What grows with the clients stays in the memory of the CPU,
+        of which there is more: a round moves no more of it than its cohort's rows."""
+        towers = state_tensors(replace(self, popularity=None))
+        moved = state_from_tensors(self.round, {name: placed(t, device) for name, t in towers.items()}, self.private)
+        return replace(moved, popularity=self.popularity)
 
-def make_world(config: Config, items: Features, clients: Features, purchased: Ragged, team: Team = ALONE) -> World:
+
+def make_world(
+    config: Config,
+    items: Features,
+    clients: Features,
+    purchased: Ragged,
+    team: Team = ALONE,
+    device: torch.device = CPU,
+) -> World:
     """Raises InputError where nobody can train or the settings leave nothing to learn from."""
     eligible = np.flatnonzero(purchased.lengths > 0)
     if not len(eligible):
@@ -102,7 +118,8 @@ def make_world(config: Config, items: Features, clients: Features, purchased: Ra
     if config.client.private_state == "tower":
         _check_towers(len(clients), width)
     shards = Shards(config.train.shards, team)
-    return World(config, items, clients, _living_here(purchased, shards), eligible, width, shards)
+    held, features = _living_here(purchased, shards), (items.on(device), clients.on(device))
+    return World(config, *features, held, eligible, width, shards, device, scratch=Scratch(device))
 
 
 def _living_here(purchased: Ragged, shards: Shards) -> Ragged:
@@ -129,7 +146,7 @@ def initial_state(world: World) -> State:
     query = init_query_tower(model, world.clients, seed)
     item = init_item_tower(model, world.items, seed)
     tau = effective_tau(world.config)
-    return State(
+    state = State(
         round=0,
         query=query,
         query_moments=Moments(_like(query, 0.0), _like(query, tau * tau), {}),
@@ -137,6 +154,7 @@ def initial_state(world: World) -> State:
         item_moments=Moments(_like(item, 0.0), _like(item, 0.0), {name: _steps(name, w) for name, w in item.items()}),
         private=_initial_private(world, query),
     )
+    return state.on(world.device)
 
 
 def _initial_private(world: World, query: Weights) -> Tensor | None:
@@ -159,6 +177,11 @@ def state_tensors(state: State) -> dict[str, Tensor]:
         for part in ("first", "second", "steps"):
             named |= {f"{tower}_{part}/{k}": v for k, v in getattr(moments, part).items()}
     return named if state.popularity is None else named | {"popularity": state.popularity}
+
+
+def stored_tensors(state: State) -> dict[str, Tensor]:
+    """The same on the CPU, for what is written, sent or hashed."""
+    return {name: fetched(tensor) for name, tensor in state_tensors(state).items()}
 
 
 def state_from_tensors(round_: int, tensors: dict[str, Tensor], private: Tensor | None) -> State:

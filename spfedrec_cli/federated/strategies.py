@@ -23,6 +23,7 @@ from spfedrec_cli.federated.request import popularity_weights
 from spfedrec_cli.federated.simulation import train_cohort
 from spfedrec_cli.federated.state import State, World, effective_tau
 from spfedrec_cli.model.towers import unflatten
+from spfedrec_cli.placement import placed
 from spfedrec_cli.rng import distinct
 
 I64 = npt.NDArray[np.int64]
@@ -132,9 +133,9 @@ def server_step(state: State, world: World, served: server.Served, sums: Sums) -
     codec_query, codec_item = world.codecs()
     query, query_moments = state.query, state.query_moments
     if world.shared_width:
-        delta = unflatten(codec_query.decode(sums.query) / sums.clients, query)
+        delta = unflatten(placed(codec_query.decode(sums.query) / sums.clients, world.device), query)
         query, query_moments = server.query_step(config.server, effective_tau(config), query, query_moments, delta)
-    mean = codec_item.decode(sums.items) / sums.clients
+    mean = placed(codec_item.decode(sums.items) / sums.clients, world.device)
     item, item_moments = server.item_step(config.server, state.item, state.item_moments, served, mean, world.team)
     return replace(state, query=query, query_moments=query_moments, item=item, item_moments=item_moments)
 
