@@ -51,14 +51,12 @@ def gathered(dataset: Dataset, config: Config, task: str) -> Iterator[Team]:
 
 
 def device_of(name: str, team: Team = ALONE) -> torch.device:
-    """Where this process computes. Workers of one machine share its GPUs; under torchrun each has one to itself, as NCCL
-    asks. Raises InputError where there is none."""
+    """Where this process computes. Workers of one machine share its GPUs; under torchrun each has one to itself, as
+    NCCL asks. Raises InputError where there is none."""
     if not is_one_of_several():
         return repeatable(chosen(name, team.rank))
-    number, beside = (
-        int(os.environ.get(key, default)) for key, default in (("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
-    )
-    device = chosen(name, number)
+    device = chosen(name, int(os.environ.get("LOCAL_RANK", "0")))
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if device.type == "cuda" and beside > torch.cuda.device_count():
         hint = f"give --nproc-per-node {torch.cuda.device_count()}"
         raise InputError(f"torchrun started {beside} processes here, more than there are GPUs", hint=hint)
