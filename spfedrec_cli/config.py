@@ -117,6 +117,9 @@ class TrainConfig(Section):
     shards: int = Field(4, ge=1, le=1024, description="parts that clients are dealt into, for up to as many workers")
     patience: int = Field(0, ge=0, description="stop after so many validations in a row without a better one; 0: never")
     engine: Literal["simulation", "reference"] = Field("simulation", description="reference: one client at a time")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "cpu", description="where the simulator computes; auto: cuda where there is a GPU for it, else cpu"
+    )
 
 
 class Config(Section):

@@ -10,6 +10,7 @@ from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.state import World, make_world
 from spfedrec_cli.federated.team import ALONE, Team
 from spfedrec_cli.model.features import Features
+from spfedrec_cli.placement import CPU
 
 SMALL = {
     "model": {"dim": 8, "field_dim": 4, "hidden": [8]},
@@ -36,7 +37,11 @@ def merged(*layers: dict[str, Any]) -> dict[str, Any]:
 
 
 def build_world(
-    settings: dict[str, Any] | None = None, lengths: list[int] | None = None, seed: int = 0, team: Team = ALONE
+    settings: dict[str, Any] | None = None,
+    lengths: list[int] | None = None,
+    seed: int = 0,
+    team: Team = ALONE,
+    device: torch.device = CPU,
 ) -> World:
     """Clients with so many purchases each, in a catalogue of at least 40 items."""
     rng = np.random.default_rng(seed)
@@ -45,4 +50,4 @@ def build_world(
     rows = [rng.choice(n_items, length, replace=False).tolist() for length in lengths]
     items = features(rng, n_items, {"id": n_items, "type": 5, "colour": 4})
     clients = features(rng, len(rows), {"age": 4, "status": 3})
-    return make_world(validate(merged(SMALL, settings or {})), items, clients, Ragged.from_rows(rows), team)
+    return make_world(validate(merged(SMALL, settings or {})), items, clients, Ragged.from_rows(rows), team, device)

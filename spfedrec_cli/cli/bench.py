@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spfedrec_cli.cli.options import AsJson, Debug, Quiet
+from spfedrec_cli.cli.options import AsJson, Debug, Device, Quiet
 from spfedrec_cli.cli.output import Cell, Output, counted, duration, facts, size, table
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def command(
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, max=64, help="Processes side by side; left out, one.")
     ] = None,
+    device: Device = None,
     seconds: Annotated[
         float | None, typer.Option(metavar="S", min=0, help="How long to repeat; left out, half a minute.")
     ] = None,
@@ -41,7 +42,9 @@ def command(
 
     out = Output(json, quiet)
     chosen: dict[str, Any] = {
-        name: value for name, value in (("workers", workers), ("seconds", seconds)) if value is not None
+        name: value
+        for name, value in (("workers", workers), ("seconds", seconds), ("device", device))
+        if value is not None
     }
     with out.stages() as tell:
         told = engine.bench(**chosen, tell=tell)

@@ -1,7 +1,7 @@
 """Arguments that several commands share, and where the names in them lead."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,6 +18,10 @@ ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", hel
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="One setting, for example train.rounds=50. Repeatable."),
+]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"] | None,
+    typer.Option("--device", help="Where to compute; auto: cuda where there is a GPU for it, else cpu."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else to stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.")]

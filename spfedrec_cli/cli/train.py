@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spfedrec_cli.cli.options import AsJson, ConfigFile, Debug, Preset, Quiet, Settings, dataset_folder
+from spfedrec_cli.cli.options import AsJson, ConfigFile, Debug, Device, Preset, Quiet, Settings, dataset_folder
 from spfedrec_cli.cli.output import Cell, Output, counted, duration, facts, number, size, table
 from spfedrec_cli.cli.watch import following
 from spfedrec_cli.errors import InputError
@@ -48,6 +48,7 @@ def command(
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Processes side by side; the result is the same to the bit.")
     ] = None,
+    device: Device = None,
     seeds: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Train N times, from train.seed on: mean and deviation of validation."),
@@ -66,10 +67,11 @@ def command(
     Settings come from the defaults, then the preset, then the file, then --set; a later one wins.
     """
     out = Output(json, quiet, is_helper())
-    chosen = [*(settings or []), *([] if workers is None else [f"train.workers={workers}"])]
+    where = {"workers": workers, "device": device}
+    chosen = [*(settings or []), *(f"train.{key}={value}" for key, value in where.items() if value is not None)]
     if resume is not None:
         _refuse_beside_resume(preset=preset, config=config, name=name, dry_run=dry_run or None, seeds=seeds)
-        result = _resume(out, find(resume), dataset, settings or [], workers)
+        result = _resume(out, find(resume), dataset, settings or [], workers, device)
     elif dataset is None:
         raise InputError("Nothing to train on", hint="give a DATASET, or a run with --resume")
     elif dry_run:
@@ -164,7 +166,9 @@ def _rehearse(out: Output, folder: Path, preset: str | None, file: Path | None, 
     out.result(asdict(told), facts(f"A training on {folder}", rows))
 
 
-def _resume(out: Output, folder: Path, dataset: str | None, settings: list[str], workers: int | None) -> "TrainResult":
+def _resume(
+    out: Output, folder: Path, dataset: str | None, settings: list[str], workers: int | None, device: str | None
+) -> "TrainResult":
     rounds = _rounds(settings)
     if dataset is not None:
         _same_dataset(folder, dataset_folder(dataset))
@@ -172,7 +176,7 @@ def _resume(out: Output, folder: Path, dataset: str | None, settings: list[str],
 
     out.say(f"Going on with {folder}")
     with following(out, engine.load_config(folder).train.monitor) as follow:
-        result = engine.resume(folder, follow, rounds, workers)
+        result = engine.resume(folder, follow, rounds, workers, device)
         _warn(follow.warn, result.warnings)
     return result
 

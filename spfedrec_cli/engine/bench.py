@@ -13,7 +13,7 @@ import torch
 
 from spfedrec_cli.config import validate
 from spfedrec_cli.engine import made
-from spfedrec_cli.engine.team import processes
+from spfedrec_cli.engine.team import device_of, processes
 from spfedrec_cli.engine.train import environment
 from spfedrec_cli.federated.exchange import Cohort, Published
 from spfedrec_cli.federated.ledger import Ledger
@@ -29,6 +29,7 @@ from spfedrec_cli.federated.strategies import (
 )
 from spfedrec_cli.federated.team import ALONE, Team
 from spfedrec_cli.model.embed import item_embeddings
+from spfedrec_cli.placement import CPU, placed
 
 H_AND_M_BUYERS = 1_362_281  # customers of H&M who bought anything
 REPEATS = 3  # of every measurement, however short the time
@@ -104,31 +105,39 @@ def bench(
     kernel: made.Shape = made.KERNEL,
     shop: made.Shape = made.SHOP,
     tell: Callable[[str], None] = lambda stage: None,
+    device: str = "cpu",
 ) -> Bench:
     """Repeats every kind of work in turn for about so many seconds, and at least thrice after a warm-up.
 
     Of the shapes, other workers learn the numbers of clients and items. Raises InputError where `workers` is none that
-    train.workers takes.
+    train.workers takes, or `device` none that this machine has.
     """
     began = time.perf_counter()
-    validate({"train": {"workers": workers}})
+    validate({"train": {"workers": workers, "device": device}})
     sizes = [kernel.clients, kernel.items, shop.clients, shop.items]
-    with processes(workers, {"task": "bench", "sizes": sizes}) as team:
-        speeds = _measured(team, kernel, shop, seconds, tell)
-    machine = {**environment(), "cores": os.cpu_count()}
+    used = device_of(device)
+    with processes(workers, {"task": "bench", "sizes": sizes, "device": device}) as team:
+        speeds = _measured(team, used, kernel, shop, seconds, tell)
+    machine = {**environment(used), "cores": os.cpu_count()}
     return Bench(workers, speeds, machine, time.perf_counter() - began)
 
 
-def bench_in(team: Team, sizes: list[int]) -> None:
+def bench_in(team: Team, sizes: list[int], device: str) -> None:
     """Take part in a bench that another process of the team leads."""
-    _measured(team, made.sized(made.KERNEL, *sizes[:2]), made.sized(made.SHOP, *sizes[2:]), 0.0, lambda stage: None)
+    kernel, shop = made.sized(made.KERNEL, *sizes[:2]), made.sized(made.SHOP, *sizes[2:])
+    _measured(team, device_of(device, team), kernel, shop, 0.0, lambda stage: None)
 
 
 def _measured(
-    team: Team, kernel: made.Shape, shop: made.Shape, seconds: float, tell: Callable[[str], None]
+    team: Team,
+    device: torch.device,
+    kernel: made.Shape,
+    shop: made.Shape,
+    seconds: float,
+    tell: Callable[[str], None],
 ) -> list[Speed]:
     tell("making clients, items and purchases up")
-    works = [*local_works(kernel, team), round_work(shop, team=team)]
+    works = [*local_works(kernel, team, device), round_work(shop, team=team, device=device)]
     tell("warming up")
     speeds = [_speed(work, work.run()) for work in works]
     tell(f"measuring for {seconds:.0f} seconds")
@@ -144,15 +153,15 @@ def _goes_on(team: Team, wanted: bool) -> bool:
     return bool(json.loads(team.told(json.dumps(wanted))))
 
 
-def local_works(shape: made.Shape, team: Team = ALONE) -> list[Work]:
+def local_works(shape: made.Shape, team: Team = ALONE, device: torch.device = CPU) -> list[Work]:
     """The kernel: local training, clipping, rounding, the sum of integers; with the purchases of the same clients.
 
     Of a team, each process works on clients of its own."""
-    return [_local(name, shape, client, team) for name, client in LOCAL.items()]
+    return [_local(name, shape, client, team, device) for name, client in LOCAL.items()]
 
 
-def _local(name: str, shape: made.Shape, client: Mapping[str, Any], team: Team) -> Work:
-    world = made.make(shape, kernel_settings(client, team.size), team=team)
+def _local(name: str, shape: made.Shape, client: Mapping[str, Any], team: Team, device: torch.device) -> Work:
+    world = made.make(shape, kernel_settings(client, team.size), team=team, device=device)
     published, cohort = opened(world)
 
     def run() -> Ledger:
@@ -169,9 +178,11 @@ def kernel_settings(client: Mapping[str, Any], shards: int = 1) -> dict[str, Any
     return {**KERNEL, "client": {**KERNEL["client"], **client}, "train": {"shards": shards}}
 
 
-def round_work(shape: made.Shape, settings: Mapping[str, Any] = ROUNDS, team: Team = ALONE) -> Work:
+def round_work(
+    shape: made.Shape, settings: Mapping[str, Any] = ROUNDS, team: Team = ALONE, device: torch.device = CPU
+) -> Work:
     """Whole rounds, one after another: requests, item tower, local training, sums, server step."""
-    world = made.make(shape, settings, team=team)
+    world = made.make(shape, settings, team=team, device=device)
     state = publish_popularity(initial_state(world), world, Ledger(0))
 
     def run() -> Ledger:
@@ -192,7 +203,7 @@ def opened(world: World) -> tuple[Published, Cohort]:
     hidden = world.memory.recall(world.config.request, q, clients, own, world.seed, 1)
     pool = draw_pool(world.config, world.n_items, 1)
     rows = taking_part(world, own.values, hidden.items.values, pool)
-    embeddings = item_embeddings(state.item, world.items).index_select(0, torch.from_numpy(rows))
+    embeddings = item_embeddings(state.item, world.items).index_select(0, placed(rows, world.device))
     published = Published(1, state.query, rows, embeddings, np.searchsorted(rows, pool), q)
     return published, Cohort(
         clients, own, hidden, private_states(state, world, clients), np.zeros(len(clients), np.bool_)

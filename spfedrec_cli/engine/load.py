@@ -16,12 +16,13 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.messages import KINDS
-from spfedrec_cli.federated.state import State, World, make_world, state_from_tensors, state_tensors
+from spfedrec_cli.federated.state import State, World, make_world, state_from_tensors, stored_tensors
 from spfedrec_cli.federated.strategies import Report
 from spfedrec_cli.federated.team import ALONE, Team
 from spfedrec_cli.model.embed import item_embeddings, query_embeddings
 from spfedrec_cli.model.features import of_clients, of_items
 from spfedrec_cli.model.towers import unflatten
+from spfedrec_cli.placement import CPU, fetched, placed
 from spfedrec_cli.retrieval.evaluate import Scorer, history_splits
 
 I32 = npt.NDArray[np.int32]
@@ -81,14 +82,14 @@ def _crossed(kind: type[Any], entries: list[dict[str, Any]]) -> Crossed:
 
 
 def open_run(folder: Path) -> tuple[Dataset, World]:
-    """The Dataset of a run and the world around its model."""
+    """The Dataset of a run and the world around its model, on the CPU wherever it was trained."""
     dataset = load_dataset(folder)
     return dataset, load_world(dataset, load_config(folder))
 
 
-def load_world(dataset: Dataset, config: Config, team: Team = ALONE) -> World:
+def load_world(dataset: Dataset, config: Config, team: Team = ALONE, device: torch.device = CPU) -> World:
     """What a simulation on this Dataset needs: devices hold the training purchases and nothing later."""
-    return make_world(config, of_items(dataset), of_clients(dataset), dataset.history("train"), team)
+    return make_world(config, of_items(dataset), of_clients(dataset), dataset.history("train"), team, device)
 
 
 def load_config(folder: Path) -> Config:
@@ -120,7 +121,7 @@ def save_state(folder: Path, state: State, tally: Tally) -> None:
     """A checkpoint: the state, and what was counted. The best one before it stays."""
     manifest = {"tally": asdict(tally)}
     run.save_checkpoint(
-        folder, run.Checkpoint(state.round, state_tensors(state), state.private, manifest), [tally.best_round]
+        folder, run.Checkpoint(state.round, stored_tensors(state), state.private, manifest), [tally.best_round]
     )
 
 
@@ -143,7 +144,7 @@ def model_scorer(dataset: Dataset, world: World, state: State, split: str) -> Sc
     def score(clients: I32) -> F32:
         # By torch, whose threads training holds at one: another number of them could break ties another way.
         queries = client_queries(world, state, clients, history.take(clients), items)
-        return np.asarray((queries @ items.T).numpy(), np.float32)
+        return np.asarray(fetched(queries @ items.T).numpy(), np.float32)
 
     return score
 
@@ -153,19 +154,18 @@ def client_queries(world: World, state: State, clients: npt.ArrayLike, history: 
     rows = torch.from_numpy(np.asarray(clients, np.int64))
     if world.config.client.private_state == "tower":
         return _own_tower_queries(world, state, rows, history, items)
-    private = None if state.private is None else state.private.index_select(0, rows)
-    return query_embeddings(
-        world.config.model, state.query, world.clients.codes.index_select(0, rows), history, items, private
-    )
+    private = None if state.private is None else placed(state.private.index_select(0, rows), world.device)
+    codes = world.clients.codes.index_select(0, placed(rows, world.device))
+    return query_embeddings(world.config.model, state.query, codes, history, items, private)
 
 
 def _own_tower_queries(world: World, state: State, rows: Tensor, history: Ragged, items: Tensor) -> Tensor:
     """The same, each client by its own tower; a few at a time, since their towers are large."""
     assert state.private is not None
-    found = [torch.empty(0, items.shape[1])]
+    found = [items.new_empty(0, items.shape[1])]
     for part in torch.split(torch.arange(len(rows)), _TOWERS):
         some = rows.index_select(0, part)
-        towers = unflatten(state.private.index_select(0, some), state.query)
-        codes = world.clients.codes.index_select(0, some)
+        towers = unflatten(placed(state.private.index_select(0, some), world.device), state.query)
+        codes = world.clients.codes.index_select(0, placed(some, world.device))
         found.append(query_embeddings(world.config.model, towers, codes, history.take(part.numpy()), items))
     return torch.cat(found)

@@ -26,6 +26,7 @@ from spfedrec_cli.data.sources.synthetic_facts import (
 from spfedrec_cli.federated.state import World, make_world
 from spfedrec_cli.federated.team import ALONE, Team
 from spfedrec_cli.model.features import ID, Features
+from spfedrec_cli.placement import CPU
 from spfedrec_cli.rng import uniform, uniform_ragged, uniform_rows
 
 F64 = npt.NDArray[np.float64]
@@ -96,11 +97,13 @@ def sized(shape: Shape, clients: int | None = None, items: int | None = None) ->
     return replace(shape, clients=clients or shape.clients, items=items, item_fields=fields)
 
 
-def make(shape: Shape, settings: Mapping[str, Any], seed: int = 0, team: Team = ALONE) -> World:
+def make(
+    shape: Shape, settings: Mapping[str, Any], seed: int = 0, team: Team = ALONE, device: torch.device = CPU
+) -> World:
     """Raises InputError where the settings do not fit."""
     items = features("items", seed, shape.items, shape.item_fields)
     clients = features("clients", seed, shape.clients, shape.client_fields)
-    return make_world(validate(settings), items, clients, purchases(shape, seed), team)
+    return make_world(validate(settings), items, clients, purchases(shape, seed), team, device)
 
 
 def purchases(shape: Shape, seed: int) -> Ragged:

@@ -10,7 +10,7 @@ from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.load import load_world
 from spfedrec_cli.engine.memory import check_memory, free_memory, reckon, shape_of
-from spfedrec_cli.engine.team import gathered
+from spfedrec_cli.engine.team import device_of, gathered
 from spfedrec_cli.federated.cost import mean_work
 from spfedrec_cli.federated.state import initial_state, state_tensors
 from spfedrec_cli.federated.strategies import STRATEGIES
@@ -50,7 +50,8 @@ def rehearse(dataset: Dataset, config: Config) -> Rehearsal:
 
 def rehearse_in(dataset: Dataset, config: Config, team: Team) -> Rehearsal:
     """The same as one process of a team."""
-    world, step = load_world(dataset, config, team), STRATEGIES[config.federated.strategy]
+    world = load_world(dataset, config, team, device_of(config.train.device, team))
+    step = STRATEGIES[config.federated.strategy]
     state, rounds = initial_state(world), []
     for _ in range(ROUNDS):
         began = time.perf_counter()

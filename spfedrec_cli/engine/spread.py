@@ -10,7 +10,7 @@ from torch import Tensor
 from spfedrec_cli import run
 from spfedrec_cli.engine.load import Tally, tally_of
 from spfedrec_cli.errors import SpfedrecError
-from spfedrec_cli.federated.state import State, World, initial_state, state_tensors
+from spfedrec_cli.federated.state import State, World, initial_state, state_tensors, stored_tensors
 
 _PIECE = 1 << 16  # clients whose private states travel at once
 
@@ -21,11 +21,11 @@ def started(world: World, loaded: tuple[State, Tally] | None) -> tuple[State, Ta
     if told is None:
         return initial_state(world), Tally()
     if world.team.size == 1 and loaded is not None:
-        return loaded
+        return loaded[0].on(world.device), loaded[1]
     blank = initial_state(world)
     popularity = torch.zeros(world.n_items, dtype=torch.int64) if told["popularity"] else None
     state = replace(blank, round=told["round"], popularity=popularity)
-    known = None if loaded is None else state_tensors(loaded[0])
+    known = None if loaded is None else state_tensors(loaded[0].on(world.device))
     for name, tensor in state_tensors(state).items():
         tensor.zero_()
         if world.team.is_chief and known is not None:
@@ -77,7 +77,7 @@ def check_in_step(world: World, state: State) -> None:
     """Every process steps the towers by itself. Raises SpfedrecError where they have not come to the same bits."""
     if world.team.size == 1:
         return
-    mine = run.digest(state_tensors(state))
+    mine = run.digest(stored_tensors(state))
     unlike = torch.tensor([int(world.team.told(mine) != mine)])
     if int(world.team.sum(unlike)):
         raise SpfedrecError(

@@ -23,6 +23,7 @@ from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.team import ALONE, PATIENCE, Team, TeamLost
+from spfedrec_cli.placement import CPU, chosen, repeatable
 from spfedrec_cli.run import is_one_of_several
 
 _LOCAL = {"linux": "lo", "darwin": "lo0"}  # the network that never leaves the machine
@@ -34,17 +35,32 @@ _GRACE = 20  # seconds that workers have to end by themselves
 def gathered(dataset: Dataset, config: Config, task: str) -> Iterator[Team]:
     """All processes of a training, or whatever else `task` names in `worker.py`.
 
-    Raises InputError where the processes of torchrun were given different Datasets or settings.
+    Raises InputError where the processes of torchrun were given different Datasets or settings, and where this machine
+    has no such device.
     """
+    device = device_of(config.train.device)
     if is_one_of_several():
         torch.set_num_threads(1)
-        with joined("env://", int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) as team:
+        with joined("env://", int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), device) as team:
             _check_alike(team, dataset, config)
             yield team
     else:
         about = {"task": task, "dataset": str(dataset.path.resolve()), "config": config.model_dump(mode="json")}
         with processes(config.train.workers, about) as team:
             yield team
+
+
+def device_of(name: str, team: Team = ALONE) -> torch.device:
+    """Where this process computes. Workers of one machine share its GPUs; under torchrun each has one to itself, as
+    NCCL asks. Raises InputError where there is none."""
+    if not is_one_of_several():
+        return repeatable(chosen(name, team.rank))
+    device = chosen(name, int(os.environ.get("LOCAL_RANK", "0")))
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if device.type == "cuda" and beside > torch.cuda.device_count():
+        hint = f"give --nproc-per-node {torch.cuda.device_count()}"
+        raise InputError(f"torchrun started {beside} processes here, more than there are GPUs", hint=hint)
+    return repeatable(device)
 
 
 @contextmanager
@@ -102,17 +118,19 @@ def _end(started: list["subprocess.Popen[bytes]"]) -> None:
 
 
 @contextmanager
-def joined(meeting: str, rank: int, size: int) -> Iterator[Team]:
-    """This process as one of a team that meets there. Raises TeamLost where the others do not come."""
+def joined(meeting: str, rank: int, size: int, gpu: torch.device = CPU) -> Iterator[Team]:
+    """This process as one of a team that meets there: by NCCL where each has a GPU to itself, else by gloo over the
+    memory of the CPU. Raises TeamLost where the others do not come."""
+    transport, lying = ("nccl", gpu) if gpu.type == "cuda" else ("gloo", CPU)
     if meeting.startswith("file://") and sys.platform in _LOCAL:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", _LOCAL[sys.platform])
     try:
-        distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=size, timeout=PATIENCE)
+        distributed.init_process_group(transport, init_method=meeting, rank=rank, world_size=size, timeout=PATIENCE)
     except RuntimeError as error:
         hint = "see what they said; train.workers = 1 needs no others"
         raise TeamLost(f"The processes of this training did not find one another ({error})", hint=hint) from None
     try:
-        yield Team(rank, size)
+        yield Team(rank, size, lying)
     finally:
         distributed.destroy_process_group()
 

@@ -22,12 +22,13 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.load import Tally, load_config, load_dataset, load_state, load_world, model_scorer, save_state
 from spfedrec_cli.engine.memory import check_memory, free_memory, shape_of
 from spfedrec_cli.engine.spread import check_in_step, started, whole
-from spfedrec_cli.engine.team import gathered
+from spfedrec_cli.engine.team import device_of, gathered
 from spfedrec_cli.errors import InputError, SpfedrecError, nearest
 from spfedrec_cli.federated.aggregation import SECRETS
-from spfedrec_cli.federated.state import State, World, state_tensors
+from spfedrec_cli.federated.state import State, World, stored_tensors
 from spfedrec_cli.federated.strategies import STRATEGIES, Report
 from spfedrec_cli.federated.team import Team
+from spfedrec_cli.placement import described
 from spfedrec_cli.retrieval.evaluate import evaluate, make_task
 from spfedrec_cli.retrieval.metrics import METRICS
 
@@ -95,24 +96,33 @@ def train(dataset: Dataset, config: Config, folder: Path, watch: Watch = ignore)
     run.check_free(folder)
     check_memory(shape_of(dataset), config, free_memory())
     with gathered(dataset, config, "train") as team:
-        world = load_world(dataset, config, team)
+        world = load_world(dataset, config, team, device_of(config.train.device, team))
         if team.is_chief:
-            run.create(folder, to_toml(config), {**about, "version": spfedrec_cli.__version__}, environment())
+            about |= {"version": spfedrec_cli.__version__}
+            run.create(folder, to_toml(config), about, environment(world.device))
         return _train(dataset, world, None, Place(folder if team.is_chief else None, watch))
 
 
-def resume(folder: Path, watch: Watch = ignore, rounds: int | None = None, workers: int | None = None) -> TrainResult:
-    """Go on from the last checkpoint, to the same bits as an unbroken run; `rounds` may prolong the training."""
+def resume(
+    folder: Path,
+    watch: Watch = ignore,
+    rounds: int | None = None,
+    workers: int | None = None,
+    device: str | None = None,
+) -> TrainResult:
+    """Go on from the last checkpoint, to the same bits as an unbroken run, unless `device` is another than before;
+    `rounds` may prolong the training."""
     config, dataset = load_config(folder), load_dataset(folder)
-    changed = {key: value for key, value in (("rounds", rounds), ("workers", workers)) if value is not None}
-    config = config.model_copy(update={"train": config.train.model_copy(update=changed)})
+    changed = {"rounds": rounds, "workers": workers, "device": device}
+    train = config.train.model_copy(update={key: value for key, value in changed.items() if value is not None})
+    config = config.model_copy(update={"train": train})
     loaded = load_state(folder, run.latest(folder)) if run.rounds(folder) else None
     reached = loaded[0].round if loaded else 0
     if reached > config.train.rounds:
         raise InputError(f"The run is already at round {reached}", where=str(folder), hint="give a number above that")
     check_memory(shape_of(dataset), config, free_memory())
     with gathered(dataset, config, "train") as team:
-        world = load_world(dataset, config, team)
+        world = load_world(dataset, config, team, device_of(config.train.device, team))
         if team.is_chief:
             run.write_text(folder / "config.toml", to_toml(config))
             for name in ("metrics.jsonl", "ledger.jsonl"):
@@ -122,7 +132,8 @@ def resume(folder: Path, watch: Watch = ignore, rounds: int | None = None, worke
 
 def train_in(dataset: Dataset, config: Config, team: Team) -> None:
     """Take part in a training that another process of the team leads."""
-    _train(dataset, load_world(dataset, config, team), None, Place(None, ignore))
+    world = load_world(dataset, config, team, device_of(config.train.device, team))
+    _train(dataset, world, None, Place(None, ignore))
 
 
 @dataclass(frozen=True)
@@ -180,7 +191,7 @@ def _agreed(team: Team, stop: "Stop") -> bool:
 
 
 def _result(folder: Path, state: State, tally: Tally, speed: float) -> TrainResult:
-    every = {**state_tensors(state), **({} if state.private is None else {"private": state.private})}
+    every = {**stored_tensors(state), **({} if state.private is None else {"private": state.private})}
     return TrainResult(
         run=folder,
         rounds=state.round,
@@ -240,13 +251,13 @@ def validate(dataset: Dataset, world: World, state: State) -> dict[str, float]:
     return dict(json.loads(world.team.told(json.dumps(scores))))
 
 
-def environment() -> dict[str, Any]:
+def environment(device: torch.device) -> dict[str, Any]:
     """Versions and machine, for the record."""
     import pyarrow
 
     versions = {"spfedrec": spfedrec_cli.__version__, "torch": torch.__version__, "numpy": np.__version__}
     machine = {"python": platform.python_version(), "platform": platform.platform(), "processor": platform.machine()}
-    return {**versions, "pyarrow": pyarrow.__version__, **machine}
+    return {**versions, "pyarrow": pyarrow.__version__, **machine, "device": described(device)}
 
 
 def _check_monitor(config: Config, dataset: Dataset) -> None:

@@ -30,7 +30,7 @@ def in_rehearsal(told: dict[str, Any], team: Team) -> None:
 
 
 def in_bench(told: dict[str, Any], team: Team) -> None:
-    bench_in(team, told["sizes"])
+    bench_in(team, told["sizes"], told["device"])
 
 
 def _dataset_and_settings(told: dict[str, Any]) -> tuple[Dataset, Config]:

@@ -20,7 +20,7 @@ class IdealSum:
 
     def __init__(self, opening: Opening) -> None:
         self._opening, self._uploaded = opening, np.zeros(len(opening.clients), np.bool_)
-        self._sums = Sums.zero(opening.width, (len(opening.rows), opening.dim))
+        self._sums = Sums.zero(opening.width, (len(opening.rows), opening.dim), device=opening.device)
 
     def add(self, updates: Updates) -> None:
         sums, above = self._sums, signed(len(updates.query) * updates.zero_point)
@@ -35,7 +35,8 @@ class IdealSum:
     def close(self) -> tuple[Sums, Sizes]:
         opening = self._opening
         rows = opening.own.lengths + opening.hidden.lengths + len(opening.pool)
-        return self._sums, {messages.ClientUpdate: messages.size([opening.width, rows * opening.dim]) * self._uploaded}
+        sizes = messages.size([opening.width, rows * opening.dim]) * self._uploaded
+        return self._sums.fetched(), {messages.ClientUpdate: sizes}
 
 
 Open = Callable[[Opening], Aggregation]

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from spfedrec_cli.config import ClientConfig
@@ -19,6 +18,7 @@ from spfedrec_cli.federated.client import target_counts, targets_stream
 from spfedrec_cli.federated.exchange import Cohort, Published
 from spfedrec_cli.federated.request import Obfuscation
 from spfedrec_cli.federated.state import World
+from spfedrec_cli.placement import placed
 from spfedrec_cli.rng import uniform_ragged
 
 I32 = npt.NDArray[np.int32]
@@ -118,10 +118,10 @@ def _block(world: World, published: Published, clients: I64, members: I64, own: 
         expected[hidden.items.row_index(), hidden.items.position()] = logq * np.log(hidden.inclusion)
     return Block(
         members,
-        torch.from_numpy(padded),
-        torch.from_numpy(turns),
+        placed(padded, world.device),
+        placed(turns, world.device),
         step_counts(world.config.client, own.lengths),
-        torch.from_numpy(expected.astype(np.float32)),
+        placed(expected.astype(np.float32), world.device),
     )
 
 

@@ -62,7 +62,7 @@ class Towers:
         """θ_end − θ_start of some clients in fixed point (clients, P), ZERO_POINT above its value, and how many
         coordinates are saturated; (clients, 0) where towers never leave the device. These towers are used up."""
         if self.own:
-            return torch.empty(part.stop - part.start, 0, dtype=torch.int32), 0
+            return self.start.new_empty(part.stop - part.start, 0, dtype=torch.int32), 0
         if self.factors is None:
             scaled = self.weights[part].sub_(self.start).mul_(codec.scale)
             saturated = codec.saturate_(scaled)
@@ -100,7 +100,7 @@ def _adam(client: ClientConfig, number: int, weights: Tensor, grads: Tensor, mom
         [first],
         [second],
         [],
-        [torch.tensor(float(number))],
+        [weights.new_full((), float(number))],
         lr=client.lr,
         beta1=client.beta1,
         beta2=client.beta2,

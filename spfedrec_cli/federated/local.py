@@ -19,6 +19,7 @@ from spfedrec_cli.federated.state import World
 from spfedrec_cli.model.factors import Factors, Products, backward, field_places, forward, of_unit
 from spfedrec_cli.model.gradients import loss_and_gradients
 from spfedrec_cli.model.towers import Weights, flatten, history_weights, unit
+from spfedrec_cli.placement import fetched, placed
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Learned:
     items: Products  # (K, L + M, d)
     pool: Products | None  # (K, M, d), where the training negatives are the public ones
     private: Tensor | None  # (K, d) or (K, P)
-    losses: Tensor  # (K,) float64
+    losses: Tensor  # (K,) float64, on the CPU
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,17 @@ class _Steps:
 
     def __init__(self, model: ModelConfig, block: Block, pool: int) -> None:
         steps, (clients, items), own = int(block.steps[0]), block.items.shape, block.purchases
-        numbers = torch.arange(steps, dtype=torch.int32)[:, None, None]
+        on = block.items.device
+        numbers = torch.arange(steps, dtype=torch.int32, device=on)[:, None, None]
         targets = torch.stack([turn == numbers for turn in block.turns]).any(0)
         self.shares = targets / targets.sum(-1, keepdim=True).clamp_min_(1)
         # ∂L/∂ṽ of an item is its score's gradient times the query, and its weight in the history times that's gradient.
-        self.by_item = torch.zeros(2, steps, clients, items)
+        self.by_item = torch.zeros(2, steps, clients, items, device=on)
         self.scores, self.history = self.by_item[0], self.by_item[1, :, :, :own]
         self.history.copy_(history_weights(model, (block.items[:, :own] >= 0) & ~targets))
-        self.vectors = torch.zeros(2, steps, clients, model.dim)
-        self.by_pool = torch.zeros(steps, clients, pool)
-        self.losses = torch.zeros(steps, clients)
+        self.vectors = torch.zeros(2, steps, clients, model.dim, device=on)
+        self.by_pool = torch.zeros(steps, clients, pool, device=on)
+        self.losses = torch.zeros(steps, clients, device=on)
 
 
 def train_block(
@@ -77,10 +79,10 @@ def train_block(
         if mine is not None:
             mine -= client.private_lr * of_private
     counts = torch.from_numpy(block.steps)
-    each = 1 / counts
+    each = 1 / placed(counts, world.device)
     items = Products(steps.by_item.flatten(0, 1), steps.vectors.flatten(0, 1)).times(each)
     pool = None if held.pool is None else Products(steps.by_pool, steps.vectors[0]).times(each)
-    losses = steps.losses.double().sum(0) / counts
+    losses = fetched(steps.losses).double().sum(0) / counts
     return Learned(towers, items, pool, towers.weights if own_tower else embedding, losses)
 
 
@@ -92,7 +94,7 @@ def _hold(world: World, published: Published, codes: Tensor, block: Block, scrat
     items = rows(published.embeddings, block.items, room)
     if world.config.client.negatives == "request":
         return _Held(block, places, items, None)
-    return _Held(block, places, items, published.embeddings.index_select(0, torch.from_numpy(published.pool)))
+    return _Held(block, places, items, published.embeddings.index_select(0, placed(published.pool, world.device)))
 
 
 def _gradients(

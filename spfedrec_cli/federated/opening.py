@@ -8,6 +8,7 @@ from spfedrec_cli.federated.ring import stays_in_shards
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.federated.sums import Opening
 from spfedrec_cli.model.towers import flatten
+from spfedrec_cli.placement import fetched
 
 
 def opening(world: World, published: Published, cohort: Cohort) -> Opening:
@@ -31,12 +32,13 @@ def opening(world: World, published: Published, cohort: Cohort) -> Opening:
         codec_query=codec_query,
         codec_item=codec_item,
         broadcast=lambda: broadcast(world, published),
+        device=published.embeddings.device,
     )
 
 
 def broadcast(world: World, published: Published) -> Broadcast:
     """The message of step 1: θ_u where it is shared, and the public pool."""
     pool = published.rows[published.pool].astype(np.int32)
-    embeddings = published.embeddings.numpy()[published.pool]
-    query = flatten(published.query)[: world.shared_width].numpy()
+    embeddings = fetched(published.embeddings).numpy()[published.pool]
+    query = fetched(flatten(published.query))[: world.shared_width].numpy()
     return Broadcast(published.round, query, pool, embeddings)

@@ -1,9 +1,10 @@
 """The cohort as single devices that exchange real messages with the server: what the fast form must equal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from spfedrec_cli.federated import client, messages
 from spfedrec_cli.federated.aggregation import BY_MESSAGES
@@ -12,6 +13,7 @@ from spfedrec_cli.federated.opening import broadcast as broadcast_of
 from spfedrec_cli.federated.opening import opening
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.federated.sums import Sizes, Updates
+from spfedrec_cli.placement import fetched, placed
 
 CROSSED = (messages.Broadcast, messages.Request, messages.Embeddings, messages.ClientUpdate)
 
@@ -27,8 +29,9 @@ class _Visit:
 
 def train_one_by_one(world: World, published: Published, cohort: Cohort) -> CohortResult:
     """Steps 2 to 6, a device at a time; message sizes as they are. (A device that drops out trains in vain.)"""
+    published, codes = _on_cpu(published), _codes(world, cohort)
     broadcast = broadcast_of(world, published)
-    visits = [_visit(world, published, broadcast, cohort, place) for place in range(len(cohort))]
+    visits = [_visit(world, published, broadcast, cohort, codes, place) for place in range(len(cohort))]
     aggregation = BY_MESSAGES[world.config.federated.aggregation](opening(world, published, cohort))
     survivors = np.flatnonzero(~cohort.dropped).tolist()
     for place in survivors:
@@ -52,10 +55,21 @@ def _bytes_of(visits: list[_Visit], number: int) -> I64:
     return np.array([len(messages.serialise(visit.crossed[number])) for visit in visits], np.int64)
 
 
-def _visit(world: World, published: Published, broadcast: messages.Broadcast, cohort: Cohort, place: int) -> _Visit:
+def _on_cpu(published: Published) -> Published:
+    """A phone has no part of the simulator's GPU."""
+    return replace(published, embeddings=fetched(published.embeddings))
+
+
+def _codes(world: World, cohort: Cohort) -> Tensor:
+    return fetched(world.clients.codes.index_select(0, placed(cohort.clients, world.device)))
+
+
+def _visit(
+    world: World, published: Published, broadcast: messages.Broadcast, cohort: Cohort, codes: Tensor, place: int
+) -> _Visit:
     member = int(cohort.clients[place])
     private = None if cohort.private is None else cohort.private[place]
-    device = client.Device(member, cohort.own.row(place), world.clients.codes[member], private)
+    device = client.Device(member, cohort.own.row(place), codes[place], private)
     public = client.Public(world.config, *world.codecs(), published.query, published.obfuscating)
     request, probabilities = client.make_request(device, public, published.round)
     places = np.searchsorted(published.rows, request.items)

@@ -28,6 +28,7 @@ from spfedrec_cli.federated.secagg.terms import (
     unions,
 )
 from spfedrec_cli.federated.sums import Opening, Sizes, Sums, Updates, add_rows, signed
+from spfedrec_cli.placement import fetched
 from spfedrec_cli.rng import uniform
 
 I64 = npt.NDArray[np.int64]
@@ -114,15 +115,18 @@ class Ring:
         owner = np.repeat(np.arange(len(updates.members)), updates.counts)
         kept = self._seats[updates.members[owner]] >= 0
         some, rows = torch.from_numpy(chosen), torch.from_numpy(np.flatnonzero(kept))
+        query, own, pool, places = (
+            fetched(values) for values in (updates.query, updates.own, updates.pool, updates.own_rows)
+        )
         above = signed(updates.zero_point)
-        items = self._opening.rows[updates.own_rows.index_select(0, rows).numpy()]
+        items = self._opening.rows[places.index_select(0, rows).numpy()]
         self._chains.add(
             self._seats[updates.members[chosen]],
-            (updates.query.index_select(0, some) - above).numpy(),
+            (query.index_select(0, some) - above).numpy(),
             np.searchsorted(chosen, owner[kept]),
             items,
-            updates.own.index_select(0, rows).numpy(),
-            (updates.pool.index_select(0, some) - above).numpy(),
+            own.index_select(0, rows).numpy(),
+            (pool.index_select(0, some) - above).numpy(),
         )
         self._uploaded[updates.members] = True
 

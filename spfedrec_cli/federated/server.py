@@ -18,6 +18,7 @@ from spfedrec_cli.federated.state import Moments
 from spfedrec_cli.federated.team import ALONE, Team
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import Weights, item_tower
+from spfedrec_cli.placement import placed
 from spfedrec_cli.rng import uniform
 
 I64 = npt.NDArray[np.int64]
@@ -51,11 +52,12 @@ def serve(
     item: Weights, features: Features, rows: I64, id_dropout: float, seed: int, round_: int, team: Team = ALONE
 ) -> Served:
     """Step 3: run the item tower on the items `rows` (ascending) and on nothing else."""
-    keep = torch.from_numpy(uniform(seed, "id_dropout", rows, round_) >= id_dropout).float()
+    device = features.codes.device
+    keep = placed(uniform(seed, "id_dropout", rows, round_) >= id_dropout, device).float()
     cuts = [slice(start, start + PART) for start in range(0, max(len(rows), 1), PART)]
-    codes = features.codes.index_select(0, torch.from_numpy(rows))
+    codes = features.codes.index_select(0, placed(rows, device))
     found = [_touched(features, item, codes[cut]) for cut in cuts]
-    embeddings, parts = torch.zeros(len(rows), _dim(item)), dict[int, Part]()
+    embeddings, parts = torch.zeros(len(rows), _dim(item), device=device), dict[int, Part]()
     for number in team.mine(len(cuts)):
         cut, (touched, local) = cuts[number], found[number]
         leaves = {name: _picked(weight, touched.get(name)).detach().requires_grad_() for name, weight in item.items()}
@@ -73,7 +75,7 @@ def _touched(features: Features, item: Weights, codes: Tensor) -> tuple[dict[str
     """The rows of each table that items of codes (n, fields) touch, ascending; and the codes as places in them."""
     touched, local = {}, torch.empty_like(codes)
     for column, name in enumerate(features.names):
-        marked = torch.zeros(len(item[f"field.{name}"]), dtype=torch.int64)
+        marked = codes.new_zeros(len(item[f"field.{name}"]))
         marked[codes[:, column]] = 1
         touched[f"field.{name}"] = marked.nonzero()[:, 0]
         local[:, column] = (marked.cumsum(0) - 1).index_select(0, codes[:, column])
@@ -99,7 +101,7 @@ def _pull(item: Weights, served: Served, mean: Tensor, team: Team) -> list[Weigh
     """The gradients of the leaves, part by part."""
     like = [{name: _leaf_shape(w, touched.get(name)) for name, w in item.items()} for touched in served.touched]
     sizes = [[math.prod(shape) for shape in shapes.values()] for shapes in like]
-    flat = torch.zeros(sum(map(sum, sizes)))
+    flat = mean.new_zeros(sum(map(sum, sizes)))
     whole = torch.split(flat, [sum(each) for each in sizes])
     rooms = [torch.split(part, each) for part, each in zip(whole, sizes, strict=True)]
     for number, part in served.parts.items():

@@ -16,23 +16,24 @@ from spfedrec_cli.federated.opening import opening
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.federated.sums import Sizes
 from spfedrec_cli.federated.uploads import uploads
+from spfedrec_cli.placement import fetched, placed
 
 
 def train_cohort(world: World, published: Published, cohort: Cohort) -> CohortResult:
-    """Steps 4 to 6 in batched operations; message sizes by their formula."""
+    """Steps 4 to 6 in batched operations; message sizes by their formula. What comes out is on the CPU."""
     losses = torch.zeros(len(cohort), dtype=torch.float64)
     kept = None if cohort.private is None else cohort.private.clone()
     aggregation = AGGREGATIONS[world.config.federated.aggregation](opening(world, published, cohort))
     for block in blocks(world, published, cohort):
         members = torch.from_numpy(block.members)
-        private = None if cohort.private is None else cohort.private.index_select(0, members)
-        codes = world.clients.codes[torch.from_numpy(cohort.clients[block.members])]
+        private = None if cohort.private is None else placed(cohort.private.index_select(0, members), world.device)
+        codes = world.clients.codes.index_select(0, placed(cohort.clients[block.members], world.device))
         learned = train_block(world, published, codes, block, private, world.scratch)
         for updates in uploads(world, published, block, learned, world.scratch):
             aggregation.add(updates)
         losses.index_copy_(0, members, learned.losses)
         if kept is not None and learned.private is not None:
-            kept.index_copy_(0, members, learned.private)
+            kept.index_copy_(0, members, fetched(learned.private))
     sums, sizes = aggregation.close()
     return CohortResult(sums, kept, losses, {**message_sizes(world, published, cohort), **sizes})
 

@@ -22,6 +22,7 @@ from spfedrec_cli.federated.secagg.terms import FEWEST
 from spfedrec_cli.federated.team import ALONE, Shards, Team
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import Weights, flatten, init_item_tower, init_query_tower
+from spfedrec_cli.placement import CPU, fetched, placed
 
 I64 = npt.NDArray[np.int64]
 LARGEST_PRIVATE = 2 << 30  # bytes of private state that a simulation holds for all clients
@@ -43,6 +44,7 @@ class World:
     eligible: I64
     width: int  # P, the number of weights in θ_u
     shards: Shards
+    device: torch.device = CPU  # where the towers lie, and all that is computed with them
     memory: Memory = field(default_factory=Memory, compare=False, repr=False)
     scratch: Scratch = field(default_factory=Scratch, compare=False, repr=False)
 
@@ -99,8 +101,22 @@ class State:
     popularity: Tensor | None = None  # (n_items,) int64, published once by a secure sum
     private: Tensor | None = None  # (n, d) or (n, P) of the clients that live here: each row stays on its device
 
+    def on(self, device: torch.device) -> "State":
+        """The same, its towers and moments on the device. What grows with the clients stays in the memory of the CPU,
+        of which there is more: a round moves no more of it than its cohort's rows."""
+        towers = state_tensors(replace(self, popularity=None))
+        moved = state_from_tensors(self.round, {name: placed(t, device) for name, t in towers.items()}, self.private)
+        return replace(moved, popularity=self.popularity)
 
-def make_world(config: Config, items: Features, clients: Features, purchased: Ragged, team: Team = ALONE) -> World:
+
+def make_world(
+    config: Config,
+    items: Features,
+    clients: Features,
+    purchased: Ragged,
+    team: Team = ALONE,
+    device: torch.device = CPU,
+) -> World:
     """Raises InputError where nobody can train or the settings leave nothing to learn from."""
     eligible = np.flatnonzero(purchased.lengths > 0)
     if not len(eligible):
@@ -109,7 +125,7 @@ def make_world(config: Config, items: Features, clients: Features, purchased: Ra
         hint = "set request.rate above 0 or client.negatives=public"
         raise InputError("client.negatives = request has no negatives at request.rate = 0", hint=hint)
     width = flatten(init_query_tower(config.model, clients, config.train.seed)).numel()
-    _check_strategy(config)
+    _check_strategy(config, device)
     if config.federated.strategy == "full":
         _check_candidates(config, Shapes.of(items, clients), int(purchased.lengths.max()))
     if config.client.private_state == "tower":
@@ -117,7 +133,8 @@ def make_world(config: Config, items: Features, clients: Features, purchased: Ra
     shards = Shards(config.train.shards, team)
     if config.federated.aggregation == "ring":
         _check_chains(config.federated, len(eligible), shards)
-    return World(config, items, clients, _living_here(purchased, shards), eligible, width, shards)
+    held, features = _living_here(purchased, shards), (items.on(device), clients.on(device))
+    return World(config, *features, held, eligible, width, shards, device, scratch=Scratch(device))
 
 
 def _check_chains(federated: FederatedConfig, eligible: int, shards: Shards) -> None:
@@ -141,8 +158,10 @@ def _living_here(purchased: Ragged, shards: Shards) -> Ragged:
     return Ragged.from_lengths(np.where(mine, lengths, 0), purchased.values[np.repeat(mine, lengths)])
 
 
-def _check_strategy(config: Config) -> None:
+def _check_strategy(config: Config, device: torch.device) -> None:
     strategy = config.federated.strategy
+    if strategy != "split" and device.type != "cpu":
+        raise InputError(f"federated.strategy = {strategy} computes on the CPU only", hint="use --device cpu")
     if config.client.private_state == "tower" and strategy != "split":
         raise InputError(
             f"client.private_state = tower has no meaning under federated.strategy = {strategy}, "
@@ -194,7 +213,7 @@ def initial_state(world: World) -> State:
     item = init_item_tower(model, world.items, seed)
     tau = effective_tau(world.config)
     start = tau * tau if world.config.federated.strategy == "full" else 0.0
-    return State(
+    state = State(
         round=0,
         query=query,
         query_moments=Moments(_like(query, 0.0), _like(query, tau * tau), {}),
@@ -202,6 +221,7 @@ def initial_state(world: World) -> State:
         item_moments=Moments(_like(item, 0.0), _like(item, start), {name: _steps(name, w) for name, w in item.items()}),
         private=_initial_private(world, query),
     )
+    return state.on(world.device)
 
 
 def _initial_private(world: World, query: Weights) -> Tensor | None:
@@ -224,6 +244,11 @@ def state_tensors(state: State) -> dict[str, Tensor]:
         for part in ("first", "second", "steps"):
             named |= {f"{tower}_{part}/{k}": v for k, v in getattr(moments, part).items()}
     return named if state.popularity is None else named | {"popularity": state.popularity}
+
+
+def stored_tensors(state: State) -> dict[str, Tensor]:
+    """The same on the CPU, for what is written, sent or hashed."""
+    return {name: fetched(tensor) for name, tensor in state_tensors(state).items()}
 
 
 def state_from_tensors(round_: int, tensors: dict[str, Tensor], private: Tensor | None) -> State:

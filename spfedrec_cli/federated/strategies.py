@@ -25,6 +25,7 @@ from spfedrec_cli.federated.simulation import train_cohort
 from spfedrec_cli.federated.state import State, World, effective_tau
 from spfedrec_cli.federated.sums import Sums
 from spfedrec_cli.model.towers import Weights, unflatten
+from spfedrec_cli.placement import placed
 from spfedrec_cli.rng import distinct
 
 I64 = npt.NDArray[np.int64]
@@ -194,9 +195,11 @@ def server_step(state: State, world: World, served: server.Served, sums: Sums) -
     if sums.clients == 0:
         return state
     codec_query, codec_item = world.codecs()
-    shared = world.shared_width > 0
-    delta = unflatten(codec_query.decode(sums.query) / sums.clients, state.query) if shared else None
-    return step_towers(state, world, served, delta, codec_item.decode(sums.items) / sums.clients)
+    delta = None
+    if world.shared_width:
+        delta = unflatten(placed(codec_query.decode(sums.query) / sums.clients, world.device), state.query)
+    mean = placed(codec_item.decode(sums.items) / sums.clients, world.device)
+    return step_towers(state, world, served, delta, mean)
 
 
 def step_towers(state: State, world: World, served: server.Served, delta: Weights | None, mean: Tensor) -> State:

@@ -1,7 +1,7 @@
 """What goes into an aggregation protocol, and what comes out of it: named integers, never a model."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from spfedrec_cli.config import FederatedConfig
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.codec import Codec
 from spfedrec_cli.federated.messages import Broadcast, Message
+from spfedrec_cli.placement import CPU, fetched
 
 I64 = npt.NDArray[np.int64]
 Sizes = dict[type[Message], I64]
@@ -26,6 +27,7 @@ class Opening:
     clients (K,) are ids, `groups` (K,) the group of each, out of `group_count`: no process holds part of a group only.
     rows (R,) are the items that take part, ascending; pool (M,) the places of the public pool in them. P = `width`,
     d = `dim`. `broadcast` makes the message of step 1, where there is one that a protocol binds its members to.
+    Updates lie on `device`, the sum is on the CPU.
     """
 
     federated: FederatedConfig
@@ -43,6 +45,7 @@ class Opening:
     codec_query: Codec
     codec_item: Codec
     broadcast: Callable[[], Broadcast] | None
+    device: torch.device = CPU
 
     @cached_property
     def requests(self) -> Ragged:
@@ -86,8 +89,13 @@ class Sums:
     aborted: int = 0
 
     @classmethod
-    def zero(cls, width: int, shape: tuple[int, ...], clients: int = 0) -> "Sums":
-        return cls(torch.zeros(width, dtype=torch.int32), torch.zeros(shape, dtype=torch.int32), clients, 0)
+    def zero(cls, width: int, shape: tuple[int, ...], clients: int = 0, device: torch.device = CPU) -> "Sums":
+        query, items = (torch.zeros(size, dtype=torch.int32, device=device) for size in (width, shape))
+        return cls(query, items, clients, 0)
+
+    def fetched(self) -> "Sums":
+        """The same on the CPU."""
+        return replace(self, query=fetched(self.query), items=fetched(self.items))
 
 
 class Aggregation(Protocol):

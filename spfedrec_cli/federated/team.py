@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.errors import SpfedrecError
+from spfedrec_cli.placement import CPU, placed
 
 I64 = npt.NDArray[np.int64]
 PATIENCE = timedelta(hours=12)  # that the others have while one of them validates or saves
@@ -29,7 +30,7 @@ class Team:
 
     rank: int = 0
     size: int = 1
-    device: torch.device | None = None
+    device: torch.device = CPU
 
     @property
     def is_chief(self) -> bool:
@@ -63,14 +64,14 @@ class Team:
         return bytes(self.sum(letters).tolist()).decode()
 
     def _reduce(self, integers: Tensor) -> None:
-        there = integers if self.device is None else integers.to(self.device)
+        there = placed(integers, self.device)
         try:
             torch.distributed.all_reduce(there)
         except RuntimeError as error:
             hint = "see what it said last; the run goes on from its last checkpoint with --resume"
             raise TeamLost(f"Another process of this training has stopped ({_first_line(error)})", hint=hint) from None
         if there is not integers:
-            integers.copy_(there)
+            integers.copy_(placed(there, integers.device))
 
 
 def _first_line(error: Exception) -> str:

@@ -20,6 +20,7 @@ from spfedrec_cli.federated.scratch import Scratch
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.federated.sums import Updates
 from spfedrec_cli.model.factors import Products
+from spfedrec_cli.placement import placed
 
 I64 = npt.NDArray[np.int64]
 _CACHED = 1 << 20  # coordinates that are worked on at a time: 4 MiB; see docs/log.md
@@ -71,10 +72,11 @@ class _Pool:
 
     def __init__(self, codec: Codec, grads: Products | None, published: Published, scratch: Scratch) -> None:
         self.codec, self.dim, self.scratch = codec, published.embeddings.shape[1], scratch
-        self.rows = torch.from_numpy(published.pool) if grads is not None else torch.empty(0, dtype=torch.int64)
+        device = published.embeddings.device
+        self.rows = placed(published.pool if grads is not None else published.pool[:0], device)
         self.width, self.grads = len(self.rows) * self.dim, None
         if grads is not None:
-            self.grads = grads.times(torch.tensor([codec.scale]))
+            self.grads = grads.times(torch.full((1,), codec.scale, device=device))
             self.to_look_at = codec.may_saturate(self.grads.largest()).tolist()
 
     def encoded(self, part: slice) -> tuple[Tensor, int]:
@@ -82,7 +84,7 @@ class _Pool:
         clients = part.stop - part.start
         shape = clients, len(self.rows), self.dim
         if self.grads is None:
-            return torch.empty(shape, dtype=torch.int32), 0
+            return torch.empty(shape, dtype=torch.int32, device=self.rows.device), 0
         room = self.scratch.take("pool", clients, self.width).view(shape)
         self.grads.write(part, room)
         saturated = self.codec.saturate_some_(room, self.to_look_at[part])

@@ -8,11 +8,13 @@ Weights are flat: (P,) where all clients have the same ones, (K, P) where each h
 import itertools
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from spfedrec_cli.model.towers import FLAT, Weights, unflatten
+from spfedrec_cli.placement import placed
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,10 @@ def field_places(like: Weights, codes: Tensor) -> Tensor:
     """(K, F · e): the rows of the tables, which come first among the flat weights, at codes (K, F)."""
     tables = [weight for name, weight in like.items() if name.startswith("field.")]
     if not tables:
-        return torch.empty(len(codes), 0, dtype=torch.int64)
+        return codes.new_empty(len(codes), 0)
     width, sizes = tables[0].shape[1], [table.numel() for table in tables]
-    first = torch.tensor([0, *itertools.accumulate(sizes[:-1])])
-    return ((codes * width + first).unsqueeze(2) + torch.arange(width)).flatten(1)
+    first = placed(np.array([0, *itertools.accumulate(sizes[:-1])]), codes.device)
+    return ((codes * width + first).unsqueeze(2) + torch.arange(width, device=codes.device)).flatten(1)
 
 
 def forward(like: Weights, flat: Tensor, places: Tensor, history: Tensor, private: Tensor | None) -> Passed:

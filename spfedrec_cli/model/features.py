@@ -1,13 +1,14 @@
 """What the towers see of items and clients: codes of categorical fields."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.placement import placed
 
 ID = "id"
 
@@ -22,6 +23,10 @@ class Features:
 
     def __len__(self) -> int:
         return self.codes.shape[0]
+
+    def on(self, device: torch.device) -> "Features":
+        """The same, their codes on the device."""
+        return replace(self, codes=placed(self.codes, device))
 
 
 def of_items(dataset: Dataset) -> Features:

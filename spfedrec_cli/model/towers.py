@@ -72,7 +72,8 @@ def history_weights(model: ModelConfig, mask: Tensor) -> Tensor:
     if model.history == "none":
         return torch.zeros_like(mask)
     if model.history == "recency":
-        newer = mask.flip(-1).cumsum(-1).flip(-1) - mask
+        # Counted in integers: CUDA adds floats up in an order that differs from time to time.
+        newer = mask.to(torch.int32).flip(-1).cumsum(-1, dtype=torch.int32).flip(-1) - mask
         mask = mask * torch.exp2(-newer / model.half_life)
     return mask / mask.sum(-1, keepdim=True).clamp_min(1e-12)
 
@@ -136,7 +137,7 @@ class _SharedRows(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
         (grad,), (codes,) = grads, ctx.saved_tensors
         rows = grad.new_zeros(ctx.shape)
-        rows[torch.arange(len(codes)), codes] = grad
+        rows[torch.arange(len(codes), device=codes.device), codes] = grad
         return None, rows
 
 

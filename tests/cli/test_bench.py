@@ -46,8 +46,9 @@ def test_the_json_of_a_bench(invoke: Invoke, stand_in: StandIn) -> None:
 
 def test_what_is_said_reaches_the_engine_and_what_is_not_is_left_to_it(invoke: Invoke, stand_in: StandIn) -> None:
     calls = stand_in(bench=told())
-    invoke("bench", "--workers", "2", "--seconds", "5")
-    assert {name: calls.last[2][name] for name in ("workers", "seconds")} == {"workers": 2, "seconds": 5.0}
+    invoke("bench", "--workers", "2", "--seconds", "5", "--device", "auto")
+    said = {"workers": 2, "seconds": 5.0, "device": "auto"}
+    assert {name: calls.last[2][name] for name in said} == said
     invoke("bench")
     assert set(calls.last[2]) == {"tell"}
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from answers import Calls, Invoke, StandIn, progress, the_json, train_result
 
 from spfedrec_cli import engine
@@ -100,8 +101,8 @@ def test_nothing_to_train_on_is_said(invoke: Invoke) -> None:
 @pytest.mark.parametrize("words", [(), ("sample",), ("datasets/sample",)])
 def test_a_run_is_resumed_by_name(invoke: Invoke, a_run: Path, training: Calls, words: Sequence[str]) -> None:
     assert the_json(invoke("train", *words, "--resume", "first", "--json"))["run"] == "runs/first"
-    name, (folder, _, rounds, workers), _ = training.last
-    assert (name, folder, rounds, workers) == ("resume", a_run, None, None)
+    name, (folder, _, rounds, workers, device), _ = training.last
+    assert (name, folder, rounds, workers, device) == ("resume", a_run, None, None, None)
 
 
 def test_a_resumed_run_may_be_prolonged(invoke: Invoke, a_run: Path, training: Calls) -> None:
@@ -204,3 +205,25 @@ def test_a_seed_that_has_a_run_already_is_refused(invoke: Invoke, sample: Datase
     again = invoke(*words)
     assert again.exit_code == 2
     assert "already exists" in again.stderr
+
+
+def test_a_device_is_a_setting_and_an_unknown_one_is_refused(
+    invoke: Invoke, sample: Dataset, training: Calls, a_run: Path
+) -> None:
+    invoke("train", "sample", "--device", "auto")
+    assert training.last[1][1].train.device == "auto"
+    invoke("train", "--resume", "first", "--device", "cpu")
+    assert training.last[1][4] == "cpu"
+    assert invoke("train", "sample", "--device", "tpu").exit_code == 2
+    refused = invoke("train", "sample", "--set", "train.device=tpu")
+    assert refused.exit_code == 2
+    assert "The setting train.device = 'tpu' does not fit" in refused.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU that CUDA can use")
+def test_a_device_that_this_machine_lacks_is_one_sentence(invoke: Invoke, sample: Dataset, workplace: Path) -> None:
+    refused = invoke("train", "sample", "--preset", "sample", "--device", "cuda", "--quiet")
+    assert refused.exit_code == 2
+    assert refused.stderr.count(".\n") == 1
+    assert "offer no device 'cuda' (train.device); use --device cpu, or install" in " ".join(refused.stderr.split())
+    assert not (workplace / "runs").exists()

@@ -1,0 +1,125 @@
+"""A round on another device, in every mode: pretended where there is no GPU, real where there is one."""
+
+from typing import Any
+
+import pytest
+import torch
+from devices import THERE, Astray, Place, pretended
+from federated.test_equivalence import assert_equal, every_pair, trained_a_little
+from worlds import build_world, merged
+
+from spfedrec_cli import run
+from spfedrec_cli.federated import strategies
+from spfedrec_cli.federated.state import State, initial_state, stored_tensors
+from spfedrec_cli.federated.team import Team
+from spfedrec_cli.placement import CPU, chosen, repeatable
+
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU that CUDA can use")
+MODES = {
+    "one step, a public pool": {},
+    "an embedding, recency": {"client": {"private_state": "embedding"}, "model": {"history": "recency"}},
+    "a tower, Adam in batches": {
+        "client": {"private_state": "tower", "negatives": "request", "optimizer": "adam", "batch_size": 3},
+    },
+    "one device at a time": {"client": {"private_state": "embedding"}, "train": {"engine": "reference"}},
+}
+
+
+def digest(state: State) -> str:
+    private = {} if state.private is None else {"private": state.private}
+    return run.digest(stored_tensors(state) | private)
+
+
+def after_a_round(settings: dict[str, Any], device: torch.device = CPU) -> str:
+    world = build_world(settings, device=device)
+    return digest(strategies.split_round(initial_state(world), world)[0])
+
+
+@pytest.mark.parametrize("setting", [*every_pair(), *MODES.values()])
+def test_nothing_is_left_behind_and_the_bits_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, setting: dict[str, Any]
+) -> None:
+    """All of the round is computed on the device, by the same operations."""
+    expected = after_a_round(setting)
+    with pretended(monkeypatch) as device:
+        assert after_a_round(setting, device) == expected
+
+
+def test_a_move_left_out_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: dict[Place, dict[str, Any]] = {}
+    for setting in MODES.values():
+        moves: set[Place] = set()
+        with pretended(monkeypatch, moves) as device:
+            after_a_round(setting, device)
+        found = dict.fromkeys(moves, setting) | found
+    assert len(found) > 15
+    assert [place for place, setting in found.items() if not is_noticed(monkeypatch, place, setting)] == []
+
+
+def is_noticed(monkeypatch: pytest.MonkeyPatch, place: Place, setting: dict[str, Any]) -> bool:
+    try:
+        with pretended(monkeypatch, without=place) as device:
+            after_a_round(setting, device)
+    except Astray:
+        return True
+    return False
+
+
+def test_what_is_private_stays_with_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pretended(monkeypatch) as device:
+        world = build_world({"client": {"private_state": "embedding"}}, device=device)
+        state, _ = strategies.split_round(initial_state(world), world)
+        assert state.private is not None
+        assert state.popularity is not None
+        assert [state.private.device == THERE, state.popularity.device == THERE] == [False, False]
+        assert {tensor.device == THERE for tensor in state.query.values()} == {True}
+        assert {tensor.device == THERE for tensor in state.item_moments.steps.values()} == {True}
+
+
+@pytest.mark.parametrize("transport_there", [True, False])
+@pytest.mark.parametrize("values_there", [True, False])
+def test_sums_cross_where_the_transport_wants_them(
+    monkeypatch: pytest.MonkeyPatch, transport_there: bool, values_there: bool
+) -> None:
+    with pretended(monkeypatch) as device:
+        places = {True: device, False: CPU}
+
+        def all_reduce(integers: torch.Tensor) -> None:
+            assert (integers.device == THERE) == transport_there
+            integers.mul_(2)
+
+        monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
+        values = torch.full((2, 3), 5, device=places[values_there])
+        assert Team(0, 2, places[transport_there]).sum(values) is values
+        assert values.tolist() == [[10] * 3] * 2
+        assert (values.device == THERE) == values_there
+
+
+def test_the_pretended_device_refuses_what_a_gpu_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pretended(monkeypatch) as device:
+        there, here = torch.ones(3, device=device), torch.ones(3)
+        assert (there + torch.tensor(1.0)).tolist() == [2.0] * 3
+        with pytest.raises(Astray, match="mixes"):
+            there + here
+        with pytest.raises(Astray, match="mixes"):
+            there[1:].view(2, 1).index_select(0, torch.tensor([0]))
+        with pytest.raises(Astray, match="NumPy"):
+            (there * 2).numpy()
+        with pytest.raises(Astray, match="64-bit"):
+            there.double()
+
+
+@CUDA
+@pytest.mark.parametrize("setting", every_pair())
+def test_on_a_gpu_simulation_equals_reference(setting: dict[str, Any]) -> None:
+    world = build_world(setting, device=repeatable(chosen("cuda")))
+    assert_equal(world, trained_a_little(world, 3), len(world.eligible))
+
+
+@CUDA
+@pytest.mark.parametrize("setting", [*every_pair(), *MODES.values()])
+def test_on_a_gpu_the_same_bits_twice(setting: dict[str, Any]) -> None:
+    many = merged(setting, {"federated": {"cohort_size": 200}})
+    device, lengths = repeatable(chosen("cuda")), [1 + (7 * client) % 40 for client in range(200)]
+    one, two = (digest(trained_a_little(build_world(many, lengths, device=device), 3)) for _ in range(2))
+    assert one == two
