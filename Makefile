@@ -11,7 +11,8 @@ DEV := $(VENV)/.installed-dev
 
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: help setup demo test lint format bench bench-chain bench-cost bench-engine bench-linearity bench-prepare clean-demo
+.PHONY: help setup demo test lint format
+.PHONY: bench bench-chain bench-cost bench-engine bench-linearity bench-prepare results clean-demo
 
 help:
 	@echo "make setup    install spfedrec with its development tools into $(VENV)"
@@ -24,6 +25,7 @@ help:
 	@echo "make bench-engine    local training beside Flower, pfl-research, loops in PyTorch and JAX"
 	@echo "make bench-linearity    seconds a round against clients and candidates"
 	@echo "make bench-cost    what a client works and sends in a round, split against full"
+	@echo "make results    quality beside baselines, ablations, quality against cost: docs/results.md"
 	@echo "make bench-prepare    prepare all of H&M, beside merely reading its largest file"
 
 setup: $(DEV)
@@ -101,6 +103,10 @@ bench-cost: $(BASE)
 # Makes 3.4 GB of files in datasets/bench-prepare, once.
 bench-prepare: $(DEV)
 	@$(BIN)/python benchmarks/prepare.py
+
+# Data of MovieLens 100K: SPFEDREC_REAL_DATA. What is trained already, in runs/results, is not trained again.
+results: $(DEV)
+	@$(BIN)/python benchmarks/results.py --write $(RESULTS_ARGS)
 
 clean-demo:
 	rm -rf datasets/demo-sample datasets/demo-synthetic runs/demo-sample runs/demo-synthetic

@@ -11,6 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spfedrec_cli import engine
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.federated.messages import ClientUpdate
+
 CHECKOUT = Path(__file__).parents[1]
 
 
@@ -194,3 +198,69 @@ def test_the_costs_of_a_client_stand_in_the_documentation_as_they_are_counted() 
     documented = (CHECKOUT / "docs" / "benchmarks.md").read_text()
     assert f"<!-- cost -->\n{done.stdout.strip()}\n<!-- /cost -->" in documented
     assert len([line for line in done.stdout.splitlines() if line.startswith("| ")]) > 15
+
+
+def test_cases_that_this_version_cannot_run_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = the_module("cases", monkeypatch)
+    known, unknown = cases.Case("known", "ml-100k"), cases.Case("unknown", "ml-100k", ("request.mode=telepathy",))
+    assert cases.possible([known, unknown]) == [known]
+    assert len(cases.possible(cases.ablations("ml-100k"))) == len(cases.ablations("ml-100k"))
+
+
+def test_what_is_trained_is_not_trained_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, synthetic_dataset: Dataset
+) -> None:
+    """Neither the same case again nor, for another protocol, the same run; another seed is another run."""
+    trials, cases = the_module("trials", monkeypatch), the_module("cases", monkeypatch)
+    case = cases.Case("short", "synthetic", ("train.rounds=2", "train.eval_every=1"))
+    first = trials.Trial(case.config(0), synthetic_dataset.path, tmp_path)
+    found = trials.of(first)
+    assert (found.rounds, [round_ for round_, _ in found.curve]) == (2, [1, 2])
+    assert set(found.metrics) == {"full"}
+    monkeypatch.setattr(trials, "_train", None)
+    assert trials.of(first) == found
+    both = trials.of(trials.Trial(case.config(0), synthetic_dataset.path, tmp_path, protocols=("full", "sampled")))
+    assert both.metrics["full"] == found.metrics["full"] != both.metrics["sampled"]
+    assert trials.Trial(case.config(1), synthetic_dataset.path, tmp_path).folder() != first.folder()
+
+
+def test_bytes_and_seconds_of_results_are_those_of_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, synthetic_dataset: Dataset
+) -> None:
+    trials, cases = the_module("trials", monkeypatch), the_module("cases", monkeypatch)
+    case = cases.Case("short", "synthetic", ("train.rounds=2", "train.eval_every=1"))
+    found = trials.of(trials.Trial(case.config(0), synthetic_dataset.path, tmp_path))
+    crossed = engine.crossed(Path(found.run))
+    updates = next(each.count for each in crossed if each.kind == ClientUpdate.kind)
+    for direction, mean in (("up", found.bytes_up), ("down", found.bytes_down)):
+        total = sum(each.count * each.mean for each in crossed if each.direction == direction)
+        assert mean == pytest.approx(total / updates)
+    assert found.seconds > 0
+
+
+def test_figures_of_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1, 2, 3: mean 2, deviation 1; one seed has none. .6 is three quarters of the better of .7 and .8."""
+    results = the_module("results", monkeypatch)
+    assert results.mean_and_deviation([0.1, 0.2, 0.3]) == ".200 ± .100"
+    assert results.mean_and_deviation([0.25]) == ".250"
+    trials = the_module("trials", monkeypatch)
+    found = trials.Found("run", 1.0, 1, 1, 1.0, 1.0, {"full": {"ndcg@10": 0.6}}, [])
+    rivals = {"full": {"one": {"ndcg@10": 0.7}, "two": {"ndcg@10": 0.8}, "three": {"ndcg@10": 0.9}}}
+    assert results.ratios([found], rivals, [("NDCG", "full", "ndcg@10")], ("one", "two")) == ["0.75"]
+
+
+@pytest.mark.slow
+def test_results_of_the_made_up_shop(tmp_path: Path) -> None:
+    """Twenty rounds: a row a case and baseline, each with what it says of itself, and the picture."""
+    folders = ["--work", str(tmp_path / "work"), "--images", str(tmp_path / "images")]
+    printed = run("results.py", "--quick", "--jobs", "2", "--only", "synthetic", *folders)
+    rows = [line.strip("|").split("|") for line in printed.splitlines() if line.startswith("|")]
+    assert len({len(row) for row in rows}) == 1
+    assert {row[0].strip() for row in rows} >= {"SpFedRec (`split`)", "popularity", "ease", "best_possible"}
+    assert (tmp_path / "images" / "learning-synthetic.svg").stat().st_size > 5000
+
+
+def test_results_without_data_says_so(tmp_path: Path) -> None:
+    words = [sys.executable, str(CHECKOUT / "benchmarks" / "results.py"), "--only", "ml-100k"]
+    done = subprocess.run([*words, "--data", str(tmp_path)], capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    assert (done.stdout, "no ml-100k in" in done.stderr) == ("", True)

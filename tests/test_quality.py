@@ -37,7 +37,7 @@ def test_real_hm_goes_the_whole_path(real_data: Path, tmp_path: Path) -> None:
     prepare("hm", real_data / "hm", tmp_path / "hm")
     dataset = Dataset.open(tmp_path / "hm")
     settings = ["train.rounds=3", "train.eval_every=3", "federated.cohort_size=64"]
-    result = engine.train(dataset, resolve("hm", settings=settings), tmp_path / "run")
+    result = engine.train(dataset, resolve("hm-small", settings=settings), tmp_path / "run")
     assert engine.evaluate(result.run, baselines=True).clients == 50
     (found,) = engine.recommend(result.run, history=["0663713001", "541518023"])
     assert [item.article_id for item in found.history] == ["0541518023", "0663713001"]

@@ -26,7 +26,7 @@ EXAMPLES = """Examples:
 \b
   spfedrec train sample --preset sample --name first
   spfedrec train datasets/hm --set train.rounds=200 --set federated.cohort_size=512
-  spfedrec train hm --preset hm --workers 2 --dry-run
+  spfedrec train hm --preset hm-full --workers 2 --dry-run
   spfedrec train ml-100k --preset ml-100k --seeds 5
   spfedrec train hm --config mine.toml --json > result.json
   spfedrec train --resume first"""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.federated.client import target_counts, targets_stream
+from spfedrec_cli.federated.client import logq_share, target_counts, targets_stream
 from spfedrec_cli.federated.exchange import Cohort
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.rng import uniform_rows
@@ -79,7 +79,7 @@ def _targets(config: Config, clients: I64, lengths: I64, round_: int) -> tuple[T
 
 def _negatives(world: World, cohort: Cohort, members: I64, own: Ragged, pool: I64) -> tuple[Tensor, Tensor]:
     """Training negatives, with the log of their expected number; a client's own purchases are none."""
-    logq = float(world.config.client.logq)
+    logq = logq_share(world.config.client)
     if world.config.client.negatives == "request":
         hidden = cohort.hidden.take(members)
         negatives = hidden.items.padded(-1).astype(np.int64)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spfedrec_cli.config import ClientConfig
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.federated.client import target_counts, targets_stream
+from spfedrec_cli.federated.client import logq_share, target_counts, targets_stream
 from spfedrec_cli.federated.exchange import Cohort, Published
 from spfedrec_cli.federated.request import Obfuscation
 from spfedrec_cli.federated.state import World
@@ -104,7 +104,7 @@ def _block_size(world: World, items: int, steps: int) -> int:
 def _block(world: World, published: Published, clients: I64, members: I64, own: Ragged, hidden: Obfuscation) -> Block:
     padded = own.padded(-1).astype(np.int64)
     turns = _turns(world, clients, published.round, own.lengths)
-    logq = float(world.config.client.logq)
+    logq = logq_share(world.config.client)
     if world.config.client.negatives == "public":
         expected = np.full((len(members), len(published.pool)), logq * np.log(len(published.pool) / world.n_items))
         seat = np.full(len(published.rows), -1)

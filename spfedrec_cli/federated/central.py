@@ -93,7 +93,7 @@ def client_losses(
     of_own = torch.einsum("kld,kd->kl", own, query) / model.temperature
     shape = "md,kd->km" if negatives.dim() == 2 else "kmd,kd->km"
     of_negatives = torch.einsum(shape, negatives, query) / model.temperature - batch.expected
-    return (LOSSES["softmax"](of_own, of_negatives) * targets).sum(1) / targets.sum(1)
+    return (LOSSES[config.client.loss](of_own, of_negatives) * targets).sum(1) / targets.sum(1)
 
 
 def _rows(items: Tensor, seat: Tensor, wanted: Tensor) -> Tensor:

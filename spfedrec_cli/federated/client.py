@@ -11,13 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import ClientConfig, Config
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.codec import Codec
 from spfedrec_cli.federated.messages import Broadcast, ClientUpdate, Embeddings, Request
 from spfedrec_cli.federated.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
 from spfedrec_cli.federated.request import draw_obfuscating, shuffled_request
-from spfedrec_cli.model.loss import LOSSES
+from spfedrec_cli.model.loss import ESTIMATES, LOSSES
 from spfedrec_cli.model.towers import Weights, history_weights, query_tower, unflatten
 from spfedrec_cli.rng import uniform
 
@@ -132,12 +132,17 @@ def _gradients(
     query = query_tower(theta, device.codes, history, mine)
     scores = own[targets] @ query / model.temperature
     negatives = items[held.negatives] @ query / model.temperature - held.expected
-    loss = LOSSES["softmax"](scores, negatives).mean()
+    loss = LOSSES[public.config.client.loss](scores, negatives).mean()
 
     leaves = [*theta.values(), items] + ([] if mine is None else [mine])
     grads = torch.autograd.grad(loss, leaves, materialize_grads=True)
     of_tower = torch.cat([grad.reshape(-1) for grad in grads[: len(theta)]])
     return float(loss.detach()), of_tower, grads[len(theta)], grads[-1]
+
+
+def logq_share(client: ClientConfig) -> float:
+    """How much of the log of its expected number a negative's score loses: all of it, or nothing."""
+    return float(client.logq and client.loss in ESTIMATES)
 
 
 def target_counts(share: float, purchases: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
@@ -184,7 +189,7 @@ def _hold(
         seats = [seat for seat, item in enumerate(broadcast.pool_items) if int(item) not in bought]
         negatives = [len(place) + seat for seat in seats]
         drawn = [len(broadcast.pool_items) / len(public.obfuscating)] * len(seats)
-    expected = torch.log(torch.tensor(drawn, dtype=torch.float64)).float() * float(public.config.client.logq)
+    expected = torch.log(torch.tensor(drawn, dtype=torch.float64)).float() * logq_share(public.config.client)
     tables = _tensor(embeddings.rows), _tensor(broadcast.pool_embeddings)
     return _Held(*tables, torch.tensor(own), torch.tensor(negatives, dtype=torch.int64), expected)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated import messages
 from spfedrec_cli.federated.aggregation import BY_MESSAGES
-from spfedrec_cli.federated.client import Device, Public, make_request, split_batches
+from spfedrec_cli.federated.client import Device, Public, logq_share, make_request, split_batches
 from spfedrec_cli.federated.exchange import Cohort, CohortResult
 from spfedrec_cli.federated.messages import ItemFields, WholeModel, WholeUpdate
 from spfedrec_cli.federated.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
@@ -92,7 +92,7 @@ def _hold(device: Device, public: Public, fields: ItemFields, model: WholeModel)
     return _Held(
         torch.from_numpy(np.column_stack([items, fields.codes[items]]).astype(np.int64)),
         torch.from_numpy(keys >= public.config.model.id_dropout).float(),
-        torch.log(torch.tensor(drawn, dtype=torch.float64)).float() * float(public.config.client.logq),
+        torch.log(torch.tensor(drawn, dtype=torch.float64)).float() * logq_share(public.config.client),
     )
 
 
@@ -119,7 +119,7 @@ def _gradients(
     history = history_weights(model, ~targets) @ own
     query = query_tower(unflatten(of_query, public.like), device.codes, history, mine)
     scores = own[targets] @ query / model.temperature
-    loss = LOSSES["softmax"](scores, negatives @ query / model.temperature - held.expected).mean()
+    loss = LOSSES[public.config.client.loss](scores, negatives @ query / model.temperature - held.expected).mean()
     grads = torch.autograd.grad(loss, [both] + ([] if mine is None else [mine]), materialize_grads=True)
     return float(loss.detach()), grads[0], grads[-1]
 

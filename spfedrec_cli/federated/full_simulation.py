@@ -157,7 +157,7 @@ def _loss(
     history = history_weights(model, bought & ~targets) @ own
     query = query_tower(query_weights, fields, history, private)
     of_own = own @ query / model.temperature
-    each = LOSSES["softmax"](of_own, negatives @ query / model.temperature - expected)
+    each = LOSSES[config.client.loss](of_own, negatives @ query / model.temperature - expected)
     return (each * targets).sum() / targets.sum()
 
 

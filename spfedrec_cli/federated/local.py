@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spfedrec_cli.config import ModelConfig
+from spfedrec_cli.config import Config, ModelConfig
 from spfedrec_cli.federated.blocks import Block
 from spfedrec_cli.federated.descent import Towers
 from spfedrec_cli.federated.exchange import Published
@@ -74,7 +74,7 @@ def train_block(
     for step in range(int(block.steps[0])):
         left = int((block.steps > step).sum())
         mine = None if embedding is None else embedding[:left]
-        factors, of_private = _gradients(model, like, held, steps, step, towers.of_first(left), mine, left)
+        factors, of_private = _gradients(world.config, like, held, steps, step, towers.of_first(left), mine, left)
         towers.step(factors, left)
         if mine is not None:
             mine -= client.private_lr * of_private
@@ -98,7 +98,7 @@ def _hold(world: World, published: Published, codes: Tensor, block: Block, scrat
 
 
 def _gradients(
-    model: ModelConfig,
+    settings: Config,
     like: Weights,
     held: _Held,
     steps: _Steps,
@@ -109,7 +109,7 @@ def _gradients(
 ) -> tuple[Factors, Tensor]:
     """One local step of the first clients: the gradients by the tower, and by the private embedding. The losses and
     the gradients by items go to their place in `steps`."""
-    items, own = held.items[:clients], held.block.purchases
+    model, items, own = settings.model, held.items[:clients], held.block.purchases
     pooled = _sums(steps.history[step, :clients], items[:, :own])
     passed = forward(like, theta, held.places[:clients], pooled, private)
     query = unit(passed.raw)
@@ -118,9 +118,8 @@ def _gradients(
     scores = _products(items, vectors)
     negatives = scores[:, own:] if held.pool is None else vectors @ held.pool.T
     negatives = negatives - held.block.expected[:clients]
-    losses, of_own, of_negatives = loss_and_gradients(
-        "softmax", scores[:, :own], negatives, steps.shares[step, :clients]
-    )
+    weights = steps.shares[step, :clients]
+    losses, of_own, of_negatives = loss_and_gradients(settings.client.loss, scores[:, :own], negatives, weights)
     steps.losses[step, :clients] = losses
     by_item = steps.scores[step, :clients]
     by_item[:, :own] = of_own

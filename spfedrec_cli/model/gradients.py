@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spfedrec_cli.model.loss import FLOOR, LOSSES
+from spfedrec_cli.model.loss import FLOOR, LOSSES, counted
 
 Gradient = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+_PAIRS = 1 << 20  # pairs of a target and a negative that are worked on at a time
 
 
 def loss_and_gradients(name: str, targets: Tensor, negatives: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -43,4 +44,30 @@ def softmax(targets: Tensor, negatives: Tensor, weights: Tensor) -> tuple[Tensor
     return (F.softplus(behind) * weights).sum(1), shares.neg_(), of_negatives
 
 
-GRADIENTS: dict[str, Gradient] = {"softmax": softmax}
+def bce(targets: Tensor, negatives: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """By a target −σ(−s), by a negative σ(n_j)/m, once for every target: a client's negatives are worked on once."""
+    weight, count = weights.sum(1), counted(negatives)
+    losses = (F.softplus(-targets) * weights).sum(1) + F.softplus(negatives).sum(1) * (weight / count)
+    of_negatives = torch.sigmoid(negatives).mul_((weight / count).unsqueeze(1))
+    return losses, torch.sigmoid(-targets).mul_(weights).neg_(), of_negatives
+
+
+def bpr(targets: Tensor, negatives: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """With p_tj = σ(n_j − s_t)/m: by a target −Σ_j p_tj, by a negative Σ_t p_tj. Targets without weight are left out,
+    and as many pairs are worked on at a time as stay in the cache."""
+    losses, of_targets, of_negatives = torch.zeros(len(targets)), torch.zeros_like(targets), torch.zeros_like(negatives)
+    clients, places = weights.nonzero(as_tuple=True)
+    if not negatives.shape[1]:
+        return losses, of_targets, of_negatives
+    shares = weights[clients, places] / counted(negatives)[clients]
+    for few in torch.split(torch.arange(len(clients)), max(1, _PAIRS // negatives.shape[1])):
+        client, place, share = clients[few], places[few], shares[few]
+        behind = negatives.index_select(0, client).sub_(targets[client, place].unsqueeze(1))
+        losses.index_add_(0, client, F.softplus(behind).sum(1).mul_(share))
+        pushed = behind.sigmoid_().mul_(share.unsqueeze(1))
+        of_targets[client, place] = -pushed.sum(1)
+        of_negatives.index_add_(0, client, pushed)
+    return losses, of_targets, of_negatives
+
+
+GRADIENTS: dict[str, Gradient] = {"softmax": softmax, "bce": bce, "bpr": bpr}

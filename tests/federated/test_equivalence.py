@@ -18,14 +18,17 @@ from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.request import draw_obfuscating
 from spfedrec_cli.federated.state import State, World, initial_state
+from spfedrec_cli.model import gradients
+from spfedrec_cli.model.loss import ESTIMATES, LOSSES
 
 CHOICES: dict[str, list[dict[str, Any]]] = {
     "negatives": [
         {"client": {"negatives": "public"}},
         {"client": {"negatives": "public", "pool_size": 1000}},
-        {"client": {"negatives": "request"}, "request": {"rate": 0.25}},
-        {"client": {"negatives": "request"}, "request": {"rate": 1.0, "redraw": True}},
+        {"client": {"negatives": "request"}},
+        {"client": {"negatives": "request"}, "request": {"redraw": True}},
     ],
+    "rate": [{"request": {"rate": rate}} for rate in (0.25, 1.0, 3.0)],
     "obfuscation": [{"request": {"negatives": "popularity"}}, {"request": {"negatives": "uniform"}}],
     "history": [{"model": {"history": kind}} for kind in ("none", "mean", "recency")],
     "private": [{"client": {"private_state": kind}} for kind in ("none", "embedding", "tower")],
@@ -37,8 +40,11 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
         # Adam divides noise by noise where a gradient is all but zero, unless eps is above the noise of float32.
         {"client": {"optimizer": "adam", "lr": 0.01, "eps": 1e-3}},
     ],
+    "loss": [{"client": {"loss": name}} for name in LOSSES],
     "logq": [{"client": {"logq": flag}} for flag in (True, False)],
-    "excitation": [{"model": {"se_ratio": ratio}} for ratio in (0, 2)],
+    "excitation": [{"model": {"se_ratio": ratio}} for ratio in (0, 1, 2)],
+    "temperature": [{"model": {"temperature": value}} for value in (0.1, 0.5)],
+    "dim": [{"model": {"dim": size}} for size in (8, 3)],
     "targets": [{"client": {"target_share": share}} for share in (0.3, 1.0)],
     "hidden": [{"model": {"hidden": widths}} for widths in ([], [8], [8, 8])],
     "aggregation": [
@@ -205,6 +211,30 @@ def test_a_perturbed_side_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str,
     monkeypatch.setattr(module, attribute, change(getattr(module, attribute)))
     with pytest.raises(AssertionError):
         assert_equal(built, state, len(built.eligible))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_perturbed_loss_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    built = build_world({"client": {"loss": name}})
+    state = trained_a_little(built)
+    assert_equal(built, state, len(built.eligible))
+    gradient = gradients.GRADIENTS[name]
+
+    def perturbed(targets: torch.Tensor, *rest: torch.Tensor) -> Any:
+        return gradient(targets + 0.01, *rest)
+
+    monkeypatch.setitem(gradients.GRADIENTS, name, perturbed)
+    with pytest.raises(AssertionError):
+        assert_equal(built, state, len(built.eligible))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_logq_changes_softmax_alone(name: str) -> None:
+    losses = []
+    for logq in (True, False):
+        built = build_world({"client": {"loss": name, "logq": logq}})
+        losses.append(both(built, initial_state(built))[1].losses)
+    assert torch.equal(*losses) == (name not in ESTIMATES)
 
 
 @pytest.mark.parametrize("name", descent.IN_PLACE)

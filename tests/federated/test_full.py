@@ -43,6 +43,8 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
         {"client": {"optimizer": "sgd", "lr": 0.02, "momentum": 0.9}},
         {"client": {"optimizer": "adam", "lr": 0.01, "eps": 1e-3}},
     ],
+    "loss": [{"client": {"loss": name}} for name in LOSSES],
+    "silent": [{"federated": {"dropout": share}} for share in (0.0, 0.1)],
     "logq": [{"client": {"logq": flag}} for flag in (True, False)],
     "excitation": [{"model": {"se_ratio": ratio}} for ratio in (0, 2)],
     "dropout": [{"model": {"id_dropout": share}} for share in (0.0, 0.5)],
@@ -83,7 +85,7 @@ def assert_equal(world: World, before: State) -> CohortResult:
     assert list(fast.sizes) == list(plain.sizes)
     for kind, sizes in plain.sizes.items():
         np.testing.assert_array_equal(fast.sizes[kind], sizes)
-    assert fast.sums.clients == plain.sums.clients == len(cohort)
+    assert fast.sums.clients == plain.sums.clients == (~cohort.dropped).sum()
     torch.testing.assert_close(fast.losses, plain.losses, rtol=1e-4, atol=1e-5)
     if plain.private is not None:
         torch.testing.assert_close(fast.private, plain.private, rtol=1e-3, atol=1e-4)

@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from spfedrec_cli.model.loss import LOSSES, softmax
+from spfedrec_cli.model.loss import LOSSES, bce, bpr, softmax
 
 
 def test_softmax_by_hand() -> None:
@@ -18,6 +19,41 @@ def test_one_equal_negative_is_ln_two() -> None:
     assert float(softmax(torch.tensor([0.3]), torch.tensor([0.3]))) == pytest.approx(math.log(2))
 
 
+def test_bce_by_hand() -> None:
+    """Target 0, negatives 0 and log 3: log 2 + (log 2 + log 4)/2 = 2.5 log 2."""
+    assert float(bce(torch.tensor([0.0]), torch.tensor([0.0, math.log(3)]))) == pytest.approx(2.5 * math.log(2))
+
+
+def test_bpr_by_hand() -> None:
+    """Target log 3, negatives 0 and log 3: (log 4/3 + log 2)/2 = log(8/3)/2."""
+    loss = bpr(torch.tensor([math.log(3)]), torch.tensor([0.0, math.log(3)]))
+    assert float(loss) == pytest.approx(math.log(8 / 3) / 2)
+
+
+def test_bce_is_that_of_torch() -> None:
+    """Of scores as logits against labels of 1 and 0; the negatives' mean beside the target."""
+    targets, negatives = torch.randn(5, 3), torch.randn(5, 4)
+    of = F.binary_cross_entropy_with_logits
+    wanted = of(targets, torch.ones(5, 3), reduction="none") + of(negatives, torch.zeros(5, 4), reduction="none").mean(
+        1, keepdim=True
+    )
+    torch.testing.assert_close(bce(targets, negatives), wanted)
+
+
+def test_bpr_is_that_of_torch() -> None:
+    targets, negatives = torch.randn(5, 3), torch.randn(5, 4)
+    wanted = torch.stack([-F.logsigmoid(targets - negatives[:, [j]]) for j in range(4)]).mean(0)
+    torch.testing.assert_close(bpr(targets, negatives), wanted)
+
+
+def test_softmax_is_the_cross_entropy_of_torch() -> None:
+    targets, negatives = torch.randn(5, 3), torch.randn(5, 4)
+    for place in range(3):
+        logits = torch.cat([targets[:, [place]], negatives], 1)
+        wanted = F.cross_entropy(logits, torch.zeros(5, dtype=torch.int64), reduction="none")
+        torch.testing.assert_close(softmax(targets, negatives)[:, place], wanted)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_conforms(name: str) -> None:
     loss = LOSSES[name]
@@ -28,12 +64,15 @@ def test_every_loss_conforms(name: str) -> None:
     assert bool((loss(targets + 1, negatives) < values).all())
     hidden = torch.cat([negatives, torch.full((5, 2), -math.inf)], 1)
     torch.testing.assert_close(loss(targets, hidden), values)
-    assert float(loss(targets, torch.full((5, 1), -math.inf)).sum()) == 0.0
-    assert loss(targets, torch.empty(5, 0)).sum() == 0.0
+    alone = F.softplus(-targets) if name == "bce" else torch.zeros(5, 3)
+    torch.testing.assert_close(loss(targets, torch.full((5, 1), -math.inf)), alone)
+    torch.testing.assert_close(loss(targets, torch.empty(5, 0)), alone)
 
 
-def test_without_negatives_the_gradient_is_zero_not_nan() -> None:
-    targets = torch.zeros(2, requires_grad=True)
+@pytest.mark.parametrize("name", LOSSES)
+def test_without_negatives_the_gradient_is_that_of_the_target_alone_not_nan(name: str) -> None:
+    targets = torch.zeros((2, 1), requires_grad=True)
     negatives = torch.full((2, 1), -math.inf, requires_grad=True)
-    for grad in torch.autograd.grad(softmax(targets, negatives).sum(), [targets, negatives]):
-        assert grad.tolist() == torch.zeros_like(grad).tolist()
+    by_target, by_negative = torch.autograd.grad(LOSSES[name](targets, negatives).sum(), [targets, negatives])
+    assert by_target.tolist() == ([[-0.5], [-0.5]] if name == "bce" else [[0], [0]])
+    assert by_negative.tolist() == [[0], [0]]

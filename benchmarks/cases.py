@@ -1,0 +1,85 @@
+"""What `results.py` trains: each case is a preset and what is changed in it. A case is left out where this version has
+no such setting."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from spfedrec_cli.config import Config, resolve
+from spfedrec_cli.errors import InputError
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of a table."""
+
+    name: str
+    preset: str
+    settings: tuple[str, ...] = ()
+
+    def config(self, seed: int, quick: bool = False) -> Config:
+        """Its settings. Raises InputError where there is no such setting."""
+        short = ("train.rounds=20", "train.eval_every=10") if quick else ()
+        return resolve(self.preset, settings=(*self.settings, *short, f"train.seed={seed}", "train.workers=1"))
+
+
+def possible(cases: Iterable[Case]) -> list[Case]:
+    """Those whose settings exist."""
+    return [case for case in cases if _exists(case)]
+
+
+def _exists(case: Case) -> bool:
+    try:
+        case.config(0)
+    except InputError:
+        return False
+    return True
+
+
+def main_rows(preset: str) -> list[Case]:
+    """One way after another, everything else as the preset has it."""
+    hiding = ("client.negatives=request", "request.rate=1.0", "request.redraw=true")
+    return [
+        Case("SpFedRec (`split`)", preset),
+        Case("SpFedRec, negatives of the request", preset, hiding),
+        Case("SpFedRec, slate", preset, ("request.mode=slate",)),
+        Case("SpFedRec, catalogue", preset, ("request.mode=catalogue",)),
+        Case("FedAvg of both towers (`full`)", preset, ("federated.strategy=full",)),
+        Case("the same model, not federated (`central`)", preset, ("federated.strategy=central",)),
+    ]
+
+
+def ablations(preset: str) -> list[Case]:
+    """One setting changed at a time."""
+    changes = [
+        ("as the preset has it", ()),
+        ("without squeeze-and-excitation", ("model.se_ratio=0",)),
+        ("squeeze-and-excitation, r = 1", ("model.se_ratio=1",)),
+        ("no history", ("model.history=none",)),
+        ("history weighted by recency", ("model.history=recency",)),
+        ("every purchase a target", ("client.target_share=1.0",)),
+        ("a tenth of the purchases targets", ("client.target_share=0.1",)),
+        ("private embedding", ("client.private_state=embedding",)),
+        ("temperature .05", ("model.temperature=0.05",)),
+        ("temperature .3", ("model.temperature=0.3",)),
+        ("loss bce", ("client.loss=bce",)),
+        ("loss bpr", ("client.loss=bpr",)),
+        ("two local epochs", ("client.local_epochs=2",)),
+    ]
+    return [Case(name, preset, settings) for name, settings in changes]
+
+
+def costs(preset: str) -> dict[str, list[Case]]:
+    """Quality against what a client sends and receives, line by line."""
+    request = ("client.negatives=request", "request.redraw=true")
+    return {
+        "P, negatives of the request": [
+            Case(f"P = {rate:g}", preset, (*request, f"request.rate={rate}")) for rate in (0.25, 1.0, 3.0)
+        ],
+        "the same without logQ": [
+            Case("P = 1, without logQ", preset, (*request, "request.rate=1", "client.logq=false"))
+        ],
+        "d, public negatives": [Case(f"d = {size}", preset, (f"model.dim={size}",)) for size in (8, 16, 32, 64)],
+        "public pool": [
+            Case(f"pool of {size:,}", preset, (f"client.pool_size={size}",)) for size in (64, 256, 1024, 1600)
+        ],
+    }

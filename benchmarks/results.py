@@ -1,0 +1,282 @@
+"""What the presets reach, beside baselines; ablations; quality against what it costs. Writes docs/results.md.
+
+    python benchmarks/results.py [--data FOLDER] [--only SECTION] [--jobs 2] [--seeds 5] [--quick] [--write]
+
+FOLDER holds ml-100k as it is unpacked (SPFEDREC_REAL_DATA, or shared/data beside the checkout); without it there are no
+figures of MovieLens. Trainings that are already in the work folder are not made again. `--quick`: one seed and twenty
+rounds each, to see that everything runs; its figures say nothing, and it writes nothing.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cases import Case, ablations, costs, main_rows, possible
+from curves import draw_cost, draw_learning
+from measure import machine, write_section
+from trials import KS, Found, Trial, all_of
+
+from spfedrec_cli import engine
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.prepare import prepare
+
+CHECKOUT = Path(__file__).parents[1]
+DOCUMENT = CHECKOUT / "docs" / "results.md"
+IMAGES = CHECKOUT / "docs" / "images"
+BOTH = ("full", "sampled")
+CUSTOMERS, ITEMS = 20_000, 5_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where data are and work goes, how many trainings at a time, how many seeds, and whether all is cut short."""
+
+    data: Path
+    work: Path
+    images: Path
+    jobs: int
+    seeds: int
+    quick: bool
+
+    def movielens(self) -> Path:
+        """MovieLens 100K, prepared once."""
+        return self._prepared("ml-100k", lambda to: prepare("movielens", self.data / "ml-100k", to))
+
+    def synthetic(self) -> Path:
+        """A made-up shop, prepared once."""
+        customers, items = (500, 200) if self.quick else (CUSTOMERS, ITEMS)
+        make = lambda to: prepare("synthetic", None, to, customers=customers, items=items)  # noqa: E731
+        return self._prepared(f"synthetic-{customers}", make)
+
+    def _prepared(self, name: str, make: Callable[[Path], object]) -> Path:
+        folder = self.work / "datasets" / name
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            make(folder)
+        return folder
+
+    def trials(
+        self, cases: Iterable[Case], dataset: Path, seeds: int, split: str, protocols: tuple[str, ...]
+    ) -> list[Trial]:
+        """Case by case, seed by seed."""
+        runs = self.work / "runs"
+        return [
+            Trial(case.config(seed, self.quick), dataset, runs, split, protocols)
+            for case in cases
+            for seed in range(seeds)
+        ]
+
+    def found(
+        self, cases: Sequence[Case], dataset: Path, seeds: int, split: str, protocols: tuple[str, ...]
+    ) -> list[list[Found]]:
+        """The trainings of each case, one a seed."""
+        every = all_of(self.trials(cases, dataset, seeds, split, protocols), self.jobs)
+        return [every[start : start + seeds] for start in range(0, len(every), seeds)]
+
+
+Column = tuple[str, str, str]  # its head, protocol, metric
+OF_MOVIELENS: list[Column] = [
+    ("HR@10, all items", "full", "hit_rate@10"),
+    ("NDCG@10, all items", "full", "ndcg@10"),
+    ("HR@10 among 99", "sampled", "hit_rate@10"),
+    ("NDCG@10 among 99", "sampled", "ndcg@10"),
+]
+OF_SYNTHETIC: list[Column] = [
+    ("HR@10", "full", "hit_rate@10"),
+    ("recall@10", "full", "recall@10"),
+    ("NDCG@10", "full", "ndcg@10"),
+    ("MAP@12", "full", "map@12"),
+]
+WAY = ["request mode", "P", "training negatives"]
+COST = ["kB up", "kB down", "rounds", "seconds"]
+
+
+def way(case: Case) -> list[str]:
+    """What a row says of how it was trained."""
+    config = case.config(0)
+    if getattr(config.federated, "strategy", "split") == "central":
+        return ["none: no device", "", "public"]
+    drawn = ", redrawn" if config.request.redraw else ""
+    pool = f"public, {config.client.pool_size:,}"
+    return [
+        config.request.mode,
+        f"{config.request.rate:g}{drawn}",
+        "of the request" if config.client.negatives == "request" else pool,
+    ]
+
+
+def cost(found: Sequence[Found]) -> list[str]:
+    """Means over seeds: bytes of one client in one round, rounds, seconds of training on one core."""
+    up, down = (statistics.fmean(getattr(each, name) for each in found) for name in ("bytes_up", "bytes_down"))
+    seconds = statistics.fmean(each.seconds for each in found)
+    return [f"{up / 1000:,.0f}", f"{down / 1000:,.0f}", f"{found[0].rounds}", f"{seconds:,.0f}"]
+
+
+def mean_and_deviation(values: Sequence[float]) -> str:
+    """ ".660 ± .004", or the one value alone."""
+    middle = figure(statistics.fmean(values))
+    return middle if len(values) == 1 else f"{middle} ± {figure(statistics.stdev(values))}"
+
+
+def figure(value: float) -> str:
+    return f"{value:.3f}".replace("0.", ".", 1)
+
+
+def trained_row(case: Case, found: Sequence[Found], columns: Sequence[Column]) -> list[str]:
+    reached = [mean_and_deviation([each.metrics[protocol][name] for each in found]) for _, protocol, name in columns]
+    return [case.name, *way(case), *reached, *cost(found)]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
+    return "\n".join(lines)
+
+
+Baselines = Mapping[str, Mapping[str, Mapping[str, float]]]  # protocol, name, metric
+
+
+def baselines_beside(run: Path, protocols: Iterable[str]) -> Baselines:
+    """All baselines that can be had, by the rules of this run."""
+    return {each: engine.evaluate(run, ks=KS, baselines=True, protocol=each).baselines for each in protocols}
+
+
+def baseline_rows(baselines: Baselines, columns: Sequence[Column]) -> list[list[str]]:
+    names = baselines["full"]
+    return [
+        [name, *[""] * len(WAY), *[figure(baselines[protocol][name][metric]) for _, protocol, metric in columns]]
+        + [""] * len(COST)
+        for name in names
+    ]
+
+
+def ratios(found: Sequence[Found], baselines: Baselines, columns: Sequence[Column], rivals: Sequence[str]) -> list[str]:
+    """Our mean ÷ the best of the rivals, column by column."""
+    cells = []
+    for _, protocol, metric in columns:
+        ours = statistics.fmean(each.metrics[protocol][metric] for each in found)
+        best = max(baselines[protocol][name][metric] for name in rivals if name in baselines[protocol])
+        cells.append(f"{ours / best:.2f}")
+    return cells
+
+
+def paired(run: str, rivals: Sequence[str], protocols: Sequence[str], metrics: Sequence[str]) -> str:
+    """Differences from the rivals, client by client, with 95 % bootstrap intervals."""
+    rows = []
+    for protocol in protocols:
+        compared = engine.compare([run, *(f"{run}:{each}" for each in rivals)], protocol=protocol, metrics=metrics)
+        for pair in compared.pairs:
+            for metric, difference in pair.differences.items():
+                interval = f"{difference.low:+.3f} to {difference.high:+.3f}"
+                name = pair.name.rpartition(":")[2]
+                p = f"{pair.p_holm[metric]:.2f}"
+                rows.append([name, protocol, metric, f"{difference.mean:+.3f}", interval, p])
+    return table(["SpFedRec less", "protocol", "metric", "difference", "95 % interval", "p, corrected by Holm"], rows)
+
+
+def compared_with(
+    plan: Plan, preset: str, dataset: Path, columns: Sequence[Column], rivals: Sequence[str], picture: str
+) -> tuple[str, str, list[str]]:
+    """The table of all ways and baselines, that of paired differences, and the ratios to the best of the rivals."""
+    protocols = tuple(dict.fromkeys(protocol for _, protocol, _ in columns))
+    cases = possible(main_rows(preset))
+    found = plan.found(cases, dataset, plan.seeds, "test", protocols)
+    draw_learning({case.name: each for case, each in zip(cases, found, strict=True)}, plan.images / picture)
+    first = found[0][0].run
+    baselines = baselines_beside(Path(first), protocols)
+    here = [name for name in rivals if name in baselines["full"]]
+    rows = [trained_row(case, each, columns) for case, each in zip(cases, found, strict=True)]
+    rows += baseline_rows(baselines, columns)
+    shown = table(["", *WAY, *(head for head, _, _ in columns), *COST], rows)
+    metrics = sorted({metric for _, _, metric in columns})
+    return shown, paired(first, here, protocols, metrics), ratios(found[0], baselines, columns, here)
+
+
+def of_movielens(plan: Plan) -> str:
+    rivals, picture = ("ease", "ials"), "learning-ml-100k.svg"
+    shown, differences, share = compared_with(plan, "ml-100k", plan.movielens(), OF_MOVIELENS, rivals, picture)
+    told = ", ".join(f"{cell} ({head})" for cell, (head, _, _) in zip(share, OF_MOVIELENS, strict=True))
+    return "\n\n".join(
+        [
+            f"Mean ± standard deviation over {plan.seeds} seed(s). SpFedRec ÷ the better of EASE and iALS: {told}.",
+            shown,
+            "Client by client, seed 0, `spfedrec compare`:",
+            differences,
+            f"![Validation by round and by seconds](images/{picture})",
+        ]
+    )
+
+
+def of_synthetic(plan: Plan) -> str:
+    picture = "learning-synthetic.svg"
+    shown, _, share = compared_with(plan, "synthetic", plan.synthetic(), OF_SYNTHETIC, ("best_possible",), picture)
+    told = ", ".join(f"{cell} ({head})" for cell, (head, _, _) in zip(share, OF_SYNTHETIC, strict=True))
+    clients = Dataset.open(plan.synthetic()).truth("test").lengths
+    return "\n\n".join(
+        [
+            f"{int((clients > 0).sum()):,} clients bought in the last week. SpFedRec ÷ the best possible: {told}.",
+            shown,
+            f"![Validation by round and by seconds](images/{picture})",
+        ]
+    )
+
+
+def of_ablations(plan: Plan) -> str:
+    cases = possible(ablations("ml-100k"))
+    found = plan.found(cases, plan.movielens(), 1, "validation", BOTH)
+    rows = [trained_row(case, each, OF_MOVIELENS) for case, each in zip(cases, found, strict=True)]
+    shown = table(["", *WAY, *(head for head, _, _ in OF_MOVIELENS), *COST], rows)
+    return f"MovieLens 100K, **validation**, seed 0: differences below .01 are noise.\n\n{shown}"
+
+
+def of_costs(plan: Plan) -> str:
+    lines = {name: possible(cases) for name, cases in costs("ml-100k").items()}
+    cases = [case for line in lines.values() for case in line]
+    found = [each for (each,) in plan.found(cases, plan.movielens(), 1, "validation", BOTH)]
+    by_case = dict(zip(cases, found, strict=True))
+    rows = [trained_row(case, [each], OF_MOVIELENS) for case, each in by_case.items()]
+    shown = table(["", *WAY, *(head for head, _, _ in OF_MOVIELENS), *COST], rows)
+    picture = "cost-ml-100k.svg"
+    draw_cost(
+        {name: [(case.name, by_case[case]) for case in line] for name, line in lines.items()}, plan.images / picture
+    )
+    return f"MovieLens 100K, **validation**, seed 0.\n\n{shown}\n\n![Quality against bytes](images/{picture})"
+
+
+SECTIONS: dict[str, Callable[[Plan], str]] = {
+    "ml-100k": of_movielens,
+    "synthetic": of_synthetic,
+    "ablations": of_ablations,
+    "costs": of_costs,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    real = os.environ.get("SPFEDREC_REAL_DATA", CHECKOUT.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=real)
+    parser.add_argument("--work", type=Path, default=CHECKOUT / "runs" / "results")
+    parser.add_argument("--images", type=Path, default=IMAGES)
+    parser.add_argument("--only", action="append", choices=SECTIONS)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    asked = parser.parse_args()
+    seeds = 1 if asked.quick else asked.seeds
+    plan = Plan(Path(asked.data), asked.work, asked.images, asked.jobs, seeds, asked.quick)
+    for name in asked.only or SECTIONS:
+        if name != "synthetic" and not (plan.data / "ml-100k").is_dir():
+            sys.stderr.write(f"{name} left out: no ml-100k in {plan.data}; give --data\n")
+            continue
+        text = f"{machine()}; {plan.jobs} trainings at a time.\n\n{SECTIONS[name](plan)}"
+        sys.stdout.write(f"{text}\n\n")
+        if asked.write and not asked.quick:
+            write_section(DOCUMENT, name, text)
+
+
+if __name__ == "__main__":
+    main()
