@@ -49,6 +49,8 @@ def told(failure: BaseException) -> tuple[str, int]:
             UNFORESEEN,
         )
     kind = type(failure).__name__
+    if kind == "OutOfMemoryError":  # torch's; to import torch for its sake would cost every command a second
+        return "The GPU has too little memory; use --device cpu, or a smaller federated.cohort_size.", UNFORESEEN
     return f"Internal error: {kind}: {failure}; run the command again with --debug for the traceback.", UNFORESEEN
 
 

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 from answers import Invoke, StandIn
 
 from spfedrec_cli.cli.failures import told
@@ -19,6 +20,7 @@ from spfedrec_cli.errors import InputError, SpfedrecError
         (KeyboardInterrupt(), 130, "Interrupted."),
         (PermissionError(13, "Permission denied", "x.json"), 1, "Permission denied (x.json)"),
         (OSError(28, "No space left on device"), 1, "No space left on device; check"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried"), 1, "The GPU has too little memory; use --device cpu"),
         (
             ZeroDivisionError("by zero"),
             1,

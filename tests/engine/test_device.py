@@ -10,11 +10,13 @@ import pytest
 import torch
 from devices import Astray, Place, pretended
 
-from spfedrec_cli import engine, placement
+from spfedrec_cli import engine, placement, run
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.engine import TrainResult, team
+from spfedrec_cli.engine import TrainResult, spread, team
+from spfedrec_cli.engine.load import load_state, load_world
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated.state import stored_tensors
 from spfedrec_cli.federated.team import Team
 
 Make = Callable[..., Config]
@@ -30,7 +32,7 @@ def test_a_training_on_a_device_ends_in_the_same_files(
     assert (result.state_sha256, result.validation) == (trained.state_sha256, trained.validation)
     assert json.loads((result.run / "environment.json").read_text())["device"] == "cpu:0"
     assert engine.load_config(result.run).train.device == "cuda"
-    written, expected = (sorted((run / "checkpoints").iterdir()) for run in (result.run, trained.run))
+    written, expected = (sorted((folder / "checkpoints").iterdir()) for folder in (result.run, trained.run))
     assert [file.read_bytes() for file in written] == [file.read_bytes() for file in expected]
     assert engine.evaluate(result.run, ks=[10]).metrics == engine.evaluate(trained.run, ks=[10]).metrics
 
@@ -85,6 +87,34 @@ def test_a_move_left_out_of_a_training_is_noticed(
         unnoticed.append(place)
     assert len(moves) > 20
     assert unnoticed == []
+
+
+class Chief(Team):
+    """One of two, the other of which has nothing to add."""
+
+    def told(self, text: str) -> str:
+        return text
+
+
+def test_what_several_processes_share_crosses_from_the_device(
+    trained: TrainResult, shop: Dataset, config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A state is dealt out, compared and gathered; of the private states, those of the other process are zero."""
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda integers: integers)
+    loaded = load_state(trained.run, 6)
+    with pretended(monkeypatch) as device:
+        world = load_world(shop, config(), Chief(0, 2), device)
+        state, tally = spread.started(world, loaded)
+        monkeypatch.setattr(Chief, "sum", lambda self, integers: torch.zeros_like(integers))
+        spread.check_in_step(world, state)
+        whole = spread.whole(world, state)
+        assert {tensor.device == device for tensor in state.item.values()} == {True}
+        assert run.digest(stored_tensors(state)) == run.digest(stored_tensors(loaded[0]))
+    assert tally == loaded[1]
+    assert whole.private is not None
+    assert loaded[0].private is not None
+    assert torch.equal(whole.private[::2], loaded[0].private[::2])
+    assert not whole.private[1::2].any()
 
 
 def test_a_rehearsal_and_a_bench_go_there_too(
