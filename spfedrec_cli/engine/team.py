@@ -12,8 +12,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 import torch
@@ -28,6 +30,8 @@ from spfedrec_cli.run import is_one_of_several
 
 _LOCAL = {"linux": "lo", "darwin": "lo0"}  # the network that never leaves the machine
 launch = subprocess.Popen
+_ALONE_HINT = "see what it said; train.workers = 1 needs no others"
+_POLL = 0.02
 _GRACE = 20  # seconds that workers have to end by themselves
 
 
@@ -91,12 +95,26 @@ def _started(size: int, about: Mapping[str, object]) -> Iterator[Team]:
             for rank in range(1, size)
         ]
         try:
+            _wait_for(started, Path(folder))
             with joined(meeting, 0, size) as team:
                 yield team
         except TeamLost as error:
             raise TeamLost(error.problem, where=_last_words(said), hint=error.hint) from None
         finally:
             _end(started)
+
+
+def _wait_for(started: list["subprocess.Popen[bytes]"], folder: Path) -> None:
+    """Until every worker stands at the meeting. Raises TeamLost where one stops before it gets there."""
+    while not all(arrival(folder, rank).exists() for rank in range(1, len(started) + 1)):
+        if any(process.poll() is not None for process in started):
+            raise TeamLost("Another process of this training has stopped before it began", hint=_ALONE_HINT)
+        time.sleep(_POLL)
+
+
+def arrival(folder: Path, rank: int) -> Path:
+    """The file by which a worker says that it is there."""
+    return folder / f"worker-{rank}"
 
 
 def _last_words(said: IO[str]) -> str | None:
@@ -127,8 +145,9 @@ def joined(meeting: str, rank: int, size: int, gpu: torch.device = CPU) -> Itera
     try:
         distributed.init_process_group(transport, init_method=meeting, rank=rank, world_size=size, timeout=PATIENCE)
     except RuntimeError as error:
-        hint = "see what they said; train.workers = 1 needs no others"
-        raise TeamLost(f"The processes of this training did not find one another ({error})", hint=hint) from None
+        # torch names its groups by a counter, which a group that did not come about leaves one too high.
+        distributed.distributed_c10d._world.group_count = 0
+        raise TeamLost(f"The processes of this training did not find one another ({error})", hint=_ALONE_HINT) from None
     try:
         yield Team(rank, size, lying)
     finally:

@@ -181,3 +181,23 @@ def test_nobody_comes_to_the_meeting(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(team, "PATIENCE", timedelta(seconds=1))
     with pytest.raises(TeamLost, match="did not find one another"), team.joined(f"file://{tmp_path}/meeting", 0, 2):
         pass
+
+
+def test_a_failed_meeting_leaves_the_next_one_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trained: TrainResult, shop: Dataset, config: Make
+) -> None:
+    test_nobody_comes_to_the_meeting(monkeypatch, tmp_path)
+    monkeypatch.undo()
+    assert engine.train(shop, config("train.workers=2"), tmp_path / "run").state_sha256 == trained.state_sha256
+
+
+def test_a_worker_that_cannot_even_start_is_told(
+    shop: Dataset, config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(words: list[str], **options: Any) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen([words[0], "-c", "raise SystemExit('no such module')"], **options)
+
+    monkeypatch.setattr(team, "launch", broken)
+    with pytest.raises(TeamLost, match=r"stopped before it began \(no such module\)"):
+        engine.train(shop, config("train.workers=2"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
