@@ -25,7 +25,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 
 CHECKOUT = Path(__file__).parents[1]
-DOCUMENT = CHECKOUT / "docs" / "results.md"
+DOCUMENT, README = CHECKOUT / "docs" / "results.md", CHECKOUT / "README.md"
 IMAGES = CHECKOUT / "docs" / "images"
 BOTH = ("full", "sampled")
 CUSTOMERS, ITEMS = 20_000, 5_000
@@ -91,29 +91,25 @@ OF_SYNTHETIC: list[Column] = [
     ("NDCG@10", "full", "ndcg@10"),
     ("MAP@12", "full", "map@12"),
 ]
-WAY = ["request mode", "P", "training negatives"]
-COST = ["kB up", "kB down", "rounds", "seconds"]
+WAY, COST = ["requests; training negatives"], ["kB up, down", "rounds", "seconds"]
 
 
-def way(case: Case) -> list[str]:
-    """What a row says of how it was trained."""
+def way(case: Case) -> str:
+    """What a row says of how it was trained: request mode, P, training negatives."""
     config = case.config(0)
-    if getattr(config.federated, "strategy", "split") == "central":
-        return ["none: no device", "", "public"]
+    pool = f"a public pool of {config.client.pool_size:,}"
+    if config.federated.strategy == "central":
+        return f"none, no device; {pool}"
     drawn = ", redrawn" if config.request.redraw else ""
-    pool = f"public, {config.client.pool_size:,}"
-    return [
-        config.request.mode,
-        f"{config.request.rate:g}{drawn}",
-        "of the request" if config.client.negatives == "request" else pool,
-    ]
+    negatives = "of the request" if config.client.negatives == "request" else pool
+    return f"{config.request.mode}, P = {config.request.rate:g}{drawn}; {negatives}"
 
 
 def cost(found: Sequence[Found]) -> list[str]:
     """Means over seeds: bytes of one client in one round, rounds, seconds of training on one core."""
     up, down = (statistics.fmean(getattr(each, name) for each in found) for name in ("bytes_up", "bytes_down"))
     seconds = statistics.fmean(each.seconds for each in found)
-    return [f"{up / 1000:,.0f}", f"{down / 1000:,.0f}", f"{found[0].rounds}", f"{seconds:,.0f}"]
+    return [f"{up / 1000:,.0f}, {down / 1000:,.0f}", f"{found[0].rounds}", f"{seconds:,.0f}"]
 
 
 def mean_and_deviation(values: Sequence[float]) -> str:
@@ -128,7 +124,7 @@ def figure(value: float) -> str:
 
 def trained_row(case: Case, found: Sequence[Found], columns: Sequence[Column]) -> list[str]:
     reached = [mean_and_deviation([each.metrics[protocol][name] for each in found]) for _, protocol, name in columns]
-    return [case.name, *way(case), *reached, *cost(found)]
+    return [case.name, way(case), *reached, *cost(found)]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -195,44 +191,44 @@ def compared_with(
     return shown, paired(first, here, protocols, metrics), ratios(found[0], baselines, columns, here)
 
 
-def of_movielens(plan: Plan) -> str:
+def of_movielens(plan: Plan) -> list[str]:
     rivals, picture = ("ease", "ials"), "learning-ml-100k.svg"
     shown, differences, share = compared_with(plan, "ml-100k", plan.movielens(), OF_MOVIELENS, rivals, picture)
     told = ", ".join(f"{cell} ({head})" for cell, (head, _, _) in zip(share, OF_MOVIELENS, strict=True))
-    return "\n\n".join(
-        [
-            f"Mean ± standard deviation over {plan.seeds} seed(s). SpFedRec ÷ the better of EASE and iALS: {told}.",
-            shown,
-            "Client by client, seed 0, `spfedrec compare`:",
-            differences,
-            f"![Validation by round and by seconds](images/{picture})",
-        ]
-    )
+    return [
+        f"{seeds(plan)} SpFedRec ÷ the better of EASE and iALS: {told}.",
+        shown,
+        "Client by client, seed 0, `spfedrec compare`:",
+        differences,
+        f"![Validation by round and by seconds](images/{picture})",
+    ]
 
 
-def of_synthetic(plan: Plan) -> str:
+def of_synthetic(plan: Plan) -> list[str]:
     picture = "learning-synthetic.svg"
     shown, _, share = compared_with(plan, "synthetic", plan.synthetic(), OF_SYNTHETIC, ("best_possible",), picture)
     told = ", ".join(f"{cell} ({head})" for cell, (head, _, _) in zip(share, OF_SYNTHETIC, strict=True))
-    clients = Dataset.open(plan.synthetic()).truth("test").lengths
-    return "\n\n".join(
-        [
-            f"{int((clients > 0).sum()):,} clients bought in the last week. SpFedRec ÷ the best possible: {told}.",
-            shown,
-            f"![Validation by round and by seconds](images/{picture})",
-        ]
-    )
+    clients = int((Dataset.open(plan.synthetic()).truth("test").lengths > 0).sum())
+    return [
+        f"{clients:,} clients bought in the last week. {seeds(plan)} SpFedRec ÷ the best possible: {told}.",
+        shown,
+        f"![Validation by round and by seconds](images/{picture})",
+    ]
 
 
-def of_ablations(plan: Plan) -> str:
+def seeds(plan: Plan) -> str:
+    return f"Mean ± standard deviation over {plan.seeds} seeds." if plan.seeds > 1 else "One seed."
+
+
+def of_ablations(plan: Plan) -> list[str]:
     cases = possible(ablations("ml-100k"))
     found = plan.found(cases, plan.movielens(), 1, "validation", BOTH)
     rows = [trained_row(case, each, OF_MOVIELENS) for case, each in zip(cases, found, strict=True)]
     shown = table(["", *WAY, *(head for head, _, _ in OF_MOVIELENS), *COST], rows)
-    return f"MovieLens 100K, **validation**, seed 0: differences below .01 are noise.\n\n{shown}"
+    return ["MovieLens 100K, **validation**, seed 0: differences below .01 are noise.", shown]
 
 
-def of_costs(plan: Plan) -> str:
+def of_costs(plan: Plan) -> list[str]:
     lines = {name: possible(cases) for name, cases in costs("ml-100k").items()}
     cases = [case for line in lines.values() for case in line]
     found = [each for (each,) in plan.found(cases, plan.movielens(), 1, "validation", BOTH)]
@@ -243,10 +239,11 @@ def of_costs(plan: Plan) -> str:
     draw_cost(
         {name: [(case.name, by_case[case]) for case in line] for name, line in lines.items()}, plan.images / picture
     )
-    return f"MovieLens 100K, **validation**, seed 0.\n\n{shown}\n\n![Quality against bytes](images/{picture})"
+    return ["MovieLens 100K, **validation**, seed 0.", shown, f"![Quality against bytes](images/{picture})"]
 
 
-SECTIONS: dict[str, Callable[[Plan], str]] = {
+IN_README = {"ml-100k", "synthetic"}  # their first sentence and their table
+SECTIONS: dict[str, Callable[[Plan], list[str]]] = {
     "ml-100k": of_movielens,
     "synthetic": of_synthetic,
     "ablations": of_ablations,
@@ -272,10 +269,13 @@ def main() -> None:
         if name != "synthetic" and not (plan.data / "ml-100k").is_dir():
             sys.stderr.write(f"{name} left out: no ml-100k in {plan.data}; give --data\n")
             continue
-        text = f"{machine()}; {plan.jobs} trainings at a time.\n\n{SECTIONS[name](plan)}"
+        parts = SECTIONS[name](plan)
+        text = "\n\n".join([f"{machine()}; {plan.jobs} trainings at a time.", *parts])
         sys.stdout.write(f"{text}\n\n")
         if asked.write and not asked.quick:
             write_section(DOCUMENT, name, text)
+            if name in IN_README:
+                write_section(README, name, "\n\n".join(parts[:2]))
 
 
 if __name__ == "__main__":

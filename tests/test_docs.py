@@ -46,7 +46,7 @@ def test_every_preset_opens_with_its_purpose_and_its_command(name: str) -> None:
     assert re.fullmatch(rf"# spfedrec train \S+ --preset {name}", lines[1])
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "bench", "bench-engine", "bench-linearity"])
+@pytest.mark.parametrize("target", ["demo", "test", "bench", "bench-engine", "bench-linearity", "results"])
 def test_make_targets_of_the_readme_exist(target: str) -> None:
     assert f"make {target}" in (CHECKOUT / "README.md").read_text()
     assert re.search(rf"^{target}:", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)

@@ -28,8 +28,8 @@ def test_movielens_leave_one_out(real_data: Path, tmp_path: Path) -> None:
     result = engine.train(Dataset.open(tmp_path / "ml"), resolve("ml-100k"), tmp_path / "run")
     full = engine.evaluate(result.run, ks=(10,))
     sampled = engine.evaluate(result.run, ks=(10,), protocol="sampled")
-    assert full.metrics["ndcg@10"] >= 0.050
-    assert sampled.metrics["hit_rate@10"] >= 0.60
+    assert full.metrics["ndcg@10"] >= 0.068
+    assert sampled.metrics["hit_rate@10"] >= 0.62
 
 
 @pytest.mark.realdata
