@@ -55,7 +55,7 @@ def ablations(preset: str) -> list[Case]:
         ("without squeeze-and-excitation", ("model.se_ratio=0",)),
         ("squeeze-and-excitation, r = 1", ("model.se_ratio=1",)),
         ("no history", ("model.history=none",)),
-        ("history weighted by recency", ("model.history=recency",)),
+        ("history by plain mean", ("model.history=mean",)),
         ("every purchase a target", ("client.target_share=1.0",)),
         ("a tenth of the purchases targets", ("client.target_share=0.1",)),
         ("private embedding", ("client.private_state=embedding",)),
