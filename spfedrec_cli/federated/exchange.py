@@ -8,8 +8,10 @@ from torch import Tensor
 
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.aggregation import Sums
+from spfedrec_cli.federated.catalogue import Catalogue
 from spfedrec_cli.federated.messages import Message
 from spfedrec_cli.federated.request import Obfuscation
+from spfedrec_cli.federated.slate import Slate
 from spfedrec_cli.model.towers import Weights
 
 F64 = npt.NDArray[np.float64]
@@ -18,14 +20,26 @@ I64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Published:
-    """What the server has for the cohort: θ_u, ṽ of the rows that take part, where the public pool lies in them."""
+    """What the server has for the cohort: θ_u, ṽ of the rows that take part, where the public pool lies in them.
+
+    Where the server publishes a slate, that is the pool and lies first in the rows; behind it come, of what clients
+    keep from an earlier round, the rows that they need for their histories.
+    """
 
     round: int
     query: Weights
-    rows: I64  # (R,) item ids, ascending
+    rows: I64  # (R,) item ids, ascending where there is no slate
     embeddings: Tensor  # (R, d)
     pool: I64  # (M,) places in `rows`
     obfuscating: F64  # (n_items,) the distribution q that obfuscating items come from
+    slate: Slate | None = None
+    catalogue: Catalogue | None = None  # as last published, where clients keep one
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """That of the items' gradients in the aggregate: of all rows, or of the slate's."""
+        rows = len(self.rows) if self.slate is None else len(self.slate.items)
+        return rows, self.embeddings.shape[1]
 
 
 @dataclass(frozen=True)

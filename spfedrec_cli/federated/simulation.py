@@ -23,7 +23,7 @@ def train_cohort(world: World, published: Published, cohort: Cohort) -> CohortRe
     """Steps 4 to 6 in batched operations; message sizes by their formula."""
     losses = torch.zeros(len(cohort), dtype=torch.float64)
     kept = None if cohort.private is None else torch.empty_like(cohort.private)
-    sums = Sums.zero(world.shared_width, published.embeddings.shape)
+    sums = Sums.zero(world.shared_width, published.shape)
     aggregate = AGGREGATIONS[world.config.federated.aggregation]
     for block in blocks(world, published, cohort):
         members = torch.from_numpy(block.members)
@@ -41,6 +41,13 @@ def train_cohort(world: World, published: Published, cohort: Cohort) -> CohortRe
 def message_sizes(world: World, published: Published, cohort: Cohort) -> dict[type[messages.Message], I64]:
     """What would cross, without building it: the bytes of `messages.serialise`."""
     width, dim, pool = world.shared_width, published.embeddings.shape[1], len(published.pool)
+    if published.slate is not None:
+        same = {
+            messages.Broadcast: messages.size([width, 0, 0]),
+            messages.PublishedSlate: messages.size([pool, pool, pool * dim]),
+            messages.ClientUpdate: messages.size([width, pool * dim]),
+        }
+        return {kind: np.full(len(cohort), size) for kind, size in same.items()}
     asked = cohort.own.lengths + cohort.hidden.items.lengths
     return {
         messages.Broadcast: np.full(len(cohort), messages.size([width, pool, pool * dim])),

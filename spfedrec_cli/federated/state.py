@@ -10,16 +10,19 @@ from torch import Tensor
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated.catalogue import Catalogue, Holders
 from spfedrec_cli.federated.codec import Codec, quantum_limit
 from spfedrec_cli.federated.cohort import largest_cohort
 from spfedrec_cli.federated.request import Memory
 from spfedrec_cli.federated.scratch import Scratch
+from spfedrec_cli.federated.slate import Rotation
 from spfedrec_cli.federated.team import ALONE, Shards, Team
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import Weights, flatten, init_item_tower, init_query_tower
 
 I64 = npt.NDArray[np.int64]
 LARGEST_PRIVATE = 2 << 30  # bytes of private state that a simulation holds for all clients
+LARGEST_SLATE = 4 << 20  # bytes of item gradients that every client uploads for all rows of a slate
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class World:
     shards: Shards
     memory: Memory = field(default_factory=Memory, compare=False, repr=False)
     scratch: Scratch = field(default_factory=Scratch, compare=False, repr=False)
+    rotation: Rotation = field(default_factory=Rotation, compare=False, repr=False)
+    holders: Holders = field(default_factory=Holders, compare=False, repr=False)
 
     @property
     def seed(self) -> int:
@@ -87,6 +92,7 @@ class State:
     item: Weights
     item_moments: Moments
     popularity: Tensor | None = None  # (n_items,) int64, published once by a secure sum
+    catalogue: Catalogue | None = None  # as last published, where clients keep one
     private: Tensor | None = None  # (n, d) or (n, P) of the clients that live here: each row stays on its device
 
 
@@ -98,6 +104,8 @@ def make_world(config: Config, items: Features, clients: Features, purchased: Ra
     if config.client.negatives == "request" and config.request.rate == 0:
         hint = "set request.rate above 0 or client.negatives=public"
         raise InputError("client.negatives = request has no negatives at request.rate = 0", hint=hint)
+    if config.request.mode != "paper":
+        _check_slate(config, len(items))
     width = flatten(init_query_tower(config.model, clients, config.train.seed)).numel()
     if config.client.private_state == "tower":
         _check_towers(len(clients), width)
@@ -111,6 +119,23 @@ def _living_here(purchased: Ragged, shards: Shards) -> Ragged:
         return purchased
     mine, lengths = shards.mine(np.arange(len(purchased))), purchased.lengths
     return Ragged.from_lengths(np.where(mine, lengths, 0), purchased.values[np.repeat(mine, lengths)])
+
+
+def _check_slate(config: Config, n_items: int) -> None:
+    mode, whole = config.request.mode, config.request.mode == "catalogue"
+    if config.client.negatives == "request":
+        raise InputError(
+            f"client.negatives = request has no meaning under request.mode = {mode}, where nobody requests anything",
+            hint="set client.negatives=public: the negatives are the slate's other items",
+        )
+    items = n_items if whole else min(n_items, config.request.slate_size)
+    size, fitting = 4 * items * config.model.dim, LARGEST_SLATE // (4 * config.model.dim)
+    if size > LARGEST_SLATE:
+        raise InputError(
+            f"request.mode = {mode} would make every client upload the gradients of {items:,} items in every round, "
+            f"{size / 2**20:.1f} MiB of at most {LARGEST_SLATE / 2**20:.0f} MiB",
+            hint=f"set {'request.mode=slate' if whole else f'request.slate_size={fitting}'}",
+        )
 
 
 def _check_towers(clients: int, width: int) -> None:
@@ -158,7 +183,11 @@ def state_tensors(state: State) -> dict[str, Tensor]:
     for tower, moments in (("query", state.query_moments), ("item", state.item_moments)):
         for part in ("first", "second", "steps"):
             named |= {f"{tower}_{part}/{k}": v for k, v in getattr(moments, part).items()}
-    return named if state.popularity is None else named | {"popularity": state.popularity}
+    if state.popularity is not None:
+        named["popularity"] = state.popularity
+    if state.catalogue is not None:
+        named |= {"catalogue/codes": state.catalogue.codes, "catalogue/steps": state.catalogue.steps}
+    return named
 
 
 def state_from_tensors(round_: int, tensors: dict[str, Tensor], private: Tensor | None) -> State:
@@ -172,7 +201,9 @@ def state_from_tensors(round_: int, tensors: dict[str, Tensor], private: Tensor 
 
     query, item = part("query/"), part("item/")
     state = State(round_, query, moments("query"), item, moments("item"))
-    return replace(state, popularity=tensors.get("popularity"), private=private)
+    kept = part("catalogue/")
+    catalogue = Catalogue(kept["codes"], kept["steps"]) if kept else None
+    return replace(state, popularity=tensors.get("popularity"), catalogue=catalogue, private=private)
 
 
 def _like(weights: Weights, value: float) -> Weights:

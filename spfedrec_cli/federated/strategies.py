@@ -11,13 +11,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Config, RequestConfig
 from spfedrec_cli.errors import SpfedrecError
 from spfedrec_cli.federated import messages, server
 from spfedrec_cli.federated.aggregation import Sums
 from spfedrec_cli.federated.cohort import draw_cohort
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.ledger import Ledger
+from spfedrec_cli.federated.publishing import open_on_request, open_on_slate, publish_catalogue, without_target
 from spfedrec_cli.federated.reference import train_one_by_one
 from spfedrec_cli.federated.request import popularity_weights
 from spfedrec_cli.federated.simulation import train_cohort
@@ -30,7 +31,8 @@ I64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Report:
-    """What a round tells. `loss` is the mean over clients (0 without any), which no client sends: only we see it."""
+    """What a round tells. `loss` is the mean over clients with targets (0 without any), which no client sends: only we
+    see it. Those without a purchase in the slate have no target, and upload zeros."""
 
     round: int
     clients: int
@@ -38,6 +40,7 @@ class Report:
     saturated: int
     ledger: Ledger
     drowned: bool
+    without_target: int = 0
 
 
 def split_round(state: State, world: World) -> tuple[State, Report]:
@@ -51,37 +54,28 @@ def split_round(state: State, world: World) -> tuple[State, Report]:
     clients = draw_cohort(config.federated, world.eligible, world.seed, round_)
     pool = draw_pool(config, world.n_items, round_)
 
-    # 2. Each client builds its request: V+ hidden among V−.
-    here, q = clients[world.shards.mine(clients)], obfuscating_distribution(state, world)
-    own = world.purchased.take(here)
-    hidden = world.memory.recall(config.request, q, here, own, world.seed, round_)
-    cohort = Cohort(here, own, hidden, private_states(state, world, here))
-
-    # 3. The server runs the item tower on the requested rows only, and returns their embeddings.
-    rows = taking_part(world, own.values, hidden.items.values, pool)
-    served = server.serve(state.item, world.items, rows, config.model.id_dropout, world.seed, round_, world.team)
-    published = Published(round_, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q)
+    # 2. Each client builds its request, V+ hidden among V−; or nobody does, and a slate is drawn for all.
+    # 3. The server runs the item tower on the requested rows (on the slate) only, and returns their embeddings.
+    here = clients[world.shards.mine(clients)]
+    private = private_states(state, world, here)
+    if config.request.mode == "paper":
+        opening = open_on_request(state, world, here, private, pool, obfuscating_distribution(state, world))
+    else:
+        state = publish_catalogue(state, world, clients, ledger)
+        opening = open_on_slate(state, world, here, private)
 
     # 4.-6. Each client trains, clips, encodes and uploads; the aggregator learns the sum.
-    result = ENGINES[config.train.engine](world, published, cohort)
+    result = ENGINES[config.train.engine](world, opening.published, opening.cohort)
     sums, losses = gathered(world, clients, result, ledger)
 
     # 7. Both sums are divided by the survivors; θ_u moves along the mean Δθ_u, the mean g_v enters the item tower.
-    state = server_step(state, world, served, sums)
+    state = server_step(state, world, opening.served, sums)
     state = replace(state, round=round_, private=kept_private(state, world, here, result.private))
-    return state, report(state, world, sums, losses, ledger)
+    return state, report(state, world, sums, losses, ledger, without_target(world, opening))
 
 
 Strategy = Callable[[State, World], tuple[State, Report]]
 STRATEGIES: dict[str, Strategy] = {"split": split_round}
-
-
-def taking_part(world: World, *items: npt.NDArray[np.integer]) -> I64:
-    """The distinct items of the round, ascending."""
-    marked = np.zeros(world.n_items, np.int32)
-    for some in items:
-        marked[some] = 1
-    return np.flatnonzero(world.team.sum(torch.from_numpy(marked)).numpy())
 
 
 def gathered(world: World, clients: I64, result: CohortResult, ledger: Ledger) -> tuple[Sums, Tensor]:
@@ -99,15 +93,15 @@ def gathered(world: World, clients: I64, result: CohortResult, ledger: Ledger) -
     return Sums(sums.query, sums.items, int(counts[0]), int(counts[1])), losses.view(torch.float64)
 
 
-def report(state: State, world: World, sums: Sums, losses: Tensor, ledger: Ledger) -> Report:
+def report(state: State, world: World, sums: Sums, losses: Tensor, ledger: Ledger, without_target: int = 0) -> Report:
     """Raises SpfedrecError where the loss is no number any more."""
     clients = len(losses)
-    loss = float(losses.mean()) if clients else 0.0
+    loss = float(losses.sum()) / max(1, clients - without_target)
     if not np.isfinite(loss):
         hint = "lower client.lr, server.lr or server.item_lr"
         raise SpfedrecError(f"The loss of round {state.round} is {loss}", hint=hint)
     drowned = server.is_drowned(state.query_moments, effective_tau(world.config))
-    return Report(state.round, clients, loss, sums.saturated, ledger, drowned)
+    return Report(state.round, clients, loss, sums.saturated, ledger, drowned, without_target)
 
 
 def private_states(state: State, world: World, clients: I64) -> Tensor | None:
@@ -141,13 +135,18 @@ def server_step(state: State, world: World, served: server.Served, sums: Sums) -
 
 def publish_popularity(state: State, world: World, ledger: Ledger) -> State:
     """Before the first round that needs it: item popularity as one secure sum of training purchases."""
-    if state.popularity is not None or world.config.request.negatives != "popularity":
+    if state.popularity is not None or not needs_popularity(world.config.request):
         return state
     counts = torch.bincount(torch.from_numpy(world.purchased.values).long(), minlength=world.n_items)
     world.team.sum(counts)
     each = messages.size([world.n_items])
     ledger.count(messages.PurchaseCounts.kind, messages.PurchaseCounts.direction, np.full(len(world.eligible), each))
     return replace(state, popularity=counts)
+
+
+def needs_popularity(request: RequestConfig) -> bool:
+    """Whether obfuscating items or slates are drawn by it."""
+    return request.mode == "slate" or (request.mode == "paper" and request.negatives == "popularity")
 
 
 def ship_towers(state: State, world: World, ledger: Ledger) -> None:
@@ -165,8 +164,9 @@ def obfuscating_distribution(state: State, world: World) -> npt.NDArray[np.float
 
 
 def draw_pool(config: Config, n_items: int, round_: int) -> I64:
-    """The round's public training negatives: uniform over the catalogue; empty where clients use their own."""
-    if config.client.negatives != "public":
+    """The round's public training negatives: uniform over the catalogue; empty where clients use their own, or the
+    slate's."""
+    if config.client.negatives != "public" or config.request.mode != "paper":
         return np.empty(0, np.int64)
     return distinct(config.train.seed, "pool", n_items, config.client.pool_size, round_)
 

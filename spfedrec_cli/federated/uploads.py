@@ -28,14 +28,20 @@ def uploads(world: World, published: Published, block: Block, learned: Learned, 
     in `learned` are used up."""
     codec_query, codec_item = world.codecs()
     clients, pool = len(block.members), _Pool(codec_item, learned.pool, published, scratch)
-    own, saturated = _OwnItems.of(codec_item, block.items, learned.items, scratch)
+    places = block.items
+    if published.slate is not None:  # gradients on what is not in the slate never leave the device
+        places = torch.where(places < len(published.slate.items), places, -1)
+    own, saturated = _OwnItems.of(codec_item, places, learned.items, scratch)
     few = max(_FEWEST, _CACHED // (learned.towers.width + pool.width))
     for start in range(0, clients, few):
         part = slice(start, min(start + few, clients))
         query, outside_query = learned.towers.encoded(part, codec_query)
         of_pool, outside_pool = pool.encoded(part)
         outside = saturated + outside_query + outside_pool
-        yield Updates(query, *own.of_clients(part), pool.rows, of_pool, outside, ZERO_POINT)
+        if published.slate is not None:
+            own.write(part, of_pool)
+        rows = own.of_clients(part if published.slate is None else slice(part.start, part.start))
+        yield Updates(query, *rows, pool.rows, of_pool, outside, ZERO_POINT)
         saturated = 0
 
 
@@ -60,6 +66,13 @@ class _OwnItems:
     def of_clients(self, part: slice) -> tuple[Tensor, Tensor]:
         rows = slice(self.ends[part.start], self.ends[part.stop])
         return self.places[rows], self.encoded[rows]
+
+    def write(self, part: slice, pool: Tensor) -> None:
+        """Into the rows of a slate (clients, M, d), ZERO_POINT above their value: what a client bought is none of its
+        negatives, so that its row there is zero."""
+        places, encoded = self.of_clients(part)
+        counts = torch.tensor(self.ends[part.start : part.stop + 1]).diff()
+        pool[torch.arange(len(counts)).repeat_interleave(counts), places] = encoded + ZERO_POINT
 
 
 class _Pool:

@@ -14,8 +14,9 @@ from worlds import build_world, merged
 
 from spfedrec_cli.config import validate
 from spfedrec_cli.federated import blocks, client, descent, local, strategies
-from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
+from spfedrec_cli.federated.exchange import I64, Cohort, CohortResult, Published
 from spfedrec_cli.federated.ledger import Ledger
+from spfedrec_cli.federated.publishing import open_on_slate, publish_catalogue
 from spfedrec_cli.federated.request import draw_obfuscating
 from spfedrec_cli.federated.state import State, World, initial_state
 
@@ -25,6 +26,8 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
         {"client": {"negatives": "public", "pool_size": 1000}},
         {"client": {"negatives": "request"}, "request": {"rate": 0.25}},
         {"client": {"negatives": "request"}, "request": {"rate": 1.0, "redraw": True}},
+        {"client": {"negatives": "public"}, "request": {"mode": "slate", "slate_size": 12, "refresh": 3}},
+        {"client": {"negatives": "public"}, "request": {"mode": "catalogue"}},
     ],
     "obfuscation": [{"request": {"negatives": "popularity"}}, {"request": {"negatives": "uniform"}}],
     "history": [{"model": {"history": kind}} for kind in ("none", "mean", "recency")],
@@ -75,6 +78,8 @@ def both(world: World, state: State) -> tuple[CohortResult, CohortResult]:
     round_ = state.round + 1
     state = strategies.publish_popularity(state, world, Ledger(round_))
     clients = strategies.draw_cohort(world.config.federated, world.eligible, world.seed, round_)
+    if world.config.request.mode != "paper":
+        return both_on_slate(world, state, clients)
     pool = strategies.draw_pool(world.config, world.n_items, round_)
     own, q = world.purchased.take(clients), strategies.obfuscating_distribution(state, world)
     hidden = draw_obfuscating(world.config.request, q, clients, own, world.seed, round_)
@@ -84,6 +89,13 @@ def both(world: World, state: State) -> tuple[CohortResult, CohortResult]:
     cohorts = [Cohort(clients, own, hidden, strategies.private_states(state, world, clients)) for _ in range(2)]
     fast, plain = (strategies.ENGINES[name] for name in ("simulation", "reference"))
     return fast(world, published, cohorts[0]), plain(world, published, cohorts[1])
+
+
+def both_on_slate(world: World, state: State, clients: I64) -> tuple[CohortResult, CohortResult]:
+    state = publish_catalogue(state, world, clients, Ledger(state.round + 1))
+    opening = open_on_slate(state, world, clients, strategies.private_states(state, world, clients))
+    fast, plain = (strategies.ENGINES[name] for name in ("simulation", "reference"))
+    return fast(world, opening.published, opening.cohort), plain(world, opening.published, opening.cohort)
 
 
 def signed(total: torch.Tensor) -> torch.Tensor:
@@ -172,7 +184,7 @@ def first_batch_last(batches: list[torch.Tensor]) -> list[torch.Tensor]:
 
 
 PERTURBATIONS = {
-    "target split of the client": (client, "split_batches", lambda f: lambda c, i, r, n: f(c, i, r + 1, n)),
+    "target split of the client": (client, "split_batches", lambda f: lambda c, i, r, *n: f(c, i, r + 1, *n)),
     "order of the client's batches": (client, "split_batches", lambda f: lambda *a: first_batch_last(f(*a))),
     "epochs of the simulation": (blocks, "targets_stream", lambda f: lambda epoch: f(0)),
     "number of targets of the simulation": (blocks, "target_counts", lambda f: lambda s, n: f(s, n) + 1),

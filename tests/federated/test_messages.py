@@ -28,6 +28,8 @@ def example(kind: type[Any]) -> Any:
         messages.ChainReveal: lambda: messages.ChainReveal(3, chain, digest, digest[::-1]),
         messages.ChainRoster: lambda: messages.ChainRoster(3, chain, digests, digests),
         messages.MaskedUpdate: lambda: messages.MaskedUpdate(3, chain, ints),
+        messages.PublishedSlate: lambda: messages.PublishedSlate(3, ints, floats[:4], np.ones((4, 2), np.float32)),
+        messages.PublishedCatalogue: lambda: messages.PublishedCatalogue(3, floats, np.ones((4, 6), np.uint8)),
     }[kind]()
 
 
@@ -66,7 +68,8 @@ def test_kinds_keep_their_numbers() -> None:
     """The number of a kind is its place; somebody else's implementation knows it."""
     assert [kind.kind for kind in KINDS[:6]] == ["broadcast", "request", "embeddings", "update", "popularity", "tower"]
     assert [kind.kind for kind in KINDS[6:9]] == ["invitation", "commitment", "commitments"]
-    assert [kind.kind for kind in KINDS[9:]] == ["reveal", "roster", "masked"]
+    assert [kind.kind for kind in KINDS[9:12]] == ["reveal", "roster", "masked"]
+    assert {kind.kind for kind in KINDS[12:]} >= {"slate", "catalogue"}
 
 
 def test_a_commitment_by_hand() -> None:
