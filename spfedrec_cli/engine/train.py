@@ -19,7 +19,16 @@ import spfedrec_cli
 from spfedrec_cli import run
 from spfedrec_cli.config import Config, to_toml
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.engine.load import Tally, load_config, load_dataset, load_state, load_world, model_scorer, save_state
+from spfedrec_cli.engine.load import (
+    Tally,
+    given_popularity,
+    load_config,
+    load_dataset,
+    load_state,
+    load_world,
+    model_scorer,
+    save_state,
+)
 from spfedrec_cli.engine.memory import check_memory, free_memory, shape_of
 from spfedrec_cli.engine.spread import check_in_step, started, whole
 from spfedrec_cli.engine.team import gathered
@@ -51,6 +60,7 @@ class Progress:
     bytes_down: int
     validation: dict[str, float] | None
     warning: str | None
+    without_target: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,9 @@ def train(dataset: Dataset, config: Config, folder: Path, watch: Watch = ignore)
         "dataset_sha256": dataset.fingerprint,
         "dataset_name": dataset.name,
     }
+    given = given_popularity(dataset, config)
+    if given is not None:
+        about["popularity_sha256"] = given.sha256
     run.check_free(folder)
     check_memory(shape_of(dataset), config, free_memory())
     with gathered(dataset, config, "train") as team:
@@ -279,4 +292,5 @@ def _progress(
         down,
         scores,
         warning,
+        report.without_target,
     )

@@ -1,5 +1,6 @@
 """The world that a simulation runs in, and the state that its rounds carry on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -40,6 +41,7 @@ class World:
     eligible: I64
     width: int  # P, the number of weights in θ_u
     shards: Shards
+    given_popularity: Callable[[], I64] | None = field(default=None, compare=False, repr=False)  # (n_items,)
     memory: Memory = field(default_factory=Memory, compare=False, repr=False)
     scratch: Scratch = field(default_factory=Scratch, compare=False, repr=False)
     rotation: Rotation = field(default_factory=Rotation, compare=False, repr=False)
@@ -96,8 +98,18 @@ class State:
     private: Tensor | None = None  # (n, d) or (n, P) of the clients that live here: each row stays on its device
 
 
-def make_world(config: Config, items: Features, clients: Features, purchased: Ragged, team: Team = ALONE) -> World:
-    """Raises InputError where nobody can train or the settings leave nothing to learn from."""
+def make_world(
+    config: Config,
+    items: Features,
+    clients: Features,
+    purchased: Ragged,
+    team: Team = ALONE,
+    given_popularity: Callable[[], I64] | None = None,
+) -> World:
+    """`given_popularity` is asked before the first round that needs item popularity, in place of the clients.
+
+    Raises InputError where nobody can train or the settings leave nothing to learn from.
+    """
     eligible = np.flatnonzero(purchased.lengths > 0)
     if not len(eligible):
         raise InputError("No client of the Dataset has a training purchase", hint="prepare it with a longer period")
@@ -110,7 +122,7 @@ def make_world(config: Config, items: Features, clients: Features, purchased: Ra
     if config.client.private_state == "tower":
         _check_towers(len(clients), width)
     shards = Shards(config.train.shards, team)
-    return World(config, items, clients, _living_here(purchased, shards), eligible, width, shards)
+    return World(config, items, clients, _living_here(purchased, shards), eligible, width, shards, given_popularity)
 
 
 def _living_here(purchased: Ragged, shards: Shards) -> Ragged:

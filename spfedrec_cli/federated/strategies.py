@@ -134,9 +134,12 @@ def server_step(state: State, world: World, served: server.Served, sums: Sums) -
 
 
 def publish_popularity(state: State, world: World, ledger: Ledger) -> State:
-    """Before the first round that needs it: item popularity as one secure sum of training purchases."""
+    """Before the first round that needs it: item popularity, as one secure sum of training purchases or as the user
+    gives it."""
     if state.popularity is not None or not needs_popularity(world.config.request):
         return state
+    if world.given_popularity is not None:
+        return replace(state, popularity=torch.from_numpy(world.given_popularity()))
     counts = torch.bincount(torch.from_numpy(world.purchased.values).long(), minlength=world.n_items)
     world.team.sum(counts)
     each = messages.size([world.n_items])
