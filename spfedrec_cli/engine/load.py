@@ -93,6 +93,17 @@ def given_popularity(dataset: Dataset, config: Config) -> Given | None:
     return None if path == "sum" else read_popularity(Path(path), dataset)
 
 
+def check_popularity(folder: Path, dataset: Dataset, config: Config) -> None:
+    """Raises InputError where a run that begins again would read another file than at first."""
+    given = given_popularity(dataset, config)
+    if given is not None and run.about(folder).get("popularity_sha256") != given.sha256:
+        raise InputError(
+            "The file of item popularity is not the one that the run was started with",
+            where=config.request.popularity,
+            hint="put that one back, or train a new run",
+        )
+
+
 def _popularity_counts(dataset: Dataset, config: Config) -> npt.NDArray[np.int64]:
     return read_popularity(Path(config.request.popularity), dataset).counts
 

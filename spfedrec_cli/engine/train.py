@@ -21,6 +21,7 @@ from spfedrec_cli.config import Config, to_toml
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.load import (
     Tally,
+    check_popularity,
     given_popularity,
     load_config,
     load_dataset,
@@ -113,6 +114,8 @@ def resume(folder: Path, watch: Watch = ignore, rounds: int | None = None, worke
     config = config.model_copy(update={"train": config.train.model_copy(update=changed)})
     loaded = load_state(folder, run.latest(folder)) if run.rounds(folder) else None
     reached = loaded[0].round if loaded else 0
+    if loaded is None:
+        check_popularity(folder, dataset, config)
     if reached > config.train.rounds:
         raise InputError(f"The run is already at round {reached}", where=str(folder), hint="give a number above that")
     check_memory(shape_of(dataset), config, free_memory())

@@ -70,6 +70,8 @@ MODES = {
         "train.shards=1",
     ],
     "one device at a time": ["train.engine=reference"],
+    "slates": ["request.mode=slate", "request.slate_size=30", "request.refresh=2"],
+    "the whole catalogue": ["request.mode=catalogue"],
 }
 
 
