@@ -47,7 +47,7 @@ class Block:
 
 
 def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Block]:
-    """Blocks of similar length, cut the same way whoever runs them."""
+    """Blocks of similar length, cut the same way whoever runs them. Clients without a target are in none."""
     own, hidden = cohort.own, cohort.hidden
     longest = np.maximum(own.lengths, 1)
     targets = target_numbers(world, published, own)
@@ -58,7 +58,9 @@ def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Block
     seat[published.rows] = np.arange(len(published.rows), dtype=np.int32)
     places = Ragged(own.offsets, seat[own.values])
     hidden = Obfuscation(Ragged(hidden.items.offsets, seat[hidden.items.values]), hidden.inclusion)
-    for members in _alike(world.shards.of(cohort.clients), longest):
+    training = np.flatnonzero(targets)
+    for alike in _alike(world.shards.of(cohort.clients[training]), longest[training]):
+        members = training[alike]
         items, most = int(longest[members].max() + others[members].max(initial=0)), int(steps[members].max())
         size = _block_size(world, items * max(published.embeddings.shape[1], 2 * most), most)
         for start in range(0, len(members), size):
@@ -88,6 +90,11 @@ def _buckets(lengths: I64) -> I64:
     return buckets
 
 
+def without_targets(world: World, published: Published, cohort: Cohort) -> I64:
+    """Clients with nothing to learn from in this round, as places in the cohort."""
+    return np.flatnonzero(target_numbers(world, published, cohort.own) == 0)
+
+
 def target_numbers(world: World, published: Published, own: Ragged) -> I64:
     """(K,) targets of an epoch: the share of a client's purchases, but no more than lie in the slate."""
     wanted = target_counts(world.config.client.target_share, own.lengths)
@@ -97,9 +104,8 @@ def target_numbers(world: World, published: Published, own: Ragged) -> I64:
 
 
 def step_counts(client: ClientConfig, targets: I64) -> I64:
-    """Local steps of clients with so many targets an epoch. One without any goes through a step from which nothing
-    follows: a loss of nothing, and gradients of zero."""
-    return np.maximum(1, client.local_epochs * _ceil(targets, client.batch_size or np.maximum(1, targets)))
+    """Local steps of clients with so many targets an epoch."""
+    return client.local_epochs * _ceil(targets, client.batch_size or np.maximum(1, targets))
 
 
 def _ceil(number: I64, divisor: int | I64) -> I64:

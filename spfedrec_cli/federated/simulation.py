@@ -10,11 +10,11 @@ import torch
 
 from spfedrec_cli.federated import messages
 from spfedrec_cli.federated.aggregation import AGGREGATIONS, Sums
-from spfedrec_cli.federated.blocks import blocks
+from spfedrec_cli.federated.blocks import blocks, without_targets
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.local import train_block
 from spfedrec_cli.federated.state import World
-from spfedrec_cli.federated.uploads import uploads
+from spfedrec_cli.federated.uploads import uploads, zeros
 
 I64 = npt.NDArray[np.int64]
 
@@ -22,7 +22,7 @@ I64 = npt.NDArray[np.int64]
 def train_cohort(world: World, published: Published, cohort: Cohort) -> CohortResult:
     """Steps 4 to 6 in batched operations; message sizes by their formula."""
     losses = torch.zeros(len(cohort), dtype=torch.float64)
-    kept = None if cohort.private is None else torch.empty_like(cohort.private)
+    kept = None if cohort.private is None else cohort.private.clone()
     sums = Sums.zero(world.shared_width, published.shape)
     aggregate = AGGREGATIONS[world.config.federated.aggregation]
     for block in blocks(world, published, cohort):
@@ -35,6 +35,9 @@ def train_cohort(world: World, published: Published, cohort: Cohort) -> CohortRe
         losses.index_copy_(0, members, learned.losses)
         if kept is not None and learned.private is not None:
             kept.index_copy_(0, members, learned.private)
+    silent = without_targets(world, published, cohort)
+    if len(silent):
+        aggregate(sums, zeros(world, published, len(silent)))
     return CohortResult(sums, kept, losses, message_sizes(world, published, cohort))
 
 

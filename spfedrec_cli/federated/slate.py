@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.rng import permuted, uniform
+from spfedrec_cli.rng import uniform, uniform_rows
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -61,28 +61,30 @@ def periods(counts: npt.NDArray[np.integer], size: int) -> I64:
 
 
 class Rotation:
-    """The strata of one training, remembered between its rounds. Forgetting them changes no bit."""
+    """The strata of one training and their orders, remembered between its rounds. Forgetting them changes no bit."""
 
     def __init__(self) -> None:
         self._strata: dict[int, I64] | None = None
+        self._orders: dict[int, tuple[int, I64]] = {}  # of each stratum, and the pass that it is of
 
     def slate(self, counts: npt.NDArray[np.integer], size: int, seed: int, round_: int) -> Slate:
         """The slate of a round, given public popularity (n_items,)."""
         if self._strata is None:
             each = periods(counts, size)
             self._strata = {int(period): np.flatnonzero(each == period) for period in np.unique(each)}
-        drawn = {period: _piece(items, period, seed, round_) for period, items in self._strata.items()}
+        drawn = {period: self._piece(items, period, seed, round_) for period, items in self._strata.items()}
         items = np.concatenate(list(drawn.values()))
         inclusion = np.repeat([1 / period for period in drawn], [len(some) for some in drawn.values()])
         order = np.argsort(items)
         return Slate(items[order], inclusion[order])
 
-
-def _piece(items: I64, period: int, seed: int, round_: int) -> I64:
-    """A round's part of a stratum: its seeded order is cut into as many pieces as the period has rounds, and they come
-    in their order from a random one on, because pieces differ by one in length."""
-    number, turn = divmod(round_ - 1, period)
-    first = int(uniform(seed, "slate/first", period, number) * period)
-    piece = (turn + first) % period
-    start, end = (-(-len(items) * cut // period) for cut in (piece, piece + 1))
-    return items[permuted(seed, f"slate/{period}", len(items), np.arange(start, end), number)]
+    def _piece(self, items: I64, period: int, seed: int, round_: int) -> I64:
+        """A round's part of a stratum: the order of a pass is cut into as many pieces as the period has rounds. They
+        come in their order from a random one on, because they differ by one in length."""
+        number, turn = divmod(round_ - 1, period)
+        if self._orders.get(period, (-1,))[0] != number:
+            keys = uniform_rows(seed, f"slate/{period}", [0], number, len(items))[0]
+            self._orders[period] = number, items[np.argsort(keys, kind="stable")]
+        piece = (turn + int(uniform(seed, "slate/first", period, number) * period)) % period
+        start, end = (-(-len(items) * cut // period) for cut in (piece, piece + 1))
+        return self._orders[period][1][start:end]

@@ -45,6 +45,15 @@ def uploads(world: World, published: Published, block: Block, learned: Learned, 
         saturated = 0
 
 
+def zeros(world: World, published: Published, clients: int) -> Updates:
+    """What so many clients upload that have nothing to learn from: as much as everybody, so that it is not seen."""
+    zero = torch.zeros(1, 1, dtype=torch.int32)
+    pool, dim = len(published.pool), published.embeddings.shape[1]
+    nothing = torch.empty(0, dtype=torch.int64), torch.empty(0, dim, dtype=torch.int32)
+    query, items = zero.expand(clients, world.shared_width), zero[None].expand(clients, pool, dim)
+    return Updates(query, *nothing, torch.from_numpy(published.pool), items, 0)
+
+
 @dataclass(frozen=True)
 class _OwnItems:
     """g_v of the items that clients requested, without padding: places (n,), integers (n, d); where each one's end."""
