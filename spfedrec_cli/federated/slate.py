@@ -17,7 +17,7 @@ from spfedrec_cli.rng import uniform, uniform_rows
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
-EVEN_SHARE = 0.5  # of a slate that goes by no popularity: nothing waits longer than about 2 · items / slate_size rounds
+EVEN_SHARE = 0.5  # of a slate that goes by no popularity: no period is as long as 4 · items / slate_size rounds
 
 
 @dataclass(frozen=True)
