@@ -224,7 +224,7 @@ def _hold_slate(device: Device, public: Public, slate: PublishedSlate, on_slate:
     """Of each item one embedding: the slate's, where it has the item, and else that of the catalogue kept here."""
     place = {int(item): i for i, item in enumerate(slate.items)}
     bought, others = set(device.purchased.tolist()), device.purchased[~on_slate]
-    kept = torch.zeros(0, slate.embeddings.shape[1])
+    kept = torch.zeros(len(others), slate.embeddings.shape[1])
     if device.catalogue is not None:
         codes = np.asarray(device.catalogue.codes)[others].view(np.int8)
         kept = _tensor(codes.astype(np.float32)) * _tensor(device.catalogue.steps)

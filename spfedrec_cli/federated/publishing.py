@@ -51,9 +51,8 @@ def open_on_slate(state: State, world: World, here: I64, private: Tensor | None)
     dropout = world.config.model.id_dropout
     served = server.serve(state.item, world.items, slate.items, dropout, world.seed, round_, world.team)
     others = np.setdiff1d(own.values, slate.items).astype(np.int64)
-    rows, embeddings = np.concatenate([slate.items, others]), served.embeddings
-    if state.catalogue is not None:
-        embeddings = torch.cat([embeddings, state.catalogue.rows(others)])
+    kept = torch.zeros(len(others), world.config.model.dim) if state.catalogue is None else state.catalogue.rows(others)
+    rows, embeddings = np.concatenate([slate.items, others]), torch.cat([served.embeddings, kept])
     places = np.arange(len(slate.items))
     published = Published(round_, state.query, rows, embeddings, places, np.empty(0), slate, state.catalogue)
     nothing = Obfuscation(Ragged.from_lengths(np.zeros(len(here), np.int64), np.empty(0, np.int32)), np.empty(0))
@@ -70,9 +69,9 @@ def draw_slate(state: State, world: World) -> Slate:
 
 def publish_catalogue(state: State, world: World, clients: I64, ledger: Ledger) -> State:
     """Before a round on a slate: every `request.refresh` rounds all items anew, as they are without dropout; and a
-    download for each of the cohort's `clients` that does not hold the last ones."""
+    download for each of the cohort's `clients` that does not hold the last ones. Not needed without histories."""
     request, round_ = world.config.request, state.round + 1
-    if request.mode != "slate":
+    if request.mode != "slate" or world.config.model.history == "none":
         return state
     if published_at(round_, request.refresh) == round_:
         every = np.arange(world.n_items)

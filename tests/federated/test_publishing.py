@@ -135,6 +135,8 @@ def test_nobody_requests_anything() -> None:
     each = ["broadcast", "slate", "update"]
     assert kinds(reports[0]) == ["popularity", "catalogue", *each]
     assert kinds(reports[3]) == ["catalogue", *each]
+    _, reports = rounds(build_world(merged(SLATE, {"model": {"history": "none"}})), 2)
+    assert [kinds(report) for report in reports] == [["popularity", *each], each]
     _, reports = rounds(build_world(CATALOGUE), 2)
     assert [kinds(report) for report in reports] == [each, each]
 
