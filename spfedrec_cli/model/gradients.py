@@ -55,12 +55,16 @@ def bce(targets: Tensor, negatives: Tensor, weights: Tensor) -> tuple[Tensor, Te
 def bpr(targets: Tensor, negatives: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """With p_tj = σ(n_j − s_t)/m: by a target −Σ_j p_tj, by a negative Σ_t p_tj. Targets without weight are left out,
     and as many pairs are worked on at a time as stay in the cache."""
-    losses, of_targets, of_negatives = torch.zeros(len(targets)), torch.zeros_like(targets), torch.zeros_like(negatives)
+    losses, of_targets, of_negatives = (
+        targets.new_zeros(len(targets)),
+        torch.zeros_like(targets),
+        torch.zeros_like(negatives),
+    )
     clients, places = weights.nonzero(as_tuple=True)
     if not negatives.shape[1]:
         return losses, of_targets, of_negatives
     shares = weights[clients, places] / counted(negatives)[clients]
-    for few in torch.split(torch.arange(len(clients)), max(1, _PAIRS // negatives.shape[1])):
+    for few in torch.split(torch.arange(len(clients), device=targets.device), max(1, _PAIRS // negatives.shape[1])):
         client, place, share = clients[few], places[few], shares[few]
         behind = negatives.index_select(0, client).sub_(targets[client, place].unsqueeze(1))
         losses.index_add_(0, client, F.softplus(behind).sum(1).mul_(share))

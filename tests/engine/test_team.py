@@ -75,6 +75,8 @@ MODES = {
         "federated.dropout=0.1",
     ],
     "one device at a time": ["train.engine=reference"],
+    "slates": ["request.mode=slate", "request.slate_size=30", "request.refresh=2"],
+    "the whole catalogue": ["request.mode=catalogue"],
 }
 
 

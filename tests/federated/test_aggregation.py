@@ -45,7 +45,7 @@ def opening_of(requests: list[list[int]], chain_length: int = 3, groups: list[in
         dim=DIM,
         codec_query=Codec(1.0, QMAX),
         codec_item=Codec(1.0, QMAX),
-        broadcast=lambda: Broadcast(2, some, POOL.astype(np.int32), none),
+        told=lambda: (Broadcast(2, some, POOL.astype(np.int32), none),),
     )
 
 
