@@ -51,7 +51,7 @@ class ClientConfig(Section):
     target_share: float = Field(0.5, gt=0, le=1, description="share of a client's purchases that are targets")
     negatives: Literal["request", "public"] = Field("public", description="where training negatives come from")
     pool_size: int = Field(1024, ge=1, description="items in the public pool of a round (negatives = public)")
-    logq: bool = Field(True, description="correct sampled softmax for the probability of a negative")
+    logq: bool = Field(True, description="correct sampled softmax for the probability of a negative (mode = paper)")
     private_state: Literal["none", "embedding", "tower"] = Field(
         "none", description="what the device keeps between rounds; tower: a query tower of its own"
     )

@@ -69,8 +69,8 @@ def _slate(published: Published) -> tuple[messages.PublishedSlate, messages.Publ
     slate, kept = published.slate, published.catalogue
     if slate is None:
         return None
-    items, chances = slate.items.astype(np.int32), slate.inclusion.astype(np.float32)
-    told = messages.PublishedSlate(published.round, items, chances, published.embeddings.numpy()[published.pool])
+    embeddings = published.embeddings.numpy()[published.pool]
+    told = messages.PublishedSlate(published.round, slate.items.astype(np.int32), embeddings)
     if kept is None:
         return told, None
     return told, messages.PublishedCatalogue(published.round, kept.steps.numpy(), kept.codes.numpy().view(np.uint8))

@@ -47,7 +47,7 @@ def message_sizes(world: World, published: Published, cohort: Cohort) -> dict[ty
     if published.slate is not None:
         same = {
             messages.Broadcast: messages.size([width, 0, 0]),
-            messages.PublishedSlate: messages.size([pool, pool, pool * dim]),
+            messages.PublishedSlate: messages.size([pool, pool * dim]),
             messages.ClientUpdate: messages.size([width, pool * dim]),
         }
         return {kind: np.full(len(cohort), size) for kind, size in same.items()}

@@ -28,7 +28,7 @@ def example(kind: type[Any]) -> Any:
         messages.ChainReveal: lambda: messages.ChainReveal(3, chain, digest, digest[::-1]),
         messages.ChainRoster: lambda: messages.ChainRoster(3, chain, digests, digests),
         messages.MaskedUpdate: lambda: messages.MaskedUpdate(3, chain, ints),
-        messages.PublishedSlate: lambda: messages.PublishedSlate(3, ints, floats[:4], np.ones((4, 2), np.float32)),
+        messages.PublishedSlate: lambda: messages.PublishedSlate(3, ints, np.ones((4, 2), np.float32)),
         messages.PublishedCatalogue: lambda: messages.PublishedCatalogue(3, floats, np.ones((4, 6), np.uint8)),
     }[kind]()
 

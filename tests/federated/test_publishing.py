@@ -207,13 +207,13 @@ def test_what_does_not_fit_is_refused_in_a_sentence() -> None:
 
 
 PERTURBATIONS = {
-    "chances that the client is told": (reference, "_slate", lambda f: lambda p: other_chances(f(p))),
+    "slate that the client is told": (reference, "_slate", lambda f: lambda p: other_rows(f(p))),
     "catalogue that the client keeps": (reference, "_slate", lambda f: lambda p: other_codes(f(p))),
 }
 
 
-def other_chances(told: Any) -> Any:
-    return replace(told[0], inclusion=told[0].inclusion * 0.9), told[1]
+def other_rows(told: Any) -> Any:
+    return replace(told[0], embeddings=told[0].embeddings[::-1]), told[1]
 
 
 def other_codes(told: Any) -> Any:
