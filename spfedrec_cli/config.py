@@ -52,7 +52,9 @@ class ClientConfig(Section):
     negatives: Literal["request", "public"] = Field("public", description="where training negatives come from")
     pool_size: int = Field(1024, ge=1, description="items in the public pool of a round (negatives = public)")
     loss: Literal["softmax", "bce", "bpr"] = Field("softmax", description="of a target against the training negatives")
-    logq: bool = Field(True, description="correct sampled softmax for the probability of a negative (loss = softmax)")
+    logq: bool = Field(
+        True, description="correct softmax for the probability of a negative (loss = softmax, mode = paper)"
+    )
     private_state: Literal["none", "embedding", "tower"] = Field(
         "none", description="what the device keeps between rounds; tower: a query tower of its own"
     )

@@ -127,7 +127,9 @@ def _block(
     turns = _turns(world, clients, published.round, own.lengths, eligible, targets)
     logq = logq_share(world.config.client)
     if world.config.client.negatives == "public":
-        expected = np.tile(logq * np.log(inclusion(world, published)), (len(members), 1))
+        # In a slate targets are drawn as negatives are, and nothing is to be corrected.
+        chance = len(published.pool) / world.n_items if published.slate is None else 1.0
+        expected = np.full((len(members), len(published.pool)), logq * np.log(chance))
         seat = np.full(len(published.rows), -1)
         seat[published.pool] = np.arange(len(published.pool))
         hits = seat[own.values]
@@ -144,13 +146,6 @@ def _block(
         step_counts(world.config.client, targets),
         placed(expected.astype(np.float32), world.device),
     )
-
-
-def inclusion(world: World, published: Published) -> npt.NDArray[np.float64]:
-    """(M,) the probability with which each public negative was drawn."""
-    if published.slate is not None:
-        return published.slate.inclusion
-    return np.full(len(published.pool), len(published.pool) / world.n_items)
 
 
 def _turns(world: World, clients: I64, round_: int, lengths: I64, eligible: Bool, wanted: I64) -> I32:

@@ -100,7 +100,7 @@ def train_on_slate(device: Device, public: Public, broadcast: Broadcast, slate: 
     """The same where nobody requests: targets are purchases that the slate has, and g_v is of all its rows and of no
     other. Without any target the upload is zeros."""
     on_slate = np.isin(device.purchased, slate.items)
-    held = _hold_slate(device, public, slate, on_slate)
+    held = _hold_slate(device, slate, on_slate)
     batches = split_batches(public.config, device.client, broadcast.round, len(on_slate), on_slate)
     return _descend(device, public, broadcast, held, batches, len(held.requested))
 
@@ -225,8 +225,13 @@ def _hold(
     return _Held(*tables, torch.tensor(own), torch.tensor(negatives, dtype=torch.int64), expected)
 
 
-def _hold_slate(device: Device, public: Public, slate: PublishedSlate, on_slate: Bool) -> _Held:
-    """Of each item one embedding: the slate's, where it has the item, and else that of the catalogue kept here."""
+def _hold_slate(device: Device, slate: PublishedSlate, on_slate: Bool) -> _Held:
+    """Of each item one embedding: the slate's, where it has the item, and else that of the catalogue kept here.
+
+    Scores of negatives are not corrected: a target counts only because the slate was drawn with it, as a negative does.
+    The chance of the slate is then the same whichever of its items was bought, and the likelihood of the choice within
+    it is right as it is (uniform conditioning: McFadden, "Modelling the choice of residential location", 1978).
+    """
     place = {int(item): i for i, item in enumerate(slate.items)}
     bought, others = set(device.purchased.tolist()), device.purchased[~on_slate]
     kept = torch.zeros(len(others), slate.embeddings.shape[1])
@@ -236,10 +241,8 @@ def _hold_slate(device: Device, public: Public, slate: PublishedSlate, on_slate:
     behind = {int(item): i for i, item in enumerate(others)}
     own = [behind[item] if item in behind else len(others) + place[item] for item in device.purchased.tolist()]
     negatives = [len(others) + seat for item, seat in place.items() if item not in bought]
-    drawn = np.array([slate.inclusion[seat] for item, seat in place.items() if item not in bought], np.float64)
-    expected = torch.log(torch.from_numpy(drawn)).float() * logq_share(public.config.client)
     places = torch.tensor(own), torch.tensor(negatives, dtype=torch.int64)
-    return _Held(kept, _tensor(slate.embeddings), *places, expected)
+    return _Held(kept, _tensor(slate.embeddings), *places, torch.zeros(len(negatives)))
 
 
 def _tensor(array: npt.NDArray[np.float32]) -> Tensor:

@@ -126,7 +126,7 @@ def _split(config: Config, shapes: Shapes, visit: _Round) -> Cost:
     tower, dim = query_tower(config, shapes), config.model.dim
     weights, asked = tower.tables + tower.dense, visit.purchases + visit.obfuscating
     if config.request.mode != "paper":
-        slate = messages.size([visit.pool, visit.pool, visit.pool * dim])
+        slate = messages.size([visit.pool, visit.pool * dim])
         down, up = messages.size([weights, 0, 0]) + slate, messages.size([weights, visit.pool * dim])
         return Cost(_learning(config, shapes, visit), down, up)
     down = messages.size([weights, visit.pool, visit.pool * dim]) + messages.size([asked * dim])

@@ -103,7 +103,6 @@ class PublishedSlate:
     direction: ClassVar[str] = "down"
     round: int
     items: I32  # (M,) ascending
-    inclusion: F32  # (M,) the probability with which each was drawn
     embeddings: F32  # (M, d)
 
 

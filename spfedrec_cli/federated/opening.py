@@ -63,8 +63,8 @@ def broadcast(world: World, published: Published) -> Broadcast:
 def slate(published: Published) -> PublishedSlate:
     """The slate with its embeddings. There has to be one."""
     assert published.slate is not None
-    items, chances = published.slate.items.astype(np.int32), published.slate.inclusion.astype(np.float32)
-    return PublishedSlate(published.round, items, chances, fetched(published.embeddings).numpy()[published.pool])
+    embeddings = fetched(published.embeddings).numpy()[published.pool]
+    return PublishedSlate(published.round, published.slate.items.astype(np.int32), embeddings)
 
 
 def catalogue(world: World, published: Published) -> PublishedCatalogue | None:

@@ -66,8 +66,9 @@ def start_on_slate(state: State, world: World, here: I64, private: Tensor | None
 def draw_slate(state: State, world: World) -> Slate:
     """The slate of the round that begins."""
     request = world.config.request
-    if request.mode == "catalogue" or state.popularity is None:
+    if request.mode == "catalogue":
         return whole_catalogue(world.n_items)
+    assert state.popularity is not None  # published before the first round
     return world.rotation.slate(state.popularity.numpy(), request.slate_size, world.seed, state.round + 1)
 
 

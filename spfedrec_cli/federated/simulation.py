@@ -46,7 +46,7 @@ def message_sizes(world: World, published: Published, cohort: Cohort) -> Sizes:
     if published.slate is not None:
         same = {
             messages.Broadcast: messages.size([width, 0, 0]),
-            messages.PublishedSlate: messages.size([pool, pool, pool * dim]),
+            messages.PublishedSlate: messages.size([pool, pool * dim]),
         }
         return {kind: np.full(len(cohort), size) for kind, size in same.items()}
     asked = cohort.own.lengths + cohort.hidden.items.lengths

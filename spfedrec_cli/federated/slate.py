@@ -14,7 +14,6 @@ import numpy.typing as npt
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.rng import uniform, uniform_rows
 
-F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
 EVEN_SHARE = 0.5  # of a slate that goes by no popularity: no period is as long as 4 · items / slate_size rounds
@@ -22,10 +21,9 @@ EVEN_SHARE = 0.5  # of a slate that goes by no popularity: no period is as long 
 
 @dataclass(frozen=True)
 class Slate:
-    """`items` (M,) ascending, and the probability with which each was drawn, `inclusion` (M,)."""
+    """The items of a round (M,), ascending."""
 
     items: I64
-    inclusion: F64
 
     def holds(self, of: Ragged, n_items: int) -> I64:
         """How many items of each row are in the slate."""
@@ -35,8 +33,8 @@ class Slate:
 
 
 def whole_catalogue(n_items: int) -> Slate:
-    """Every item, for certain."""
-    return Slate(np.arange(n_items, dtype=np.int64), np.ones(n_items))
+    """Every item."""
+    return Slate(np.arange(n_items, dtype=np.int64))
 
 
 def periods(counts: npt.NDArray[np.integer], size: int) -> I64:
@@ -72,11 +70,8 @@ class Rotation:
         if self._strata is None:
             each = periods(counts, size)
             self._strata = {int(period): np.flatnonzero(each == period) for period in np.unique(each)}
-        drawn = {period: self._piece(items, period, seed, round_) for period, items in self._strata.items()}
-        items = np.concatenate(list(drawn.values()))
-        inclusion = np.repeat([1 / period for period in drawn], [len(some) for some in drawn.values()])
-        order = np.argsort(items)
-        return Slate(items[order], inclusion[order])
+        pieces = [self._piece(items, period, seed, round_) for period, items in self._strata.items()]
+        return Slate(np.sort(np.concatenate(pieces)))
 
     def _piece(self, items: I64, period: int, seed: int, round_: int) -> I64:
         """A round's part of a stratum: the order of a pass is cut into as many pieces as the period has rounds. They

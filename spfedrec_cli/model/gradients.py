@@ -55,11 +55,8 @@ def bce(targets: Tensor, negatives: Tensor, weights: Tensor) -> tuple[Tensor, Te
 def bpr(targets: Tensor, negatives: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """With p_tj = σ(n_j − s_t)/m: by a target −Σ_j p_tj, by a negative Σ_t p_tj. Targets without weight are left out,
     and as many pairs are worked on at a time as stay in the cache."""
-    losses, of_targets, of_negatives = (
-        targets.new_zeros(len(targets)),
-        torch.zeros_like(targets),
-        torch.zeros_like(negatives),
-    )
+    losses = targets.new_zeros(len(targets))
+    of_targets, of_negatives = torch.zeros_like(targets), torch.zeros_like(negatives)
     clients, places = weights.nonzero(as_tuple=True)
     if not negatives.shape[1]:
         return losses, of_targets, of_negatives

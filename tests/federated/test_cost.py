@@ -85,12 +85,12 @@ def test_a_public_pool_by_hand() -> None:
 
 
 def test_slates_by_hand() -> None:
-    """Of 50 items 20 are published with their chances; a client uploads the gradients of those and asks for none. Its
-    negatives are 20 in place of two."""
+    """Of 50 items 20 are published; a client uploads the gradients of those and asks for none. Its negatives are 20 in
+    place of two."""
     public = {**small("split", negatives="public").model_dump(), "request": {"mode": "slate", "slate_size": 20}}
     assert client_cost(validate(public), SHAPES, 8) == Cost(
         multiply_adds=client_cost(small("split"), SHAPES, 8).multiply_adds + 3 * 18 * 2,
-        bytes_down=(10 + 27 + 284) + (10 + 27 + 20 * 4 + 20 * 4 + 20 * 2 * 4),
+        bytes_down=(10 + 27 + 284) + (10 + 18 + 20 * 4 + 20 * 2 * 4),
         bytes_up=10 + 18 + (71 + 40) * 4,
     )
 

@@ -31,7 +31,7 @@ def example(kind: type[Any]) -> Any:
         messages.ItemFields: lambda: messages.ItemFields(1, np.ones((5, 3), np.int32)),
         messages.WholeModel: lambda: messages.WholeModel(3, floats, np.ones(7, np.float32), ints),
         messages.WholeUpdate: lambda: messages.WholeUpdate(3, ints, np.ones(7, np.int32)),
-        messages.PublishedSlate: lambda: messages.PublishedSlate(3, ints, floats[:4], np.ones((4, 2), np.float32)),
+        messages.PublishedSlate: lambda: messages.PublishedSlate(3, ints, np.ones((4, 2), np.float32)),
         messages.PublishedCatalogue: lambda: messages.PublishedCatalogue(3, floats, np.ones((4, 6), np.uint8)),
     }[kind]()
 

@@ -16,6 +16,7 @@ from spfedrec_cli.federated.cohort import draw_cohort
 from spfedrec_cli.federated.exchange import CohortResult
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.publishing import Start, publish_catalogue, start_on_slate, without_target
+from spfedrec_cli.federated.slate import Slate
 from spfedrec_cli.federated.state import State, World, initial_state, make_world, state_from_tensors, state_tensors
 from spfedrec_cli.federated.strategies import Report, private_states, publish_popularity, split_round
 
@@ -207,14 +208,31 @@ def test_what_does_not_fit_is_refused_in_a_sentence() -> None:
         build_world(merged({"request": {"mode": "slate", "slate_size": 1030}}, wide), [515])
 
 
+@pytest.mark.parametrize("engine", ["simulation", "reference"])
+def test_a_slate_of_one_item_or_none_at_all_is_a_round(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    """Small strata are in some slates with one item and in others with none."""
+    tiny = {"request": {"mode": "slate", "slate_size": 2}, "train": {"engine": engine}}
+    world = build_world(tiny)
+    state, reports = rounds(world, 20)
+    sizes = {len(publishing.draw_slate(replace(state, round=round_), world).items) for round_ in range(200)}
+    assert {1, 2} <= sizes
+    assert all(0 < report.without_target <= report.clients == 7 for report in reports)
+    before = towers(state)
+    monkeypatch.setattr(publishing, "draw_slate", lambda state, world: Slate(np.empty(0, np.int64)))
+    state, (report,) = rounds(world, 1, state)
+    assert report.without_target == report.clients == 7
+    assert report.loss == 0
+    assert (towers(state) != before) == (world.config.server.beta1 > 0)  # momentum goes on by itself
+
+
 PERTURBATIONS = {
-    "chances that the client is told": ("slate", lambda f: lambda *told: other_chances(f(*told))),
+    "slate that the client is told": ("slate", lambda f: lambda *told: other_rows(f(*told))),
     "catalogue that the client keeps": ("catalogue", lambda f: lambda *told: other_codes(f(*told))),
 }
 
 
-def other_chances(slate: messages.PublishedSlate) -> messages.PublishedSlate:
-    return replace(slate, inclusion=slate.inclusion * np.float32(0.9))
+def other_rows(slate: messages.PublishedSlate) -> messages.PublishedSlate:
+    return replace(slate, embeddings=slate.embeddings[::-1])
 
 
 def other_codes(catalogue: messages.PublishedCatalogue) -> messages.PublishedCatalogue:

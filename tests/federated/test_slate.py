@@ -1,10 +1,12 @@
-"""Slates: everything comes round, popular items more often, and with the chances that logQ is told."""
+"""Slates: everything comes round, popular items more often, and with known chances."""
 
 import numpy as np
 import pytest
+import torch
 
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.slate import Rotation, Slate, periods, whole_catalogue
+from spfedrec_cli.model.loss import LOSSES
 
 RANKED = (10_000 / np.arange(1, 301)).astype(np.int64)
 RANKED[200:] = 0
@@ -46,7 +48,7 @@ def test_in_every_period_each_item_comes_exactly_once() -> None:
         assert (turns == 1).all()
 
 
-def test_inclusion_is_the_chance_of_an_item() -> None:
+def test_the_chance_of_an_item_is_one_in_its_period() -> None:
     """Over 400 seeds an item of period T is in a given round's slate 400 / T times, within five standard deviations;
     strata whose items do not divide evenly by the period included."""
     counts, each = RANKED[:77], periods(RANKED[:77], 10)
@@ -54,7 +56,6 @@ def test_inclusion_is_the_chance_of_an_item() -> None:
         times = np.zeros(77)
         for seed in range(400):
             slate = Rotation().slate(counts, 10, seed, round_)
-            np.testing.assert_array_equal(slate.inclusion, 1 / each[slate.items])
             times[slate.items] += 1
         chance = 1 / each
         assert (abs(times - 400 * chance) <= 5 * np.sqrt(400 * chance * (1 - chance)) + 1e-9).all()
@@ -62,9 +63,7 @@ def test_inclusion_is_the_chance_of_an_item() -> None:
 
 def test_two_items_of_a_stratum_meet_in_some_passes_only() -> None:
     """A pass has an order of its own: the company of an item changes."""
-    company = {
-        tuple(slate.items[slate.inclusion == 1 / 4]) for slate in slates(np.ones(40, int), 10, 40) if 3 in slate.items
-    }
+    company = {tuple(slate.items) for slate in slates(np.ones(40, int), 10, 40) if 3 in slate.items}
     assert len(company) == 10
 
 
@@ -80,9 +79,24 @@ def test_seed_and_round_change_the_slate_and_nothing_else_does() -> None:
 def test_a_slate_as_large_as_the_catalogue_is_the_catalogue() -> None:
     for slate in (*slates(np.arange(5), 9, 2), whole_catalogue(5)):
         assert slate.items.tolist() == [0, 1, 2, 3, 4]
-        assert slate.inclusion.tolist() == [1, 1, 1, 1, 1]
 
 
 def test_purchases_in_the_slate_by_hand() -> None:
-    slate = Slate(np.array([1, 4]), np.ones(2))
+    slate = Slate(np.array([1, 4]))
     assert slate.holds(Ragged.from_rows([[4, 0, 1], [], [3], [1]]), 5).tolist() == [2, 0, 0, 1]
+
+
+def test_the_softmax_over_slates_has_its_optimum_at_the_true_popularity() -> None:
+    """Expected gradient of the loss at scores log p, over targets t ~ p that count where the slate has them: nothing
+    without correction, and not nothing with logQ, whose optimum lies elsewhere."""
+    p, each = torch.from_numpy(RANKED[:60] / RANKED[:60].sum()), periods(RANKED[:60], 12)
+    for corrected in (False, True):
+        scores = p.log().requires_grad_()
+        negatives = scores + (torch.from_numpy(each).log() if corrected else 0)
+        losses = []
+        for slate in slates(RANKED[:60], 12, 64):
+            for target in slate.items:
+                others = slate.items[slate.items != target]
+                losses.append(p[target] * LOSSES["softmax"](scores[[target]], negatives[others]).sum())
+        (gradient,) = torch.autograd.grad(torch.stack(losses).sum() / 64, [scores])
+        assert (float(gradient.abs().max()) < 1e-12) == (not corrected)

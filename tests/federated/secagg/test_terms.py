@@ -92,7 +92,7 @@ def test_a_broadcast_is_named_by_all_that_is_in_it() -> None:
         Broadcast(1, 2 * floats, items, rows),
         Broadcast(1, floats, items, -rows),
     ]
-    slates = [PublishedSlate(1, items, chances, rows) for chances in (rows[0], rows[0] / 2)]
+    slates = [PublishedSlate(1, items, each) for each in (rows, -rows)]
     told = [(each,) for each in [one, *others]] + [(one, slate) for slate in slates]
     assert len({broadcast_digest(*each) for each in told}) == 6
 
