@@ -52,7 +52,9 @@ class ClientConfig(Section):
     negatives: Literal["request", "public"] = Field("public", description="where training negatives come from")
     pool_size: int = Field(1024, ge=1, description="items in the public pool of a round (negatives = public)")
     loss: Literal["softmax", "bce", "bpr"] = Field("softmax", description="of a target against the training negatives")
-    logq: bool = Field(True, description="correct sampled softmax for the probability of a negative (loss = softmax)")
+    logq: bool = Field(
+        True, description="correct softmax for the probability of a negative (loss = softmax, mode = paper)"
+    )
     private_state: Literal["none", "embedding", "tower"] = Field(
         "none", description="what the device keeps between rounds; tower: a query tower of its own"
     )
@@ -60,12 +62,19 @@ class ClientConfig(Section):
 
 
 class RequestConfig(Section):
-    """What a client asks the server for."""
+    """What a client asks the server for, or what the server publishes so that nobody asks."""
 
-    mode: Literal["paper"] = Field("paper", description="paper: own items hidden among obfuscating items")
+    mode: Literal["paper", "slate", "catalogue"] = Field(
+        "paper", description="paper: own items hidden among others; slate, catalogue: nobody asks, items are published"
+    )
     rate: float = Field(0.25, ge=0, description="obfuscating items for each purchased item (P)")
     negatives: Literal["popularity", "uniform"] = Field("popularity", description="how obfuscating items are drawn")
     redraw: bool = Field(False, description="draw obfuscating items anew every round (an intersection reveals them)")
+    slate_size: int = Field(1024, ge=2, description="items published in a round, about (mode = slate)")
+    refresh: int = Field(10, ge=1, description="rounds between int8 embeddings of all items (mode = slate)")
+    popularity: str = Field(
+        "sum", min_length=1, description="item popularity: sum, one secure sum; or a CSV or Parquet file of item, count"
+    )
 
 
 class FederatedConfig(Section):

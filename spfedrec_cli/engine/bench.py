@@ -17,6 +17,7 @@ from spfedrec_cli.engine.team import device_of, processes
 from spfedrec_cli.engine.train import environment
 from spfedrec_cli.federated.exchange import Cohort, Published
 from spfedrec_cli.federated.ledger import Ledger
+from spfedrec_cli.federated.publishing import taking_part
 from spfedrec_cli.federated.simulation import train_cohort
 from spfedrec_cli.federated.state import World, initial_state
 from spfedrec_cli.federated.strategies import (
@@ -25,7 +26,6 @@ from spfedrec_cli.federated.strategies import (
     private_states,
     publish_popularity,
     split_round,
-    taking_part,
 )
 from spfedrec_cli.federated.team import ALONE, Team
 from spfedrec_cli.model.embed import item_embeddings

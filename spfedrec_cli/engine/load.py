@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from spfedrec_cli import run
 from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.popularity import Given, read_popularity
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.messages import KINDS
@@ -89,7 +91,30 @@ def open_run(folder: Path) -> tuple[Dataset, World]:
 
 def load_world(dataset: Dataset, config: Config, team: Team = ALONE, device: torch.device = CPU) -> World:
     """What a simulation on this Dataset needs: devices hold the training purchases and nothing later."""
-    return make_world(config, of_items(dataset), of_clients(dataset), dataset.history("train"), team, device)
+    given = None if config.request.popularity == "sum" else partial(_popularity_counts, dataset, config)
+    features = of_items(dataset), of_clients(dataset)
+    return make_world(config, *features, dataset.history("train"), team, device, given)
+
+
+def given_popularity(dataset: Dataset, config: Config) -> Given | None:
+    """What the file of item popularity says, where the settings name one. Raises InputError where it cannot be read."""
+    path = config.request.popularity
+    return None if path == "sum" else read_popularity(Path(path), dataset)
+
+
+def check_popularity(folder: Path, dataset: Dataset, config: Config) -> None:
+    """Raises InputError where a run that begins again would read another file than at first."""
+    given = given_popularity(dataset, config)
+    if given is not None and run.about(folder).get("popularity_sha256") != given.sha256:
+        raise InputError(
+            "The file of item popularity is not the one that the run was started with",
+            where=config.request.popularity,
+            hint="put that one back, or train a new run",
+        )
+
+
+def _popularity_counts(dataset: Dataset, config: Config) -> npt.NDArray[np.int64]:
+    return read_popularity(Path(config.request.popularity), dataset).counts
 
 
 def load_config(folder: Path) -> Config:

@@ -49,9 +49,9 @@ def reckon(shape: Shape, config: Config) -> dict[str, int]:
     size, dim = config.train.workers, config.model.dim
     cohort = min(largest_cohort(config.federated, shape.clients), shape.clients)
     bought = shape.purchases / max(1, shape.clients)
-    pool = config.client.pool_size if config.client.negatives == "public" else 0
-    asked = cohort * bought * (1 + config.request.rate)
-    rows = min(shape.items, asked + pool)
+    mode = config.request.mode
+    asked = cohort * bought * (1 + config.request.rate if mode == "paper" else 1)
+    rows = min(shape.items, asked + _public(shape, config))
     wide = sum(config.model.hidden) + dim + (1 + len(shape.item_fields)) * config.model.field_dim
     codes = shape.items * (1 + len(shape.item_fields)) + shape.clients * len(shape.client_fields)
     kept = {"none": 0, "embedding": dim, "tower": query}[config.client.private_state]
@@ -61,12 +61,21 @@ def reckon(shape: Shape, config: Config) -> dict[str, int]:
         "fields of items and clients": size * 8 * codes,
         "towers with their moments": size * 3 * 4 * (query + item),
         "private state": 4 * shape.clients * kept * (2 if size > 1 else 1),
-        "obfuscating items": int(12 * min(MEMORY * size, shape.purchases * config.request.rate)),
+        "obfuscating items": int(12 * min(MEMORY * size, shape.purchases * config.request.rate * (mode == "paper"))),
+        "the catalogue in eight bits": size * shape.items * (6 * dim if mode == "slate" else 0),
         "a round's requests": int(60 * asked),
         "a round of the item tower": int(4 * rows * (_GRAPH * wide + 4 * dim * size)),
         "local training": size * 8 * BLOCK_CELLS,
         "validation": _TEMPORARIES * min(BLOCK_BYTES, 4 * shape.clients * shape.items),
     }
+
+
+def _public(shape: Shape, config: Config) -> int:
+    """Rows that everybody is told: the slate, or the pool of training negatives."""
+    request = config.request
+    if request.mode != "paper":
+        return shape.items if request.mode == "catalogue" else min(shape.items, request.slate_size)
+    return config.client.pool_size if config.client.negatives == "public" else 0
 
 
 def check_memory(shape: Shape, config: Config, available: int | None) -> None:

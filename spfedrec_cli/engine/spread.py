@@ -10,6 +10,7 @@ from torch import Tensor
 from spfedrec_cli import run
 from spfedrec_cli.engine.load import Tally, tally_of
 from spfedrec_cli.errors import SpfedrecError
+from spfedrec_cli.federated.catalogue import Catalogue
 from spfedrec_cli.federated.state import State, World, initial_state, state_tensors, stored_tensors
 
 _PIECE = 1 << 16  # clients whose private states travel at once
@@ -24,7 +25,9 @@ def started(world: World, loaded: tuple[State, Tally] | None) -> tuple[State, Ta
         return loaded[0].on(world.device), loaded[1]
     blank = initial_state(world)
     popularity = torch.zeros(world.n_items, dtype=torch.int64) if told["popularity"] else None
-    state = replace(blank, round=told["round"], popularity=popularity)
+    has_catalogue, size = told["catalogue"], (world.n_items, world.config.model.dim)
+    catalogue = Catalogue.blank(*size, world.device) if has_catalogue else None
+    state = replace(blank, round=told["round"], popularity=popularity, catalogue=catalogue)
     known = None if loaded is None else state_tensors(loaded[0].on(world.device))
     for name, tensor in state_tensors(state).items():
         tensor.zero_()
@@ -35,7 +38,8 @@ def started(world: World, loaded: tuple[State, Tally] | None) -> tuple[State, Ta
 
 
 def _told(state: State, tally: Tally) -> dict[str, object]:
-    return {"round": state.round, "popularity": state.popularity is not None, "tally": asdict(tally)}
+    has = {"popularity": state.popularity is not None, "catalogue": state.catalogue is not None}
+    return {"round": state.round, **has, "tally": asdict(tally)}
 
 
 def _dealt(world: World, mine: Tensor | None, loaded: tuple[State, Tally] | None) -> Tensor | None:

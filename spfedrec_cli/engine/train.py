@@ -19,7 +19,17 @@ import spfedrec_cli
 from spfedrec_cli import run
 from spfedrec_cli.config import Config, to_toml
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.engine.load import Tally, load_config, load_dataset, load_state, load_world, model_scorer, save_state
+from spfedrec_cli.engine.load import (
+    Tally,
+    check_popularity,
+    given_popularity,
+    load_config,
+    load_dataset,
+    load_state,
+    load_world,
+    model_scorer,
+    save_state,
+)
 from spfedrec_cli.engine.memory import check_memory, free_memory, shape_of
 from spfedrec_cli.engine.spread import check_in_step, started, whole
 from spfedrec_cli.engine.team import device_of, gathered
@@ -55,6 +65,7 @@ class Progress:
     bytes_down: int
     validation: dict[str, float] | None
     warning: str | None
+    without_target: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,9 @@ def train(dataset: Dataset, config: Config, folder: Path, watch: Watch = ignore)
         "dataset_name": dataset.name,
         "secrets": SECRETS.get(config.federated.aggregation),
     }
+    given = given_popularity(dataset, config)
+    if given is not None:
+        about["popularity_sha256"] = given.sha256
     run.check_free(folder)
     check_memory(shape_of(dataset), config, free_memory())
     with gathered(dataset, config, "train") as team:
@@ -118,6 +132,8 @@ def resume(
     config = config.model_copy(update={"train": train})
     loaded = load_state(folder, run.latest(folder)) if run.rounds(folder) else None
     reached = loaded[0].round if loaded else 0
+    if loaded is None:
+        check_popularity(folder, dataset, config)
     if reached > config.train.rounds:
         raise InputError(f"The run is already at round {reached}", where=str(folder), hint="give a number above that")
     check_memory(shape_of(dataset), config, free_memory())
@@ -308,4 +324,5 @@ def _progress(
         down,
         scores,
         warning,
+        report.without_target,
     )

@@ -23,6 +23,7 @@ from spfedrec_cli.rng import uniform_ragged
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
 _BUCKETS = 0.5  # for a doubling of the length: a few large blocks cost less than the padding that they save
 _WORTH_A_BLOCK = 16 << 10  # padded items
 _PLACE_BITS = 30  # of a sorted number that hold the place of a purchase; its draw has 33
@@ -46,23 +47,26 @@ class Block:
 
 
 def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Block]:
-    """Blocks of similar length, cut the same way whoever runs them."""
+    """Blocks of similar length, cut the same way whoever runs them. Clients without a target are in none."""
     own, hidden = cohort.own, cohort.hidden
     longest = np.maximum(own.lengths, 1)
-    steps = step_counts(world.config.client, own.lengths)
+    targets = target_numbers(world, published, own)
+    steps = step_counts(world.config.client, targets)
     uses_pool = world.config.client.negatives == "public"
     others = np.full(len(cohort), len(published.pool)) if uses_pool else hidden.items.lengths
     seat = np.empty(world.n_items, np.int32)
     seat[published.rows] = np.arange(len(published.rows), dtype=np.int32)
     places = Ragged(own.offsets, seat[own.values])
     hidden = Obfuscation(Ragged(hidden.items.offsets, seat[hidden.items.values]), hidden.inclusion)
-    for members in _alike(world.shards.of(cohort.clients), longest, np.flatnonzero(~cohort.dropped)):
+    training = np.flatnonzero((targets > 0) & ~cohort.dropped)
+    for members in _alike(world.shards.of(cohort.clients), longest, training):
         items, most = int(longest[members].max() + others[members].max(initial=0)), int(steps[members].max())
         size = _block_size(world, items * max(published.embeddings.shape[1], 2 * most), most)
         for start in range(0, len(members), size):
             part = members[start : start + size]
             part = part[np.argsort(-steps[part], kind="stable")]
-            yield _block(world, published, cohort.clients[part], part, places.take(part), hidden.take(part))
+            clients, own_places, seen = cohort.clients[part], places.take(part), hidden.take(part)
+            yield _block(world, published, clients, part, own_places, seen, targets[part])
 
 
 def _alike(shards: I64, lengths: I64, places: I64) -> Iterator[I64]:
@@ -85,10 +89,22 @@ def _buckets(lengths: I64) -> I64:
     return buckets
 
 
-def step_counts(client: ClientConfig, purchases: I64) -> I64:
-    """Local steps of clients with so many distinct purchases."""
-    targets = target_counts(client.target_share, purchases)
-    return client.local_epochs * _ceil(targets, client.batch_size or targets)
+def without_targets(world: World, published: Published, cohort: Cohort) -> I64:
+    """Clients that have nothing to learn from in this round, and have not dropped out, as places in the cohort."""
+    return np.flatnonzero((target_numbers(world, published, cohort.own) == 0) & ~cohort.dropped)
+
+
+def target_numbers(world: World, published: Published, own: Ragged) -> I64:
+    """(K,) targets of an epoch: the share of a client's purchases, but no more than lie in the slate."""
+    wanted = target_counts(world.config.client.target_share, own.lengths)
+    if published.slate is None:
+        return wanted
+    return np.minimum(wanted, published.slate.holds(own, world.n_items))
+
+
+def step_counts(client: ClientConfig, targets: I64) -> I64:
+    """Local steps of clients with so many targets an epoch."""
+    return client.local_epochs * _ceil(targets, client.batch_size or np.maximum(1, targets))
 
 
 def _ceil(number: I64, divisor: int | I64) -> I64:
@@ -101,12 +117,19 @@ def _block_size(world: World, items: int, steps: int) -> int:
     return max(1, BLOCK_CELLS // (towers * world.width + items))
 
 
-def _block(world: World, published: Published, clients: I64, members: I64, own: Ragged, hidden: Obfuscation) -> Block:
+def _block(
+    world: World, published: Published, clients: I64, members: I64, own: Ragged, hidden: Obfuscation, targets: I64
+) -> Block:
     padded = own.padded(-1).astype(np.int64)
-    turns = _turns(world, clients, published.round, own.lengths)
+    eligible = padded >= 0
+    if published.slate is not None:
+        eligible &= padded < len(published.slate.items)
+    turns = _turns(world, clients, published.round, own.lengths, eligible, targets)
     logq = logq_share(world.config.client)
     if world.config.client.negatives == "public":
-        expected = np.full((len(members), len(published.pool)), logq * np.log(len(published.pool) / world.n_items))
+        # In a slate targets are drawn as negatives are, and nothing is to be corrected.
+        chance = len(published.pool) / world.n_items if published.slate is None else 1.0
+        expected = np.full((len(members), len(published.pool)), logq * np.log(chance))
         seat = np.full(len(published.rows), -1)
         seat[published.pool] = np.arange(len(published.pool))
         hits = seat[own.values]
@@ -120,15 +143,15 @@ def _block(world: World, published: Published, clients: I64, members: I64, own: 
         members,
         placed(padded, world.device),
         placed(turns, world.device),
-        step_counts(world.config.client, own.lengths),
+        step_counts(world.config.client, targets),
         placed(expected.astype(np.float32), world.device),
     )
 
 
-def _turns(world: World, clients: I64, round_: int, lengths: I64) -> I32:
-    """(E, K, L): an epoch's order is cut into batches, and the epochs follow one another."""
-    client, longest = world.config.client, int(lengths.max(initial=0))
-    wanted, rank = target_counts(client.target_share, lengths), np.arange(longest)
+def _turns(world: World, clients: I64, round_: int, lengths: I64, eligible: Bool, wanted: I64) -> I32:
+    """(E, K, L): an epoch's order of the eligible purchases is cut into batches, and the epochs follow one another."""
+    client, longest = world.config.client, eligible.shape[1]
+    rank = np.arange(longest)
     size = client.batch_size or max(1, longest)
     turns = np.empty((client.local_epochs, len(clients), longest), np.int32)
     for epoch, turn in enumerate(turns):
@@ -137,17 +160,18 @@ def _turns(world: World, clients: I64, round_: int, lengths: I64) -> I32:
         if longest <= size and np.array_equal(wanted, lengths):
             turn[:] = step  # one batch of everything, in whatever order
         else:
-            np.put_along_axis(turn, _order(world, targets_stream(epoch), clients, round_, lengths), step, 1)
+            np.put_along_axis(turn, _order(world, targets_stream(epoch), clients, round_, lengths, eligible), step, 1)
     return turns
 
 
-def _order(world: World, stream: str, clients: I64, round_: int, lengths: I64) -> I64:
-    """(K, L): places of purchases by their draws, equal ones as they stand, padding last. A draw of 32 bits and its
-    place are sorted as one number, which costs a third of a stable argsort."""
-    rank = np.arange(int(lengths.max(initial=0)))
+def _order(world: World, stream: str, clients: I64, round_: int, lengths: I64, eligible: Bool) -> I64:
+    """(K, L): places of purchases by their draws, equal ones as they stand; behind them what is not eligible, padding
+    last. A draw of 32 bits and its place are sorted as one number, which costs a third of a stable argsort."""
+    rank = np.arange(eligible.shape[1])
     draws = uniform_ragged(world.seed, stream, clients, round_, lengths)
-    keys = np.full((len(clients), len(rank)), 1 << 32)
+    keys = np.full(eligible.shape, 1 << 32)
     keys[rank < lengths[:, None]] = (draws * 2.0**32).astype(np.int64)
+    keys[~eligible] = 1 << 32
     keys = (keys << _PLACE_BITS) | rank
     keys.sort(axis=1)
     return keys & ((1 << _PLACE_BITS) - 1)

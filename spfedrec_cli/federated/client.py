@@ -14,7 +14,14 @@ from torch import Tensor
 from spfedrec_cli.config import ClientConfig, Config
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.codec import Codec
-from spfedrec_cli.federated.messages import Broadcast, ClientUpdate, Embeddings, Request
+from spfedrec_cli.federated.messages import (
+    Broadcast,
+    ClientUpdate,
+    Embeddings,
+    PublishedCatalogue,
+    PublishedSlate,
+    Request,
+)
 from spfedrec_cli.federated.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
 from spfedrec_cli.federated.request import draw_obfuscating, shuffled_request
 from spfedrec_cli.model.loss import ESTIMATES, LOSSES
@@ -23,19 +30,22 @@ from spfedrec_cli.rng import uniform
 
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
+Bool = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Device:
     """All that lies on one customer's device. `purchased`: distinct items by last purchase, oldest first.
 
-    `private` is what it kept: an embedding (d,), a query tower of its own (P,), or nothing.
+    `private` is what it kept: an embedding (d,), a query tower of its own (P,), or nothing. `catalogue` is the last one
+    that it was sent, where the server publishes one.
     """
 
     client: int
     purchased: I32
     codes: Tensor
     private: Tensor | None
+    catalogue: PublishedCatalogue | None = None
 
 
 @dataclass(frozen=True)
@@ -81,14 +91,30 @@ def train(
     probabilities: dict[int, float],
 ) -> Trained:
     """Steps 4 and 5: the local steps, whose sum is clipped and encoded in fixed point."""
+    held = _hold(device, public, broadcast, request, embeddings, probabilities)
+    batches = split_batches(public.config, device.client, broadcast.round, len(device.purchased))
+    return _descend(device, public, broadcast, held, batches)
+
+
+def train_on_slate(device: Device, public: Public, broadcast: Broadcast, slate: PublishedSlate) -> Trained:
+    """The same where nobody requests: targets are purchases that the slate has, and g_v is of all its rows and of no
+    other. Without any target the upload is zeros."""
+    on_slate = np.isin(device.purchased, slate.items)
+    held = _hold_slate(device, slate, on_slate)
+    batches = split_batches(public.config, device.client, broadcast.round, len(on_slate), on_slate)
+    return _descend(device, public, broadcast, held, batches, len(held.requested))
+
+
+def _descend(
+    device: Device, public: Public, broadcast: Broadcast, held: "_Held", batches: list[Tensor], dropped: int = 0
+) -> Trained:
+    """A local step for each batch of targets. Gradients by the first `dropped` items never leave the device."""
     client = public.config.client
     own_tower = client.private_state == "tower"
     start = _tensor(broadcast.query) if device.private is None or not own_tower else device.private
     private = None if own_tower else device.private
-    held = _hold(device, public, broadcast, request, embeddings, probabilities)
-    batches = split_batches(public.config, device.client, broadcast.round, len(device.purchased))
     moved, moments = torch.zeros_like(start), NO_MOMENTS
-    items, losses = torch.zeros(len(held.requested) + len(held.pool), len(held.requested[0])), []
+    items, losses = torch.zeros(len(held.requested) + len(held.pool), held.pool.shape[1]), []
     for number, targets in enumerate(batches, 1):
         loss, of_tower, of_items, of_private = _gradients(device, public, held, start + moved, private, targets)
         step, moments = LOCAL_OPTIMIZERS[client.optimizer](client, number, of_tower, moments)
@@ -98,9 +124,9 @@ def train(
 
     kept = start + moved if own_tower else private
     delta, outside_query = public.codec_query.encode(moved[:0] if own_tower else moved)
-    item_grads, outside_item = public.codec_item.encode(items / len(batches))
+    item_grads, outside_item = public.codec_item.encode(items[dropped:] / max(1, len(batches)))
     update = ClientUpdate(broadcast.round, delta.numpy(), item_grads.numpy())
-    return Trained(update, kept, sum(losses) / len(losses), outside_query + outside_item)
+    return Trained(update, kept, sum(losses) / max(1, len(batches)), outside_query + outside_item)
 
 
 @dataclass(frozen=True)
@@ -155,16 +181,21 @@ def targets_stream(epoch: int) -> str:
     return f"targets/{epoch}" if epoch else "targets"
 
 
-def split_batches(config: Config, client: int, round_: int, purchases: int) -> list[Tensor]:
+def split_batches(
+    config: Config, client: int, round_: int, purchases: int, eligible: Bool | None = None
+) -> list[Tensor]:
     """The targets of each local step as a mask (n,); what is not a target is history, which a single purchase leaves
-    empty. Every epoch puts the purchases into a seeded order, whose first ones are its targets, batch after batch."""
+    empty. Every epoch puts the purchases into a seeded order, whose first ones are its targets, batch after batch.
+    Where only some are `eligible` (n,), those of the order come first, and no other is a target."""
     count = int(target_counts(config.client.target_share, np.array([purchases]))[0])
-    size = config.client.batch_size or count
+    count = count if eligible is None else min(count, int(eligible.sum()))
+    size = config.client.batch_size or max(1, count)
     masks = []
     for epoch in range(config.client.local_epochs):
         keys = uniform(config.train.seed, targets_stream(epoch), client, round_, np.arange(purchases))
+        keys = keys if eligible is None else np.where(eligible, keys, np.inf)
         order = torch.from_numpy(np.argsort(keys, kind="stable")[:count])
-        for batch in torch.split(order, size):
+        for batch in torch.split(order, size) if count else ():
             mask = torch.zeros(purchases, dtype=torch.bool)
             mask[batch] = True
             masks.append(mask)
@@ -192,6 +223,26 @@ def _hold(
     expected = torch.log(torch.tensor(drawn, dtype=torch.float64)).float() * logq_share(public.config.client)
     tables = _tensor(embeddings.rows), _tensor(broadcast.pool_embeddings)
     return _Held(*tables, torch.tensor(own), torch.tensor(negatives, dtype=torch.int64), expected)
+
+
+def _hold_slate(device: Device, slate: PublishedSlate, on_slate: Bool) -> _Held:
+    """Of each item one embedding: the slate's, where it has the item, and else that of the catalogue kept here.
+
+    Scores of negatives are not corrected: a target counts only because the slate was drawn with it, as a negative does.
+    The chance of the slate is then the same whichever of its items was bought, and the likelihood of the choice within
+    it is right as it is (uniform conditioning: McFadden, "Modelling the choice of residential location", 1978).
+    """
+    place = {int(item): i for i, item in enumerate(slate.items)}
+    bought, others = set(device.purchased.tolist()), device.purchased[~on_slate]
+    kept = torch.zeros(len(others), slate.embeddings.shape[1])
+    if device.catalogue is not None:
+        codes = np.asarray(device.catalogue.codes)[others].view(np.int8)
+        kept = _tensor(codes.astype(np.float32)) * _tensor(device.catalogue.steps)
+    behind = {int(item): i for i, item in enumerate(others)}
+    own = [behind[item] if item in behind else len(others) + place[item] for item in device.purchased.tolist()]
+    negatives = [len(others) + seat for item, seat in place.items() if item not in bought]
+    places = torch.tensor(own), torch.tensor(negatives, dtype=torch.int64)
+    return _Held(kept, _tensor(slate.embeddings), *places, torch.zeros(len(negatives)))
 
 
 def _tensor(array: npt.NDArray[np.float32]) -> Tensor:

@@ -4,7 +4,8 @@ The rule. A multiply-add is one of a product of a matrix or a vector with a vect
 local optimiser's step of every weight that has a gradient (one each). Forward counts once; backward counts twice where
 both factors have a gradient (weights and inputs, items and query), once where one has (pooling). Lookups, activations,
 norms, exponentials, the codec and masks are not counted. Candidates are run through the item tower once a local step.
-Bytes are those of the messages of one round; what crosses once in a training (`popularity`, `fields`) is left out.
+Bytes are those of the messages of one round; what crosses once in a training (`popularity`, `fields`) is left out,
+and so is the `catalogue`. Of a slate the work is that of a client whose targets are all in it: the most there can be.
 """
 
 from collections.abc import Callable, Sequence
@@ -81,10 +82,18 @@ class _Round:
 
 def _round(config: Config, shapes: Shapes, purchases: int) -> _Round:
     obfuscating = min(int(np.ceil(config.request.rate * purchases)), shapes.items[0] - purchases)
-    pool = min(config.client.pool_size, shapes.items[0]) if config.client.negatives == "public" else 0
+    pool = _public(config, shapes.items[0])
     targets = int(target_counts(config.client.target_share, np.array([purchases]))[0])
     steps = config.client.local_epochs * -(-targets // (config.client.batch_size or targets))
     return _Round(purchases, obfuscating, pool or obfuscating, pool, steps, config.client.local_epochs * targets)
+
+
+def _public(config: Config, items: int) -> int:
+    """Rows that everybody is told: of the slate, or of the pool."""
+    if config.request.mode == "catalogue":
+        return items
+    size = config.request.slate_size if config.request.mode == "slate" else config.client.pool_size
+    return min(size, items) if config.client.negatives == "public" else 0
 
 
 def client_cost(config: Config, shapes: Shapes, purchases: int) -> Cost:
@@ -116,6 +125,10 @@ def _learning(config: Config, shapes: Shapes, visit: _Round) -> int:
 def _split(config: Config, shapes: Shapes, visit: _Round) -> Cost:
     tower, dim = query_tower(config, shapes), config.model.dim
     weights, asked = tower.tables + tower.dense, visit.purchases + visit.obfuscating
+    if config.request.mode != "paper":
+        slate = messages.size([visit.pool, visit.pool * dim])
+        down, up = messages.size([weights, 0, 0]) + slate, messages.size([weights, visit.pool * dim])
+        return Cost(_learning(config, shapes, visit), down, up)
     down = messages.size([weights, visit.pool, visit.pool * dim]) + messages.size([asked * dim])
     up = messages.size([asked]) + messages.size([weights, (asked + visit.pool) * dim])
     return Cost(_learning(config, shapes, visit), down, up)

@@ -7,7 +7,9 @@ import numpy.typing as npt
 from torch import Tensor
 
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.federated.catalogue import Catalogue
 from spfedrec_cli.federated.request import Obfuscation
+from spfedrec_cli.federated.slate import Slate
 from spfedrec_cli.federated.sums import Sizes, Sums
 from spfedrec_cli.model.towers import Weights
 
@@ -17,14 +19,25 @@ I64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Published:
-    """What the server has for the cohort: θ_u, ṽ of the rows that take part, where the public pool lies in them."""
+    """What the server has for the cohort: θ_u, ṽ of the rows that take part, where the public pool lies in them.
+
+    Where the server publishes a slate, that is the pool and lies first in the rows; behind it come, of what clients
+    keep from an earlier round, the rows that they need for their histories.
+    """
 
     round: int
     query: Weights
-    rows: I64  # (R,) item ids, ascending
+    rows: I64  # (R,) item ids, ascending where there is no slate
     embeddings: Tensor  # (R, d)
     pool: I64  # (M,) places in `rows`
     obfuscating: F64  # (n_items,) the distribution q that obfuscating items come from
+    slate: Slate | None = None
+    catalogue: Catalogue | None = None  # as last published, where clients keep one
+
+    @property
+    def summed(self) -> I64:
+        """The items whose gradients are uploaded: those that take part, or the slate's alone."""
+        return self.rows if self.slate is None else self.slate.items
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ def opening(world: World, whole: Whole, cohort: Cohort) -> Opening:
         dim=width,
         codec_query=codec,
         codec_item=codec,
-        broadcast=None,
+        told=None,
     )
 
 

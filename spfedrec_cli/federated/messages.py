@@ -95,6 +95,30 @@ class FirstTower:
 
 
 @dataclass(frozen=True)
+class PublishedSlate:
+    """Server to every client of the cohort, where nobody requests: the round's slate."""
+
+    kind: ClassVar[str] = "slate"
+    meaning: ClassVar[str] = "items that everybody is told of, so that nobody asks for any"
+    direction: ClassVar[str] = "down"
+    round: int
+    items: I32  # (M,) ascending
+    embeddings: F32  # (M, d)
+
+
+@dataclass(frozen=True)
+class PublishedCatalogue:
+    """Server to a client of the cohort that does not hold it yet: the embeddings of all items in eight bits."""
+
+    kind: ClassVar[str] = "catalogue"
+    meaning: ClassVar[str] = "all items in eight bits, to whoever lacks the last ones"
+    direction: ClassVar[str] = "down"
+    round: int
+    steps: F32  # (d,) what one unit of a code is
+    codes: U8  # (n_items, d) int8 in two's complement
+
+
+@dataclass(frozen=True)
 class ChainInvitation:
     """Server to a member of a secret-sharing chain: which one, of how many, and over which items its sum goes.
 
@@ -226,6 +250,8 @@ Message = (
     | ItemFields
     | WholeModel
     | WholeUpdate
+    | PublishedSlate
+    | PublishedCatalogue
 )
 KINDS: tuple[type[Any], ...] = (
     Broadcast,
@@ -243,6 +269,8 @@ KINDS: tuple[type[Any], ...] = (
     ItemFields,
     WholeModel,
     WholeUpdate,
+    PublishedSlate,
+    PublishedCatalogue,
 )
 _DECLARED = {kind: [_CODES[field.type] for field in fields(kind)[1:]] for kind in KINDS}
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.federated.catalogue import published_at
 from spfedrec_cli.federated.exchange import Cohort, Published
-from spfedrec_cli.federated.messages import Broadcast
+from spfedrec_cli.federated.messages import Broadcast, Message, PublishedCatalogue, PublishedSlate
 from spfedrec_cli.federated.ring import stays_in_shards
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.federated.sums import Opening
@@ -12,7 +14,7 @@ from spfedrec_cli.placement import fetched
 
 
 def opening(world: World, published: Published, cohort: Cohort) -> Opening:
-    """Of the clients of the cohort that live in this process."""
+    """Of the clients of the cohort that live in this process. Where there is a slate, nobody requests anything."""
     federated, shards = world.config.federated, world.shards
     apart = stays_in_shards(federated, len(world.eligible), shards.count)
     codec_query, codec_item = world.codecs()
@@ -23,22 +25,52 @@ def opening(world: World, published: Published, cohort: Cohort) -> Opening:
         clients=cohort.clients,
         groups=shards.of(cohort.clients) if apart else np.zeros_like(cohort.clients),
         group_count=shards.count if apart else 1,
-        own=cohort.own,
-        hidden=cohort.hidden.items,
-        rows=published.rows,
+        own=cohort.own if published.slate is None else _nothing(len(cohort)),
+        hidden=cohort.hidden.items if published.slate is None else _nothing(len(cohort)),
+        rows=published.summed,
         pool=published.pool,
         width=world.shared_width,
         dim=published.embeddings.shape[1],
         codec_query=codec_query,
         codec_item=codec_item,
-        broadcast=lambda: broadcast(world, published),
+        told=lambda: told(world, published),
         device=published.embeddings.device,
     )
 
 
+def _nothing(clients: int) -> Ragged:
+    return Ragged.from_lengths(np.zeros(clients, np.int64), np.empty(0, np.int32))
+
+
+def told(world: World, published: Published) -> tuple[Message, ...]:
+    """What all clients of a round are told alike: the broadcast; and where nobody requests, the slate and the catalogue
+    that they keep."""
+    first = broadcast(world, published)
+    if published.slate is None:
+        return (first,)
+    every = catalogue(world, published)
+    return (first, slate(published)) if every is None else (first, slate(published), every)
+
+
 def broadcast(world: World, published: Published) -> Broadcast:
-    """The message of step 1: θ_u where it is shared, and the public pool."""
-    pool = published.rows[published.pool].astype(np.int32)
-    embeddings = fetched(published.embeddings).numpy()[published.pool]
+    """The message of step 1: θ_u where it is shared, and the public pool, where that is not a slate."""
+    places = published.pool if published.slate is None else published.pool[:0]
+    pool, embeddings = published.rows[places].astype(np.int32), fetched(published.embeddings).numpy()[places]
     query = fetched(flatten(published.query))[: world.shared_width].numpy()
     return Broadcast(published.round, query, pool, embeddings)
+
+
+def slate(published: Published) -> PublishedSlate:
+    """The slate with its embeddings. There has to be one."""
+    assert published.slate is not None
+    embeddings = fetched(published.embeddings).numpy()[published.pool]
+    return PublishedSlate(published.round, published.slate.items.astype(np.int32), embeddings)
+
+
+def catalogue(world: World, published: Published) -> PublishedCatalogue | None:
+    """The catalogue that clients keep, as they downloaded it, whenever that was; or nothing."""
+    kept = published.catalogue
+    if kept is None:
+        return None
+    since = published_at(published.round, world.config.request.refresh)
+    return PublishedCatalogue(since, fetched(kept.steps).numpy(), fetched(kept.codes).numpy().view(np.uint8))

@@ -1,5 +1,6 @@
 """The cohort as single devices that exchange real messages with the server: what the fast form must equal."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,15 +8,15 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.federated import client, messages
+from spfedrec_cli.federated import opening as messages_of
 from spfedrec_cli.federated.aggregation import BY_MESSAGES
 from spfedrec_cli.federated.exchange import I64, Cohort, CohortResult, Published
-from spfedrec_cli.federated.opening import broadcast as broadcast_of
-from spfedrec_cli.federated.opening import opening
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.federated.sums import Sizes, Updates
 from spfedrec_cli.placement import fetched, placed
 
-CROSSED = (messages.Broadcast, messages.Request, messages.Embeddings, messages.ClientUpdate)
+ON_REQUEST = (messages.Broadcast, messages.Request, messages.Embeddings, messages.ClientUpdate)
+ON_SLATE = (messages.Broadcast, messages.PublishedSlate, messages.ClientUpdate)
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class _Visit:
     crossed: tuple[messages.Message, ...]
 
 
+_Visiting = Callable[[client.Device, client.Public], _Visit]
+
+
 def train_one_by_one(world: World, published: Published, cohort: Cohort) -> CohortResult:
     """Steps 2 to 6, a device at a time; message sizes as they are. (A device that drops out trains in vain.)"""
-    published, codes = _on_cpu(published), _codes(world, cohort)
-    broadcast = broadcast_of(world, published)
-    visits = [_visit(world, published, broadcast, cohort, codes, place) for place in range(len(cohort))]
-    aggregation = BY_MESSAGES[world.config.federated.aggregation](opening(world, published, cohort))
+    published, kinds = _on_cpu(published), ON_REQUEST if published.slate is None else ON_SLATE
+    visits = _visits(world, published, cohort)
+    aggregation = BY_MESSAGES[world.config.federated.aggregation](messages_of.opening(world, published, cohort))
     survivors = np.flatnonzero(~cohort.dropped).tolist()
     for place in survivors:
         aggregation.add(_uploaded(place, visits[place], published))
@@ -43,16 +46,17 @@ def train_one_by_one(world: World, published: Published, cohort: Cohort) -> Coho
         if kept is not None and private is not None:
             kept[place] = private
     sums, sizes = aggregation.close()
-    crossed: Sizes = {kind: _bytes_of(visits, number) for number, kind in enumerate(CROSSED)}
+    crossed = _sizes(visits, kinds)
     updates = crossed.pop(messages.ClientUpdate) * ~cohort.dropped
     if messages.ClientUpdate in sizes:
         sizes[messages.ClientUpdate] = updates
     return CohortResult(sums, kept, losses, {**crossed, **sizes})
 
 
-def _bytes_of(visits: list[_Visit], number: int) -> I64:
-    """Of each device's message of one kind."""
-    return np.array([len(messages.serialise(visit.crossed[number])) for visit in visits], np.int64)
+def _sizes(visits: list[_Visit], kinds: Sequence[type[messages.Message]]) -> Sizes:
+    """The bytes of each device's message of every kind."""
+    every = [[len(messages.serialise(message)) for message in visit.crossed] for visit in visits]
+    return dict(zip(kinds, np.array(every, np.int64).reshape(-1, len(kinds)).T, strict=True))
 
 
 def _on_cpu(published: Published) -> Published:
@@ -60,22 +64,45 @@ def _on_cpu(published: Published) -> Published:
     return replace(published, embeddings=fetched(published.embeddings))
 
 
+def _visits(world: World, published: Published, cohort: Cohort) -> list[_Visit]:
+    """Every device's round, one after another."""
+    catalogue, codes = messages_of.catalogue(world, published), _codes(world, cohort)
+    public = client.Public(world.config, *world.codecs(), published.query, published.obfuscating)
+    visit, visits = _visiting(world, published), []
+    for place, member in enumerate(cohort.clients.tolist()):
+        private = None if cohort.private is None else cohort.private[place]
+        visits.append(visit(client.Device(member, cohort.own.row(place), codes[place], private, catalogue), public))
+    return visits
+
+
 def _codes(world: World, cohort: Cohort) -> Tensor:
     return fetched(world.clients.codes.index_select(0, placed(cohort.clients, world.device)))
 
 
-def _visit(
-    world: World, published: Published, broadcast: messages.Broadcast, cohort: Cohort, codes: Tensor, place: int
+def _visiting(world: World, published: Published) -> _Visiting:
+    """What a device does in this round, given what all are told."""
+    broadcast = messages_of.broadcast(world, published)
+    if published.slate is None:
+        return lambda device, public: _on_request(published, broadcast, device, public)
+    slate = messages_of.slate(published)
+    return lambda device, public: _on_slate(broadcast, slate, device, public)
+
+
+def _on_request(
+    published: Published, broadcast: messages.Broadcast, device: client.Device, public: client.Public
 ) -> _Visit:
-    member = int(cohort.clients[place])
-    private = None if cohort.private is None else cohort.private[place]
-    device = client.Device(member, cohort.own.row(place), codes[place], private)
-    public = client.Public(world.config, *world.codecs(), published.query, published.obfuscating)
     request, probabilities = client.make_request(device, public, published.round)
     places = np.searchsorted(published.rows, request.items)
     answer = messages.Embeddings(published.round, published.embeddings.numpy()[places])
     trained = client.train(device, public, broadcast, request, answer, probabilities)
     return _Visit(places, trained, (broadcast, request, answer, trained.update))
+
+
+def _on_slate(
+    broadcast: messages.Broadcast, slate: messages.PublishedSlate, device: client.Device, public: client.Public
+) -> _Visit:
+    trained = client.train_on_slate(device, public, broadcast, slate)
+    return _Visit(np.empty(0, np.int64), trained, (broadcast, slate, trained.update))
 
 
 def _uploaded(place: int, visit: _Visit, published: Published) -> Updates:

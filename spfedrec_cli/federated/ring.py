@@ -81,7 +81,7 @@ class _Layout:
 
 
 def setting_of(opening: Opening) -> Setting:
-    assert opening.broadcast is not None
+    assert opening.told is not None
     return Setting(
         run=simulated_run(opening.seed),
         round=opening.round,
@@ -91,7 +91,7 @@ def setting_of(opening: Opening) -> Setting:
         query=opening.width,
         dim=opening.dim,
         pool=opening.rows[opening.pool].astype(np.int32),
-        broadcast=broadcast_digest(opening.broadcast()),
+        broadcast=broadcast_digest(*opening.told()),
     )
 
 

@@ -9,13 +9,13 @@ import torch
 
 from spfedrec_cli.federated import messages
 from spfedrec_cli.federated.aggregation import AGGREGATIONS
-from spfedrec_cli.federated.blocks import blocks
+from spfedrec_cli.federated.blocks import blocks, without_targets
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.local import train_block
 from spfedrec_cli.federated.opening import opening
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.federated.sums import Sizes
-from spfedrec_cli.federated.uploads import uploads
+from spfedrec_cli.federated.uploads import uploads, zeros
 from spfedrec_cli.placement import fetched, placed
 
 
@@ -34,6 +34,8 @@ def train_cohort(world: World, published: Published, cohort: Cohort) -> CohortRe
         losses.index_copy_(0, members, learned.losses)
         if kept is not None and learned.private is not None:
             kept.index_copy_(0, members, fetched(learned.private))
+    for updates in zeros(world, published, without_targets(world, published, cohort)):
+        aggregation.add(updates)
     sums, sizes = aggregation.close()
     return CohortResult(sums, kept, losses, {**message_sizes(world, published, cohort), **sizes})
 
@@ -41,6 +43,12 @@ def train_cohort(world: World, published: Published, cohort: Cohort) -> CohortRe
 def message_sizes(world: World, published: Published, cohort: Cohort) -> Sizes:
     """What would cross before an update does, without building it: the bytes of `messages.serialise`."""
     width, dim, pool = world.shared_width, published.embeddings.shape[1], len(published.pool)
+    if published.slate is not None:
+        same = {
+            messages.Broadcast: messages.size([width, 0, 0]),
+            messages.PublishedSlate: messages.size([pool, pool * dim]),
+        }
+        return {kind: np.full(len(cohort), size) for kind, size in same.items()}
     asked = cohort.own.lengths + cohort.hidden.items.lengths
     return {
         messages.Broadcast: np.full(len(cohort), messages.size([width, pool, pool * dim])),

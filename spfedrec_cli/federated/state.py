@@ -1,6 +1,7 @@
 """The world that a simulation runs in, and the state that its rounds carry on."""
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import ceil, floor
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from spfedrec_cli.config import Config, FederatedConfig
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated.catalogue import Catalogue, Holders
 from spfedrec_cli.federated.codec import Codec, quantum_limit
 from spfedrec_cli.federated.cohort import largest_cohort
 from spfedrec_cli.federated.cost import Shapes, client_floats
@@ -19,6 +21,7 @@ from spfedrec_cli.federated.request import Memory
 from spfedrec_cli.federated.ring import stays_in_shards
 from spfedrec_cli.federated.scratch import Scratch
 from spfedrec_cli.federated.secagg.terms import FEWEST
+from spfedrec_cli.federated.slate import Rotation
 from spfedrec_cli.federated.team import ALONE, Shards, Team
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import Weights, flatten, init_item_tower, init_query_tower
@@ -27,6 +30,7 @@ from spfedrec_cli.placement import CPU, fetched, placed
 I64 = npt.NDArray[np.int64]
 LARGEST_PRIVATE = 2 << 30  # bytes of private state that a simulation holds for all clients
 LARGEST_CLIENT = 2 << 30  # bytes that a simulation of `full` holds for a single client
+LARGEST_SLATE = 4 << 20  # bytes of item gradients that every client uploads for all rows of a slate
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,11 @@ class World:
     width: int  # P, the number of weights in θ_u
     shards: Shards
     device: torch.device = CPU  # where the towers lie, and all that is computed with them
+    given_popularity: Callable[[], I64] | None = field(default=None, compare=False, repr=False)  # (n_items,)
     memory: Memory = field(default_factory=Memory, compare=False, repr=False)
     scratch: Scratch = field(default_factory=Scratch, compare=False, repr=False)
+    rotation: Rotation = field(default_factory=Rotation, compare=False, repr=False)
+    holders: Holders = field(default_factory=Holders, compare=False, repr=False)
 
     @property
     def seed(self) -> int:
@@ -99,6 +106,7 @@ class State:
     item: Weights
     item_moments: Moments
     popularity: Tensor | None = None  # (n_items,) int64, published once by a secure sum
+    catalogue: Catalogue | None = None  # as last published, where clients keep one
     private: Tensor | None = None  # (n, d) or (n, P) of the clients that live here: each row stays on its device
 
     def on(self, device: torch.device) -> "State":
@@ -116,8 +124,12 @@ def make_world(
     purchased: Ragged,
     team: Team = ALONE,
     device: torch.device = CPU,
+    given_popularity: Callable[[], I64] | None = None,
 ) -> World:
-    """Raises InputError where nobody can train or the settings leave nothing to learn from."""
+    """`given_popularity` is asked before the first round that needs item popularity, in place of the clients.
+
+    Raises InputError where nobody can train or the settings leave nothing to learn from.
+    """
     eligible = np.flatnonzero(purchased.lengths > 0)
     if not len(eligible):
         raise InputError("No client of the Dataset has a training purchase", hint="prepare it with a longer period")
@@ -126,6 +138,8 @@ def make_world(
         raise InputError("client.negatives = request has no negatives at request.rate = 0", hint=hint)
     width = flatten(init_query_tower(config.model, clients, config.train.seed)).numel()
     _check_strategy(config, device)
+    if config.request.mode != "paper":
+        _check_slate(config, len(items))
     if config.federated.strategy == "full":
         _check_candidates(config, Shapes.of(items, clients), int(purchased.lengths.max()))
     if config.client.private_state == "tower":
@@ -134,7 +148,7 @@ def make_world(
     if config.federated.aggregation == "ring":
         _check_chains(config.federated, len(eligible), shards)
     held, features = _living_here(purchased, shards), (items.on(device), clients.on(device))
-    return World(config, *features, held, eligible, width, shards, device, scratch=Scratch(device))
+    return World(config, *features, held, eligible, width, shards, device, given_popularity, scratch=Scratch(device))
 
 
 def _check_chains(federated: FederatedConfig, eligible: int, shards: Shards) -> None:
@@ -173,6 +187,12 @@ def _check_strategy(config: Config, device: torch.device) -> None:
             f"federated.aggregation = {config.federated.aggregation} sums what split uploads, not {strategy}",
             hint="set federated.aggregation = sum, or take strategy = split",
         )
+    if config.request.mode != "paper" and strategy != "split":
+        raise InputError(
+            f"request.mode = {config.request.mode} has no meaning under federated.strategy = {strategy}, "
+            "where nobody requests anything anyhow",
+            hint="set request.mode = paper, or take strategy = split",
+        )
     if config.federated.dropout and strategy == "central":
         hint = "set federated.dropout = 0"
         raise InputError("federated.dropout has no meaning under federated.strategy = central", hint=hint)
@@ -193,6 +213,23 @@ def _check_candidates(config: Config, shapes: Shapes, purchases: int) -> None:
             f"federated.strategy = full would hold {purchases + negatives:,} candidates of a single client, "
             f"{size(negatives) / 2**30:.1f} GiB of at most {LARGEST_CLIENT / 2**30:.0f} GiB",
             hint=f"set {setting}" if fitting > 0 else "prepare without the customers who bought most, or take split",
+        )
+
+
+def _check_slate(config: Config, n_items: int) -> None:
+    mode, whole = config.request.mode, config.request.mode == "catalogue"
+    if config.client.negatives == "request":
+        raise InputError(
+            f"client.negatives = request has no meaning under request.mode = {mode}, where nobody requests anything",
+            hint="set client.negatives=public: the negatives are the slate's other items",
+        )
+    items = n_items if whole else min(n_items, config.request.slate_size)
+    size, fitting = 4 * items * config.model.dim, LARGEST_SLATE // (4 * config.model.dim)
+    if size > LARGEST_SLATE:
+        raise InputError(
+            f"request.mode = {mode} would make every client upload the gradients of {items:,} items in every round, "
+            f"{size / 2**20:.1f} MiB of at most {LARGEST_SLATE / 2**20:.0f} MiB",
+            hint=f"set {'request.mode=slate' if whole else f'request.slate_size={fitting}'}",
         )
 
 
@@ -243,7 +280,11 @@ def state_tensors(state: State) -> dict[str, Tensor]:
     for tower, moments in (("query", state.query_moments), ("item", state.item_moments)):
         for part in ("first", "second", "steps"):
             named |= {f"{tower}_{part}/{k}": v for k, v in getattr(moments, part).items()}
-    return named if state.popularity is None else named | {"popularity": state.popularity}
+    if state.popularity is not None:
+        named["popularity"] = state.popularity
+    if state.catalogue is not None:
+        named |= {"catalogue/codes": state.catalogue.codes, "catalogue/steps": state.catalogue.steps}
+    return named
 
 
 def stored_tensors(state: State) -> dict[str, Tensor]:
@@ -262,7 +303,9 @@ def state_from_tensors(round_: int, tensors: dict[str, Tensor], private: Tensor 
 
     query, item = part("query/"), part("item/")
     state = State(round_, query, moments("query"), item, moments("item"))
-    return replace(state, popularity=tensors.get("popularity"), private=private)
+    kept = part("catalogue/")
+    catalogue = Catalogue(kept["codes"], kept["steps"]) if kept else None
+    return replace(state, popularity=tensors.get("popularity"), catalogue=catalogue, private=private)
 
 
 def _like(weights: Weights, value: float) -> Weights:

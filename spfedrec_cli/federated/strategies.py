@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Config, RequestConfig
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import SpfedrecError
 from spfedrec_cli.federated import central, full, full_simulation, messages, server
@@ -19,6 +19,13 @@ from spfedrec_cli.federated.cohort import draw_cohort, drop_out
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.full import Whole
 from spfedrec_cli.federated.ledger import Ledger
+from spfedrec_cli.federated.publishing import (
+    publish_catalogue,
+    start_on_request,
+    start_on_slate,
+    taking_part,
+    without_target,
+)
 from spfedrec_cli.federated.reference import train_one_by_one
 from spfedrec_cli.federated.request import Obfuscation, popularity_weights
 from spfedrec_cli.federated.simulation import train_cohort
@@ -33,9 +40,10 @@ I64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Report:
-    """What a round tells. `loss` is the mean over the clients that did not drop out (0 without any), which no client
-    sends: only we see it. `survivors` are the clients in the aggregate, `aborted` the chains that came to no sum.
-    `warning` is what whoever reads the results must know of the strategy.
+    """What a round tells. `loss` is the mean over the clients that had a target and did not drop out (0 without any),
+    which no client sends: only we see it. `survivors` are the clients in the aggregate, `aborted` the chains that came
+    to no sum, `without_target` those that uploaded zeros, having no purchase in the slate. `warning` is what whoever
+    reads the results must know of the strategy.
     """
 
     round: int
@@ -47,6 +55,7 @@ class Report:
     ledger: Ledger
     drowned: bool
     warning: str | None = None
+    without_target: int = 0
 
 
 def split_round(state: State, world: World) -> tuple[State, Report]:
@@ -60,26 +69,24 @@ def split_round(state: State, world: World) -> tuple[State, Report]:
     clients = draw_cohort(config.federated, world.eligible, world.seed, round_)
     pool = draw_pool(config, world.n_items, round_)
 
-    # 2. Each client builds its request: V+ hidden among V−.
-    here, q = clients[world.shards.mine(clients)], obfuscating_distribution(state, world)
-    own = world.purchased.take(here)
-    hidden = world.memory.recall(config.request, q, here, own, world.seed, round_)
-    dropped = drop_out(config.federated, here, world.seed, round_)
-    cohort = Cohort(here, own, hidden, private_states(state, world, here), dropped)
-
-    # 3. The server runs the item tower on the requested rows only, and returns their embeddings.
-    rows = taking_part(world, own.values, hidden.items.values, pool)
-    served = server.serve(state.item, world.items, rows, config.model.id_dropout, world.seed, round_, world.team)
-    published = Published(round_, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q)
+    # 2. Each client builds its request, V+ hidden among V−; or nobody does, and a slate is drawn for all.
+    # 3. The server runs the item tower on the requested rows (on the slate) only, and returns their embeddings.
+    here = clients[world.shards.mine(clients)]
+    private = private_states(state, world, here)
+    if config.request.mode == "paper":
+        start = start_on_request(state, world, here, private, pool, obfuscating_distribution(state, world))
+    else:
+        state = publish_catalogue(state, world, clients, ledger)
+        start = start_on_slate(state, world, here, private)
 
     # 4.-6. Each client trains, clips, encodes and uploads; the aggregator learns the sum.
-    result = ENGINES[config.train.engine](world, published, cohort)
+    result = ENGINES[config.train.engine](world, start.published, start.cohort)
     sums, losses = gathered(world, clients, result, ledger)
 
     # 7. Both sums are divided by the survivors; θ_u moves along the mean Δθ_u, the mean g_v enters the item tower.
-    state = server_step(state, world, served, sums)
+    state = server_step(state, world, start.served, sums)
     state = replace(state, round=round_, private=kept_private(state, world, here, result.private))
-    return state, report(state, world, clients, sums, losses, ledger)
+    return state, report(state, world, clients, sums, losses, ledger, without_target(world, start))
 
 
 def full_round(state: State, world: World) -> tuple[State, Report]:
@@ -142,14 +149,6 @@ COLLECTED = (
 )
 
 
-def taking_part(world: World, *items: npt.NDArray[np.integer]) -> I64:
-    """The distinct items of the round, ascending."""
-    marked = np.zeros(world.n_items, np.int32)
-    for some in items:
-        marked[some] = 1
-    return np.flatnonzero(world.team.sum(torch.from_numpy(marked)).numpy())
-
-
 def gathered(world: World, clients: I64, result: CohortResult, ledger: Ledger) -> tuple[Sums, Tensor]:
     """The aggregate of the whole cohort and the losses of its clients (K,); what crossed is entered in the ledger."""
     sums, team = result.sums, world.team
@@ -165,15 +164,18 @@ def gathered(world: World, clients: I64, result: CohortResult, ledger: Ledger) -
     return Sums(sums.query, sums.items, *counts.tolist()), losses.view(torch.float64)
 
 
-def report(state: State, world: World, clients: I64, sums: Sums, losses: Tensor, ledger: Ledger) -> Report:
-    """Raises SpfedrecError where the loss is no number any more."""
+def report(
+    state: State, world: World, clients: I64, sums: Sums, losses: Tensor, ledger: Ledger, idle: int = 0
+) -> Report:
+    """Of so many clients, `idle` had no target. Raises SpfedrecError where the loss is no number any more."""
     dropped = drop_out(world.config.federated, clients, world.seed, state.round)
-    loss = float(losses.sum() / max(1, (~dropped).sum()))
+    loss = float(losses.sum() / max(1, (~dropped).sum() - idle))
     if not np.isfinite(loss):
         hint = "lower client.lr, server.lr or server.item_lr"
         raise SpfedrecError(f"The loss of round {state.round} is {loss}", hint=hint)
     drowned = server.is_drowned(state.query_moments, effective_tau(world.config))
-    return Report(state.round, len(clients), sums.clients, sums.aborted, loss, sums.saturated, ledger, drowned)
+    counts = len(clients), sums.clients, sums.aborted
+    return Report(state.round, *counts, loss, sums.saturated, ledger, drowned, without_target=idle)
 
 
 def private_states(state: State, world: World, clients: I64) -> Tensor | None:
@@ -243,14 +245,22 @@ def without_requests(state: State, world: World, clients: I64, round_: int) -> C
 
 
 def publish_popularity(state: State, world: World, ledger: Ledger) -> State:
-    """Before the first round that needs it: item popularity as one secure sum of training purchases."""
-    if state.popularity is not None or world.config.request.negatives != "popularity":
+    """Before the first round that needs it: item popularity, as one secure sum of training purchases or as the user
+    gives it."""
+    if state.popularity is not None or not needs_popularity(world.config.request):
         return state
+    if world.given_popularity is not None:
+        return replace(state, popularity=torch.from_numpy(world.given_popularity()))
     counts = torch.bincount(torch.from_numpy(world.purchased.values).long(), minlength=world.n_items)
     world.team.sum(counts)
     each = messages.size([world.n_items])
     ledger.count(messages.PurchaseCounts.kind, messages.PurchaseCounts.direction, np.full(len(world.eligible), each))
     return replace(state, popularity=counts)
+
+
+def needs_popularity(request: RequestConfig) -> bool:
+    """Whether obfuscating items or slates are drawn by it."""
+    return request.mode == "slate" or (request.mode == "paper" and request.negatives == "popularity")
 
 
 def ship_towers(state: State, world: World, ledger: Ledger) -> None:
@@ -277,8 +287,9 @@ def obfuscating_distribution(state: State, world: World) -> npt.NDArray[np.float
 
 
 def draw_pool(config: Config, n_items: int, round_: int) -> I64:
-    """The round's public training negatives: uniform over the catalogue; empty where clients use their own."""
-    if config.client.negatives != "public":
+    """The round's public training negatives: uniform over the catalogue; empty where clients use their own, or the
+    slate's."""
+    if config.client.negatives != "public" or config.request.mode != "paper":
         return np.empty(0, np.int64)
     return distinct(config.train.seed, "pool", n_items, config.client.pool_size, round_)
 

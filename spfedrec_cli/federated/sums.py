@@ -13,7 +13,7 @@ from torch import Tensor
 from spfedrec_cli.config import FederatedConfig
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.codec import Codec
-from spfedrec_cli.federated.messages import Broadcast, Message
+from spfedrec_cli.federated.messages import Message
 from spfedrec_cli.placement import CPU, fetched
 
 I64 = npt.NDArray[np.int64]
@@ -25,9 +25,10 @@ class Opening:
     """What a protocol is told of a round: whose updates it will get, and what they are laid out on.
 
     clients (K,) are ids, `groups` (K,) the group of each, out of `group_count`: no process holds part of a group only.
-    rows (R,) are the items that take part, ascending; pool (M,) the places of the public pool in them. P = `width`,
-    d = `dim`. `broadcast` makes the message of step 1, where there is one that a protocol binds its members to.
-    Updates lie on `device`, the sum is on the CPU.
+    rows (R,) are the items whose gradients are summed, ascending; pool (M,) the places in them of the public pool, or
+    of the slate, which is all of them while nobody requests any. P = `width`, d = `dim`. `told` makes the messages that
+    all are told alike, where there are any that a protocol binds its members to. Updates lie on `device`, the sum is on
+    the CPU.
     """
 
     federated: FederatedConfig
@@ -44,7 +45,7 @@ class Opening:
     dim: int
     codec_query: Codec
     codec_item: Codec
-    broadcast: Callable[[], Broadcast] | None
+    told: Callable[[], tuple[Message, ...]] | None
     device: torch.device = CPU
 
     @cached_property

@@ -17,6 +17,7 @@ from spfedrec_cli.errors import SpfedrecError
 from spfedrec_cli.placement import CPU, placed
 
 I64 = npt.NDArray[np.int64]
+_INTEGERS = {1: torch.int8, 4: torch.int32, 8: torch.int64}  # by bytes
 PATIENCE = timedelta(hours=12)  # that the others have while one of them validates or saves
 
 
@@ -50,7 +51,7 @@ class Team:
     def merge(self, values: Tensor) -> Tensor:
         """What the processes have filled in together, each entry by at most one of them, in place. Raises TeamLost."""
         if self.size > 1:
-            self._reduce(values.view(torch.int64 if values.element_size() == 8 else torch.int32))
+            self._reduce(values.view(_INTEGERS[values.element_size()]))
         return values
 
     def told(self, text: str) -> str:

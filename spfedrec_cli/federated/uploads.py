@@ -32,15 +32,38 @@ def uploads(world: World, published: Published, block: Block, learned: Learned, 
     in `learned` are used up."""
     codec_query, codec_item = world.codecs()
     clients, pool = len(block.members), _Pool(codec_item, learned.pool, published, scratch)
-    own, saturated = _OwnItems.of(codec_item, block.items, learned.items, scratch)
+    places = block.items
+    if published.slate is not None:  # gradients on what is not in the slate never leave the device
+        places = torch.where(places < len(published.slate.items), places, -1)
+    own, saturated = _OwnItems.of(codec_item, places, learned.items, scratch)
     few = max(_FEWEST, _CACHED // (learned.towers.width + pool.width))
     for start in range(0, clients, few):
         part = slice(start, min(start + few, clients))
         query, outside_query = learned.towers.encoded(part, codec_query)
         of_pool, outside_pool = pool.encoded(part)
         outside = saturated + outside_query + outside_pool
-        yield Updates(block.members[part], query, *own.of_clients(part), pool.rows, of_pool, outside, ZERO_POINT)
+        if published.slate is not None:
+            own.write(part, of_pool)
+        rows = own.of_clients(part) if published.slate is None else _no_rows(part.stop - part.start, pool.rows, of_pool)
+        yield Updates(block.members[part], query, *rows, pool.rows, of_pool, outside, ZERO_POINT)
         saturated = 0
+
+
+def zeros(world: World, published: Published, members: I64) -> Iterator[Updates]:
+    """What these members of the cohort upload, who have nothing to learn from: as much as everybody, so that it is not
+    seen; and as many at a time."""
+    zero = torch.zeros(1, dtype=torch.int32, device=published.embeddings.device)
+    rows, dim = len(published.pool), published.embeddings.shape[1]
+    few = max(_FEWEST, _CACHED // max(1, world.shared_width + rows * dim))
+    for start in range(0, len(members), few):
+        some, pool = members[start : start + few], placed(published.pool, zero.device)
+        query, items = zero.expand(len(some), world.shared_width), zero.expand(len(some), rows, dim)
+        yield Updates(some, query, *_no_rows(len(some), pool, items), pool, items, 0)
+
+
+def _no_rows(clients: int, places: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, I64]:
+    """Places, integers, and how many of each client, where nobody requested anything."""
+    return places[:0], rows[:0].flatten(0, 1), np.zeros(clients, np.int64)
 
 
 @dataclass(frozen=True)
@@ -65,6 +88,13 @@ class _OwnItems:
         """Places, integers, and how many belong to each client."""
         rows = slice(self.ends[part.start], self.ends[part.stop])
         return self.places[rows], self.encoded[rows], np.diff(self.ends[part.start : part.stop + 1])
+
+    def write(self, part: slice, pool: Tensor) -> None:
+        """Into the rows of a slate (clients, M, d), ZERO_POINT above their value: what a client bought is none of its
+        negatives, so that its row there is zero."""
+        places, encoded, counts = self.of_clients(part)
+        owner = placed(np.repeat(np.arange(len(counts)), counts), places.device)
+        pool[owner, places] = encoded + ZERO_POINT
 
 
 class _Pool:

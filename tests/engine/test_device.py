@@ -20,6 +20,7 @@ from spfedrec_cli.federated.state import stored_tensors
 from spfedrec_cli.federated.team import Team
 
 Make = Callable[..., Config]
+SMALL = ["request.slate_size=30", "client.private_state=none"]
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU that CUDA can use")
 
 
@@ -65,11 +66,13 @@ def test_every_private_state_is_validated_there(
     assert (result.state_sha256, result.validation) == (expected.state_sha256, expected.validation)
 
 
-@pytest.mark.parametrize("kind", ["embedding", "tower"])
+@pytest.mark.parametrize(
+    "settings", [["client.private_state=embedding"], ["client.private_state=tower"], ["request.mode=slate", *SMALL]]
+)
 def test_a_move_left_out_of_a_training_is_noticed(
-    shop: Dataset, config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    shop: Dataset, config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str]
 ) -> None:
-    made = config(f"client.private_state={kind}", "train.rounds=1", "train.device=cuda")
+    made = config(*settings, "train.rounds=1", "train.device=cuda")
     moves: set[Place] = set()
 
     def in_two_parts(name: str, without: Place | None = None) -> None:

@@ -38,6 +38,9 @@ def test_a_shape_is_read_from_the_manifest(shop: Dataset, config: Callable[..., 
 
 def test_more_of_anything_takes_more() -> None:
     plain = total(HM)
+    slates = total(HM, "request.mode=slate")
+    assert slates > total(HM, "request.rate=0")
+    assert total(HM, "request.mode=slate", "request.slate_size=30000") > slates
     for setting in (
         "train.workers=2",
         "federated.cohort_size=9000",

@@ -74,7 +74,16 @@ MODES = {
         "federated.chain_length=3",
         "federated.dropout=0.1",
     ],
+    "slates, and chains some of which are aborted": [
+        "request.mode=slate",
+        "request.slate_size=30",
+        "federated.aggregation=ring",
+        "federated.chain_length=3",
+        "federated.dropout=0.1",
+    ],
     "one device at a time": ["train.engine=reference"],
+    "slates": ["request.mode=slate", "request.slate_size=30", "request.refresh=2"],
+    "the whole catalogue": ["request.mode=catalogue"],
 }
 
 

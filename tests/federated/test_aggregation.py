@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import build_world
+from worlds import build_world, merged
 
 from spfedrec_cli.config import FederatedConfig
 from spfedrec_cli.data.ragged import Ragged
@@ -16,9 +16,14 @@ from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated import messages, strategies
 from spfedrec_cli.federated.aggregation import AGGREGATIONS, BY_MESSAGES
 from spfedrec_cli.federated.codec import ZERO_POINT, Codec
+from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.messages import Broadcast
-from spfedrec_cli.federated.ring import Ring, stays_in_shards
+from spfedrec_cli.federated.opening import opening as opening_for
+from spfedrec_cli.federated.opening import told
+from spfedrec_cli.federated.publishing import draw_slate, publish_catalogue, start_on_slate
+from spfedrec_cli.federated.ring import Ring, setting_of, stays_in_shards
 from spfedrec_cli.federated.state import State, initial_state, state_tensors
+from spfedrec_cli.federated.strategies import publish_popularity
 from spfedrec_cli.federated.sums import Opening, Sums, Updates
 from spfedrec_cli.federated.team import Team
 
@@ -45,7 +50,7 @@ def opening_of(requests: list[list[int]], chain_length: int = 3, groups: list[in
         dim=DIM,
         codec_query=Codec(1.0, QMAX),
         codec_item=Codec(1.0, QMAX),
-        broadcast=lambda: Broadcast(2, some, POOL.astype(np.int32), none),
+        told=lambda: (Broadcast(2, some, POOL.astype(np.int32), none),),
     )
 
 
@@ -157,6 +162,8 @@ WORLDS: dict[str, dict[str, Any]] = {
     "a public pool": {},
     "towers of their own": {"client": {"private_state": "tower"}},
     "private embeddings": {"client": {"private_state": "embedding"}},
+    "slates": {"request": {"mode": "slate", "slate_size": 10, "refresh": 2}},
+    "the whole catalogue": {"request": {"mode": "catalogue"}},
 }
 
 
@@ -188,6 +195,51 @@ def test_who_is_in_the_aggregate_is_reported() -> None:
     assert sum(report.aborted for report in chained) > 0
     assert all(one.survivors <= other.survivors for one, other in zip(chained, plain, strict=True))
     assert all(report.loss == other.loss for report, other in zip(plain[:1], chained[:1], strict=True))
+
+
+@pytest.mark.parametrize("engine", strategies.ENGINES)
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+def test_clients_without_a_target_are_in_the_aggregate_and_those_that_dropped_out_are_not(
+    aggregation: str, engine: str
+) -> None:
+    """They upload zeros like everybody's updates: no chain is broken by them."""
+    settings = merged(WORLDS["slates"], {"train": {"engine": engine}})
+    state, whole = trained(settings, aggregation)
+    assert all(report.without_target > 0 for report in whole)
+    assert all((report.survivors, report.aborted) == (9, 0) for report in whole)
+    _, fewer = trained(settings, aggregation, dropout=0.4)
+    world = build_world(merged(settings, {"federated": {"dropout": 0.4}}))
+    for report in fewer:
+        dropped = strategies.drop_out(world.config.federated, world.eligible, world.seed, report.round)
+        left = world.eligible[~dropped]
+        slate = draw_slate(replace(state, round=report.round - 1), world)
+        assert report.without_target == (slate.holds(world.purchased.take(left), world.n_items) == 0).sum()
+        assert report.survivors <= len(left) < report.clients == 9
+        assert aggregation == "ring" or report.survivors == len(left)
+
+
+def test_a_chain_of_a_slate_is_told_of_no_request_and_bound_to_all_that_was_published() -> None:
+    world = build_world(merged(WORLDS["slates"], {"federated": {"aggregation": "ring", "chain_length": 3}}))
+    state = publish_popularity(initial_state(world), world, Ledger(1))
+    state = publish_catalogue(state, world, world.eligible, Ledger(1))
+    start = start_on_slate(state, world, world.eligible, None)
+    opening = opening_for(world, start.published, start.cohort)
+    setting, slate, kept = setting_of(opening), start.published.slate, start.published.catalogue
+    assert slate is not None
+    assert kept is not None
+    assert setting.pool.tolist() == slate.items.tolist()
+    assert all(not len(terms.union) for terms in Ring(opening)._layout.terms)
+    sent = [messages.parse(messages.serialise(message)) for message in told(world, start.published)]
+    assert [type(message) for message in sent] == [Broadcast, messages.PublishedSlate, messages.PublishedCatalogue]
+    others = [
+        replace(start.published, embeddings=start.published.embeddings * 1.01),
+        replace(start.published, catalogue=replace(kept, steps=kept.steps * 2)),
+        replace(start.published, query={name: weight + 1 for name, weight in start.published.query.items()}),
+    ]
+    digests = {setting_of(opening_for(world, each, start.cohort)).broadcast for each in others}
+    assert len(digests | {setting.broadcast}) == 4
+    later = replace(start.published, round=2)
+    assert [message.round for message in told(world, later)] == [2, 2, 1]
 
 
 def test_chains_stay_in_shards_where_these_hold_enough_clients() -> None:

@@ -11,6 +11,7 @@ from worlds import build_world
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated import batches, central, client, strategies
 from spfedrec_cli.federated.exchange import Cohort, Published
+from spfedrec_cli.federated.publishing import taking_part
 from spfedrec_cli.federated.simulation import train_cohort
 from spfedrec_cli.federated.state import State, World, initial_state, state_tensors
 from spfedrec_cli.federated.strategies import central_round, split_round
@@ -34,7 +35,7 @@ def a_round(world: World, state: State) -> tuple[Published, Cohort]:
     clients = strategies.draw_cohort(world.config.federated, world.eligible, world.seed, 1)
     pool = strategies.draw_pool(world.config, world.n_items, 1)
     cohort = strategies.without_requests(state, world, clients, 1)
-    rows = strategies.taking_part(world, cohort.own.values, cohort.hidden.items.values, pool)
+    rows = taking_part(world, cohort.own.values, cohort.hidden.items.values, pool)
     served = strategies.server.serve(state.item, world.items, rows, world.config.model.id_dropout, world.seed, 1)
     q = strategies.obfuscating_distribution(state, world)
     return Published(1, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q), cohort
@@ -144,6 +145,14 @@ def test_a_tower_of_ones_own_is_refused(name: str) -> None:
         InputError, match=f"private_state = tower has no meaning under .* = {name}.*; keep an embedding"
     ):
         build_world({"federated": {"strategy": name}, "client": {"private_state": "tower"}})
+
+
+@pytest.mark.parametrize("mode", ["slate", "catalogue"])
+@pytest.mark.parametrize("name", ["full", "central"])
+def test_what_is_published_instead_of_requests_is_refused(name: str, mode: str) -> None:
+    told = f"request.mode = {mode} has no meaning under .* = {name}, where nobody requests .*; set request.mode = paper"
+    with pytest.raises(InputError, match=told):
+        build_world({"federated": {"strategy": name}, "request": {"mode": mode}})
 
 
 PERTURBATIONS = {

@@ -84,6 +84,17 @@ def test_a_public_pool_by_hand() -> None:
     assert full.multiply_adds - alone[1].multiply_adds == 3 * 18 * 2 + 3 * 18 * 36 + 18 * 3
 
 
+def test_slates_by_hand() -> None:
+    """Of 50 items 20 are published; a client uploads the gradients of those and asks for none. Its negatives are 20 in
+    place of two."""
+    public = {**small("split", negatives="public").model_dump(), "request": {"mode": "slate", "slate_size": 20}}
+    assert client_cost(validate(public), SHAPES, 8) == Cost(
+        multiply_adds=client_cost(small("split"), SHAPES, 8).multiply_adds + 3 * 18 * 2,
+        bytes_down=(10 + 27 + 284) + (10 + 18 + 20 * 4 + 20 * 2 * 4),
+        bytes_up=10 + 18 + (71 + 40) * 4,
+    )
+
+
 SETTINGS: dict[str, dict[str, Any]] = {
     "public": {},
     "request": {"client": {"negatives": "request"}, "request": {"rate": 1.0, "negatives": "uniform"}},
@@ -91,11 +102,17 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("strategy", cost.COSTS)
-@pytest.mark.parametrize("name", SETTINGS)
-def test_shapes_have_the_weights_and_the_bytes_of_a_real_round(name: str, strategy: str) -> None:
+MODES = {
+    "slate": {"request": {"mode": "slate", "slate_size": 99}},
+    "catalogue": {"request": {"mode": "catalogue"}},
+}
+ROUNDS = [(strategy, settings) for strategy in cost.COSTS for settings in SETTINGS.values()]
+
+
+@pytest.mark.parametrize("strategy, settings", [*ROUNDS, *(("split", mode) for mode in MODES.values())])
+def test_shapes_have_the_weights_and_the_bytes_of_a_real_round(strategy: str, settings: dict[str, Any]) -> None:
     """Every client with its own purchases: together, what the second round's ledger says of the whole cohort."""
-    world = build_world(merged(SETTINGS[name], {"federated": {"strategy": strategy, "cohort_size": 10}}))
+    world = build_world(merged(settings, {"federated": {"strategy": strategy, "cohort_size": 10}}))
     state = initial_state(world)
     for tower, weights in ((cost.query_tower, state.query), (cost.item_tower, state.item)):
         found = tower(world.config, world.shapes)

@@ -15,12 +15,17 @@ from spfedrec_cli.federated.team import Team
 from spfedrec_cli.placement import CPU, chosen, repeatable
 
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU that CUDA can use")
+SLATE = {"mode": "slate", "slate_size": 10}
 MODES = {
     "one step, a public pool": {},
     "an embedding, recency": {"client": {"private_state": "embedding"}, "model": {"history": "recency"}},
     "a tower, Adam in batches": {
         "client": {"private_state": "tower", "negatives": "request", "optimizer": "adam", "batch_size": 3},
     },
+    "a slate": {"request": SLATE},
+    "a slate and chains": {"request": SLATE, "federated": {"aggregation": "ring", "chain_length": 3}},
+    "a slate, one device at a time": {"request": SLATE, "train": {"engine": "reference"}},
+    "the whole catalogue": {"request": {"mode": "catalogue"}},
     "one device at a time": {"client": {"private_state": "embedding"}, "train": {"engine": "reference"}},
 }
 

@@ -119,7 +119,7 @@ def test_batches_are_an_order_of_the_purchases_that_every_epoch_draws_anew() -> 
     whole = client.split_batches(build_world({"client": {"target_share": 0.7}}).config, 4, 1, 10)
     assert torch.equal(whole[0], torch.stack(masks[:3]).any(0))
     lengths = np.array([1, 10, 11])
-    counts = blocks.step_counts(build_world({"client": settings}).config.client, lengths)
+    counts = blocks.step_counts(build_world({"client": settings}).config.client, client.target_counts(0.7, lengths))
     assert counts.tolist() == [2 * 1, 2 * 3, 2 * 3]
 
 

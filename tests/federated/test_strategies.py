@@ -12,8 +12,9 @@ from spfedrec_cli.errors import InputError, SpfedrecError
 from spfedrec_cli.federated import blocks, strategies
 from spfedrec_cli.federated.exchange import Published
 from spfedrec_cli.federated.ledger import Ledger
+from spfedrec_cli.federated.publishing import taking_part
 from spfedrec_cli.federated.state import effective_tau, initial_state, state_from_tensors, state_tensors
-from spfedrec_cli.federated.strategies import STRATEGIES, draw_pool, split_round, taking_part
+from spfedrec_cli.federated.strategies import STRATEGIES, draw_pool, split_round
 from spfedrec_cli.federated.sums import Sums
 
 

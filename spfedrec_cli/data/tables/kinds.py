@@ -116,6 +116,7 @@ def _is_whole(low: int, high: int, empty: bool = False) -> Callable[[str], bool]
 
 DAY = Kind("a date like 2020-09-22", pa.date32(), _is_day, _days)
 SECOND = Kind("a number of seconds since 1970", pa.int64(), _is_whole(0, 2**31 - 1), _seconds)
+COUNT = Kind("a whole number from 0 to 2,147,483,647", pa.int64(), _is_whole(0, 2**31 - 1), _seconds)
 PRICE = Kind("a price", pa.float64(), _is_price, _prices)
 QUANTITY = Kind(f"a quantity from 1 to {LARGEST_QUANTITY}", pa.int64(), _is_whole(1, LARGEST_QUANTITY), _quantities)
 CHANNEL = Kind("a sales channel", pa.int64(), _is_whole(0, 127, empty=True), _channels)

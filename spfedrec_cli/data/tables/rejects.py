@@ -22,10 +22,11 @@ class Reject:
 
 
 class Rejects:
-    """With `skip` they are counted, and the first 100,000 kept to be listed."""
+    """With `skip` they are counted, and the first 100,000 kept to be listed. An error names skipping where that is
+    `offered`."""
 
-    def __init__(self, skip: bool = False) -> None:
-        self.skip = skip
+    def __init__(self, skip: bool = False, offered: bool = True) -> None:
+        self.skip, self.offered = skip, offered
         self.count = 0
         self.listed: list[Reject] = []
 
@@ -33,7 +34,8 @@ class Rejects:
         """Raises InputError naming file and line, unless bad rows are skipped."""
         if not self.skip:
             unit = "row" if file.is_parquet else "line"
-            hint = f"mend or remove that {unit}, or leave bad rows out with --skip-bad-rows"
+            other = ", or leave bad rows out with --skip-bad-rows" if self.offered else ""
+            hint = f"mend or remove that {unit}{other}"
             raise InputError(problem, where=f"{file}, {unit} {line}", hint=hint)
         self.count += 1
         if len(self.listed) < LISTED:

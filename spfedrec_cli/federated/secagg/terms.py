@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.federated.messages import Broadcast, serialise
+from spfedrec_cli.federated.messages import Message, serialise
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -28,19 +28,21 @@ def digest(tag: str, *parts: bytes) -> bytes:
     return hashlib.sha256(f"SFR1 chain {tag}".encode() + b"\0" + b"".join(parts)).digest()
 
 
-def broadcast_digest(broadcast: Broadcast) -> bytes:
-    """SHA-256 of the broadcast as received, so that a client that was sent another θ_u cannot be singled out.
+def broadcast_digest(*told: Message) -> bytes:
+    """SHA-256 of the messages that everybody was told alike (the broadcast; then the slate and the catalogue, where
+    there are any) as received, one after another, so that a client that was sent another θ_u cannot be singled out.
 
     Pasquini, Francati and Ateniese, "Eluding secure aggregation in federated learning via model inconsistency", 2022.
     """
-    return hashlib.sha256(serialise(broadcast)).digest()
+    return hashlib.sha256(b"".join(map(serialise, told))).digest()
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What every client of a round knows by itself: the run, the codec, the shape of an update, the broadcast.
+    """What every client of a round knows by itself: the run, the codec, the shape of an update, what all are told.
 
-    query: P; dim: d; pool (M,): items of the public pool; run and broadcast: 32 bytes each.
+    query: P; dim: d; pool (M,): items of the public pool or of the slate; run and broadcast (`broadcast_digest`): 32
+    bytes each.
     """
 
     run: bytes

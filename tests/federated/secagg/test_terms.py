@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.federated.messages import Broadcast
+from spfedrec_cli.federated.messages import Broadcast, PublishedSlate
 from spfedrec_cli.federated.secagg.collector import Collector
 from spfedrec_cli.federated.secagg.terms import Terms, broadcast_digest, chain_sizes, parts, payload, unions, within
 
@@ -92,7 +92,9 @@ def test_a_broadcast_is_named_by_all_that_is_in_it() -> None:
         Broadcast(1, 2 * floats, items, rows),
         Broadcast(1, floats, items, -rows),
     ]
-    assert len({broadcast_digest(each) for each in [one, *others]}) == 4
+    slates = [PublishedSlate(1, items, each) for each in (rows, -rows)]
+    told = [(each,) for each in [one, *others]] + [(one, slate) for slate in slates]
+    assert len({broadcast_digest(*each) for each in told}) == 6
 
 
 @pytest.mark.parametrize(
