@@ -93,7 +93,7 @@ def lookup(table: Tensor, codes: Tensor) -> Tensor:
     """Rows of a table (cardinality, e) at codes (…), or of one table a client (K, cardinality, e) at codes (K,)."""
     if table.dim() == 2:
         # The backward pass of `F.embedding` is not repeatable on a GPU, and slower on the CPU.
-        return table.index_select(0, codes.reshape(-1)).view(*codes.shape, -1)
+        return table.index_select(0, codes.reshape(-1)).view(*codes.shape, table.shape[1])
     if table.stride(0) == 0:
         return cast(Callable[[Tensor, Tensor], Tensor], _SharedRows.apply)(codes, table)
     return table.gather(1, codes[:, None, None].expand(-1, 1, table.shape[-1])).squeeze(1)
