@@ -15,11 +15,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from datetime import timedelta
 from typing import IO
 
 import torch
 from torch import distributed
+from torch.distributed import Store, TCPStore, distributed_c10d  # type: ignore[attr-defined]
 
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
@@ -28,6 +29,8 @@ from spfedrec_cli.federated.team import ALONE, PATIENCE, Team, TeamLost
 from spfedrec_cli.placement import CPU, chosen, repeatable
 from spfedrec_cli.run import is_one_of_several
 
+_HERE = "127.0.0.1"
+MEETING = timedelta(minutes=5)
 _LOCAL = {"linux": "lo", "darwin": "lo0"}  # the network that never leaves the machine
 launch = subprocess.Popen
 _ALONE_HINT = "see what it said; train.workers = 1 needs no others"
@@ -45,7 +48,7 @@ def gathered(dataset: Dataset, config: Config, task: str) -> Iterator[Team]:
     device = device_of(config.train.device)
     if is_one_of_several():
         torch.set_num_threads(1)
-        with joined("env://", int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), device) as team:
+        with joined(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), device) as team:
             _check_alike(team, dataset, config)
             yield team
     else:
@@ -81,12 +84,12 @@ def processes(size: int, about: Mapping[str, object]) -> Iterator[Team]:
 @contextmanager
 def _started(size: int, about: Mapping[str, object]) -> Iterator[Team]:
     """This process and size − 1 that it starts."""
-    with tempfile.TemporaryDirectory(prefix="spfedrec-") as folder, tempfile.TemporaryFile("w+") as said:
-        meeting = f"file://{folder}/meeting"
-        words = [sys.executable, "-m", "spfedrec_cli.engine.worker"]
+    store = TCPStore(_HERE, 0, size, is_master=True, timeout=MEETING, wait_for_workers=False)
+    words = [sys.executable, "-m", "spfedrec_cli.engine.worker"]
+    with tempfile.TemporaryFile("w+") as said:
         started = [
             launch(
-                [*words, json.dumps({"meeting": meeting, "rank": rank, "size": size, **about})],
+                [*words, json.dumps({"port": store.port, "rank": rank, "size": size, **about})],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
@@ -95,8 +98,8 @@ def _started(size: int, about: Mapping[str, object]) -> Iterator[Team]:
             for rank in range(1, size)
         ]
         try:
-            _wait_for(started, Path(folder))
-            with joined(meeting, 0, size) as team:
+            _wait_for(started, store)
+            with joined(0, size, store=store) as team:
                 yield team
         except TeamLost as error:
             raise TeamLost(error.problem, where=_last_words(said), hint=error.hint) from None
@@ -104,17 +107,19 @@ def _started(size: int, about: Mapping[str, object]) -> Iterator[Team]:
             _end(started)
 
 
-def _wait_for(started: list["subprocess.Popen[bytes]"], folder: Path) -> None:
+def arrived(port: int, rank: int, size: int) -> Store:
+    """Where a worker meets the process that started it, after saying that it is there."""
+    store = TCPStore(_HERE, port, size, is_master=False, timeout=MEETING)
+    store.set(f"worker-{rank}", "")
+    return store
+
+
+def _wait_for(started: list["subprocess.Popen[bytes]"], store: Store) -> None:
     """Until every worker stands at the meeting. Raises TeamLost where one stops before it gets there."""
-    while not all(arrival(folder, rank).exists() for rank in range(1, len(started) + 1)):
+    while not store.check([f"worker-{rank}" for rank in range(1, len(started) + 1)]):
         if any(process.poll() is not None for process in started):
             raise TeamLost("Another process of this training has stopped before it began", hint=_ALONE_HINT)
         time.sleep(_POLL)
-
-
-def arrival(folder: Path, rank: int) -> Path:
-    """The file by which a worker says that it is there."""
-    return folder / f"worker-{rank}"
 
 
 def _last_words(said: IO[str]) -> str | None:
@@ -136,17 +141,17 @@ def _end(started: list["subprocess.Popen[bytes]"]) -> None:
 
 
 @contextmanager
-def joined(meeting: str, rank: int, size: int, gpu: torch.device = CPU) -> Iterator[Team]:
-    """This process as one of a team that meets there: by NCCL where each has a GPU to itself, else by gloo over the
-    memory of the CPU. Raises TeamLost where the others do not come."""
+def joined(rank: int, size: int, gpu: torch.device = CPU, store: Store | None = None) -> Iterator[Team]:
+    """This process as one of a team that meets at the store, or where torchrun says: by NCCL where each has a GPU to
+    itself, else by gloo over the memory of the CPU. Raises TeamLost where the others do not come."""
     transport, lying = ("nccl", gpu) if gpu.type == "cuda" else ("gloo", CPU)
-    if meeting.startswith("file://") and sys.platform in _LOCAL:
+    if store is not None and sys.platform in _LOCAL:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", _LOCAL[sys.platform])
     try:
-        distributed.init_process_group(transport, init_method=meeting, rank=rank, world_size=size, timeout=PATIENCE)
+        distributed.init_process_group(transport, store=store, rank=rank, world_size=size, timeout=PATIENCE)
     except RuntimeError as error:
         # torch names its groups by a counter, which a group that did not come about leaves one too high.
-        distributed.distributed_c10d._world.group_count = 0
+        distributed_c10d._world.group_count = 0
         raise TeamLost(f"The processes of this training did not find one another ({error})", hint=_ALONE_HINT) from None
     try:
         yield Team(rank, size, lying)

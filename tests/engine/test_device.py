@@ -204,7 +204,7 @@ def test_which_transport_is_taken(monkeypatch: pytest.MonkeyPatch, gpu: str, tra
     asked: list[str] = []
     monkeypatch.setattr(team.distributed, "init_process_group", lambda kind, **rest: asked.append(kind))
     monkeypatch.setattr(team.distributed, "destroy_process_group", lambda: None)
-    with team.joined("env://", 0, 2, torch.device(gpu)) as joined:
+    with team.joined(0, 2, torch.device(gpu)) as joined:
         assert str(joined.device) == (gpu if transport == "nccl" else "cpu")
     assert asked == [transport]
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -184,18 +185,17 @@ def test_who_speaks_under_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (run.is_one_of_several(), run.is_helper()) == (True, helper)
 
 
-def test_nobody_comes_to_the_meeting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from datetime import timedelta
-
+def test_nobody_comes_to_the_meeting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(team, "PATIENCE", timedelta(seconds=1))
-    with pytest.raises(TeamLost, match="did not find one another"), team.joined(f"file://{tmp_path}/meeting", 0, 2):
+    store = torch.distributed.TCPStore("127.0.0.1", 0, 2, is_master=True, wait_for_workers=False)
+    with pytest.raises(TeamLost, match="did not find one another"), team.joined(0, 2, store=store):
         pass
 
 
 def test_a_failed_meeting_leaves_the_next_one_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trained: TrainResult, shop: Dataset, config: Make
 ) -> None:
-    test_nobody_comes_to_the_meeting(monkeypatch, tmp_path)
+    test_nobody_comes_to_the_meeting(monkeypatch)
     monkeypatch.undo()
     assert engine.train(shop, config("train.workers=2"), tmp_path / "run").state_sha256 == trained.state_sha256
 
