@@ -12,7 +12,7 @@ DEV := $(VENV)/.installed-dev
 export PIP_ROOT_USER_ACTION = ignore
 
 .PHONY: help setup demo test lint format
-.PHONY: bench bench-chain bench-cost bench-engine bench-linearity bench-prepare results clean-demo
+.PHONY: bench bench-chain bench-cost bench-engine bench-linearity bench-pass bench-prepare results clean-demo
 
 help:
 	@echo "make setup    install spfedrec with its development tools into $(VENV)"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench-chain    clients per second of the secret-sharing chain, and where the time goes"
 	@echo "make bench-engine    local training beside Flower, pfl-research, loops in PyTorch and JAX"
 	@echo "make bench-linearity    seconds a round against clients and candidates"
+	@echo "make bench-pass    one pass over all customers of H&M's number, by two workers and by one"
 	@echo "make bench-cost    what a client works and sends in a round, split against full"
 	@echo "make results    quality beside baselines, ablations, quality against cost: docs/results.md"
 	@echo "make bench-prepare    prepare all of H&M, beside merely reading its largest file"
@@ -96,6 +97,10 @@ bench-engine: $(BASE)
 
 bench-linearity: $(DEV)
 	@$(BIN)/python benchmarks/linearity.py --write
+
+# Makes a Dataset of .5 GB in datasets/bench-one-pass, once.
+bench-pass: $(BASE)
+	@$(BIN)/python benchmarks/one_pass.py --write
 
 bench-cost: $(BASE)
 	@$(BIN)/python benchmarks/cost.py

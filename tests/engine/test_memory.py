@@ -102,7 +102,11 @@ from spfedrec_cli import engine
 from spfedrec_cli.config import resolve
 from spfedrec_cli.data.dataset import Dataset
 engine.train(Dataset.open(Path(sys.argv[1])), resolve(settings=sys.argv[3:]), Path(sys.argv[2]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+# Linux carries the ru_maxrss of whoever started a process over to it; VmHWM begins anew with the program.
+status = Path("/proc/self/status")
+peaks = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")] if status.exists() else []
+of_self = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(int(peaks[0].split()[1]) * 1024 if peaks else of_self * (1 if sys.platform == "darwin" else 1024))
 """
 
 
