@@ -45,7 +45,7 @@ class Peer:
 
 PEERS = (
     Peer(
-        *(OURS, "spfedrec", None, 5),
+        *(OURS, "spfedrec", None, 25),
         "a whole cohort in a few batched operations; besides what the work asks, every client's coordinates are "
         "clipped, rounded and counted where clipped, and only integers are summed; the 64 inputs are six field "
         "embeddings and the pooled history, with the gradients of both (9,780 weights in all); negatives are corrected "
@@ -71,12 +71,12 @@ PEERS = (
         "one module, its weights copied back; slices of tensors in place of the `DataLoader`",
     ),
     Peer(
-        *("jax_vmap", "JAX, `jit` and `vmap`, a bucket at once", "jax", 5),
+        *("jax_vmap", "JAX, `jit` and `vmap`, a bucket at once", "jax", 25),
         "buckets of similar lengths; padding them is not counted, and the shapes fit this cohort exactly; the compiler "
         "may fuse a client's update into the sum, so that it is never stored",
     ),
     Peer(
-        *("jax_in_parts", "JAX, `jit` and `vmap`, eight clients at once", "jax", 5),
+        *("jax_in_parts", "JAX, `jit` and `vmap`, eight clients at once", "jax", 25),
         "the same, scanned over parts of a bucket whose weights and moments fit into the cache",
     ),
 )
