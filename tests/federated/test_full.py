@@ -47,6 +47,7 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
     "silent": [{"federated": {"dropout": share}} for share in (0.0, 0.1)],
     "logq": [{"client": {"logq": flag}} for flag in (True, False)],
     "excitation": [{"model": {"se_ratio": ratio}} for ratio in (0, 2)],
+    "item fields": [{"model": {"item_fields": flag}} for flag in (True, False)],
     "dropout": [{"model": {"id_dropout": share}} for share in (0.0, 0.5)],
     "hidden": [{"model": {"hidden": widths}} for widths in ([], [8])],
     "sampling": [{"federated": {"sampling": kind}} for kind in ("fixed", "poisson")],
