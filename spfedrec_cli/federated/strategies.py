@@ -246,16 +246,32 @@ def without_requests(state: State, world: World, clients: I64, round_: int) -> C
 
 def publish_popularity(state: State, world: World, ledger: Ledger) -> State:
     """Before the first round that needs it: item popularity, as one secure sum of training purchases or as the user
-    gives it."""
+    gives it; and from the server to the clients that draw by it."""
     if state.popularity is not None or not needs_popularity(world.config.request):
         return state
-    if world.given_popularity is not None:
-        return replace(state, popularity=torch.from_numpy(world.given_popularity()))
+    given = world.given_popularity
+    counts = summed_purchases(world, ledger) if given is None else torch.from_numpy(given())
+    ship_popularity(world, ledger)
+    return replace(state, popularity=counts)
+
+
+def summed_purchases(world: World, ledger: Ledger) -> Tensor:
+    """How many clients bought each item (n_items,): one message of every client that trains."""
     counts = torch.bincount(torch.from_numpy(world.purchased.values).long(), minlength=world.n_items)
     world.team.sum(counts)
     each = messages.size([world.n_items])
     ledger.count(messages.PurchaseCounts.kind, messages.PurchaseCounts.direction, np.full(len(world.eligible), each))
-    return replace(state, popularity=counts)
+    return counts
+
+
+def ship_popularity(world: World, ledger: Ledger) -> None:
+    """Once, to all who train, wherever it came from: the device draws V− by it. A slate is drawn by the server, and at
+    request.rate = 0 nobody draws anything."""
+    request = world.config.request
+    if request.mode != "paper" or request.rate == 0:
+        return
+    each = np.full(len(world.eligible), messages.size([world.n_items]))
+    ledger.count(messages.PublishedCounts.kind, messages.PublishedCounts.direction, each)
 
 
 def needs_popularity(request: RequestConfig) -> bool:

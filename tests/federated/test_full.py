@@ -213,7 +213,7 @@ def test_the_ledger_counts_real_bytes() -> None:
 def test_ones_own_negatives_need_popularity_and_stay_on_the_device() -> None:
     world = build_world(merged(FULL, {"client": {"negatives": "request"}}))
     _, report = full_round(initial_state(world), world)
-    assert [entry.kind for entry in report.ledger.entries] == ["popularity", "fields", "model", "delta"]
+    assert [entry.kind for entry in report.ledger.entries] == ["popularity", "counts", "fields", "model", "delta"]
 
 
 def test_only_rows_of_candidates_move_on_a_device() -> None:
