@@ -15,7 +15,7 @@ from spfedrec_cli.config import Config, RequestConfig
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import SpfedrecError
 from spfedrec_cli.federated import central, full, full_simulation, messages, server
-from spfedrec_cli.federated.cohort import draw_cohort, drop_out
+from spfedrec_cli.federated.cohort import draw_cohort, drop_out, largest_cohort
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.full import Whole
 from spfedrec_cli.federated.ledger import Ledger
@@ -28,6 +28,7 @@ from spfedrec_cli.federated.publishing import (
 )
 from spfedrec_cli.federated.reference import train_one_by_one
 from spfedrec_cli.federated.request import Obfuscation, popularity_weights
+from spfedrec_cli.federated.ring import too_long
 from spfedrec_cli.federated.simulation import train_cohort
 from spfedrec_cli.federated.state import State, World, effective_tau
 from spfedrec_cli.federated.sums import Sums
@@ -43,7 +44,7 @@ class Report:
     """What a round tells. `loss` is the mean over the clients that had a target and did not drop out (0 without any),
     which no client sends: only we see it. `survivors` are the clients in the aggregate, `aborted` the chains that came
     to no sum, `without_target` those that uploaded zeros, having no purchase in the slate. `warning` is what whoever
-    reads the results must know of the strategy.
+    reads the results must know of the strategy or of the aggregation.
     """
 
     round: int
@@ -152,7 +153,7 @@ COLLECTED = (
 def gathered(world: World, clients: I64, result: CohortResult, ledger: Ledger) -> tuple[Sums, Tensor]:
     """The aggregate of the whole cohort and the losses of its clients (K,); what crossed is entered in the ledger."""
     sums, team = result.sums, world.team
-    counts = torch.tensor([sums.clients, sums.saturated, sums.aborted])
+    counts = torch.tensor([sums.clients, sums.saturated, sums.aborted, sums.unchecked])
     for integers in (sums.query, sums.items, counts):
         team.sum(integers)
     of_each = torch.zeros(1 + len(result.sizes), len(clients), dtype=torch.int64)
@@ -175,7 +176,9 @@ def report(
         raise SpfedrecError(f"The loss of round {state.round} is {loss}", hint=hint)
     drowned = server.is_drowned(state.query_moments, effective_tau(world.config))
     counts = len(clients), sums.clients, sums.aborted
-    return Report(state.round, *counts, loss, sums.saturated, ledger, drowned, without_target=idle)
+    largest = largest_cohort(world.config.federated, len(world.eligible))
+    warning = too_long(world.config.federated, largest) if sums.unchecked else None
+    return Report(state.round, *counts, loss, sums.saturated, ledger, drowned, warning, idle)
 
 
 def private_states(state: State, world: World, clients: I64) -> Tensor | None:
