@@ -161,8 +161,9 @@ def wrapped(paragraph: str, indent: str = "") -> str:
 def once() -> str:
     popularity, fields = size([HM.items[0]]), size([HM.items[0] * (len(HM.items) - 1)])
     return wrapped(
-        f"What crosses once in a training is not in the tables: {amount(popularity)}B up for popularity under both, "
-        f"and {amount(fields)}B down for the fields of all articles under `full`."
+        f"What crosses once in a training is not in the tables: {amount(popularity)}B up for popularity and as much "
+        "down, since clients draw their negatives by it, under both; and "
+        f"{amount(fields)}B down for the fields of all articles under `full`."
     )
 
 

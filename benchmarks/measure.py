@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +53,16 @@ def machine() -> str:
     today = datetime.now(UTC).date().isoformat()
     system = f"{platform.system()}, Python {platform.python_version()}"
     return f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB of memory, {system}, {today}"
+
+
+def figure(value: float) -> str:
+    """Three places, without the zero in front."""
+    return f"{value:.3f}".replace("0.", ".", 1)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
+    return "\n".join(lines)
 
 
 def _lines(path: str) -> list[str]:

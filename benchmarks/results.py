@@ -2,9 +2,10 @@
 
     python benchmarks/results.py [--data FOLDER] [--only SECTION] [--jobs 2] [--seeds 5] [--quick] [--write]
 
-FOLDER holds ml-100k as it is unpacked (SPFEDREC_REAL_DATA, or shared/data beside the checkout); without it there are no
-figures of MovieLens. Trainings that are already in the work folder are not made again. `--quick`: one seed and twenty
-rounds each, to see that everything runs; its figures say nothing, and it writes nothing.
+FOLDER holds ml-100k as it is unpacked, and hm in Kaggle's layout (SPFEDREC_REAL_DATA, or shared/data beside the
+checkout); without them there are no figures of MovieLens or of H&M. Trainings that are already in the work folder are
+not made again. `--quick`: one seed and twenty rounds each, to see that everything runs; its figures say nothing, and it
+writes nothing.
 """
 
 import argparse
@@ -17,7 +18,8 @@ from pathlib import Path
 
 from cases import Case, ablations, costs, main_rows, possible
 from curves import draw_cost, draw_learning
-from measure import machine, write_section
+from measure import figure, machine, table, write_section
+from rolling import Rolling
 from trials import KS, Found, Trial, all_of
 
 from spfedrec_cli import engine
@@ -118,18 +120,9 @@ def mean_and_deviation(values: Sequence[float]) -> str:
     return middle if len(values) == 1 else f"{middle} ± {figure(statistics.stdev(values))}"
 
 
-def figure(value: float) -> str:
-    return f"{value:.3f}".replace("0.", ".", 1)
-
-
 def trained_row(case: Case, found: Sequence[Found], columns: Sequence[Column]) -> list[str]:
     reached = [mean_and_deviation([each.metrics[protocol][name] for each in found]) for _, protocol, name in columns]
     return [case.name, way(case), *reached, *cost(found)]
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
-    return "\n".join(lines)
 
 
 Baselines = Mapping[str, Mapping[str, Mapping[str, float]]]  # protocol, name, metric
@@ -242,12 +235,18 @@ def of_costs(plan: Plan) -> list[str]:
     return ["MovieLens 100K, **validation**, seed 0.", shown, f"![Quality against bytes](images/{picture})"]
 
 
+def of_hm(plan: Plan) -> list[str]:
+    return Rolling(plan.data / NEEDED["hm"], plan.work, plan.jobs, plan.quick).told()
+
+
+NEEDED = {"ml-100k": "ml-100k", "ablations": "ml-100k", "costs": "ml-100k", "hm": "hm"}  # folders in the data
 IN_README = {"ml-100k", "synthetic"}  # their first sentence and their table
 SECTIONS: dict[str, Callable[[Plan], list[str]]] = {
     "ml-100k": of_movielens,
     "synthetic": of_synthetic,
     "ablations": of_ablations,
     "costs": of_costs,
+    "hm": of_hm,
 }
 
 
@@ -266,8 +265,8 @@ def main() -> None:
     seeds = 1 if asked.quick else asked.seeds
     plan = Plan(Path(asked.data), asked.work, asked.images, asked.jobs, seeds, asked.quick)
     for name in asked.only or SECTIONS:
-        if name != "synthetic" and not (plan.data / "ml-100k").is_dir():
-            sys.stderr.write(f"{name} left out: no ml-100k in {plan.data}; give --data\n")
+        if name in NEEDED and not (plan.data / NEEDED[name]).is_dir():
+            sys.stderr.write(f"{name} left out: no {NEEDED[name]} in {plan.data}; give --data\n")
             continue
         parts = SECTIONS[name](plan)
         text = "\n\n".join([f"{machine()}; {plan.jobs} trainings at a time.", *parts])

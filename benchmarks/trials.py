@@ -4,16 +4,17 @@ import hashlib
 import json
 import multiprocessing
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from spfedrec_cli import engine, run
 from spfedrec_cli.config import Config, to_toml
 from spfedrec_cli.data.dataset import Dataset
 
+T = TypeVar("T")
 KS = (10, 12)
 FOUND = "found.json"
 
@@ -51,11 +52,15 @@ class Found:
 
 def all_of(trials: Iterable[Trial], jobs: int) -> list[Found]:
     """Trained `jobs` at a time, in the order given."""
-    trials = list(trials)
+    return side_by_side(of, list(trials), jobs=jobs)
+
+
+def side_by_side(work: Callable[..., T], *arguments: Sequence[Any], jobs: int) -> list[T]:
+    """`work` of each row of the arguments, by `jobs` processes at a time, in the order given."""
     if jobs == 1:
-        return [of(trial) for trial in trials]
+        return list(map(work, *arguments))
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(of, trials))
+        return list(pool.map(work, *arguments))
 
 
 def of(trial: Trial) -> Found:

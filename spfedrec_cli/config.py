@@ -24,6 +24,7 @@ class ModelConfig(Section):
     """The two towers."""
 
     dim: int = Field(32, ge=1, le=1024, description="size d of query and item embeddings")
+    item_fields: bool = Field(True, description="whether the item tower sees the fields of items; false: ids alone")
     field_dim: int = Field(16, ge=1, le=256, description="size of the embedding of one categorical field")
     hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         (64,), description="widths of the hidden layers of both towers"

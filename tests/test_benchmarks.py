@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from spfedrec_cli import engine
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.federated.messages import ClientUpdate
 
 CHECKOUT = Path(__file__).parents[1]
@@ -260,7 +262,81 @@ def test_results_of_the_made_up_shop(tmp_path: Path) -> None:
     assert (tmp_path / "images" / "learning-synthetic.svg").stat().st_size > 5000
 
 
-def test_results_without_data_says_so(tmp_path: Path) -> None:
-    words = [sys.executable, str(CHECKOUT / "benchmarks" / "results.py"), "--only", "ml-100k"]
+@pytest.mark.slow
+@pytest.mark.realdata
+def test_results_of_real_histories(real_data: Path, tmp_path: Path) -> None:
+    """Two weeks, twenty rounds: a row a recommender, every difference with its interval, and articles never sold."""
+    folders = ["--data", str(real_data), "--work", str(tmp_path / "work")]
+    printed = run("results.py", "--quick", "--jobs", "2", "--only", "hm", *folders)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in printed.splitlines() if "|" in line]
+    assert {"SpFedRec", "SpFedRec + blend", "popularity_7_days", "repeat_last", "ids alone"} <= {row[0] for row in rows}
+    differences = [row for row in rows if row[:2] == ["SpFedRec + blend", "popularity_7_days"]]
+    assert [row[2] for row in differences] == ["hit_rate@10", "hit_rate@12", "recall@10", "ndcg@10", "map@12"]
+    assert all(re.fullmatch(r"[+-]0\.\d{4} to [+-]0\.\d{4}", row[4]) for row in differences)
+    assert re.search(r"^\d+ customer-weeks of \d+ customers", printed, re.MULTILINE)
+
+
+@pytest.fixture
+def rolling(monkeypatch: pytest.MonkeyPatch) -> Any:
+    return the_module("rolling", monkeypatch)
+
+
+def test_customers_are_drawn_with_all_their_weeks(rolling: Any) -> None:
+    """a, a: 1; a, b: 3 of 4; b, b: 0. Weeks drawn one by one would hardly ever all be b's."""
+    low, high = rolling.clustered(["a", "a", "b", "a"], np.array([1.0, 1.0, 0.0, 1.0]))
+    assert (low, high) == (0, 1)
+    assert rolling.clustered(["a", "b", "c"], np.full(3, 0.5)) == (0.5, 0.5)
+
+
+def week(rolling: Any, customers: list[str], values: list[float], lists: Any = None) -> Any:
+    """One where the first recommender of every pair has these values, and the others none."""
+    firsts = {first for first, _ in rolling.PAIRS}
+    names = {name for pair in rolling.PAIRS for name in pair}
+    each = {name: np.array(values) if name in firsts else np.zeros(len(values)) for name in names}
+    every = {name: dict.fromkeys(rolling.METRICS, of) for name, of in each.items()}
+    return rolling.Week(customers, every, lists)
+
+
+def test_weeks_are_pooled_by_customer_week(rolling: Any) -> None:
+    """(1 + .25 + .5) / 3, and not the mean of the weeks' means, .625 and .5."""
+    weeks = [week(rolling, ["a", "b"], [1, 0.25]), week(rolling, ["a"], [0.5])]
+    rows = [row.strip("| ").split(" | ") for row in rolling.of_pairs(weeks).splitlines()[2:]]
+    assert len(rows) == len(rolling.PAIRS) * len(rolling.METRICS)
+    # a, a: 1.5 of 2; a, b: 1.75 of 3; b, b: .25
+    assert {tuple(row[3:]) for row in rows} == {("+0.5833", "+0.2500 to +0.7500")}
+    assert f"| {rolling.MODEL} | .5833 |" in rolling.of_recommenders(weeks)
+
+
+def test_weights_of_a_week_know_no_later_week(rolling: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    weeks = [week(rolling, ["a"], [0.0], dict.fromkeys(rolling.BLENDED, number)) for number in range(3)]
+    monkeypatch.setattr(rolling, "plainly", lambda run: weeks[int(run)])
+    monkeypatch.setattr(rolling, "best_weights", list)
+    told: list[tuple[str, Any]] = []
+    monkeypatch.setattr(rolling, "with_blends", lambda run, weights: told.append((run, weights)) or {})
+    rolling.Rolling(Path(), Path(), jobs=1, quick=True).measured(["0", "1", "2"])
+    assert [run for run, _ in told] == ["0", "1", "2"]
+    for name in rolling.BLENDED:
+        assert [weights[name] for _, weights in told] == [[0], [0, 1], [0, 1, 2]]
+
+
+def test_the_place_of_an_article_among_others(rolling: Any) -> None:
+    """Of four others: all lower 1, none 0, two lower and one equal 2.5 of 4; all equal one half."""
+    among = np.array([3, 1, 2, 2, 0], np.float32)
+    assert rolling.place_of(among[[0, 4, 2]], among).tolist() == [1, 0, 2.5 / 4]
+    assert rolling.place_of(np.ones(1, np.float32), np.ones(5, np.float32)).tolist() == [0.5]
+
+
+def test_test_weeks_end_a_week_apart(rolling: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert rolling.ends(date(2020, 9, 22), 3) == [date(2020, 9, 8), date(2020, 9, 15), date(2020, 9, 22)]
+    monkeypatch.setattr(
+        rolling, "prepare", lambda source, data, to, subset: prepare("synthetic", None, to, customers=50, items=60)
+    )
+    with pytest.raises(ValueError, match=r"The last purchase until 2020-09-22 was on"):
+        rolling.prepare_until(tmp_path, tmp_path / "shop", date(2020, 9, 22))
+
+
+@pytest.mark.parametrize("section, needed", [("ml-100k", "ml-100k"), ("ablations", "ml-100k"), ("hm", "hm")])
+def test_results_without_data_says_so(tmp_path: Path, section: str, needed: str) -> None:
+    words = [sys.executable, str(CHECKOUT / "benchmarks" / "results.py"), "--only", section]
     done = subprocess.run([*words, "--data", str(tmp_path)], capture_output=True, text=True, check=True, cwd=CHECKOUT)
-    assert (done.stdout, "no ml-100k in" in done.stderr) == ("", True)
+    assert (done.stdout, f"no {needed} in" in done.stderr) == ("", True)

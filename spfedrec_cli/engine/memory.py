@@ -5,7 +5,7 @@ it to what trainings of several shapes really took. Refusing beats being killed 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -45,6 +45,7 @@ def shape_of(dataset: Dataset) -> Shape:
 
 def reckon(shape: Shape, config: Config) -> dict[str, int]:
     """Bytes by what they are for, over all processes of this machine."""
+    shape = shape if config.model.item_fields else replace(shape, item_fields=())
     query, item = _widths(shape, config)
     size, dim = config.train.workers, config.model.dim
     cohort = min(largest_cohort(config.federated, shape.clients), shape.clients)

@@ -19,6 +19,7 @@ import spfedrec_cli
 from spfedrec_cli import run
 from spfedrec_cli.config import Config, to_toml
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.engine.collapse import collapsed
 from spfedrec_cli.engine.load import (
     Tally,
     check_popularity,
@@ -183,8 +184,9 @@ def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, p
             seconds, tally = seconds + spent, tally.after(report)
             last = state.round == train.rounds
             due = last or state.round % train.eval_every == 0
-            scores = validate(dataset, world, state) if due else None
-            tally, warning = _judge(tally, world.config, state.round, scores, _warnings(report, due))
+            scores, of_scores = validate(dataset, world, state) if due else (None, [])
+            warnings = [*_warnings(report, due), *of_scores]
+            tally, warning = _judge(tally, world.config, state.round, scores, warnings)
             progress = _progress(world.config, report, spent, scores, warning)
             place.record(report, progress)
             is_best, stopped = due and tally.best_round == state.round, _agreed(team, stop)
@@ -258,13 +260,17 @@ def deferred_interrupt() -> Iterator[Stop]:
         signal.signal(signal.SIGINT, before)
 
 
-def validate(dataset: Dataset, world: World, state: State) -> dict[str, float]:
-    """Validation measures over the whole catalogue, at the k of `train.monitor` and at 10: one process finds them."""
-    k, scores, state = int(world.config.train.monitor.split("@")[1]), {}, whole(world, state)
+def validate(dataset: Dataset, world: World, state: State) -> tuple[dict[str, float], list[str]]:
+    """Validation measures over the whole catalogue, at the k of `train.monitor` and at 10, and what to warn about after
+    the first validation: one process finds them."""
+    train, scores, warnings, state = world.config.train, {}, [], whole(world, state)
     if world.team.is_chief:
-        task = make_task(dataset, "validation")
+        task, k = make_task(dataset, "validation"), int(train.monitor.split("@")[1])
         scores = evaluate(model_scorer(dataset, world, state, "validation"), task, sorted({10, k})).metrics
-    return dict(json.loads(world.team.told(json.dumps(scores))))
+        told = collapsed(dataset, world, state, task.clients) if state.round > train.eval_every else None
+        warnings = [told] if told else []
+    scores, warnings = json.loads(world.team.told(json.dumps([scores, warnings])))
+    return dict(scores), list(warnings)
 
 
 def environment(device: torch.device) -> dict[str, Any]:

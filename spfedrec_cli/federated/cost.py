@@ -4,8 +4,9 @@ The rule. A multiply-add is one of a product of a matrix or a vector with a vect
 local optimiser's step of every weight that has a gradient (one each). Forward counts once; backward counts twice where
 both factors have a gradient (weights and inputs, items and query), once where one has (pooling). Lookups, activations,
 norms, exponentials, the codec and masks are not counted. Candidates are run through the item tower once a local step.
-Bytes are those of the messages of one round; what crosses once in a training (`popularity`, `fields`) is left out,
-and so is the `catalogue`. Of a slate the work is that of a client whose targets are all in it: the most there can be.
+Bytes are those of the messages of one round; what crosses once in a training (`popularity`, `counts`, `fields`) is
+left out, and so is the `catalogue`. Of a slate the work is that of a client whose targets are all in it: the most there
+can be.
 """
 
 from collections.abc import Callable, Sequence

@@ -119,6 +119,17 @@ class PublishedCatalogue:
 
 
 @dataclass(frozen=True)
+class PublishedCounts:
+    """Server to every client that trains, once, where clients draw obfuscating items by it: item popularity."""
+
+    kind: ClassVar[str] = "counts"
+    meaning: ClassVar[str] = "how often each item was bought, once: obfuscating items are drawn by it"
+    direction: ClassVar[str] = "down"
+    round: int
+    counts: I32  # (n_items,)
+
+
+@dataclass(frozen=True)
 class ChainInvitation:
     """Server to a member of a secret-sharing chain: which one, of how many, and over which items its sum goes.
 
@@ -252,6 +263,7 @@ Message = (
     | WholeUpdate
     | PublishedSlate
     | PublishedCatalogue
+    | PublishedCounts
 )
 KINDS: tuple[type[Any], ...] = (
     Broadcast,
@@ -271,6 +283,7 @@ KINDS: tuple[type[Any], ...] = (
     WholeUpdate,
     PublishedSlate,
     PublishedCatalogue,
+    PublishedCounts,
 )
 _DECLARED = {kind: [_CODES[field.type] for field in fields(kind)[1:]] for kind in KINDS}
 

@@ -32,12 +32,21 @@ from spfedrec_cli.placement import fetched
 from spfedrec_cli.rng import uniform
 
 I64 = npt.NDArray[np.int64]
+BLIND = 0.01  # chance from which on noise that passes the check of a sum is worth a warning
 _WORTH = 2  # chains of a shard on average, below which chains are cut across shards
 
 
 def stays_in_shards(federated: FederatedConfig, eligible: int, shards: int) -> bool:
     """Whether chains are cut within shards, so that no chain has clients in two processes."""
     return min(federated.cohort_size, eligible) // shards >= _WORTH * federated.chain_length
+
+
+def too_long(federated: FederatedConfig, largest: int) -> str:
+    """What to tell where the check of a chain's sum says nothing, cohorts having so many clients at most."""
+    return (
+        f"federated.chain_length = {federated.chain_length} makes chains so long that the check of their sums lets "
+        f"noise pass: a mask that is left would not be seen; set it to {largest // 2} or less, half the largest cohort"
+    )
 
 
 class _Layout:
@@ -61,6 +70,7 @@ class _Layout:
             numbers += [group + place * opening.group_count for place in range(len(sizes))]
         self.seated = np.flatnonzero(self.chain_of >= 0)
         self.terms = self._terms(opening, numbers)
+        self.unchecked = sum(each.length > 0 and each.blindness > BLIND for each in self.terms)
 
     def _terms(self, opening: Opening, numbers: Sequence[int]) -> list[Terms]:
         requests, chain_of = opening.requests.take(self.seated), self.chain_of[self.seated]
@@ -134,6 +144,7 @@ class Ring:
         closed, aborted = self._chains.close(), self._layout.left_out
         sums = _summed(self._opening, closed.sums)
         sums.saturated, sums.aborted = self._saturated, aborted + len(closed.aborted)
+        sums.unchecked = self._layout.unchecked
         return sums, self._layout.sizes(self._uploaded & (self._layout.chain_of >= 0))
 
 
@@ -169,6 +180,7 @@ class RingByMessages:
                 found.append(ChainSum(terms.chain, terms.members, *_apart(terms, total)))
         sums = _summed(self._opening, found)
         sums.saturated, sums.aborted = self._saturated, aborted
+        sums.unchecked = self._layout.unchecked
         return sums, every
 
     def _run(self, terms: Terms, places: list[int], secrets: SeededSecrets, every: Sizes) -> I32 | None:

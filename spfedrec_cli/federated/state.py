@@ -126,7 +126,8 @@ def make_world(
     device: torch.device = CPU,
     given_popularity: Callable[[], I64] | None = None,
 ) -> World:
-    """`given_popularity` is asked before the first round that needs item popularity, in place of the clients.
+    """`items` have their id first, and nothing else counts where settings leave their fields out. `given_popularity` is
+    asked before the first round that needs item popularity, in place of the clients.
 
     Raises InputError where nobody can train or the settings leave nothing to learn from.
     """
@@ -137,6 +138,7 @@ def make_world(
         hint = "set request.rate above 0 or client.negatives=public"
         raise InputError("client.negatives = request has no negatives at request.rate = 0", hint=hint)
     width = flatten(init_query_tower(config.model, clients, config.train.seed)).numel()
+    items = items if config.model.item_fields else items.first(1)
     _check_strategy(config, device)
     if config.request.mode != "paper":
         _check_slate(config, len(items))

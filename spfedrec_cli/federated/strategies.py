@@ -15,7 +15,7 @@ from spfedrec_cli.config import Config, RequestConfig
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import SpfedrecError
 from spfedrec_cli.federated import central, full, full_simulation, messages, server
-from spfedrec_cli.federated.cohort import draw_cohort, drop_out
+from spfedrec_cli.federated.cohort import draw_cohort, drop_out, largest_cohort
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.full import Whole
 from spfedrec_cli.federated.ledger import Ledger
@@ -28,6 +28,7 @@ from spfedrec_cli.federated.publishing import (
 )
 from spfedrec_cli.federated.reference import train_one_by_one
 from spfedrec_cli.federated.request import Obfuscation, popularity_weights
+from spfedrec_cli.federated.ring import too_long
 from spfedrec_cli.federated.simulation import train_cohort
 from spfedrec_cli.federated.state import State, World, effective_tau
 from spfedrec_cli.federated.sums import Sums
@@ -43,7 +44,7 @@ class Report:
     """What a round tells. `loss` is the mean over the clients that had a target and did not drop out (0 without any),
     which no client sends: only we see it. `survivors` are the clients in the aggregate, `aborted` the chains that came
     to no sum, `without_target` those that uploaded zeros, having no purchase in the slate. `warning` is what whoever
-    reads the results must know of the strategy.
+    reads the results must know of the strategy or of the aggregation.
     """
 
     round: int
@@ -152,7 +153,7 @@ COLLECTED = (
 def gathered(world: World, clients: I64, result: CohortResult, ledger: Ledger) -> tuple[Sums, Tensor]:
     """The aggregate of the whole cohort and the losses of its clients (K,); what crossed is entered in the ledger."""
     sums, team = result.sums, world.team
-    counts = torch.tensor([sums.clients, sums.saturated, sums.aborted])
+    counts = torch.tensor([sums.clients, sums.saturated, sums.aborted, sums.unchecked])
     for integers in (sums.query, sums.items, counts):
         team.sum(integers)
     of_each = torch.zeros(1 + len(result.sizes), len(clients), dtype=torch.int64)
@@ -175,7 +176,9 @@ def report(
         raise SpfedrecError(f"The loss of round {state.round} is {loss}", hint=hint)
     drowned = server.is_drowned(state.query_moments, effective_tau(world.config))
     counts = len(clients), sums.clients, sums.aborted
-    return Report(state.round, *counts, loss, sums.saturated, ledger, drowned, without_target=idle)
+    largest = largest_cohort(world.config.federated, len(world.eligible))
+    warning = too_long(world.config.federated, largest) if sums.unchecked else None
+    return Report(state.round, *counts, loss, sums.saturated, ledger, drowned, warning, idle)
 
 
 def private_states(state: State, world: World, clients: I64) -> Tensor | None:
@@ -246,16 +249,32 @@ def without_requests(state: State, world: World, clients: I64, round_: int) -> C
 
 def publish_popularity(state: State, world: World, ledger: Ledger) -> State:
     """Before the first round that needs it: item popularity, as one secure sum of training purchases or as the user
-    gives it."""
+    gives it; and from the server to the clients that draw by it."""
     if state.popularity is not None or not needs_popularity(world.config.request):
         return state
-    if world.given_popularity is not None:
-        return replace(state, popularity=torch.from_numpy(world.given_popularity()))
+    given = world.given_popularity
+    counts = summed_purchases(world, ledger) if given is None else torch.from_numpy(given())
+    ship_popularity(world, ledger)
+    return replace(state, popularity=counts)
+
+
+def summed_purchases(world: World, ledger: Ledger) -> Tensor:
+    """How many clients bought each item (n_items,): one message of every client that trains."""
     counts = torch.bincount(torch.from_numpy(world.purchased.values).long(), minlength=world.n_items)
     world.team.sum(counts)
     each = messages.size([world.n_items])
     ledger.count(messages.PurchaseCounts.kind, messages.PurchaseCounts.direction, np.full(len(world.eligible), each))
-    return replace(state, popularity=counts)
+    return counts
+
+
+def ship_popularity(world: World, ledger: Ledger) -> None:
+    """Once, to all who train, wherever it came from: the device draws V− by it. A slate is drawn by the server, and at
+    request.rate = 0 nobody draws anything."""
+    request = world.config.request
+    if request.mode != "paper" or request.rate == 0:
+        return
+    each = np.full(len(world.eligible), messages.size([world.n_items]))
+    ledger.count(messages.PublishedCounts.kind, messages.PublishedCounts.direction, each)
 
 
 def needs_popularity(request: RequestConfig) -> bool:

@@ -80,7 +80,8 @@ class Sums:
     """What the aggregator learns, modulo 2^32: query (P,), items (R, d), int32 in two's complement; the clients in it.
 
     It is added to in place: a dense copy of all items for every few clients would cost more than their training.
-    `aborted` counts groups of clients whose sum was never learned.
+    `aborted` counts groups of clients whose sum was never learned, `unchecked` those whose sum could not be told from
+    noise.
     """
 
     query: Tensor
@@ -88,6 +89,7 @@ class Sums:
     clients: int
     saturated: int
     aborted: int = 0
+    unchecked: int = 0
 
     @classmethod
     def zero(cls, width: int, shape: tuple[int, ...], clients: int = 0, device: torch.device = CPU) -> "Sums":

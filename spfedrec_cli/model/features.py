@@ -24,6 +24,10 @@ class Features:
     def __len__(self) -> int:
         return self.codes.shape[0]
 
+    def first(self, fields: int) -> "Features":
+        """The first so many columns alone."""
+        return Features(self.names[:fields], self.cardinalities[:fields], self.codes[:, :fields])
+
     def on(self, device: torch.device) -> "Features":
         """The same, their codes on the device."""
         return replace(self, codes=placed(self.codes, device))

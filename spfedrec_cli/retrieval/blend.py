@@ -6,7 +6,7 @@ measures NDCG@10 of its own list for each of the few weights asked about, and a 
 anybody learns (docs/evaluation.md).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -65,12 +65,25 @@ Past = Callable[[I32], Recent]
 def fit(scorer: Scorer, dataset: "Dataset") -> Weights:
     """The weights that raise NDCG@10 on validation most. `scorer` is that of validation; test is not read.
 
-    One weight after the other is set to the best of STEPS, twice over. InputError where `repeats` is false.
+    InputError where `repeats` is false.
     """
+    return best_weights([validation_lists(scorer, dataset)])
+
+
+def validation_lists(scorer: Scorer, dataset: "Dataset") -> "Lists":
+    """What weights are fitted on: of at most FITTERS clients of validation, by its `scorer`. InputError as in `fit`."""
     past = recent_purchases(dataset, "validation")
     task = make_task(dataset, "validation")
     task = task.take(distinct(0, "blend/fitters", len(task.clients), FITTERS).astype(np.int32))
-    lists = _short_lists(scorer, past, task)
+    return _short_lists(scorer, past, task)
+
+
+def best_weights(several: Sequence["Lists"]) -> Weights:
+    """The weights that raise the mean NDCG@10 of all these lists most, at least one.
+
+    One weight after the other is set to the best of STEPS, twice over.
+    """
+    lists = Lists.joined(several)
     weights, reached = Weights(), lists.value(Weights())
     for name in (*Weights.__dataclass_fields__,) * PASSES:
         for step in STEPS:
@@ -135,7 +148,7 @@ def _standardised(scorer: Scorer, clients: I32, n_items: int) -> F32:
 
 
 @dataclass(frozen=True)
-class _Lists:
+class Lists:
     """All that can be in the first LIST places: the best items of others (n, LIST), then own recent ones (n, RECENT).
 
     `base` (n, LIST + RECENT): standardised scores, -inf where there is none; `features` (n, RECENT, FEATURES); `hits`
@@ -147,7 +160,13 @@ class _Lists:
     hits: npt.NDArray[np.bool_]
     truth_sizes: npt.NDArray[np.int64]
 
+    @classmethod
+    def joined(cls, several: Sequence["Lists"]) -> "Lists":
+        """All rows of several, such as of one week after the other."""
+        return cls(*(np.concatenate([getattr(each, name) for each in several]) for name in cls.__dataclass_fields__))
+
     def value(self, weights: Weights) -> float:
+        """Their mean NDCG@10 by these weights."""
         scores = self.base.copy()
         scores[:, LIST:] += self.features @ np.array(astuple(weights), np.float32)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :LIST]
@@ -155,14 +174,14 @@ class _Lists:
         return float(METRICS["ndcg"](places, self.truth_sizes, LIST).mean())
 
 
-def _short_lists(scorer: Scorer, past: Past, task: Task) -> _Lists:
+def _short_lists(scorer: Scorer, past: Past, task: Task) -> Lists:
     parts = []
     for block in blocks(task.clients.size, task.n_items):
         recent = past(task.clients[block])
         scores = _standardised(scorer, task.clients[block], task.n_items)
         parts.append(_short_list(scores, recent, task.truth.take(np.arange(block.start, block.stop))))
     base, features, hits = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _Lists(base, features, hits, task.truth.lengths)
+    return Lists(base, features, hits, task.truth.lengths)
 
 
 def _short_list(scores: F32, recent: Recent, truth: Ragged) -> tuple[F32, F32, npt.NDArray[np.bool_]]:

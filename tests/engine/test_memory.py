@@ -41,6 +41,7 @@ def test_more_of_anything_takes_more() -> None:
     slates = total(HM, "request.mode=slate")
     assert slates > total(HM, "request.rate=0")
     assert total(HM, "request.mode=slate", "request.slate_size=30000") > slates
+    assert plain > total(HM, "model.item_fields=false")
     for setting in (
         "train.workers=2",
         "federated.cohort_size=9000",

@@ -12,6 +12,7 @@ from spfedrec_cli.run import digest
 REQUEST = {"client": {"negatives": "request"}, "request": {"rate": 0.5}}
 ABLATIONS: dict[str, dict[str, Any]] = {
     "no squeeze-and-excitation": {"model": {"se_ratio": 0}},
+    "no item fields": {"model": {"item_fields": False}},
     "r = 1": {"model": {"se_ratio": 1}},
     "no history": {"model": {"history": "none"}},
     "recent history": {"model": {"history": "recency"}},

@@ -110,7 +110,8 @@ def test_either_form_of_every_protocol_comes_to_the_same(data: st.DataObject) ->
     (one, sizes), (two, plain_sizes) = fast.close(), plain.close()
     assert one.query.tolist() == two.query.tolist()
     assert one.items.tolist() == two.items.tolist()
-    assert (one.clients, one.saturated, one.aborted) == (two.clients, two.saturated, two.aborted)
+    counts = [(each.clients, each.saturated, each.aborted, each.unchecked) for each in (one, two)]
+    assert counts[0] == counts[1]
     assert set(sizes) == set(plain_sizes)
     for kind, each_size in sizes.items():
         assert each_size.tolist() == plain_sizes[kind].tolist(), kind
@@ -147,6 +148,40 @@ def test_too_few_for_a_chain_come_to_no_sum() -> None:
     sums, sizes = ring.close()
     assert (sums.clients, sums.aborted, int(sums.query.abs().sum())) == (0, 1, 0)
     assert not any(each.any() for each in sizes.values())
+
+
+@pytest.mark.parametrize("protocols", [AGGREGATIONS, BY_MESSAGES])
+@pytest.mark.parametrize("length, unchecked", [(3, 0), (4, 1)])
+def test_a_chain_of_a_whole_cohort_that_uses_all_bits_cannot_be_checked(
+    protocols: dict[str, Any], length: int, unchecked: int
+) -> None:
+    """Six clients, with a codec for six that fills 32 bits: two chains of three have bounds of 2^30, one of six has
+    2^31 − 2, within which anything lies."""
+    fine = Codec(1.0, (2**31 - 1) // 6)
+    opening = replace(opening_of([[0]] * 6, length), codec_query=fine, codec_item=fine)
+    assert protocols["ring"](opening).close()[0].unchecked == unchecked
+    assert protocols["sum"](opening).close()[0].unchecked == 0
+
+
+@pytest.mark.parametrize("length", [1050, 1051])
+def test_a_run_is_warned_of_chains_that_cannot_be_checked(length: int) -> None:
+    """Of 2,100 clients, whose codec fills 32 bits: chains of half of them, and one of all of them."""
+    federated = {"aggregation": "ring", "cohort_size": 2100, "chain_length": length}
+    world = build_world({"federated": federated, "train": {"shards": 1}}, [1] * 2100)
+    _, report = strategies.split_round(initial_state(world), world)
+    assert report.aborted == 0
+    if length <= 1050:
+        assert report.warning is None
+    else:
+        assert report.warning is not None
+        assert "federated.chain_length = 1051 makes chains so long" in report.warning
+        assert "set it to 1050 or less" in report.warning
+
+
+def test_a_small_cohort_in_one_chain_is_checked_and_warned_of_nothing() -> None:
+    """Nine clients leave 27 bits of 32 unused: a mask that is left is seen."""
+    _, reports = trained({}, "ring", chain_length=9)
+    assert [report.warning for report in reports] == [None] * 3
 
 
 def test_sums_wrap_modulo_two_to_the_thirty_two() -> None:

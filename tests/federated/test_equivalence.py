@@ -46,6 +46,7 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
     "loss": [{"client": {"loss": name}} for name in LOSSES],
     "logq": [{"client": {"logq": flag}} for flag in (True, False)],
     "excitation": [{"model": {"se_ratio": ratio}} for ratio in (0, 1, 2)],
+    "item fields": [{"model": {"item_fields": flag}} for flag in (True, False)],
     "temperature": [{"model": {"temperature": value}} for value in (0.1, 0.5)],
     "dim": [{"model": {"dim": size}} for size in (8, 3)],
     "targets": [{"client": {"target_share": share}} for share in (0.3, 1.0)],

@@ -47,6 +47,7 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
     "silent": [{"federated": {"dropout": share}} for share in (0.0, 0.1)],
     "logq": [{"client": {"logq": flag}} for flag in (True, False)],
     "excitation": [{"model": {"se_ratio": ratio}} for ratio in (0, 2)],
+    "item fields": [{"model": {"item_fields": flag}} for flag in (True, False)],
     "dropout": [{"model": {"id_dropout": share}} for share in (0.0, 0.5)],
     "hidden": [{"model": {"hidden": widths}} for widths in ([], [8])],
     "sampling": [{"federated": {"sampling": kind}} for kind in ("fixed", "poisson")],
@@ -213,7 +214,7 @@ def test_the_ledger_counts_real_bytes() -> None:
 def test_ones_own_negatives_need_popularity_and_stay_on_the_device() -> None:
     world = build_world(merged(FULL, {"client": {"negatives": "request"}}))
     _, report = full_round(initial_state(world), world)
-    assert [entry.kind for entry in report.ledger.entries] == ["popularity", "fields", "model", "delta"]
+    assert [entry.kind for entry in report.ledger.entries] == ["popularity", "counts", "fields", "model", "delta"]
 
 
 def test_only_rows_of_candidates_move_on_a_device() -> None:

@@ -33,6 +33,7 @@ def example(kind: type[Any]) -> Any:
         messages.WholeUpdate: lambda: messages.WholeUpdate(3, ints, np.ones(7, np.int32)),
         messages.PublishedSlate: lambda: messages.PublishedSlate(3, ints, np.ones((4, 2), np.float32)),
         messages.PublishedCatalogue: lambda: messages.PublishedCatalogue(3, floats, np.ones((4, 6), np.uint8)),
+        messages.PublishedCounts: lambda: messages.PublishedCounts(1, ints),
     }[kind]()
 
 
@@ -73,7 +74,7 @@ def test_kinds_keep_their_numbers() -> None:
     assert [kind.kind for kind in KINDS[6:9]] == ["invitation", "commitment", "commitments"]
     assert [kind.kind for kind in KINDS[9:12]] == ["reveal", "roster", "masked"]
     assert [kind.kind for kind in KINDS[12:15]] == ["fields", "model", "delta"]
-    assert [kind.kind for kind in KINDS[15:17]] == ["slate", "catalogue"]
+    assert [kind.kind for kind in KINDS[15:18]] == ["slate", "catalogue", "counts"]
 
 
 def test_a_commitment_by_hand() -> None:

@@ -9,10 +9,11 @@ import torch
 from worlds import build_world
 
 from spfedrec_cli.errors import InputError, SpfedrecError
-from spfedrec_cli.federated import blocks, strategies
+from spfedrec_cli.federated import blocks, messages, strategies
 from spfedrec_cli.federated.exchange import Published
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.publishing import taking_part
+from spfedrec_cli.federated.request import popularity_weights
 from spfedrec_cli.federated.state import effective_tau, initial_state, state_from_tensors, state_tensors
 from spfedrec_cli.federated.strategies import STRATEGIES, draw_pool, split_round
 from spfedrec_cli.federated.sums import Sums
@@ -62,11 +63,62 @@ def test_popularity_is_one_secure_sum_counted_once() -> None:
     state, first = split_round(initial_state(world), world)
     state, second = split_round(state, world)
     kinds = [[entry.kind for entry in report.ledger.entries] for report in (first, second)]
-    assert kinds[0] == ["popularity", "broadcast", "request", "embeddings", "update"]
+    assert kinds[0] == ["popularity", "counts", "broadcast", "request", "embeddings", "update"]
     assert kinds[1] == ["broadcast", "request", "embeddings", "update"]
     assert state.popularity is not None
     assert state.popularity.tolist() == np.bincount(world.purchased.values, minlength=world.n_items).tolist()
     assert first.ledger.entries[0].count == len(world.eligible)
+
+
+def test_clients_are_told_by_what_to_draw_and_can_draw_by_it() -> None:
+    """The ledger counts the bytes of the real message, one to everybody who trains; what a device makes of it is the
+    distribution that the simulation draws from."""
+    world = build_world()
+    state, report = split_round(initial_state(world), world)
+    assert state.popularity is not None
+    data = messages.serialise(messages.PublishedCounts(1, state.popularity.numpy().astype(np.int32)))
+    (entry,) = (entry for entry in report.ledger.entries if entry.kind == "counts")
+    everybody = len(world.eligible)
+    assert entry.direction == "down"
+    assert (entry.count, entry.largest, entry.bytes) == (everybody, len(data), everybody * len(data))
+    received = messages.parse(data)
+    assert isinstance(received, messages.PublishedCounts)
+    drawn_by = popularity_weights(world.config.request, received.counts)
+    np.testing.assert_array_equal(drawn_by, strategies.obfuscating_distribution(state, world))
+
+
+def crossed_once(settings: dict[str, Any], given: bool = False) -> list[str]:
+    """Kinds of the first round's ledger about popularity; that of the second one has none of them."""
+    world = build_world(settings)
+    counts = np.arange(world.n_items)
+    world = replace(world, given_popularity=(lambda: counts) if given else None)
+    step = STRATEGIES[world.config.federated.strategy]
+    state, first = step(initial_state(world), world)
+    _, second = step(state, world)
+    ours = {"popularity", "counts"}
+    assert not ours & {entry.kind for entry in second.ledger.entries}
+    return [entry.kind for entry in first.ledger.entries if entry.kind in ours]
+
+
+OWN = {"client": {"negatives": "request"}}
+CROSSING: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "hidden among popular items": ({}, ["popularity", "counts"]),
+    "drawn anew every round": ({"request": {"redraw": True}}, ["popularity", "counts"]),
+    "hidden among any items": ({"request": {"negatives": "uniform"}}, []),
+    "hidden among none": ({"request": {"rate": 0}}, ["popularity"]),
+    "a slate that the server draws": ({"request": {"mode": "slate", "slate_size": 10}}, ["popularity"]),
+    "the whole catalogue": ({"request": {"mode": "catalogue"}}, []),
+    "full, public negatives": ({"federated": {"strategy": "full"}}, []),
+    "full, negatives of its own": ({"federated": {"strategy": "full"}, **OWN}, ["popularity", "counts"]),
+    "central": ({"federated": {"strategy": "central"}, **OWN}, []),
+}
+
+
+@pytest.mark.parametrize("name", CROSSING)
+def test_popularity_crosses_once_and_only_where_somebody_draws_by_it(name: str) -> None:
+    settings, kinds = CROSSING[name]
+    assert crossed_once(settings) == kinds
+    assert crossed_once(settings, given=True) == [kind for kind in kinds if kind == "counts"]
 
 
 def test_uniform_obfuscation_needs_no_popularity() -> None:

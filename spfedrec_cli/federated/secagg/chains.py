@@ -1,8 +1,8 @@
-"""All chains of a round at once, for the simulation: every key, exchange and stream of every client is computed.
+"""All chains of a round at once, for the simulation: every key, seal, exchange and stream of every client is computed.
 
-Clients hand in their updates in any order and any company; each masked upload is added to the sum of its chain. The
-order, which every member derives alike, is derived once a chain. Commitments are left out: in one process they would
-bind nobody.
+Clients hand in their updates in any order and any company; each masked upload is added to the sum of its chain. What
+every member of a chain finds alike is found once a chain, the order, or not at all: that every seal opens, which
+between the members of one process is nothing to find out.
 """
 
 import threading
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import CipherContext
 
-from spfedrec_cli.federated.secagg.circle import circle, roster_digest
+from spfedrec_cli.federated.secagg.circle import circle, commit, roster_digest
 from spfedrec_cli.federated.secagg.failures import Aborted, not_cancelled, silent
 from spfedrec_cli.federated.secagg.masks import U32, WORD, key_pair, seed, stream
 from spfedrec_cli.federated.secagg.sources import CONTRIBUTION, KEY, Secrets
@@ -81,8 +81,8 @@ class _Places:
 class Chains:
     """The chains of one attempt; their terms share a setting.
 
-    `clients` (K,) are ids, `chain_of` (K,) the place in `terms` of each one's chain.
-    May be shared by threads.
+    `clients` (K,) are ids, `chain_of` (K,) the place in `terms` of each one's chain. `commitments` has what each
+    client sealed, in the order of `clients`. May be shared by threads.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Chains:
     ) -> None:
         self._terms, self._clients, self._chain_of = terms, clients, chain_of
         self._seeds: list[tuple[bytes, bytes] | None] = [None] * len(clients)
+        self.commitments = [b""] * len(clients)
         self._sums = [np.zeros(each.length, np.uint32) for each in terms]
         self._places = _Places(terms)
         self._lock, self._scratch = threading.Lock(), threading.local()
@@ -132,13 +133,15 @@ class Chains:
         return Closed(tuple(sums), tuple(aborted))
 
     def _agree(self, terms: Terms, places: list[int], secrets: Secrets) -> None:
-        """The order, and both seeds of every member. `places` by ascending id."""
+        """The seal of every member, the order, and both seeds of every member. `places` by ascending id."""
         members = self._clients[places].tolist()
         check_members(terms, members)
         address = [(member, terms.setting.round, terms.attempt) for member in members]
         pairs = [key_pair(secrets.draw(*each, KEY)) for each in address]
         contributions = [secrets.draw(*each, CONTRIBUTION) for each in address]
         public_keys = [public_key for _, public_key in pairs]
+        for place, *opened in zip(places, members, contributions, public_keys, strict=True):
+            self.commitments[place] = commit(terms.digest, *opened)
         roster = roster_digest(terms.digest, members, contributions, public_keys)
         order = circle(roster, members)
         for former, this, latter in zip(order[-1:] + order[:-1], order, order[1:] + order[:1], strict=True):

@@ -8,6 +8,7 @@ import numpy as np
 from spfedrec_cli.federated import messages
 from spfedrec_cli.federated.secagg.circle import commit
 from spfedrec_cli.federated.secagg.failures import Refused, not_cancelled, silent
+from spfedrec_cli.federated.secagg.masks import is_weak
 from spfedrec_cli.federated.secagg.terms import DIGEST_BYTES, I32, Terms, check_members, within
 
 Sent = messages.ChainCommitment | messages.ChainReveal | messages.MaskedUpdate
@@ -99,6 +100,8 @@ class Collector:
         assert isinstance(sealed, messages.ChainCommitment)
         if opened != sealed.commitment.tobytes():
             raise self._refused(sender, message, "does not open its commitment")
+        if is_weak(message.public_key.tobytes()):
+            raise self._refused(sender, message, "has a public key of low order")
 
     def _end(self, kind: type[Kind], phase: int) -> list[Kind]:
         if self._aborted or phase != self._phase:

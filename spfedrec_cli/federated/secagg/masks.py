@@ -16,6 +16,7 @@ U32 = npt.NDArray[np.uint32]
 WORD = np.dtype("<u4")
 _PAIR = struct.Struct("<II")
 _INFO = b"SFR1 chain mask\0"
+_PROBE = X25519PrivateKey.from_private_bytes(bytes(32))  # nobody's secret: for `is_weak` any will do
 _ZERO_BLOCK = bytes(16)  # a key makes one stream and is forgotten, so that its counter may start at zero
 
 
@@ -32,6 +33,15 @@ def seed(private: X25519PrivateKey, public_key: bytes, roster: bytes, former: in
     """
     shared = private.exchange(X25519PublicKey.from_public_bytes(public_key))
     return HKDF(SHA256(), 32, roster, _INFO + _PAIR.pack(former, latter)).derive(shared)
+
+
+def is_weak(public_key: bytes) -> bool:
+    """Whether a key is of low order: what it shares with anybody is zero."""
+    try:
+        _PROBE.exchange(X25519PublicKey.from_public_bytes(public_key))
+    except ValueError:
+        return True
+    return False
 
 
 def stream(seed: bytes) -> CipherContext:

@@ -99,6 +99,12 @@ class Terms:
         return self.members * self.setting.qmax
 
     @property
+    def blindness(self) -> float:
+        """The chance that noise stays within the bound in every coordinate, so that a mask left in the sum is not
+        seen."""
+        return float(((2 * self.bound + 1) / 2**32) ** self.length)
+
+    @property
     def length(self) -> int:
         """N: P + (U + M) · d coordinates of a payload."""
         return self.setting.query + (len(self.union) + len(self.setting.pool)) * self.setting.dim

@@ -60,6 +60,17 @@ def test_both_forms_upload_the_same_words(seed: int, clients: int) -> None:
     np.testing.assert_array_equal(fast._sums[0].view(np.int32), np.sum(words, axis=0, dtype=np.int32))
 
 
+def test_both_forms_seal_the_same() -> None:
+    """Each client's own commitment, chain by chain."""
+    made = make_round(np.random.default_rng(11), 11, 4)
+    fast = Chains(made.terms, made.clients, made.chain_of, SeededSecrets(7))
+    assert len(set(fast.commitments)) == 11
+    for number, terms in enumerate(made.terms):
+        crossed = run_chain(terms, members(made, number), payloads(made, number)).crossed
+        sealed = [m.commitment.tobytes() for m in crossed if isinstance(m, messages.ChainCommitment)]
+        assert [fast.commitments[place] for place in made.places(number)] == sealed
+
+
 def test_the_largest_sum_wraps_nowhere() -> None:
     """Every coordinate at ±qmax with n · qmax = 2^31 − 2: the sum is exact, though each upload went round 2^32."""
     made = make_round(np.random.default_rng(0), 3, 3, setting(qmax=(2**31 - 1) // 3))

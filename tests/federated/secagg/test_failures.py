@@ -9,6 +9,7 @@ from chaining import Round, make_round, members, payloads, setting
 
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated import messages
+from spfedrec_cli.federated.secagg.circle import commit
 from spfedrec_cli.federated.secagg.collector import Collector
 from spfedrec_cli.federated.secagg.exchange import run_chain
 from spfedrec_cli.federated.secagg.failures import Aborted, Refused
@@ -286,18 +287,14 @@ class TestDevice:
             table.message(table.ids[1], 2)
 
     def test_a_neighbour_s_key_of_low_order(self) -> None:
-        """Whoever commits to the key 0 would know what it shares with everybody: nothing."""
-        table = Table()
-
-        class Weak(Member):
-            def _begin(self, terms: Terms) -> Any:
-                begun = super()._begin(terms)
-                begun.public_key = bytes(32)
-                begun.commitment = _commit(terms, self.client, begun)
-                return begun
-
-        table.members[table.ids[0]] = Weak(table.ids[0], SeededSecrets(7))
-        table.until(2)
+        """Whoever commits to the key 0 would know what it shares with everybody: nothing. An aggregator that does not
+        look lets both neighbours leave."""
+        table = weak_table()
+        reveals = [table.message(client, 1) for client in table.ids]
+        contributions, public_keys = (
+            np.stack([getattr(message, part) for message in reveals]) for part in ("contribution", "public_key")
+        )
+        table.rosters = messages.ChainRoster(1, reveals[0].chain, contributions, public_keys)
         failures = []
         for client in table.ids[1:]:
             try:
@@ -323,10 +320,32 @@ class TestDevice:
             table.members[client].upload(table.rosters, payload(table.payloads[client]))
 
 
-def _commit(terms: Terms, client: int, begun: Any) -> bytes:
-    from spfedrec_cli.federated.secagg.circle import commit
+class Weak(Member):
+    """A device whose key is of low order, and sealed as such."""
 
-    return commit(terms.digest, client, begun.contribution, begun.public_key)
+    def _begin(self, terms: Terms) -> Any:
+        begun = super()._begin(terms)
+        begun.public_key = bytes(32)
+        begun.commitment = commit(terms.digest, self.client, begun.contribution, begun.public_key)
+        return begun
+
+
+def weak_table() -> Table:
+    """All have committed, the first one to a key of low order."""
+    table = Table()
+    table.members[table.ids[0]] = Weak(table.ids[0], SeededSecrets(7))
+    return table.until(1)
+
+
+def test_who_has_a_key_of_low_order_is_named_and_not_its_neighbours() -> None:
+    """Else a chain that is tried again without the missing ones would lose two honest members to each liar."""
+    table = weak_table()
+    with pytest.raises(Refused, match="has a public key of low order"):
+        table.collector.receive(table.ids[0], table.message(table.ids[0], 1))
+    table.play(1, table.ids[1:])
+    with pytest.raises(Aborted) as caught:
+        table.end(1)
+    assert caught.value.missing == (table.ids[0],)
 
 
 def test_members_that_were_told_different_things_end_in_no_sum() -> None:

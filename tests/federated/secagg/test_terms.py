@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated.codec import quantum_limit
 from spfedrec_cli.federated.messages import Broadcast, PublishedSlate
 from spfedrec_cli.federated.secagg.collector import Collector
 from spfedrec_cli.federated.secagg.terms import Terms, broadcast_digest, chain_sizes, parts, payload, unions, within
@@ -71,6 +72,17 @@ def test_a_sum_that_could_overflow_is_refused() -> None:
     assert replace(TERMS, setting=setting(qmax=(2**31 - 1) // 3)).bound <= 2**31 - 1
     with pytest.raises(InputError, match="overflows 32 bits"):
         replace(TERMS, setting=setting(qmax=2**31 // 3 + 1))
+
+
+def test_the_chance_that_noise_is_within_the_bound() -> None:
+    """The table of docs/protocol.md: chains of 10 and of 1,000, then whole cohorts, of 9,360 coordinates."""
+    for members, qmax, each in ((10, 262_143, 0.0012), (1_000, 1_048_575, 0.488), (4_096, 262_143, 0.5)):
+        terms = replace(TERMS, setting=setting(query=1, dim=0, qmax=qmax), members=members)
+        assert terms.blindness == pytest.approx(each, rel=0.02)
+    for members, whole in ((1_000, 0.0), (2_049, 0.998), (8_192, 0.965), (32_768, 0.867)):
+        qmax = quantum_limit(members)
+        terms = replace(TERMS, setting=setting(query=9_360, dim=0, qmax=qmax), members=members)
+        assert terms.blindness == pytest.approx(whole, abs=0.001)
 
 
 def test_runs_and_broadcasts_are_named_by_32_bytes() -> None:

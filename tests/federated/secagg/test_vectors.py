@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from spfedrec_cli.federated.secagg.masks import key_pair, mask, seed
+from spfedrec_cli.federated.secagg.masks import is_weak, key_pair, mask, seed
 
 H = bytes.fromhex
 
@@ -49,6 +49,31 @@ def test_x25519_rfc7748_section_6_1() -> None:
     assert key_pair(bob)[1].hex() == "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f"
     assert key_pair(alice)[0].exchange(X25519PublicKey.from_public_bytes(key_pair(bob)[1])) == shared
     assert second_chain.x25519(bob, key_pair(alice)[1]) == shared
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "00" * 32,
+        "01" + "00" * 31,
+        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    ],
+)
+@pytest.mark.parametrize("top_bit", [0, 0x80])
+def test_points_of_low_order_are_refused(point: str, top_bit: int) -> None:
+    """All of them: of orders 1, 2, 4 and 8, reduced or not, with the bit that RFC 7748 ignores or without it. Whatever
+    the private key, the product is zero."""
+    encoded = H(point)[:-1] + bytes([H(point)[-1] | top_bit])
+    secret = hashlib.sha256(point.encode()).digest()
+    assert second_chain.x25519(secret, encoded) == bytes(32)
+    assert is_weak(encoded)
+    with pytest.raises(ValueError, match=r"."):
+        seed(key_pair(secret)[0], encoded, bytes(32), 1, 2)
+    assert not is_weak(key_pair(secret)[1])
 
 
 @pytest.mark.parametrize(

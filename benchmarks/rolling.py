@@ -1,0 +1,268 @@
+"""Real H&M histories by rolling origin: each of the last weeks is predicted from what was before it, and the
+customer-weeks are pooled.
+
+A week's towers learn from all purchases until the week before, which is its validation. Weights of the blend are fitted
+on the validation weeks of this and all earlier test weeks together, and of eight more before the first: the fifty
+customers of a single week buy too little again of what they had.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from cases import Case
+from measure import figure, table
+from trials import KS, Trial, all_of, side_by_side
+
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.prepare import prepare
+from spfedrec_cli.data.subset import Subset
+from spfedrec_cli.engine.load import checkpoint_round, load_state, model_scorer, open_run
+from spfedrec_cli.retrieval.baselines import BASELINES
+from spfedrec_cli.retrieval.blend import Lists, Weights, best_weights, blended, validation_lists
+from spfedrec_cli.retrieval.evaluate import Scorer, evaluate, make_task, scored
+from spfedrec_cli.retrieval.intervals import LEVEL, replicates
+from spfedrec_cli.retrieval.popularity import buyers
+
+F64 = npt.NDArray[np.float64]
+
+LAST = date(2020, 9, 22)  # of the data
+WEEKS, EARLIER = 26, 8  # that are tested; before them, for the blend alone
+PRESET = "hm-small"
+# A best validation among several of fifty customers would be luck: the last round is what is evaluated.
+LAST_ROUND = ("train.eval_every=1000",)
+WITHOUT_FIELDS = ("model.item_fields=false",)
+PLAIN = ("popularity", "popularity_7_days", "repeat_last")
+MODEL, BLEND = "SpFedRec", " + blend"
+BLENDED = (MODEL, "popularity_7_days")
+METRICS = ("hit_rate@10", "hit_rate@12", "recall@10", "ndcg@10", "map@12")
+PAIRS = (
+    (MODEL + BLEND, "popularity_7_days"),
+    (MODEL + BLEND, "repeat_last"),
+    (MODEL + BLEND, "popularity_7_days" + BLEND),
+    (MODEL, "popularity"),
+    (MODEL, "popularity_7_days"),
+)
+NEAR = 0.01  # of the articles never sold
+
+Values = dict[str, F64]  # by metric, (n,)
+
+
+def ends(last: date, weeks: int) -> list[date]:
+    """The last days of so many weeks, the earliest first."""
+    return [last - timedelta(weeks=back) for back in reversed(range(weeks))]
+
+
+@dataclass(frozen=True)
+class Week:
+    """What one test week came to: `values` by recommender, aligned with `customers`, the source's ids; `lists`, what
+    each blended recommender's weights are fitted on, of the validation week before."""
+
+    customers: list[str]
+    values: dict[str, Values]
+    lists: dict[str, Lists]
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """The customers of a test week with ground truth that nobody bought in train, by the source's ids; `values`: means
+    over such ground truth of each. `items`: how much of it there is."""
+
+    customers: list[str]
+    values: Values
+    items: int
+
+
+@dataclass(frozen=True)
+class Rolling:
+    """H&M's files, where work goes, how many processes, and whether all is cut short. The weeks end on `last`."""
+
+    data: Path
+    work: Path
+    jobs: int
+    quick: bool
+    last: date = LAST
+
+    @property
+    def weeks(self) -> tuple[int, int]:
+        """Tested, and before them."""
+        return (2, 1) if self.quick else (WEEKS, EARLIER)
+
+    def told(self) -> list[str]:
+        """The section: all customer-weeks by recommender, paired differences, and articles never sold."""
+        tested, earlier = self.weeks
+        folders = self.prepared(tested + earlier)
+        runs = self.trained(folders, LAST_ROUND)
+        weeks = self.measured(runs)
+        customers = [each for week in weeks[earlier:] for each in week.customers]
+        with_fields, without = (
+            unseen_together(side_by_side(unseen, of, jobs=self.jobs))
+            for of in (runs[earlier:], self.trained(folders[earlier:], LAST_ROUND + WITHOUT_FIELDS))
+        )
+        return [
+            f"{len(customers):,} customer-weeks of {len(set(customers)):,} customers.",
+            of_recommenders(weeks[earlier:]),
+            of_pairs(weeks[earlier:]),
+            of_unseen(with_fields, without),
+        ]
+
+    def prepared(self, weeks: int) -> list[Path]:
+        """A Dataset for each test week, which is its last."""
+        folders = [self.work / "datasets" / f"hm-until-{end}" for end in ends(self.last, weeks)]
+        side_by_side(prepare_until, [self.data] * weeks, folders, ends(self.last, weeks), jobs=self.jobs)
+        return folders
+
+    def trained(self, folders: Sequence[Path], settings: tuple[str, ...]) -> list[str]:
+        """The folder of a run for each Dataset."""
+        config = Case("hm", PRESET, settings).config(0, self.quick)
+        trials = [Trial(config, folder, self.work / "runs", protocols=()) for folder in folders]
+        return [found.run for found in all_of(trials, self.jobs)]
+
+    def measured(self, runs: Sequence[str]) -> list[Week]:
+        """Week by week, the blends with weights from no later week."""
+        weeks = side_by_side(plainly, runs, jobs=self.jobs)
+        weights = [
+            {name: best_weights([week.lists[name] for week in weeks[: place + 1]]) for name in BLENDED}
+            for place in range(len(weeks))
+        ]
+        blends = side_by_side(with_blends, runs, weights, jobs=self.jobs)
+        return [Week(week.customers, week.values | more, week.lists) for week, more in zip(weeks, blends, strict=True)]
+
+
+def prepare_until(data: Path, folder: Path, end: date) -> None:
+    """The Dataset whose test week ends on this day, made once. ValueError where nobody bought on it."""
+    if folder.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    prepare("hm", data, folder, subset=Subset(last=end))
+    found = Dataset.open(folder).manifest.split.end
+    if found != end.isoformat():
+        raise ValueError(f"The last purchase until {end} was on {found}: the week of test is another one")
+
+
+def scorers(run: str, names: Sequence[str], split: str) -> tuple[Dataset, dict[str, Scorer]]:
+    """The Dataset of a run, and the scorer of each name for a split."""
+    torch.set_num_threads(1)  # processes stand side by side
+    dataset, world = open_run(Path(run))
+    state, _ = load_state(Path(run), checkpoint_round(Path(run), "best"))
+    found = {name: BASELINES[name](dataset, split, "full") for name in names if name != MODEL}
+    ours = model_scorer(dataset, world, state, split)
+    return dataset, {MODEL: ours} | {name: scorer for name, scorer in found.items() if scorer is not None}
+
+
+def plainly(run: str) -> Week:
+    """The test week without blends."""
+    dataset, test = scorers(run, PLAIN, "test")
+    validation = scorers(run, BLENDED, "validation")[1]
+    task = make_task(dataset, "test")
+    values = {name: evaluate(scorer, task, KS).per_client for name, scorer in test.items()}
+    lists = {name: validation_lists(validation[name], dataset) for name in BLENDED}
+    return Week([dataset.client_id(client) for client in task.clients], values, lists)
+
+
+def with_blends(run: str, weights: Mapping[str, Weights]) -> dict[str, Values]:
+    """The test week with blends by these weights."""
+    dataset, test = scorers(run, list(weights), "test")
+    task = make_task(dataset, "test")
+    return {
+        name + BLEND: evaluate(blended(test[name], dataset, "test", each), task, KS).per_client
+        for name, each in weights.items()
+    }
+
+
+def unseen(run: str) -> Unseen:
+    """How the model ranks ground truth that nobody bought in train, among all articles that nobody did.
+
+    `place`: the share of the others that score lower, equal ones by half: 1 is first, .5 chance. `near`: whether it is
+    among the first NEAR of them.
+    """
+    dataset, found = scorers(run, (), "test")
+    task, never = make_task(dataset, "test"), buyers(dataset) == 0
+    wanted = [[item for item in task.truth.row(row) if never[item]] for row in range(len(task.clients))]
+    rows = [row for row, items in enumerate(wanted) if items]
+    scores = scored(found[MODEL], task.clients[rows], task.n_items)
+    places = [place_of(each[wanted[row]], each[never]) for row, each in zip(rows, scores, strict=True)]
+    return Unseen(
+        [dataset.client_id(task.clients[row]) for row in rows],
+        {
+            "place": np.array([of.mean() for of in places]),
+            "near": np.array([(of > 1 - NEAR).mean() for of in places]),
+        },
+        sum(len(items) for items in wanted),
+    )
+
+
+def place_of(scores: npt.NDArray[np.float32], among: npt.NDArray[np.float32]) -> F64:
+    """(n,): for each of the scores (n,) the share of the others in `among` (m,) that are lower, equal ones by half.
+    Each score is itself in `among`."""
+    ordered = np.sort(among)
+    lower, upper = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
+    return np.asarray((lower + (upper - lower - 1) / 2) / (len(among) - 1), np.float64)
+
+
+def clustered(customers: Sequence[str], values: F64) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the mean of `values` (n,) over customer-weeks.
+
+    Customers are drawn, each with all its weeks, which depend on each other; a replicate is the sum of the values of
+    those drawn ÷ the number of their weeks.
+    """
+    _, of = np.unique(customers, return_inverse=True)
+    sums, weeks = np.bincount(of, weights=values), np.bincount(of).astype(np.float64)
+    drawn = replicates(np.column_stack([sums, weeks]))
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def pooled(weeks: Sequence[Week], name: str, metric: str) -> F64:
+    return np.concatenate([week.values[name][metric] for week in weeks])
+
+
+def of_recommenders(weeks: Sequence[Week]) -> str:
+    """Means over all customer-weeks."""
+    rows = [
+        [name, *(small(float(pooled(weeks, name, metric).mean())) for metric in METRICS)] for name in weeks[0].values
+    ]
+    return table(["", *METRICS], rows)
+
+
+def of_pairs(weeks: Sequence[Week]) -> str:
+    """Paired differences with their intervals."""
+    customers = [each for week in weeks for each in week.customers]
+    rows = [
+        [first, second, metric, *difference(customers, pooled(weeks, first, metric) - pooled(weeks, second, metric))]
+        for first, second in PAIRS
+        for metric in METRICS
+    ]
+    return table(["", "less", "metric", "difference", "95 % interval"], rows)
+
+
+def difference(customers: Sequence[str], values: F64) -> list[str]:
+    low, high = clustered(customers, values)
+    return [f"{values.mean():+.4f}", f"{low:+.4f} to {high:+.4f}"]
+
+
+def small(value: float) -> str:
+    return f"{value:.4f}".replace("0.", ".", 1)
+
+
+def unseen_together(weeks: Sequence[Unseen]) -> Unseen:
+    """All weeks one after the other."""
+    values = {name: np.concatenate([week.values[name] for week in weeks]) for name in weeks[0].values}
+    return Unseen([each for week in weeks for each in week.customers], values, sum(week.items for week in weeks))
+
+
+def of_unseen(with_fields: Unseen, without: Unseen) -> str:
+    """With the fields of articles, without them, and the paired difference."""
+    ways = {"with article fields": with_fields, "ids alone": without}
+    rows = [[name, *(figure(float(way.values[of].mean())) for of in ("place", "near"))] for name, way in ways.items()]
+    told = [
+        " (".join(difference(with_fields.customers, with_fields.values[of] - without.values[of])) + ")"
+        for of in ("place", "near")
+    ]
+    count = f"{len(with_fields.customers):,} customer-weeks, {with_fields.items:,} purchases"
+    head = [f"articles never sold in train ({count})", "mean place", f"among the first {NEAR:.0%}"]
+    return table(head, [*rows, ["difference (95 % interval)", *told]])
