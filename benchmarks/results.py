@@ -14,6 +14,7 @@ import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from cases import Case, ablations, costs, main_rows, possible
@@ -69,15 +70,15 @@ class Plan:
         return [
             Trial(case.config(seed, self.quick), dataset, runs, split, protocols)
             for case in cases
-            for seed in range(seeds)
+            for seed in range(min(seeds, case.seeds))
         ]
 
     def found(
         self, cases: Sequence[Case], dataset: Path, seeds: int, split: str, protocols: tuple[str, ...]
     ) -> list[list[Found]]:
         """The trainings of each case, one a seed."""
-        every = all_of(self.trials(cases, dataset, seeds, split, protocols), self.jobs)
-        return [every[start : start + seeds] for start in range(0, len(every), seeds)]
+        every = iter(all_of(self.trials(cases, dataset, seeds, split, protocols), self.jobs))
+        return [list(islice(every, min(seeds, case.seeds))) for case in cases]
 
 
 Column = tuple[str, str, str]  # its head, protocol, metric
@@ -122,7 +123,8 @@ def mean_and_deviation(values: Sequence[float]) -> str:
 
 def trained_row(case: Case, found: Sequence[Found], columns: Sequence[Column]) -> list[str]:
     reached = [mean_and_deviation([each.metrics[protocol][name] for each in found]) for _, protocol, name in columns]
-    return [case.name, way(case), *reached, *cost(found)]
+    few = f"; {len(found)} seed{'s' * (len(found) > 1)}" if len(found) == case.seeds else ""
+    return [case.name + few, way(case), *reached, *cost(found)]
 
 
 Baselines = Mapping[str, Mapping[str, Mapping[str, float]]]  # protocol, name, metric
@@ -210,7 +212,8 @@ def of_synthetic(plan: Plan) -> list[str]:
 
 
 def seeds(plan: Plan) -> str:
-    return f"Mean ± standard deviation over {plan.seeds} seeds." if plan.seeds > 1 else "One seed."
+    most = f"Mean ± standard deviation over {plan.seeds} seeds (two or one where the row's name says so)."
+    return most if plan.seeds > 1 else "One seed."
 
 
 def of_ablations(plan: Plan) -> list[str]:

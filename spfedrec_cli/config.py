@@ -121,6 +121,9 @@ class TrainConfig(Section):
     seed: int = Field(0, ge=0, description="of every random number: the same seed gives the same bits")
     checkpoint_every: int = Field(50, ge=1, description="rounds between checkpoints")
     eval_every: int = Field(20, ge=1, description="rounds between validations")
+    eval_clients: int = Field(
+        10_000, ge=0, description="clients, drawn by the seed, whom a validation ranks for at most; 0: all"
+    )
     monitor: str = Field(
         "ndcg@10", pattern=r"^[a-z_]+@[1-9][0-9]*$", description="validation metric that chooses the best"
     )

@@ -1,14 +1,14 @@
 """Whether embeddings have collapsed: then nothing is told apart, and a loss no longer falls."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from spfedrec_cli.config import ModelConfig
-from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.engine.load import client_queries
 from spfedrec_cli.federated.state import State, World
 from spfedrec_cli.model.embed import item_embeddings
-from spfedrec_cli.retrieval.evaluate import history_splits
 from spfedrec_cli.retrieval.index import I32
 
 NEAR = 0.02  # at most; of the temperature a fifth
@@ -24,8 +24,9 @@ QUERIES = (
 )
 
 
-def collapsed(dataset: Dataset, world: World, state: State, clients: I32) -> str | None:
-    """What to tell of the model at a validation with these clients (n,); None where nothing has collapsed.
+def collapsed(world: World, state: State, clients: I32, history: Ragged) -> str | None:
+    """What to tell of the model at a validation with these clients (n,) and their histories; None where nothing has
+    collapsed.
 
     Embeddings have collapsed where their spread is below a fifth of the temperature, and below .02 (towers start at .14
     or more): scores of items then differ by about .2 in the exponent of the softmax. Clients are looked at where the
@@ -35,11 +36,10 @@ def collapsed(dataset: Dataset, world: World, state: State, clients: I32) -> str
     near = nearness(world.config.model)
     if spread(items) < near:
         return ITEMS
-    history = dataset.history(*history_splits("validation"))
-    known = clients[history.take(clients).lengths > 0][:LOOKED_AT]
+    known = np.flatnonzero(history.lengths > 0)[:LOOKED_AT]
     if world.config.model.history == "none" or len(known) < 2:
         return None
-    queries = client_queries(world, state, known, history.take(known), items)
+    queries = client_queries(world, state, clients[known], history.take(known), items)
     return QUERIES if spread(queries) < near else None
 
 

@@ -1,6 +1,6 @@
 """What every command needs of a run: its settings, its Dataset, its state."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -163,12 +163,16 @@ def tally_of(record: dict[str, Any]) -> Tally:
 
 def model_scorer(dataset: Dataset, world: World, state: State, split: str) -> Scorer:
     """Scores of the model, with the history that clients have when `split` begins."""
+    return scorer(world, state, dataset.history(*history_splits(split)).take)
+
+
+def scorer(world: World, state: State, recall: Callable[[I32], Ragged]) -> Scorer:
+    """Scores of the model, with the histories that `recall` gives for clients (n,), row by row."""
     items = item_embeddings(state.item, world.items)
-    history = dataset.history(*history_splits(split))
 
     def score(clients: I32) -> F32:
         # By torch, whose threads training holds at one: another number of them could break ties another way.
-        queries = client_queries(world, state, clients, history.take(clients), items)
+        queries = client_queries(world, state, clients, recall(clients), items)
         return np.asarray(fetched(queries @ items.T).numpy(), np.float32)
 
     return score

@@ -1,6 +1,5 @@
 """Training: rounds, each recorded; validation and checkpoints when they are due."""
 
-import json
 import platform
 import signal
 import threading
@@ -19,7 +18,6 @@ import spfedrec_cli
 from spfedrec_cli import run
 from spfedrec_cli.config import Config, to_toml
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.engine.collapse import collapsed
 from spfedrec_cli.engine.load import (
     Tally,
     check_popularity,
@@ -28,19 +26,19 @@ from spfedrec_cli.engine.load import (
     load_dataset,
     load_state,
     load_world,
-    model_scorer,
     save_state,
 )
 from spfedrec_cli.engine.memory import check_memory, free_memory, shape_of
 from spfedrec_cli.engine.spread import check_in_step, started, whole
 from spfedrec_cli.engine.team import device_of, gathered
+from spfedrec_cli.engine.validation import Validation, validate
 from spfedrec_cli.errors import InputError, SpfedrecError, nearest
 from spfedrec_cli.federated.aggregation import SECRETS
 from spfedrec_cli.federated.state import State, World, stored_tensors
 from spfedrec_cli.federated.strategies import STRATEGIES, Report
 from spfedrec_cli.federated.team import Team
 from spfedrec_cli.placement import described
-from spfedrec_cli.retrieval.evaluate import evaluate, make_task
+from spfedrec_cli.retrieval.evaluate import make_task
 from spfedrec_cli.retrieval.metrics import METRICS
 
 
@@ -175,7 +173,7 @@ def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, p
     """The loop. Whatever is due in a round is due again after a resume: nothing depends on when it was stopped."""
     train, step, team = world.config.train, STRATEGIES[world.config.federated.strategy], world.team
     state, tally = started(world, loaded)
-    seconds, updates_before = 0.0, tally.client_updates
+    seconds, updates_before, validation = 0.0, tally.client_updates, Validation(dataset, world)
     with deferred_interrupt() as stop:
         while state.round < train.rounds and not is_patience_over(world.config, state.round, tally):
             began = time.perf_counter()
@@ -184,7 +182,7 @@ def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, p
             seconds, tally = seconds + spent, tally.after(report)
             last = state.round == train.rounds
             due = last or state.round % train.eval_every == 0
-            scores, of_scores = validate(dataset, world, state) if due else (None, [])
+            scores, of_scores = validate(validation, state) if due else (None, [])
             warnings = [*_warnings(report, due), *of_scores]
             tally, warning = _judge(tally, world.config, state.round, scores, warnings)
             progress = _progress(world.config, report, spent, scores, warning)
@@ -258,19 +256,6 @@ def deferred_interrupt() -> Iterator[Stop]:
         yield stop
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def validate(dataset: Dataset, world: World, state: State) -> tuple[dict[str, float], list[str]]:
-    """Validation measures over the whole catalogue, at the k of `train.monitor` and at 10, and what to warn about after
-    the first validation: one process finds them."""
-    train, scores, warnings, state = world.config.train, {}, [], whole(world, state)
-    if world.team.is_chief:
-        task, k = make_task(dataset, "validation"), int(train.monitor.split("@")[1])
-        scores = evaluate(model_scorer(dataset, world, state, "validation"), task, sorted({10, k})).metrics
-        told = collapsed(dataset, world, state, task.clients) if state.round > train.eval_every else None
-        warnings = [told] if told else []
-    scores, warnings = json.loads(world.team.told(json.dumps([scores, warnings])))
-    return dict(scores), list(warnings)
 
 
 def environment(device: torch.device) -> dict[str, Any]:
