@@ -104,14 +104,14 @@ class ServerConfig(Section):
     optimizer: Literal["fedadam", "fedyogi", "fedadagrad", "fedavg"] = Field(
         "fedadam", description="for the query tower; for both under federated.strategy = full"
     )
-    lr: float = Field(0.003, gt=0, description="server learning rate (eta)")
+    lr: float = Field(0.001, gt=0, description="server learning rate (eta)")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment, of both optimisers")
-    beta2: float = Field(0.99, ge=0, lt=1, description="decay of the second moment, of both optimisers")
+    beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment, of both optimisers")
     tau: float = Field(1e-5, gt=0, description="adaptivity; relative to client.lr, so to the gradient")
     item_optimizer: Literal["adam", "adagrad", "sgd"] = Field(
         "adam", description="lazy and row-wise, for the item tower"
     )
-    item_lr: float = Field(0.003, gt=0, description="learning rate of the item tower")
+    item_lr: float = Field(0.001, gt=0, description="learning rate of the item tower")
 
 
 class TrainConfig(Section):

@@ -142,6 +142,27 @@ def test_chains_are_drawn_anew_every_round_and_by_the_seed() -> None:
     assert len({tuple(Ring(opening)._layout.chain_of.tolist()) for opening in others}) == 3
 
 
+def test_no_round_and_no_run_uses_a_seed_of_another() -> None:
+    """The same clients and requests, told the same: the seeds and the name of the run all differ."""
+    first = opening_of([[0]] * 9)
+    openings = [first, replace(first, round=3), replace(first, seed=6)]
+    pairs = [pair for opening in openings for pair in Ring(opening)._chains._seeds if pair is not None]
+    assert len({seed for pair in pairs for seed in pair}) == len(pairs) == 3 * 9
+    settings = [setting_of(opening) for opening in openings]
+    assert [each.round for each in settings] == [2, 3, 2]
+    assert settings[0].run == settings[1].run != settings[2].run
+
+
+def test_secrets_are_those_of_the_run_s_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one chain of everybody, whose terms are the same whatever the seed, other commitments under another seed."""
+    first = opening_of([[0]] * 9, chain_length=9)
+    named = setting_of(first)
+    monkeypatch.setattr("spfedrec_cli.federated.ring.setting_of", lambda opening: named)
+    one, same, other = (set(Ring(replace(first, seed=seed))._chains.commitments) for seed in (5, 5, 6))
+    assert one == same
+    assert not one & other
+
+
 def test_too_few_for_a_chain_come_to_no_sum() -> None:
     ring = Ring(opening_of([[1], [2]]))
     ring.add(update_of(opening_of([[1], [2]]), [0, 1], 0))

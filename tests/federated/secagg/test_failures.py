@@ -199,6 +199,12 @@ def test_a_change_within_the_range_is_not_seen() -> None:
     assert set(table.collector.total().tolist()) == {1}
 
 
+def negative_first(listed: messages.ChainCommitments) -> messages.ChainCommitments:
+    """The second member under an id below zero, in order and with everybody's commitment."""
+    members = np.concatenate([np.array([-1], np.int32), listed.members[[0, 2, 3]]])
+    return replace(listed, members=members, commitments=listed.commitments[[1, 0, 2, 3]])
+
+
 class TestDevice:
     """What a member does not take from the aggregator."""
 
@@ -260,6 +266,7 @@ class TestDevice:
             (lambda m: replace(m, members=m.members[:3], commitments=m.commitments[:3]), "not one of 4 members"),
             (lambda m: replace(m, members=m.members[[0, 1, 1, 3]]), "not distinct and ascending"),
             (lambda m: replace(m, members=m.members[[0, 2, 1, 3]]), "not distinct and ascending"),
+            (negative_first, "not distinct and ascending"),
             (lambda m: replace(m, members=m.members + np.int32(1)), "own commitment is not in the list"),
             (lambda m: replace(m, commitments=m.commitments[[1, 1, 2, 3]]), "own commitment is not in the list"),
         ],
