@@ -19,6 +19,7 @@ from pathlib import Path
 
 from cases import Case, ablations, costs, main_rows, possible
 from curves import draw_cost, draw_learning
+from full_size import FullSize
 from measure import figure, machine, table, write_section
 from rolling import Rolling
 from trials import KS, Found, Trial, all_of
@@ -242,6 +243,10 @@ def of_hm(plan: Plan) -> list[str]:
     return Rolling(plan.data / NEEDED["hm"], plan.work, plan.jobs, plan.quick).told()
 
 
+def of_full_size(plan: Plan) -> list[str]:
+    return FullSize(plan.work, plan.jobs, plan.quick).told()
+
+
 NEEDED = {"ml-100k": "ml-100k", "ablations": "ml-100k", "costs": "ml-100k", "hm": "hm"}  # folders in the data
 IN_README = {"ml-100k", "synthetic"}  # their first sentence and their table
 SECTIONS: dict[str, Callable[[Plan], list[str]]] = {
@@ -250,6 +255,7 @@ SECTIONS: dict[str, Callable[[Plan], list[str]]] = {
     "ablations": of_ablations,
     "costs": of_costs,
     "hm": of_hm,
+    "hm-full": of_full_size,
 }
 
 

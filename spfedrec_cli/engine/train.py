@@ -50,7 +50,7 @@ class Interrupted(SpfedrecError):
 
 @dataclass(frozen=True)
 class Progress:
-    """One round, for whoever watches. `seconds` is its time without evaluation."""
+    """One round, for whoever watches. `seconds` is its time without validation, which took `validation_seconds`."""
 
     round: int
     rounds: int
@@ -65,6 +65,7 @@ class Progress:
     validation: dict[str, float] | None
     warning: str | None
     without_target: int = 0
+    validation_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -183,9 +184,10 @@ def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, p
             last = state.round == train.rounds
             due = last or state.round % train.eval_every == 0
             scores, of_scores = validate(validation, state) if due else (None, [])
+            judged = time.perf_counter() - began - spent
             warnings = [*_warnings(report, due), *of_scores]
             tally, warning = _judge(tally, world.config, state.round, scores, warnings)
-            progress = _progress(world.config, report, spent, scores, warning)
+            progress = _progress(world.config, report, (spent, judged), scores, warning)
             place.record(report, progress)
             is_best, stopped = due and tally.best_round == state.round, _agreed(team, stop)
             last = last or is_patience_over(world.config, state.round, tally)
@@ -299,7 +301,11 @@ def _judge(
 
 
 def _progress(
-    config: Config, report: Report, seconds: float, scores: dict[str, float] | None, warning: str | None
+    config: Config,
+    report: Report,
+    seconds: tuple[float, float],
+    scores: dict[str, float] | None,
+    warning: str | None,
 ) -> Progress:
     up, down = report.ledger.total("up"), report.ledger.total("down")
     return Progress(
@@ -310,10 +316,11 @@ def _progress(
         report.survivors,
         report.aborted,
         report.saturated,
-        seconds,
+        seconds[0],
         up,
         down,
         scores,
         warning,
         report.without_target,
+        seconds[1] if scores else 0.0,
     )

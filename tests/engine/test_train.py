@@ -22,7 +22,7 @@ Make = Callable[..., Config]
 
 
 def timeless(file: Path) -> list[dict[str, object]]:
-    return [{key: value for key, value in record.items() if key != "seconds"} for record in run.records(file)]
+    return [{key: value for key, value in record.items() if "seconds" not in key} for record in run.records(file)]
 
 
 def assert_same_run(one: TrainResult, two: TrainResult) -> None:
@@ -49,6 +49,8 @@ def test_a_run_describes_itself(trained: TrainResult, shop: Dataset, config: Mak
     rounds = run.records(folder / "metrics.jsonl")
     assert [record["round"] for record in rounds] == [1, 2, 3, 4, 5, 6]
     assert [record["round"] for record in rounds if record["validation"]] == [2, 4, 6]
+    assert [record["round"] for record in rounds if record["validation_seconds"] > 0] == [2, 4, 6]
+    assert all(record["seconds"] > 0 for record in rounds)
     ledger = run.records(folder / "ledger.jsonl")
     assert sum(entry["bytes"] for entry in ledger if entry["direction"] == "up") == trained.bytes_up
     assert sum(entry["bytes"] for entry in ledger if entry["direction"] == "down") == trained.bytes_down

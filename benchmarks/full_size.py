@@ -1,0 +1,120 @@
+"""A training of the preset `hm-full` on a made-up shop of H&M's size: how soon does validation stay where it is?"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cases import Case
+from measure import figure, table
+
+from spfedrec_cli import engine, run
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.prepare import prepare
+
+CUSTOMERS, ITEMS = 1_371_980, 105_542
+PRESET, NAME, TIMES = "hm-full", "hm-full", "command.json"
+BASELINES = ("popularity", "popularity_7_days", "repeat_last")
+METRICS = ("hit_rate@10", "recall@10", "ndcg@10", "map@12")
+PLATEAU = 0.01  # within so much of the best validation
+
+Record = dict[str, Any]  # a line of metrics.jsonl
+
+
+@dataclass(frozen=True)
+class FullSize:
+    """Where work goes, how many workers, and whether all is cut short."""
+
+    work: Path
+    workers: int
+    quick: bool
+
+    def told(self) -> list[str]:
+        """The section: validation by minute, test beside what learns nothing, and what it cost."""
+        dataset = self.prepared()
+        seconds = self.trained(dataset)
+        records = run.records(self.folder / "metrics.jsonl")
+        buyers = int((Dataset.open(dataset).history("train").lengths > 0).sum())
+        updates = sum(each["clients"] for each in records)
+        up, down = (sum(each[of] for each in records) / updates / 1000 for of in ("bytes_up", "bytes_down"))
+        most = Case("", PRESET).config(0).train.rounds
+        return [
+            f"{buyers:,} customers bought in train, {ITEMS:,} articles. {len(records)} rounds were made, of {most} at "
+            f"most, by {self.workers} workers of one thread: {updates:,} client updates. The whole command took "
+            f"{seconds / 60:.1f} minutes. A client sends {up:,.0f} kB and receives {down:,.0f} in a round.",
+            plateau(records),
+            curve(records),
+            self.beside(),
+        ]
+
+    @property
+    def folder(self) -> Path:
+        return self.work / "runs" / NAME
+
+    def prepared(self) -> Path:
+        """The Dataset, made once."""
+        customers, items = (2000, 500) if self.quick else (CUSTOMERS, ITEMS)
+        folder = self.work / "datasets" / f"synthetic-{customers}-{items}"
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            prepare("synthetic", None, folder, customers=customers, items=items)
+        return folder
+
+    def trained(self, dataset: Path) -> float:
+        """Seconds of the whole command, which is run unless it was. Raises CalledProcessError where it fails."""
+        if not (self.folder / TIMES).exists():
+            words = [sys.executable, "-m", "spfedrec_cli", "train", str(dataset.resolve()), "--preset", PRESET]
+            words += ["--name", NAME, "--workers", str(self.workers), "--quiet"]
+            words += ["--set", "train.rounds=4", "--set", "train.eval_every=2"] if self.quick else []
+            began = time.perf_counter()
+            subprocess.run(words, check=True, cwd=self.work, env={**os.environ, "OMP_NUM_THREADS": "1"})
+            run.write_json(self.folder / TIMES, {"seconds": time.perf_counter() - began})
+        return float(json.loads((self.folder / TIMES).read_text())["seconds"])
+
+    def beside(self) -> str:
+        """Test figures of the run and of baselines that need no fitting."""
+        found = engine.evaluate(self.folder, ks=(10, 12), baselines=BASELINES)
+        rows = {"SpFedRec (`split`)": found.metrics, **found.baselines}
+        return table(["test", *METRICS], [[name, *(figure(of[each]) for each in METRICS)] for name, of in rows.items()])
+
+
+def elapsed(records: Sequence[Record], of: Callable[[Record], float]) -> list[float]:
+    """Sums so far, round by round."""
+    total, sums = 0.0, []
+    for each in records:
+        total += of(each)
+        sums.append(total)
+    return sums
+
+
+def plateau(records: Sequence[Record]) -> str:
+    """When validation first came near its best."""
+    minutes = [each / 60 for each in elapsed(records, lambda each: each["seconds"] + each["validation_seconds"])]
+    points = validated(records)
+    best = max(value for _, value in points)
+    place = next(place for place, value in points if value >= (1 - PLATEAU) * best)
+    return (
+        f"The best validation has NDCG@10 {figure(best)}; within {PLATEAU:.0%} of it after {place + 1} rounds and "
+        f"{minutes[place]:.1f} minutes, validations included."
+    )
+
+
+def validated(records: Sequence[Record]) -> list[tuple[int, float]]:
+    """(place of the round, NDCG@10) of each validation."""
+    return [(place, each["validation"]["ndcg@10"]) for place, each in enumerate(records) if each["validation"]]
+
+
+def curve(records: Sequence[Record]) -> str:
+    """Validation by round and by minutes of rounds and of validations."""
+    rounds = elapsed(records, lambda each: each["seconds"])
+    judging = elapsed(records, lambda each: each["validation_seconds"])
+    rows = [
+        [str(place + 1), f"{rounds[place] / 60:.1f}", f"{judging[place] / 60:.1f}", figure(value)]
+        for place, value in validated(records)
+    ]
+    return table(["rounds", "minutes of rounds", "minutes of validations", "validation NDCG@10"], rows)

@@ -1,0 +1,58 @@
+"""What `make results` finds at H&M's size, and with how many seeds: its arithmetic."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def program(name: str) -> Any:
+    """A module of benchmarks/, which finds its neighbours by name."""
+    return importlib.import_module(name)
+
+
+@pytest.fixture(autouse=True)
+def beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def test_the_plateau_is_where_validation_first_comes_near_its_best() -> None:
+    """Rounds of a minute, validations of half a minute: .100, .199, .2, .198; .199 ≥ .99 · .2 after 3 · 1 + 2 · .5."""
+    full_size = program("full_size")
+    judged = {0: 0.1, 2: 0.199, 3: 0.2, 4: 0.198}
+    records = [
+        {"seconds": 60.0, "validation_seconds": 30.0 * (place in judged), "validation": None}
+        | ({"validation": {"ndcg@10": judged[place]}} if place in judged else {})
+        for place in range(5)
+    ]
+    assert "NDCG@10 .200; within 1% of it after 3 rounds and 4.0 minutes" in full_size.plateau(records)
+    assert full_size.curve(records).splitlines()[2:] == [
+        "| 1 | 1.0 | 0.5 | .100 |",
+        "| 3 | 3.0 | 1.0 | .199 |",
+        "| 4 | 4.0 | 1.5 | .200 |",
+        "| 5 | 5.0 | 2.0 | .198 |",
+    ]
+
+
+def test_fewer_seeds_where_a_training_takes_long() -> None:
+    cases, results = program("cases"), program("results")
+    plan = results.Plan(Path(), Path(), Path(), jobs=1, seeds=5, quick=False)
+    rows = {case.name: case for case in cases.main_rows("ml-100k")}
+    assert [min(plan.seeds, case.seeds) for case in rows.values()] == [5, 2, 2, 2, 5, 1]
+    assert "FedAvg of both towers (`full`)" not in {case.name for case in cases.main_rows("synthetic")}
+
+
+@pytest.mark.slow
+def test_the_full_size_section_in_short(tmp_path: Path) -> None:
+    told = program("full_size").FullSize(tmp_path, workers=1, quick=True).told()
+    assert "4 rounds were made" in told[0]
+    assert [line.split(" | ")[0] for line in told[2].splitlines()[2:]] == ["| 2", "| 4"]
+    assert [line.split(" | ")[0] for line in told[3].splitlines()[2:]] == [
+        "| SpFedRec (`split`)",
+        "| popularity",
+        "| popularity_7_days",
+        "| repeat_last",
+    ]
