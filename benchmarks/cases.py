@@ -74,6 +74,7 @@ def ablations(preset: str) -> list[Case]:
         ("temperature .3", ("model.temperature=0.3",)),
         ("loss bce", ("client.loss=bce",)),
         ("loss bpr", ("client.loss=bpr",)),
+        ("both kinds of negatives", ("client.negatives=both", "request.rate=1", "request.redraw=true")),
         ("two local epochs", ("client.local_epochs=2",)),
     ]
     return [Case(name, preset, settings) for name, settings in changes]

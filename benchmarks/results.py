@@ -101,11 +101,12 @@ WAY, COST = ["requests; training negatives"], ["kB up, down", "rounds", "seconds
 def way(case: Case) -> str:
     """What a row says of how it was trained: request mode, P, training negatives."""
     config = case.config(0)
-    pool = f"a public pool of {config.client.pool_size:,}"
+    kinds = ["of the request"] * config.client.uses_own
+    kinds += [f"a public pool of {config.client.pool_size:,}"] * config.client.uses_pool
+    negatives = " and ".join(kinds)
     if config.federated.strategy == "central":
-        return f"none, no device; {pool}"
+        return f"none, no device; {negatives}"
     drawn = ", redrawn" if config.request.redraw else ""
-    negatives = "of the request" if config.client.negatives == "request" else pool
     return f"{config.request.mode}, P = {config.request.rate:g}{drawn}; {negatives}"
 
 

@@ -50,8 +50,10 @@ class ClientConfig(Section):
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment (optimizer = adam)")
     eps: float = Field(1e-8, gt=0, description="added to the root of the second moment (optimizer = adam)")
     target_share: float = Field(0.5, gt=0, le=1, description="share of a client's purchases that are targets")
-    negatives: Literal["request", "public"] = Field("public", description="where training negatives come from")
-    pool_size: int = Field(1024, ge=1, description="items in the public pool of a round (negatives = public)")
+    negatives: Literal["request", "public", "both"] = Field(
+        "public", description="training negatives: the request's obfuscating items, a public pool, or both"
+    )
+    pool_size: int = Field(1024, ge=1, description="items in the public pool of a round (negatives = public, both)")
     loss: Literal["softmax", "bce", "bpr"] = Field("softmax", description="of a target against the training negatives")
     logq: bool = Field(
         True, description="correct softmax for the probability of a negative (loss = softmax, mode = paper)"
@@ -60,6 +62,16 @@ class ClientConfig(Section):
         "none", description="what the device keeps between rounds; tower: a query tower of its own"
     )
     private_lr: float = Field(0.1, gt=0, description="learning rate of the private embedding")
+
+    @property
+    def uses_own(self) -> bool:
+        """Whether a client's own obfuscating items V− are training negatives."""
+        return self.negatives != "public"
+
+    @property
+    def uses_pool(self) -> bool:
+        """Whether the items that are published to everybody are."""
+        return self.negatives != "request"
 
 
 class RequestConfig(Section):

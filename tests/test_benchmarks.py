@@ -209,6 +209,16 @@ def test_cases_that_this_version_cannot_run_are_left_out(monkeypatch: pytest.Mon
     assert len(cases.possible(cases.ablations("ml-100k"))) == len(cases.ablations("ml-100k"))
 
 
+def test_a_row_says_which_negatives_it_was_trained_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases, results = the_module("cases", monkeypatch), the_module("results", monkeypatch)
+    told = {case.name: results.way(case) for case in [*cases.main_rows("ml-100k"), *cases.ablations("ml-100k")]}
+    of_request, pool = "paper, P = 1, redrawn; of the request", "a public pool of 1,024"
+    assert told["SpFedRec, negatives of the request"] == of_request
+    assert told["both kinds of negatives"] == f"{of_request} and {pool}"
+    assert told["as the preset has it"] == f"paper, P = 0.25; {pool}"
+    assert told["the same model, not federated (`central`)"] == f"none, no device; {pool}"
+
+
 def test_what_is_trained_is_not_trained_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, synthetic_dataset: Dataset
 ) -> None:

@@ -76,7 +76,7 @@ def _public(shape: Shape, config: Config) -> int:
     request = config.request
     if request.mode != "paper":
         return shape.items if request.mode == "catalogue" else min(shape.items, request.slate_size)
-    return config.client.pool_size if config.client.negatives == "public" else 0
+    return config.client.pool_size if config.client.uses_pool else 0
 
 
 def check_memory(shape: Shape, config: Config, available: int | None) -> None:

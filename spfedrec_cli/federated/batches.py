@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.config import Config
-from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.federated.client import logq_share, target_counts, targets_stream
+from spfedrec_cli.federated.client import target_counts, targets_stream
 from spfedrec_cli.federated.exchange import Cohort
+from spfedrec_cli.federated.negatives import side_by_side
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.rng import uniform_rows
 
@@ -24,18 +24,16 @@ I64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Batch:
-    """Some clients, as places in the cohort, and their items (−1: padding). Most local steps come first.
-
-    `negatives` are (M,) where all clients have the same ones, (K, M) where each has its own.
-    """
+    """Some clients, as places in the cohort, and their items (−1: padding). Most local steps come first."""
 
     members: I64
     shard: int
     own: Tensor  # (K, L) purchases
     targets: Tensor  # (S, K, L) which of them are the targets of each local step; none where a client has no such step
     steps: I64  # (K,) local steps of each client, descending
-    negatives: Tensor
-    expected: Tensor  # (K, M) log of the expected number of each negative; inf: not a negative
+    hidden: Tensor  # (K, H) V−, where those are training negatives (else H = 0)
+    pool: Tensor  # (M,) the public negatives
+    expected: Tensor  # (K, H + M) log of the expected number of each negative, V− first; inf: not a negative
 
 
 def batches(
@@ -57,9 +55,11 @@ def batches(
 def _padded(world: World, config: Config, cohort: Cohort, members: I64, shard: int, pool: I64, round_: int) -> Batch:
     own = cohort.own.take(members)
     targets, steps = _targets(config, cohort.clients[members], own.lengths, round_)
-    negatives, expected = _negatives(world, cohort, members, own, pool)
+    drawn, chance = cohort.hidden.take(members), len(pool) / world.n_items
+    negatives = side_by_side(world.config.client, own, drawn, pool, world.n_items, chance)
     padded = torch.from_numpy(own.padded(-1).astype(np.int64))
-    return Batch(members, shard, padded, targets, steps, negatives, expected)
+    hidden, expected = map(torch.from_numpy, negatives)
+    return Batch(members, shard, padded, targets, steps, hidden, torch.from_numpy(pool), expected)
 
 
 def _targets(config: Config, clients: I64, lengths: I64, round_: int) -> tuple[Tensor, I64]:
@@ -75,21 +75,3 @@ def _targets(config: Config, clients: I64, lengths: I64, round_: int) -> tuple[T
         order = np.argsort(keys, axis=1, kind="stable")
         targets[epoch * batches_each[member] + place // size, member, order[member, place]] = True
     return torch.from_numpy(targets), np.asarray(client.local_epochs * batches_each, np.int64)
-
-
-def _negatives(world: World, cohort: Cohort, members: I64, own: Ragged, pool: I64) -> tuple[Tensor, Tensor]:
-    """Training negatives, with the log of their expected number; a client's own purchases are none."""
-    logq = logq_share(world.config.client)
-    if world.config.client.negatives == "request":
-        hidden = cohort.hidden.take(members)
-        negatives = hidden.items.padded(-1).astype(np.int64)
-        expected = np.full(negatives.shape, np.inf)
-        expected[hidden.items.row_index(), hidden.items.position()] = logq * np.log(hidden.inclusion)
-    else:
-        negatives = pool
-        expected = np.full((len(members), len(pool)), logq * np.log(len(pool) / world.n_items))
-        seat = np.full(world.n_items, -1)
-        seat[pool] = np.arange(len(pool))
-        hits = seat[own.values]
-        expected[own.row_index()[hits >= 0], hits[hits >= 0]] = np.inf
-    return torch.from_numpy(negatives), torch.from_numpy(expected.astype(np.float32))

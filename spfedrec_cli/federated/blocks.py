@@ -14,8 +14,9 @@ from torch import Tensor
 
 from spfedrec_cli.config import ClientConfig
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.federated.client import logq_share, target_counts, targets_stream
+from spfedrec_cli.federated.client import target_counts, targets_stream
 from spfedrec_cli.federated.exchange import Cohort, Published
+from spfedrec_cli.federated.negatives import side_by_side
 from spfedrec_cli.federated.request import Obfuscation
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.placement import placed
@@ -35,10 +36,10 @@ class Block:
     """Some clients, as places in the cohort, and their padded items as places in the published rows (−1: padding)."""
 
     members: I64
-    items: Tensor  # (K, L + M) purchases, and behind them V−, where those are the training negatives (else M = 0)
+    items: Tensor  # (K, L + M) purchases, and behind them V−, where those are training negatives (else M = 0)
     turns: Tensor  # (E, K, L) the local step in which a purchase is a target, epoch by epoch; −1: in none
     steps: I64  # (K,) local steps of each client, descending
-    expected: Tensor  # (K, M) or (K, pool) log of the expected number of each negative; inf: not a negative
+    expected: Tensor  # (K, M + pool) log of the expected number of each negative, V− first; inf: not a negative
 
     @property
     def purchases(self) -> int:
@@ -52,8 +53,7 @@ def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Block
     longest = np.maximum(own.lengths, 1)
     targets = target_numbers(world, published, own)
     steps = step_counts(world.config.client, targets)
-    uses_pool = world.config.client.negatives == "public"
-    others = np.full(len(cohort), len(published.pool)) if uses_pool else hidden.items.lengths
+    others = len(published.pool) + hidden.items.lengths * world.config.client.uses_own
     seat = np.empty(world.n_items, np.int32)
     seat[published.rows] = np.arange(len(published.rows), dtype=np.int32)
     places = Ragged(own.offsets, seat[own.values])
@@ -125,26 +125,16 @@ def _block(
     if published.slate is not None:
         eligible &= padded < len(published.slate.items)
     turns = _turns(world, clients, published.round, own.lengths, eligible, targets)
-    logq = logq_share(world.config.client)
-    if world.config.client.negatives == "public":
-        # In a slate targets are drawn as negatives are, and nothing is to be corrected.
-        chance = len(published.pool) / world.n_items if published.slate is None else 1.0
-        expected = np.full((len(members), len(published.pool)), logq * np.log(chance))
-        seat = np.full(len(published.rows), -1)
-        seat[published.pool] = np.arange(len(published.pool))
-        hits = seat[own.values]
-        expected[own.row_index()[hits >= 0], hits[hits >= 0]] = np.inf
-    else:
-        negatives = hidden.items.padded(-1, max(1, int(hidden.items.lengths.max(initial=0))))
-        padded = np.concatenate([padded, negatives], 1)
-        expected = np.full(negatives.shape, np.inf)
-        expected[hidden.items.row_index(), hidden.items.position()] = logq * np.log(hidden.inclusion)
+    # In a slate targets are drawn as negatives are, and nothing is to be corrected.
+    chance = len(published.pool) / world.n_items if published.slate is None else 1.0
+    rows = len(published.rows)
+    negatives, expected = side_by_side(world.config.client, own, hidden, published.pool, rows, chance)
     return Block(
         members,
-        placed(padded, world.device),
+        placed(np.concatenate([padded, negatives], 1), world.device),
         placed(turns, world.device),
         step_counts(world.config.client, targets),
-        placed(expected.astype(np.float32), world.device),
+        placed(expected, world.device),
     )
 
 

@@ -86,14 +86,23 @@ def client_losses(
 ) -> Tensor:
     """The loss of each client (K,), by the towers that devices and server use. `seat` (n_items,) has the place of an
     item in `items` (R, d)."""
-    model, own, negatives = config.model, _rows(items, seat, batch.own), _rows(items, seat, batch.negatives)
+    model, own = config.model, _rows(items, seat, batch.own)
     targets = batch.targets[0].float()
     history = torch.einsum("kl,kld->kd", history_weights(model, (batch.own >= 0) & ~batch.targets[0]), own)
     query = query_tower(theta, codes, history, private)
     of_own = torch.einsum("kld,kd->kl", own, query) / model.temperature
-    shape = "md,kd->km" if negatives.dim() == 2 else "kmd,kd->km"
-    of_negatives = torch.einsum(shape, negatives, query) / model.temperature - batch.expected
+    of_negatives = _of_negatives(items, seat, batch, query) / model.temperature - batch.expected
     return (LOSSES[config.client.loss](of_own, of_negatives) * targets).sum(1) / targets.sum(1)
+
+
+def _of_negatives(items: Tensor, seat: Tensor, batch: Batch, query: Tensor) -> Tensor:
+    """(K, H + M): of V− and the pool, one behind the other, with the query embeddings (K, d)."""
+    of_each = []
+    if batch.hidden.shape[1]:
+        of_each.append(torch.einsum("kmd,kd->km", _rows(items, seat, batch.hidden), query))
+    if len(batch.pool):
+        of_each.append(torch.einsum("md,kd->km", _rows(items, seat, batch.pool), query))
+    return of_each[0] if len(of_each) == 1 else torch.cat(of_each, 1)
 
 
 def _rows(items: Tensor, seat: Tensor, wanted: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ from spfedrec_cli.rng import uniform
 
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
 
 
@@ -171,6 +172,16 @@ def logq_share(client: ClientConfig) -> float:
     return float(client.logq and client.loss in ESTIMATES)
 
 
+def kinds(client: ClientConfig, obfuscating: I64) -> I64:
+    """(K,) of how many kinds the training negatives of clients with so many items of V− (K,) are. Each kind gives an
+    estimate of the softmax denominator, whose mean is taken: expected numbers count so many times.
+
+    V− is a kind where a client has any, which is no matter of luck. The pool is one even where it happens to hold the
+    client's own purchases alone: to add nothing is then its estimate, and without such draws it would be too large.
+    """
+    return 1 + (np.asarray(obfuscating, np.int64) > 0) * (client.uses_own and client.uses_pool)
+
+
 def target_counts(share: float, purchases: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     """How many of so many distinct purchases are targets: the share, rounded, and at least one."""
     return np.asarray(np.maximum(1, np.floor(share * purchases + 0.5)), np.int64)
@@ -210,19 +221,27 @@ def _hold(
     embeddings: Embeddings,
     probabilities: dict[int, float],
 ) -> _Held:
-    """Own purchases are no negatives: among the client's own there are none, from the pool they are left out."""
     place = {int(item): i for i, item in enumerate(request.items)}
     own = [place[int(item)] for item in device.purchased]
-    if public.config.client.negatives == "request":
-        negatives, drawn = [place[item] for item in probabilities], list(probabilities.values())
-    else:
-        bought = set(device.purchased.tolist())
-        seats = [seat for seat, item in enumerate(broadcast.pool_items) if int(item) not in bought]
-        negatives = [len(place) + seat for seat in seats]
-        drawn = [len(broadcast.pool_items) / len(public.obfuscating)] * len(seats)
-    expected = torch.log(torch.tensor(drawn, dtype=torch.float64)).float() * logq_share(public.config.client)
+    hidden, seats, expected = training_negatives(public, device.purchased, probabilities, broadcast.pool_items)
+    negatives = [place[item] for item in hidden] + [len(place) + seat for seat in seats]
     tables = _tensor(embeddings.rows), _tensor(broadcast.pool_embeddings)
     return _Held(*tables, torch.tensor(own), torch.tensor(negatives, dtype=torch.int64), expected)
+
+
+def training_negatives(
+    public: Public, purchased: I32, probabilities: dict[int, float], pool: I32
+) -> tuple[list[int], list[int], Tensor]:
+    """The items of V−, the places in the pool (M,), and behind each other the logs of their expected numbers.
+
+    Own purchases are no negatives: in V− there are none, from the pool they are left out. An item of both is two terms.
+    """
+    client, bought = public.config.client, set(purchased.tolist())
+    hidden = list(probabilities) if client.uses_own else []
+    seats = [seat for seat, item in enumerate(pool.tolist()) if item not in bought] if client.uses_pool else []
+    drawn = [probabilities[item] for item in hidden] + [len(pool) / len(public.obfuscating)] * len(seats)
+    number = torch.tensor(drawn, dtype=torch.float64) * int(kinds(client, np.array(len(hidden))))
+    return hidden, seats, torch.log(number).float() * logq_share(client)
 
 
 def _hold_slate(device: Device, slate: PublishedSlate, on_slate: Bool) -> _Held:

@@ -86,7 +86,8 @@ def _round(config: Config, shapes: Shapes, purchases: int) -> _Round:
     pool = _public(config, shapes.items[0])
     targets = int(target_counts(config.client.target_share, np.array([purchases]))[0])
     steps = config.client.local_epochs * -(-targets // (config.client.batch_size or targets))
-    return _Round(purchases, obfuscating, pool or obfuscating, pool, steps, config.client.local_epochs * targets)
+    negatives = pool + (obfuscating if config.client.uses_own else 0)
+    return _Round(purchases, obfuscating, negatives, pool, steps, config.client.local_epochs * targets)
 
 
 def _public(config: Config, items: int) -> int:
@@ -94,7 +95,7 @@ def _public(config: Config, items: int) -> int:
     if config.request.mode == "catalogue":
         return items
     size = config.request.slate_size if config.request.mode == "slate" else config.client.pool_size
-    return min(size, items) if config.client.negatives == "public" else 0
+    return min(size, items) if config.client.uses_pool else 0
 
 
 def client_cost(config: Config, shapes: Shapes, purchases: int) -> Cost:

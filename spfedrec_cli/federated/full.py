@@ -15,7 +15,7 @@ from torch import Tensor
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated import messages
 from spfedrec_cli.federated.aggregation import BY_MESSAGES
-from spfedrec_cli.federated.client import Device, Public, logq_share, make_request, split_batches
+from spfedrec_cli.federated.client import Device, Public, make_request, split_batches, training_negatives
 from spfedrec_cli.federated.exchange import Cohort, CohortResult
 from spfedrec_cli.federated.messages import ItemFields, WholeModel, WholeUpdate
 from spfedrec_cli.federated.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
@@ -79,20 +79,15 @@ class _Held:
 
 
 def _hold(device: Device, public: Public, fields: ItemFields, model: WholeModel) -> _Held:
-    """Own purchases are no negatives: among the client's own there are none, from the pool they are left out."""
-    if public.config.client.negatives == "request":
-        _, probabilities = make_request(device, public, model.round)
-        negatives, drawn = list(probabilities), list(probabilities.values())
-    else:
-        bought = set(device.purchased.tolist())
-        negatives = [item for item in model.pool_items.tolist() if item not in bought]
-        drawn = [len(model.pool_items) / len(public.obfuscating)] * len(negatives)
-    items = np.concatenate([device.purchased, np.array(negatives, np.int32)])
+    """What obfuscates a request serves as negatives alone, and is drawn where it does."""
+    probabilities = make_request(device, public, model.round)[1] if public.config.client.uses_own else {}
+    hidden, seats, expected = training_negatives(public, device.purchased, probabilities, model.pool_items)
+    items = np.concatenate([device.purchased, np.array(hidden, np.int32), model.pool_items[seats]])
     keys = uniform(public.config.train.seed, "id_dropout", items, model.round)
     return _Held(
         torch.from_numpy(np.column_stack([items, fields.codes[items]]).astype(np.int64)),
         torch.from_numpy(keys >= public.config.model.id_dropout).float(),
-        torch.log(torch.tensor(drawn, dtype=torch.float64)).float() * logq_share(public.config.client),
+        expected,
     )
 
 

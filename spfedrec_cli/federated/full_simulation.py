@@ -162,10 +162,7 @@ def _loss(
 
 
 def _hold(world: World, whole: Whole, cohort: Cohort, batch: Batch) -> tuple[_Held, _Touched]:
-    negatives = batch.negatives
-    if negatives.dim() == 1:
-        negatives = negatives.expand(len(batch.members), -1)
-    candidates = torch.cat([batch.own, negatives], 1)
+    candidates = torch.cat([batch.own, batch.hidden, batch.pool.expand(len(batch.members), -1)], 1)
     touched = _touch(world, whole, candidates)
     keep = uniform(world.seed, "id_dropout", candidates.clamp_min(0).numpy(), whole.round)
     held = _Held(

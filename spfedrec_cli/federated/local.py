@@ -28,7 +28,7 @@ class Learned:
 
     towers: Towers
     items: Products  # (K, L + M, d)
-    pool: Products | None  # (K, M, d), where the training negatives are the public ones
+    pool: Products | None  # (K, pool, d), where the public pool is training negatives
     private: Tensor | None  # (K, d) or (K, P)
     losses: Tensor  # (K,) float64, on the CPU
 
@@ -40,7 +40,7 @@ class _Held:
     block: Block
     places: Tensor  # (K, fields · e)
     items: Tensor  # (K, L + M, d)
-    pool: Tensor | None  # (M, d), where that is the negatives
+    pool: Tensor | None  # (pool, d), where that is training negatives
 
 
 class _Steps:
@@ -92,7 +92,7 @@ def _hold(world: World, published: Published, codes: Tensor, block: Block, scrat
         scratch.take("items", block.items.numel(), world.config.model.dim),
     )
     items = rows(published.embeddings, block.items, room)
-    if world.config.client.negatives == "request":
+    if not world.config.client.uses_pool:
         return _Held(block, places, items, None)
     return _Held(block, places, items, published.embeddings.index_select(0, placed(published.pool, world.device)))
 
@@ -116,21 +116,30 @@ def _gradients(
     # The score is cos / temperature: the factor enters where the vectors are short.
     vectors = torch.div(query, model.temperature, out=steps.vectors[0, step, :clients])
     scores = _products(items, vectors)
-    negatives = scores[:, own:] if held.pool is None else vectors @ held.pool.T
-    negatives = negatives - held.block.expected[:clients]
+    negatives = _of_negatives(scores[:, own:], vectors, held.pool) - held.block.expected[:clients]
     weights = steps.shares[step, :clients]
     losses, of_own, of_negatives = loss_and_gradients(settings.client.loss, scores[:, :own], negatives, weights)
     steps.losses[step, :clients] = losses
     by_item = steps.scores[step, :clients]
-    by_item[:, :own] = of_own
-    (by_item[:, own:] if held.pool is None else steps.by_pool[step, :clients]).copy_(of_negatives)
+    hidden = items.shape[1] - own
+    by_item[:, :own], by_item[:, own:] = of_own, of_negatives[:, :hidden]
     of_query = _sums(by_item, items)
     if held.pool is not None:
-        of_query += of_negatives @ held.pool
+        of_pool = of_negatives[:, hidden:]
+        steps.by_pool[step, :clients] = of_pool
+        of_query += of_pool @ held.pool
     of_raw = of_unit(passed.raw, query, of_query.div_(model.temperature))
     factors, of_history = backward(passed, of_raw)
     steps.vectors[1, step, :clients] = of_history
     return factors, of_raw
+
+
+def _of_negatives(hidden: Tensor, vectors: Tensor, pool: Tensor | None) -> Tensor:
+    """(K, M + pool) scores of all training negatives: those of V− (K, M), and of the pool with the vectors (K, d)."""
+    if pool is None:
+        return hidden
+    of_pool = vectors @ pool.T
+    return torch.cat([hidden, of_pool], 1) if hidden.shape[1] else of_pool
 
 
 def _products(items: Tensor, query: Tensor) -> Tensor:

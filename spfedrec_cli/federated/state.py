@@ -202,15 +202,19 @@ def _check_strategy(config: Config, device: torch.device) -> None:
 
 def _check_candidates(config: Config, shapes: Shapes, purchases: int) -> None:
     """Under `full` a client runs the item tower over all of its candidates at once."""
-    public = config.client.negatives == "public"
-    negatives = min(config.client.pool_size, shapes.items[0]) if public else ceil(config.request.rate * purchases)
+    pool = min(config.client.pool_size, shapes.items[0]) * config.client.uses_pool
+    own = ceil(config.request.rate * purchases) * config.client.uses_own
+    negatives = own + pool
 
     def size(more: int) -> int:
         return 4 * client_floats(config, shapes, purchases + more)
 
     if size(negatives) > LARGEST_CLIENT:
         fitting = bisect_right(range(negatives), LARGEST_CLIENT, key=size) - 1
-        setting = f"client.pool_size={fitting}" if public else f"request.rate={floor(100 * fitting / purchases) / 100}"
+        setting = f"request.rate={floor(100 * fitting / purchases) / 100}"
+        if pool:
+            alone = f"client.negatives=public and client.pool_size={fitting}"
+            setting = f"client.pool_size={fitting - own}" if fitting > own else alone
         raise InputError(
             f"federated.strategy = full would hold {purchases + negatives:,} candidates of a single client, "
             f"{size(negatives) / 2**30:.1f} GiB of at most {LARGEST_CLIENT / 2**30:.0f} GiB",
@@ -220,9 +224,10 @@ def _check_candidates(config: Config, shapes: Shapes, purchases: int) -> None:
 
 def _check_slate(config: Config, n_items: int) -> None:
     mode, whole = config.request.mode, config.request.mode == "catalogue"
-    if config.client.negatives == "request":
+    if config.client.uses_own:
         raise InputError(
-            f"client.negatives = request has no meaning under request.mode = {mode}, where nobody requests anything",
+            f"client.negatives = {config.client.negatives} has no meaning under request.mode = {mode}, "
+            "where nobody requests anything",
             hint="set client.negatives=public: the negatives are the slate's other items",
         )
     items = n_items if whole else min(n_items, config.request.slate_size)

@@ -231,15 +231,15 @@ def full_step(state: State, world: World, sums: Sums) -> State:
 
 def popularity_where_needed(state: State, world: World, ledger: Ledger) -> State:
     """The same for a strategy without requests: V− are drawn only to be training negatives."""
-    return publish_popularity(state, world, ledger) if world.config.client.negatives == "request" else state
+    return publish_popularity(state, world, ledger) if world.config.client.uses_own else state
 
 
 def without_requests(state: State, world: World, clients: I64, round_: int) -> Cohort:
-    """The members of the cohort that live here; V− only where they are the training negatives."""
+    """The members of the cohort that live here; V− only where they are training negatives."""
     here = clients[world.shards.mine(clients)]
     own, private = world.purchased.take(here), private_states(state, world, here)
     dropped = drop_out(world.config.federated, here, world.seed, round_)
-    if world.config.client.negatives != "request":
+    if not world.config.client.uses_own:
         none = Obfuscation(Ragged.from_lengths(np.zeros(len(here), np.int64), np.empty(0, np.int32)), np.empty(0))
         return Cohort(here, own, none, private, dropped)
     q = obfuscating_distribution(state, world)
@@ -308,7 +308,7 @@ def obfuscating_distribution(state: State, world: World) -> npt.NDArray[np.float
 def draw_pool(config: Config, n_items: int, round_: int) -> I64:
     """The round's public training negatives: uniform over the catalogue; empty where clients use their own, or the
     slate's."""
-    if config.client.negatives != "public" or config.request.mode != "paper":
+    if not config.client.uses_pool or config.request.mode != "paper":
         return np.empty(0, np.int64)
     return distinct(config.train.seed, "pool", n_items, config.client.pool_size, round_)
 

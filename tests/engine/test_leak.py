@@ -29,12 +29,16 @@ ROUNDS = 30
 Counts = npt.NDArray[np.int64]
 
 OWN = ["client.negatives=request"]
+BOTH = ["client.negatives=both", "client.pool_size=8"]
 MODES = {
     "uniform, redrawn": [*OWN, "request.negatives=uniform", "request.redraw=true"],
     "uniform, memoised": [*OWN, "request.negatives=uniform"],
     "popularity, redrawn": [*OWN, "request.negatives=popularity", "request.redraw=true"],
     "popularity, memoised": [*OWN, "request.negatives=popularity"],
     "public pool": ["client.negatives=public", "client.pool_size=64"],
+    "both, uniform, redrawn": [*BOTH, "request.negatives=uniform", "request.redraw=true"],
+    "both, popularity, redrawn": [*BOTH, "request.negatives=popularity", "request.redraw=true"],
+    "both, popularity, memoised": [*BOTH, "request.negatives=popularity"],
 }
 
 
@@ -84,7 +88,7 @@ def drawn_in_training(world: World, q: npt.NDArray[np.float64], purchased: Ragge
     for round_ in range(1, ROUNDS + 1):
         pool = draw_pool(world.config, world.n_items, round_)
         counts[:, pool] += 1
-        if not len(pool):
+        if world.config.client.uses_own:
             items = world.memory.recall(world.config.request, q, everybody, purchased, world.seed, round_).items
             counts[items.row_index(), items.values] += 1
     return counts
@@ -147,23 +151,23 @@ def test_counting_negatives_finds_no_more_than_chance(
         config = resolve(settings=["request.rate=1.0", f"train.seed={seed}", *MODES[mode]])
         world = load_world(dataset, config)
         q = distribution(config, world)
-        public = config.client.negatives == "public"
-        task = new_items_task(dataset, split, np.ones(dataset.n_items, np.bool_) if public else q > 0)
+        task = new_items_task(dataset, split, q > 0 if config.client.uses_own else np.ones(dataset.n_items, np.bool_))
         if not len(task.clients):
             pytest.skip("nothing that is held out could have been drawn")
         counts = drawn_in_training(world, q, world.purchased)
-        trials.append(recall_and_chance(counts, task, common=public))
+        trials.append(recall_and_chance(counts, task, common=config.client.uses_pool))
     reached, chance, variance = np.mean(trials, axis=0)
     bound = chance + 4 * np.sqrt(variance / len(trials))
     assert bound < 0.5  # else nothing could be seen
     assert reached <= bound
 
 
+@pytest.mark.parametrize("kind", [OWN, BOTH], ids=["request", "both"])
 @pytest.mark.parametrize("source", SEEDS)
-def test_a_planted_leak_is_seen(source: str, datasets: dict[str, Dataset]) -> None:
+def test_a_planted_leak_is_seen(source: str, kind: list[str], datasets: dict[str, Dataset]) -> None:
     """Negatives drawn around all that the client ever bought, which is what several papers' code does."""
     dataset = datasets[source]
-    config = resolve(settings=[*OWN, "request.rate=8.0", "request.negatives=uniform", "request.redraw=true"])
+    config = resolve(settings=[*kind, "request.rate=8.0", "request.negatives=uniform", "request.redraw=true"])
     world, ever = load_world(dataset, config), dataset.history("train", "validation", "test")
     task = new_items_task(dataset, "test", np.ones(dataset.n_items, np.bool_))
     reached, chance, _ = recall_and_chance(

@@ -42,6 +42,8 @@ def test_more_of_anything_takes_more() -> None:
     assert slates > total(HM, "request.rate=0")
     assert total(HM, "request.mode=slate", "request.slate_size=30000") > slates
     assert plain > total(HM, "model.item_fields=false")
+    wide = [total(HM, f"client.negatives={kind}", "client.pool_size=50000") for kind in ("request", "public", "both")]
+    assert wide[0] < wide[1] == wide[2]  # a request is made whatever the negatives are
     for setting in (
         "train.workers=2",
         "federated.cohort_size=9000",
@@ -118,8 +120,9 @@ print(int(peaks[0].split()[1]) * 1024 if peaks else of_self * (1 if sys.platform
         [],
         ["federated.cohort_size=50000", "request.rate=1", "client.negatives=request"],
         ["client.private_state=embedding", "model.dim=256"],
+        ["client.negatives=both", "client.pool_size=15000", "request.rate=1", "federated.cohort_size=5000"],
     ],
-    ids=["as it comes", "large cohorts", "large private state"],
+    ids=["as it comes", "large cohorts", "large private state", "both kinds of negatives"],
 )
 def test_what_is_reckoned_is_near_what_is_taken(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.getbasetemp() / "memory-shop"

@@ -5,6 +5,7 @@ import pytest
 import torch
 from worlds import build_world
 
+from spfedrec_cli.federated import client
 from spfedrec_cli.federated.batches import Batch, batches
 from spfedrec_cli.federated.client import split_batches
 from spfedrec_cli.federated.exchange import Cohort
@@ -19,7 +20,11 @@ BUDGET = 60  # candidates of one batch
 
 def cut(world: World, clients: np.ndarray) -> tuple[Cohort, list[Batch]]:
     cohort = without_requests(initial_state(world), world, clients, 1)
-    return cohort, list(batches(world, world.config, cohort, POOL, 1, lambda most: BUDGET // most))
+    return cohort, list(batches(world, world.config, cohort, pool_of(world), 1, lambda most: BUDGET // most))
+
+
+def pool_of(world: World) -> np.ndarray:
+    return POOL if world.config.client.uses_pool else POOL[:0]
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -34,19 +39,24 @@ def test_a_team_cuts_as_one_process_does(size: int) -> None:
         part, found = cut(build_world(settings, LENGTHS, team=Team(rank, size)), clients)
         for batch in found:
             members = tuple(part.clients[batch.members])
-            for name in ("own", "targets", "negatives", "expected"):
+            for name in ("own", "targets", "hidden", "pool", "expected"):
                 assert torch.equal(getattr(batch, name), getattr(alone[members], name)), name
             assert batch.shard == alone[members].shard
             seen.append(members)
     assert sorted(seen) == sorted(alone)
 
 
-def test_every_client_stands_in_one_batch_as_on_its_device() -> None:
-    world = build_world({"client": {"batch_size": 3, "local_epochs": 2}}, LENGTHS)
+@pytest.mark.parametrize("negatives", ["public", "request", "both"])
+def test_every_client_stands_in_one_batch_as_on_its_device(negatives: str) -> None:
+    world = build_world({"client": {"batch_size": 3, "local_epochs": 2, "negatives": negatives}}, LENGTHS)
     cohort, found = cut(world, np.arange(len(LENGTHS)))
+    state, uniform = initial_state(world), np.ones(world.n_items) / world.n_items
+    public = client.Public(world.config, *world.codecs(), state.query, uniform)
+    pool = pool_of(world).astype(np.int32)
     assert sorted(member for batch in found for member in batch.members) == list(range(len(cohort)))
     for batch in found:
-        assert len(batch.members) == 1 or len(batch.members) * (batch.own.shape[1] + len(POOL)) <= BUDGET
+        others = len(batch.pool) + batch.hidden.shape[1]
+        assert len(batch.members) == 1 or len(batch.members) * (batch.own.shape[1] + others) <= BUDGET
         assert (np.diff(batch.steps) <= 0).all()
         for place, member in enumerate(batch.members):
             bought = cohort.own.row(member)
@@ -57,6 +67,11 @@ def test_every_client_stands_in_one_batch_as_on_its_device() -> None:
             for step, mask in enumerate(masks):
                 assert torch.equal(batch.targets[step, place, : len(bought)], mask)
             assert not batch.targets[len(masks) :, place].any()
-            own = torch.isinf(batch.expected[place])
-            assert own.tolist() == [item in bought for item in POOL]
-            torch.testing.assert_close(batch.expected[place, ~own], torch.full((3,), np.log(3 / 60)).float()[~own])
+            device = client.Device(int(cohort.clients[member]), bought, world.clients.codes[0], None)
+            probabilities = client.make_request(device, public, 1)[1]
+            hidden, seats, expected = client.training_negatives(public, bought, probabilities, pool)
+            real = ~torch.isinf(batch.expected[place])
+            torch.testing.assert_close(batch.expected[place, real], expected, rtol=0, atol=0)
+            width = batch.hidden.shape[1]
+            assert torch.cat([batch.hidden[place], batch.pool])[real].tolist() == [*hidden, *pool[seats]]
+            assert real[:width].sum() == len(hidden)

@@ -21,6 +21,7 @@ from spfedrec_cli.model.towers import flatten, history_weights, item_tower, quer
 MODES: dict[str, dict[str, Any]] = {
     "public negatives": {},
     "negatives of one's own": {"client": {"negatives": "request"}, "request": {"rate": 1.0}},
+    "both kinds of negatives": {"client": {"negatives": "both"}, "request": {"rate": 1.0}},
     "no logQ, recent history, all targets": {
         "client": {"logq": False, "target_share": 1.0},
         "model": {"history": "recency"},

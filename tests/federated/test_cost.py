@@ -84,6 +84,17 @@ def test_a_public_pool_by_hand() -> None:
     assert full.multiply_adds - alone[1].multiply_adds == 3 * 18 * 2 + 3 * 18 * 36 + 18 * 3
 
 
+def test_both_kinds_of_negatives_by_hand() -> None:
+    """What twenty public negatives cost, and scores of the two obfuscating items beside; under `full` those two are
+    candidates as well: of 30 in all, every one of the five types is touched in any case."""
+    split, full = (client_cost(small(name, negatives="both", pool_size=20), SHAPES, 8) for name in ("split", "full"))
+    public = [client_cost(small(name, negatives="public", pool_size=20), SHAPES, 8) for name in ("split", "full")]
+    assert split.multiply_adds - public[0].multiply_adds == 3 * 2 * 2
+    assert full.multiply_adds - public[1].multiply_adds == 3 * 2 * 2 + 3 * 2 * 36 + 2 * 3
+    for one, other in zip((split, full), public, strict=True):
+        assert (one.bytes_down, one.bytes_up) == (other.bytes_down, other.bytes_up)
+
+
 def test_slates_by_hand() -> None:
     """Of 50 items 20 are published; a client uploads the gradients of those and asks for none. Its negatives are 20 in
     place of two."""
@@ -98,6 +109,7 @@ def test_slates_by_hand() -> None:
 SETTINGS: dict[str, dict[str, Any]] = {
     "public": {},
     "request": {"client": {"negatives": "request"}, "request": {"rate": 1.0, "negatives": "uniform"}},
+    "both": {"client": {"negatives": "both"}, "request": {"rate": 1.0, "negatives": "uniform"}},
     "no history, no excitation": {"model": {"history": "none", "se_ratio": 0, "hidden": [5, 6]}},
 }
 

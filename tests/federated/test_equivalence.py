@@ -28,6 +28,8 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
         {"client": {"negatives": "public", "pool_size": 1000}},
         {"client": {"negatives": "request"}},
         {"client": {"negatives": "request"}, "request": {"redraw": True}},
+        {"client": {"negatives": "both"}},
+        {"client": {"negatives": "both", "pool_size": 1000}, "request": {"redraw": True}},
         {"client": {"negatives": "public"}, "request": {"mode": "slate", "slate_size": 12, "refresh": 3}},
         {"client": {"negatives": "public"}, "request": {"mode": "catalogue"}},
     ],
@@ -159,9 +161,10 @@ def test_simulation_equals_reference(setting: dict[str, Any]) -> None:
 @given(st.lists(st.integers(0, 60), max_size=8).map(lambda rest: [4, *rest]), st.integers(0, 2**31))
 @settings(max_examples=25, deadline=None)
 def test_on_random_ragged_cohorts(lengths: list[int], seed: int) -> None:
-    kind = {"client": {"negatives": ("public", "request")[seed % 2]}, "request": {"rate": 0.5}, "train": {"seed": seed}}
+    negatives, asked = ("public", "request", "both")[seed % 3], {"rate": 0.5}
     if seed % 4 == 0:
-        kind = merged(kind, {"request": {"mode": "slate", "slate_size": 15}})
+        negatives, asked = "public", {"mode": "slate", "slate_size": 15}
+    kind = {"client": {"negatives": negatives}, "request": asked, "train": {"seed": seed}}
     kind = merged(kind, *(choices[seed % len(choices)] for choices in (CHOICES["batches"], CHOICES["optimizer"])))
     # Without hidden layers: over tens of steps float32 noise may carry a unit across the kink of its ReLU, and a client
     # then learns something else. The other tests have hidden layers, and starts that stay clear of the kinks.
@@ -170,12 +173,13 @@ def test_on_random_ragged_cohorts(lengths: list[int], seed: int) -> None:
 
 
 @pytest.mark.parametrize("local_steps", [{}, {"batch_size": 150, "momentum": 0.5, "local_epochs": 2, "lr": 0.01}])
-def test_clients_with_one_and_with_two_thousand_purchases(local_steps: dict[str, Any]) -> None:
-    built = build_world({"client": {"negatives": "request", **local_steps}}, [1, 2000, 3])
+@pytest.mark.parametrize("negatives", ["request", "both"])
+def test_clients_with_one_and_with_two_thousand_purchases(negatives: str, local_steps: dict[str, Any]) -> None:
+    built = build_world({"client": {"negatives": negatives, **local_steps}}, [1, 2000, 3])
     assert_equal(built, initial_state(built), 3)
 
 
-@pytest.mark.parametrize("client", [{}, {"batch_size": 4}, {"negatives": "request"}])
+@pytest.mark.parametrize("client", [{}, {"batch_size": 4}, {"negatives": "request"}, {"negatives": "both"}])
 def test_saturated_coordinates_are_counted_alike(client: dict[str, Any]) -> None:
     """Where the two vectors of a product tell, for the towers and the pool of one step, and where they do not."""
     built = build_world({"client": client, "federated": {"range_query": 0.001, "range_item": 0.01}})
@@ -201,11 +205,18 @@ def first_batch_last(batches: list[torch.Tensor]) -> list[torch.Tensor]:
     return [*batches[1:], batches[0]]
 
 
+def one_off(hidden: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """V− in each other's places, whose scores then lack the wrong numbers."""
+    return np.roll(hidden, 1, 1), expected
+
+
 PERTURBATIONS = {
     "target split of the client": (client, "split_batches", lambda f: lambda c, i, r, *n: f(c, i, r + 1, *n)),
     "order of the client's batches": (client, "split_batches", lambda f: lambda *a: first_batch_last(f(*a))),
     "epochs of the simulation": (blocks, "targets_stream", lambda f: lambda epoch: f(0)),
     "number of targets of the simulation": (blocks, "target_counts", lambda f: lambda s, n: f(s, n) + 1),
+    "kinds of negatives of the client": (client, "kinds", lambda f: lambda c, n: 1),
+    "negatives of the simulation": (blocks, "side_by_side", lambda f: lambda *a: one_off(*f(*a))),
     "steps of the simulation": (blocks, "step_counts", lambda f: lambda c, n: np.maximum(1, f(c, n) - 1)),
     "temperature of the simulation": (local, "unit", lambda f: lambda v: f(v) * 1.001),
     "query tower of the client": (client, "query_tower", lambda f: lambda *a: f(*a) * 1.001),
@@ -219,7 +230,7 @@ PERTURBATIONS = {
 def test_a_perturbed_side_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str, optimizer: str) -> None:
     steps = {"batch_size": 3, "local_epochs": 2, "optimizer": optimizer, "lr": 0.01, "eps": 1e-3}
     one_block = {"train": {"shards": 1}}
-    built = build_world({"client": {"negatives": "request", **steps}, "request": {"rate": 1.0}, **one_block})
+    built = build_world({"client": {"negatives": "both", **steps}, "request": {"rate": 1.0}, **one_block})
     state = trained_a_little(built)
     assert_equal(built, state, len(built.eligible))
     module, attribute, change = PERTURBATIONS[name]

@@ -32,6 +32,8 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
         {"client": {"negatives": "public", "pool_size": 1000}},
         {"client": {"negatives": "request"}, "request": {"rate": 0.25}},
         {"client": {"negatives": "request"}, "request": {"rate": 1.0, "redraw": True, "negatives": "uniform"}},
+        {"client": {"negatives": "both"}, "request": {"rate": 0.25}},
+        {"client": {"negatives": "both", "pool_size": 1000}, "request": {"rate": 1.0, "redraw": True}},
     ],
     "history": [{"model": {"history": kind}} for kind in ("none", "mean", "recency")],
     "private": [{"client": {"private_state": kind}} for kind in ("none", "embedding")],
@@ -117,7 +119,8 @@ def test_many_at_once_equal_one_at_a_time(setting: dict[str, Any]) -> None:
 @given(st.lists(st.integers(0, 40), max_size=8).map(lambda rest: [4, *rest]), st.integers(0, 2**31))
 @settings(max_examples=15, deadline=None)
 def test_on_random_ragged_cohorts(lengths: list[int], seed: int) -> None:
-    kind = {"client": {"negatives": ("public", "request")[seed % 2]}, "request": {"rate": 0.5}, "train": {"seed": seed}}
+    negatives = ("public", "request", "both")[seed % 3]
+    kind = {"client": {"negatives": negatives}, "request": {"rate": 0.5}, "train": {"seed": seed}}
     chosen = (CHOICES[name][seed % len(CHOICES[name])] for name in ("steps", "optimizer", "history"))
     # Without hidden layers, whose kinks float noise may cross over tens of steps.
     world = build_world(merged(FULL, kind, *chosen, {"model": {"hidden": [], "se_ratio": 0}}), lengths, seed)
@@ -265,6 +268,21 @@ def test_more_candidates_than_memory_are_refused_with_what_fits(monkeypatch: pyt
         build_world(merged(FULL, {"client": {"pool_size": fitting + 1}}))
     with pytest.raises(InputError, match=r"set request\.rate=0\.\d+"):
         build_world(merged(FULL, {"client": {"negatives": "request"}, "request": {"rate": 1.0}}))
+
+
+def test_of_both_kinds_as_much_of_the_pool_is_left_as_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """25 purchases, as many obfuscating items at P = 1 and a pool of 20; where the former alone do not fit, a pool."""
+    both = {"client": {"negatives": "both"}, "request": {"rate": 1.0}}
+    size = 4 * full_simulation.client_floats(build_world(FULL).config, build_world(FULL).shapes, 25 + 25 + 11)
+    monkeypatch.setattr(state, "LARGEST_CLIENT", size)
+    with pytest.raises(InputError, match=r"would hold 70 candidates .*; set client\.pool_size=11\."):
+        build_world(merged(FULL, both))
+    build_world(merged(FULL, both, {"client": {"pool_size": 11}}))
+    small = 4 * full_simulation.client_floats(build_world(FULL).config, build_world(FULL).shapes, 25 + 13)
+    monkeypatch.setattr(state, "LARGEST_CLIENT", small)
+    with pytest.raises(InputError, match=r"; set client\.negatives=public and client\.pool_size=13\."):
+        build_world(merged(FULL, both))
+    build_world(merged(FULL, both, {"client": {"negatives": "public", "pool_size": 13}}))
 
 
 PERTURBATIONS = {

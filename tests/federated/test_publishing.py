@@ -197,6 +197,8 @@ def test_popularity_that_is_given_is_asked_of_nobody() -> None:
 
 
 def test_what_does_not_fit_is_refused_in_a_sentence() -> None:
+    with pytest.raises(InputError, match=r"client\.negatives = both has no meaning .*; set client\.negatives=public"):
+        build_world(merged(SLATE, {"client": {"negatives": "both"}}))
     with pytest.raises(InputError, match=r"client\.negatives = request has no meaning under request\.mode = slate"):
         build_world(merged(SLATE, {"client": {"negatives": "request"}}))
     with pytest.raises(InputError, match=r"under request\.mode = catalogue"):
