@@ -156,6 +156,24 @@ def ratios(found: Sequence[Found], baselines: Baselines, columns: Sequence[Colum
     return cells
 
 
+OF_BOTH: list[Column] = [("HR@10", "full", "hit_rate@10"), ("NDCG@10", "full", "ndcg@10"), ("MAP@12", "full", "map@12")]
+
+
+def beside_central(cases: Sequence[Case], found: Sequence[Sequence[Found]]) -> str:
+    """Mean of `split` ÷ mean of `central`, metric by metric, over all items."""
+    by_strategy = {
+        case.config(0).federated.strategy: each for case, each in reversed(list(zip(cases, found, strict=True)))
+    }
+    told = []
+    for head, protocol, name in OF_BOTH:
+        ours, upper = (
+            statistics.fmean(each.metrics[protocol][name] for each in by_strategy[strategy])
+            for strategy in ("split", "central")
+        )
+        told.append(f"{ours / upper:.2f} ({head})")
+    return f"SpFedRec ÷ the same model not federated: {', '.join(told)}."
+
+
 def paired(run: str, rivals: Sequence[str], protocols: Sequence[str], metrics: Sequence[str]) -> str:
     """Differences from the rivals, client by client, with 95 % bootstrap intervals."""
     rows = []
@@ -173,7 +191,8 @@ def paired(run: str, rivals: Sequence[str], protocols: Sequence[str], metrics: S
 def compared_with(
     plan: Plan, preset: str, dataset: Path, columns: Sequence[Column], rivals: Sequence[str], picture: str
 ) -> tuple[str, str, list[str]]:
-    """The table of all ways and baselines, that of paired differences, and the ratios to the best of the rivals."""
+    """The table of all ways and baselines, that of paired differences, and the ratios to the best of the rivals; under
+    the table how `split` stands beside `central`."""
     protocols = tuple(dict.fromkeys(protocol for _, protocol, _ in columns))
     cases = possible(main_rows(preset))
     found = plan.found(cases, dataset, plan.seeds, "test", protocols)
@@ -185,6 +204,7 @@ def compared_with(
     rows += baseline_rows(baselines, columns)
     shown = table(["", *WAY, *(head for head, _, _ in columns), *COST], rows)
     metrics = sorted({metric for _, _, metric in columns})
+    shown += f"\n\n{beside_central(cases, found)}"
     return shown, paired(first, here, protocols, metrics), ratios(found[0], baselines, columns, here)
 
 

@@ -45,6 +45,20 @@ def test_fewer_seeds_where_a_training_takes_long() -> None:
     assert "FedAvg of both towers (`full`)" not in {case.name for case in cases.main_rows("synthetic")}
 
 
+def test_split_is_held_against_the_tuned_central() -> None:
+    """Means over seeds, of the first row of each strategy: (.2 + .4) / 2 ÷ (.3 + .5 + .4) / 3."""
+    cases, results = program("cases"), program("results")
+    rows = cases.main_rows("synthetic")
+    of = {"SpFedRec (`split`)": [0.2, 0.4], "the same model, not federated (`central`)": [0.3, 0.5, 0.4]}
+
+    def found(value: float) -> Any:
+        metrics = {"full": dict.fromkeys(("hit_rate@10", "ndcg@10", "map@12"), value)}
+        return program("trials").Found("", 0.0, 1, 1, 0.0, 0.0, metrics, [])
+
+    told = results.beside_central(rows, [[found(value) for value in of.get(case.name, [9.0])] for case in rows])
+    assert told == "SpFedRec ÷ the same model not federated: 0.75 (HR@10), 0.75 (NDCG@10), 0.75 (MAP@12)."
+
+
 @pytest.mark.slow
 def test_the_full_size_section_in_short(tmp_path: Path) -> None:
     told = program("full_size").FullSize(tmp_path, workers=1, quick=True).told()
