@@ -2,11 +2,13 @@
 
     python benchmarks/chain.py [--clients N] [--write]
 
-Every client makes its key pair, exchanges keys with both neighbours, derives both seeds, makes both streams, masks its
-payload and has it added; every sum is checked. A payload is 9,360 weights and the chain's block of items (d = 16):
-purchases are log-normal (mean 23, 2 to 200), and they and P = .25 obfuscating items come from 105,542 articles by
-popularity 1 / rank^.8. --write puts the table into docs/benchmarks.md. Time is that of the processor, since the process
-has one thread and the machine may have other work.
+Every client makes its key pair and its commitment, checks those of all members, derives the order, exchanges keys with
+both neighbours, derives both seeds, makes both streams, masks its payload and has it added; every sum is checked.
+`simulated` is what a training executes: the same, but the order is derived once a chain, and no commitment is checked,
+since the members of one process have nothing to find out from each other. A payload is 9,360 weights and the chain's
+block of items (d = 16): purchases are log-normal (mean 23, 2 to 200), and they and P = .25 obfuscating items come from
+105,542 articles by popularity 1 / rank^.8. --write puts the table into docs/benchmarks.md. Time is that of the
+processor, since the process has one thread and the machine may have other work.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from measure import machine, spread, write_section
 
 from spfedrec_cli.federated.codec import quantum_limit
 from spfedrec_cli.federated.secagg.chains import PIECE, Chains
+from spfedrec_cli.federated.secagg.circle import circle, commit, roster_digest
 from spfedrec_cli.federated.secagg.exchange import message_sizes
 from spfedrec_cli.federated.secagg.masks import WORD, key_pair, seed, stream
 from spfedrec_cli.federated.secagg.sources import KEY, SeededSecrets
@@ -46,6 +49,8 @@ class Cohort:
     owner: I64
     items: I64
     rows: I32
+    opened: list[bytes]  # made-up contributions and keys of a chain's members, and what seals them
+    sealed: list[list[bytes]]  # by chain
 
     def __len__(self) -> int:
         return len(self.chain_of)
@@ -78,10 +83,24 @@ def cohort(clients: int, length: int, with_items: bool = True) -> Cohort:
     query, rows = (
         rng.integers(-1000, 1000, shape, dtype=np.int32) for shape in ((clients, WEIGHTS), (len(items), DIM))
     )
-    return Cohort(terms, chain_of, query, np.repeat(np.arange(clients), lengths), items, rows)
+    opened = [rng.bytes(32) for _ in range(int(sizes.max()))]
+    sealed = [seals(each, opened) for each in terms]
+    return Cohort(terms, chain_of, query, np.repeat(np.arange(clients), lengths), items, rows, opened, sealed)
+
+
+def seals(terms: Terms, opened: list[bytes]) -> list[bytes]:
+    """The commitments of all members, the first of whom has id 0."""
+    return [commit(terms.digest, member, opened[member], opened[member]) for member in range(terms.members)]
 
 
 def in_full(made: Cohort) -> None:
+    """All that aggregator and devices do."""
+    simulated(made)
+    checks(made)
+    order(made)
+
+
+def simulated(made: Cohort) -> None:
     """The round; its sum is the plain one."""
     everybody = np.arange(len(made))
     chains = Chains(made.terms, everybody, made.chain_of, SECRETS)
@@ -102,6 +121,28 @@ def exchanges(made: Cohort) -> None:
     private, public = key_pair(SECRETS.draw(0, 1, 0, KEY))
     for client in range(2 * len(made)):
         seed(private, public, bytes(32), client, client + 1)
+
+
+def commitments(made: Cohort) -> None:
+    """n + 1 a client: its own made, and all n of its chain checked."""
+    for terms in made.terms:
+        seals(terms, made.opened)
+    checks(made)
+
+
+def checks(made: Cohort) -> None:
+    """Every member checks the commitments of all n members of its chain."""
+    for terms, sealed in zip(made.terms, made.sealed, strict=True):
+        for _ in range(terms.members):
+            assert seals(terms, made.opened) == sealed
+
+
+def order(made: Cohort) -> None:
+    """Every member derives it from what all revealed."""
+    for terms in made.terms:
+        members, opened = range(terms.members), made.opened[: terms.members]
+        for _ in members:
+            circle(roster_digest(terms.digest, members, opened, opened), members)
 
 
 def streams(made: Cohort) -> None:
@@ -128,10 +169,30 @@ def adds(made: Cohort) -> None:
         np.add(total, words[: len(total)], out=total)
 
 
-PARTS: dict[str, Callable[[Cohort], None]] = {"keys": keys, "exchanges": exchanges, "streams": streams, "adds": adds}
+Work = Callable[[Cohort], None]
+WHOLE: dict[str, Work] = {"in full": in_full, "simulated": simulated}
+PARTS: dict[str, Work] = {
+    "keys": keys,
+    "exchanges": exchanges,
+    "commitments": commitments,
+    "order": order,
+    "streams": streams,
+    "adds": adds,
+}
+HEAD = [
+    "chain length",
+    "clients/s",
+    "µs in full",
+    *PARTS,
+    "rest",
+    "simulated, clients/s",
+    "words",
+    "KiB up",
+    "KiB down",
+]
 
 
-def seconds(work: Callable[[Cohort], None], made: Cohort) -> float:
+def seconds(work: Work, made: Cohort) -> float:
     began = time.process_time()
     work(made)
     return time.process_time() - began
@@ -139,16 +200,13 @@ def seconds(work: Callable[[Cohort], None], made: Cohort) -> float:
 
 def table(clients: int) -> str:
     """Each row's parts are measured beside the whole, in turn; µs are of one client."""
-    head = (
-        "chain length | clients/s | µs in full | keys | exchanges | streams | adds | rest | words | KiB up | KiB down"
-    )
-    lines = [f"| {head} |", "|---" * 11 + "|"]
+    lines = [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
     cohorts = [(f"{length:,}", cohort(clients, length)) for length in LENGTHS]
     cohorts += [(f"{length:,}, no items", cohort(clients, length, with_items=False)) for length in LENGTHS]
-    found: list[dict[str, list[float]]] = [{name: [] for name in ("in full", *PARTS)} for _ in cohorts]
+    found: list[dict[str, list[float]]] = [{name: [] for name in WHOLE | PARTS} for _ in cohorts]
     for _ in range(REPEATS):
         for (_, made), times in zip(cohorts, found, strict=True):
-            for name, work in {"in full": in_full, **PARTS}.items():
+            for name, work in (WHOLE | PARTS).items():
                 times[name].append(seconds(work, made) / clients)
     for (name, made), times in zip(cohorts, found, strict=True):
         lines.append(row(name, made, times))
@@ -156,12 +214,12 @@ def table(clients: int) -> str:
 
 
 def row(name: str, made: Cohort, times: dict[str, list[float]]) -> str:
-    speed = spread([1 / each for each in times["in full"]], ",.0f")
-    medians = [1e6 * statistics.median(each) for each in times.values()]
-    rest = medians[0] - sum(medians[1:])
-    cells = " | ".join(f"{each:,.0f}" for each in (*medians, rest))
+    speed, faster = (spread([1 / each for each in times[whole]], ",.0f") for whole in WHOLE)
+    whole, *parts = (1e6 * statistics.median(times[part]) for part in ("in full", *PARTS))
+    cells = [f"{each:,.0f}" for each in (whole, *parts, whole - sum(parts))]
     up, down = crossing(made)
-    return f"| {name} | {speed} | {cells} | {made.words:,.0f} | {up / 1024:,.0f} | {down / 1024:,.1f} |"
+    sizes = [f"{made.words:,.0f}", f"{up / 1024:,.0f}", f"{down / 1024:,.1f}"]
+    return f"| {' | '.join([name, speed, *cells, faster, *sizes])} |"
 
 
 def crossing(made: Cohort) -> tuple[float, float]:

@@ -17,6 +17,11 @@ from spfedrec_cli.federated.secagg.member import Member
 from spfedrec_cli.federated.secagg.sources import SeededSecrets
 from spfedrec_cli.federated.secagg.terms import Terms
 
+OTHERS: list[dict[str, Any]] = [
+    {"round": 2},
+    {"chain": np.array([1, 0], np.int32)},
+    {"chain": np.array([0, 1], np.int32)},
+]
 PHASES = ("commitment", "reveal", "masked update")
 
 
@@ -112,9 +117,7 @@ def test_a_stranger_is_refused(phase: int) -> None:
         table.collector.receive(1_000_001, table.message(table.ids[0], phase))
 
 
-@pytest.mark.parametrize(
-    "changes", [{"round": 2}, {"chain": np.array([1, 0], np.int32)}, {"chain": np.array([0, 1], np.int32)}]
-)
+@pytest.mark.parametrize("changes", OTHERS)
 @pytest.mark.parametrize("phase", range(3))
 def test_a_message_of_another_round_chain_or_attempt_is_refused(phase: int, changes: dict[str, Any]) -> None:
     table = Table().until(phase)
@@ -216,6 +219,20 @@ class TestDevice:
         table.message(table.ids[0], 2)
         with pytest.raises(Refused, match=r"\(roster\) is not of the attempt that is under way"):
             table.message(table.ids[0], 2)
+
+    @pytest.mark.parametrize("changes", OTHERS)
+    def test_a_message_of_another_round_chain_or_attempt(self, changes: dict[str, Any]) -> None:
+        """A replay while an attempt is under way is not taken, and the true message still is."""
+        table = Table().until(1)
+        client, told = table.ids[0], "is not of the attempt that is under way"
+        with pytest.raises(Refused, match=told):
+            table.members[client].reveal(replace(table.lists, **changes))
+        table.play(1)
+        table.end(1)
+        with pytest.raises(Refused, match=told):
+            table.members[client].upload(replace(table.rosters, **changes), table.payloads[client])
+        table.play(2)
+        np.testing.assert_array_equal(table.end(2), table.plain)
 
     def test_an_invitation_to_an_attempt_that_is_over(self) -> None:
         table = Table(attempt=1)
