@@ -54,6 +54,9 @@ class ClientConfig(Section):
         "public", description="training negatives: the request's obfuscating items, a public pool, or both"
     )
     pool_size: int = Field(1024, ge=1, description="items in the public pool of a round (negatives = public, both)")
+    pool: Literal["uniform", "popularity"] = Field(
+        "uniform", description="how the public pool is drawn; popularity: half by public popularity, half evenly"
+    )
     loss: Literal["softmax", "bce", "bpr"] = Field("softmax", description="of a target against the training negatives")
     logq: bool = Field(
         True, description="correct softmax for the probability of a negative (loss = softmax, mode = paper)"
@@ -72,6 +75,11 @@ class ClientConfig(Section):
     def uses_pool(self) -> bool:
         """Whether the items that are published to everybody are."""
         return self.negatives != "request"
+
+    @property
+    def pools_by_popularity(self) -> bool:
+        """Whether those are drawn by public popularity, which clients then have to know."""
+        return self.uses_pool and self.pool == "popularity"
 
 
 class RequestConfig(Section):

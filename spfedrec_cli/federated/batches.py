@@ -16,6 +16,7 @@ from spfedrec_cli.config import Config
 from spfedrec_cli.federated.client import target_counts, targets_stream
 from spfedrec_cli.federated.exchange import Cohort
 from spfedrec_cli.federated.negatives import side_by_side
+from spfedrec_cli.federated.pool import Pool
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.rng import uniform_rows
 
@@ -37,29 +38,29 @@ class Batch:
 
 
 def batches(
-    world: World, config: Config, cohort: Cohort, pool: I64, round_: int, fitting: Callable[[int], int]
+    world: World, config: Config, cohort: Cohort, pool: Pool, round_: int, fitting: Callable[[int], int]
 ) -> Iterator[Batch]:
     """The cohort, `fitting` clients at a time, given how many candidates each has at most; `config` has the local
-    steps, `pool` the public negatives."""
+    steps."""
     shards, lengths, others = world.shards.of(cohort.clients), cohort.own.lengths, cohort.hidden.items.lengths
     for shard in np.unique(shards):
         members = np.flatnonzero((shards == shard) & ~cohort.dropped)
         members = members[np.lexsort((cohort.clients[members], -lengths[members]))]
         while len(members):
-            most = int(lengths[members[0]] + others[members].max()) + len(pool)
+            most = int(lengths[members[0]] + others[members].max()) + len(pool.items)
             size = max(1, fitting(max(1, most)))
             yield _padded(world, config, cohort, members[:size], int(shard), pool, round_)
             members = members[size:]
 
 
-def _padded(world: World, config: Config, cohort: Cohort, members: I64, shard: int, pool: I64, round_: int) -> Batch:
+def _padded(world: World, config: Config, cohort: Cohort, members: I64, shard: int, pool: Pool, round_: int) -> Batch:
     own = cohort.own.take(members)
     targets, steps = _targets(config, cohort.clients[members], own.lengths, round_)
-    drawn, chance = cohort.hidden.take(members), len(pool) / world.n_items
-    negatives = side_by_side(world.config.client, own, drawn, pool, world.n_items, chance)
+    drawn = cohort.hidden.take(members)
+    negatives = side_by_side(world.config.client, own, drawn, pool.items, world.n_items, pool.chance)
     padded = torch.from_numpy(own.padded(-1).astype(np.int64))
     hidden, expected = map(torch.from_numpy, negatives)
-    return Batch(members, shard, padded, targets, steps, hidden, torch.from_numpy(pool), expected)
+    return Batch(members, shard, padded, targets, steps, hidden, torch.from_numpy(pool.items), expected)
 
 
 def _targets(config: Config, clients: I64, lengths: I64, round_: int) -> tuple[Tensor, I64]:

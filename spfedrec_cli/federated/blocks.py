@@ -17,11 +17,13 @@ from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.client import target_counts, targets_stream
 from spfedrec_cli.federated.exchange import Cohort, Published
 from spfedrec_cli.federated.negatives import side_by_side
+from spfedrec_cli.federated.pool import chance_of
 from spfedrec_cli.federated.request import Obfuscation
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.placement import placed
 from spfedrec_cli.rng import uniform_ragged
 
+F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
@@ -58,6 +60,9 @@ def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Block
     seat[published.rows] = np.arange(len(published.rows), dtype=np.int32)
     places = Ragged(own.offsets, seat[own.values])
     hidden = Obfuscation(Ragged(hidden.items.offsets, seat[hidden.items.values]), hidden.inclusion)
+    # In a slate targets are drawn as negatives are, and nothing is to be corrected.
+    pool = published.rows[published.pool if published.slate is None else published.pool[:0]]
+    chance = chance_of(world.config.client, published.obfuscating, pool)
     training = np.flatnonzero((targets > 0) & ~cohort.dropped)
     for members in _alike(world.shards.of(cohort.clients), longest, training):
         items, most = int(longest[members].max() + others[members].max(initial=0)), int(steps[members].max())
@@ -66,7 +71,7 @@ def blocks(world: World, published: Published, cohort: Cohort) -> Iterator[Block
             part = members[start : start + size]
             part = part[np.argsort(-steps[part], kind="stable")]
             clients, own_places, seen = cohort.clients[part], places.take(part), hidden.take(part)
-            yield _block(world, published, clients, part, own_places, seen, targets[part])
+            yield _block(world, published, clients, part, own_places, seen, targets[part], chance)
 
 
 def _alike(shards: I64, lengths: I64, places: I64) -> Iterator[I64]:
@@ -118,15 +123,20 @@ def _block_size(world: World, items: int, steps: int) -> int:
 
 
 def _block(
-    world: World, published: Published, clients: I64, members: I64, own: Ragged, hidden: Obfuscation, targets: I64
+    world: World,
+    published: Published,
+    clients: I64,
+    members: I64,
+    own: Ragged,
+    hidden: Obfuscation,
+    targets: I64,
+    chance: F64,
 ) -> Block:
     padded = own.padded(-1).astype(np.int64)
     eligible = padded >= 0
     if published.slate is not None:
         eligible &= padded < len(published.slate.items)
     turns = _turns(world, clients, published.round, own.lengths, eligible, targets)
-    # In a slate targets are drawn as negatives are, and nothing is to be corrected.
-    chance = len(published.pool) / world.n_items if published.slate is None else 1.0
     rows = len(published.rows)
     negatives, expected = side_by_side(world.config.client, own, hidden, published.pool, rows, chance)
     return Block(

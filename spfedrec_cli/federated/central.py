@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from spfedrec_cli.config import Config
 from spfedrec_cli.federated.batches import Batch, batches
 from spfedrec_cli.federated.exchange import Cohort, Published
+from spfedrec_cli.federated.pool import Pool
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.model.towers import Weights, history_weights, query_tower, unflatten
@@ -41,7 +42,7 @@ def gradients(world: World, published: Published, cohort: Cohort) -> Collected:
     """Of the loss of each client, which is the mean over its targets; summed over clients."""
     kept = None if cohort.private is None else cohort.private.clone()
     losses, sums = torch.zeros(len(cohort), dtype=torch.float64), dict[int, Tensor]()
-    pool = published.rows[published.pool]
+    pool = Pool.of(world.config.client, published.obfuscating, published.rows[published.pool])
     dim, together = published.embeddings.shape[1], one_step(world.config)
     for batch in batches(world, together, cohort, pool, published.round, lambda most: _CELLS // (most * dim)):
         members = torch.from_numpy(batch.members)

@@ -23,6 +23,7 @@ from spfedrec_cli.federated.messages import (
     Request,
 )
 from spfedrec_cli.federated.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
+from spfedrec_cli.federated.pool import chance_of
 from spfedrec_cli.federated.request import draw_obfuscating, shuffled_request
 from spfedrec_cli.model.loss import ESTIMATES, LOSSES
 from spfedrec_cli.model.towers import Weights, history_weights, query_tower, unflatten
@@ -239,7 +240,8 @@ def training_negatives(
     client, bought = public.config.client, set(purchased.tolist())
     hidden = list(probabilities) if client.uses_own else []
     seats = [seat for seat, item in enumerate(pool.tolist()) if item not in bought] if client.uses_pool else []
-    drawn = [probabilities[item] for item in hidden] + [len(pool) / len(public.obfuscating)] * len(seats)
+    chances = np.broadcast_to(chance_of(client, public.obfuscating, pool), len(pool))
+    drawn = [probabilities[item] for item in hidden] + chances[seats].tolist()
     number = torch.tensor(drawn, dtype=torch.float64) * int(kinds(client, np.array(len(hidden))))
     return hidden, seats, torch.log(number).float() * logq_share(client)
 

@@ -20,6 +20,7 @@ from spfedrec_cli.federated.cost import client_floats
 from spfedrec_cli.federated.exchange import Cohort, CohortResult
 from spfedrec_cli.federated.full import Whole, opening
 from spfedrec_cli.federated.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS, Moments
+from spfedrec_cli.federated.pool import Pool
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.federated.sums import Sizes, Updates
 from spfedrec_cli.model.loss import LOSSES
@@ -63,7 +64,8 @@ def train_cohort(world: World, whole: Whole, cohort: Cohort) -> CohortResult:
     def fitting(candidates: int) -> int:
         return _CELLS // client_floats(world.config, world.shapes, candidates)
 
-    for batch in batches(world, world.config, cohort, whole.pool, whole.round, fitting):
+    pool = Pool.of(world.config.client, whole.obfuscating, whole.pool)
+    for batch in batches(world, world.config, cohort, pool, whole.round, fitting):
         members = torch.from_numpy(batch.members)
         private = None if kept is None else kept.index_select(0, members)
         updates, each, private = _visit(world, whole, cohort, batch, private)

@@ -140,6 +140,7 @@ def make_world(
     width = flatten(init_query_tower(config.model, clients, config.train.seed)).numel()
     items = items if config.model.item_fields else items.first(1)
     _check_strategy(config, device)
+    _check_pool(config)
     if config.request.mode != "paper":
         _check_slate(config, len(items))
     if config.federated.strategy == "full":
@@ -219,6 +220,14 @@ def _check_candidates(config: Config, shapes: Shapes, purchases: int) -> None:
             f"federated.strategy = full would hold {purchases + negatives:,} candidates of a single client, "
             f"{size(negatives) / 2**30:.1f} GiB of at most {LARGEST_CLIENT / 2**30:.0f} GiB",
             hint=f"set {setting}" if fitting > 0 else "prepare without the customers who bought most, or take split",
+        )
+
+
+def _check_pool(config: Config) -> None:
+    if config.client.pools_by_popularity and config.request.negatives != "popularity":
+        raise InputError(
+            "client.pool = popularity goes by what only request.negatives = popularity makes known",
+            hint="set request.negatives=popularity, or client.pool=uniform",
         )
 
 

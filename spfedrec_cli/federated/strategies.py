@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spfedrec_cli.config import Config, RequestConfig
+from spfedrec_cli.config import Config
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import SpfedrecError
 from spfedrec_cli.federated import central, full, full_simulation, messages, server
@@ -19,6 +19,7 @@ from spfedrec_cli.federated.cohort import draw_cohort, drop_out, largest_cohort
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.full import Whole
 from spfedrec_cli.federated.ledger import Ledger
+from spfedrec_cli.federated.pool import draw_items
 from spfedrec_cli.federated.publishing import (
     publish_catalogue,
     start_on_request,
@@ -34,7 +35,6 @@ from spfedrec_cli.federated.state import State, World, effective_tau
 from spfedrec_cli.federated.sums import Sums
 from spfedrec_cli.model.towers import Weights, unflatten
 from spfedrec_cli.placement import placed
-from spfedrec_cli.rng import distinct
 
 I64 = npt.NDArray[np.int64]
 
@@ -68,7 +68,7 @@ def split_round(state: State, world: World) -> tuple[State, Report]:
 
     # 1. The server draws the cohort and broadcasts θ_u, with this round's pool of public training negatives.
     clients = draw_cohort(config.federated, world.eligible, world.seed, round_)
-    pool = draw_pool(config, world.n_items, round_)
+    pool = draw_pool(config, obfuscating_distribution(state, world), round_)
 
     # 2. Each client builds its request, V+ hidden among V−; or nobody does, and a slate is drawn for all.
     # 3. The server runs the item tower on the requested rows (on the slate) only, and returns their embeddings.
@@ -99,7 +99,8 @@ def full_round(state: State, world: World) -> tuple[State, Report]:
 
     # 1. The server draws the cohort and broadcasts both towers, and which items are the public training negatives.
     clients = draw_cohort(config.federated, world.eligible, world.seed, round_)
-    pool, q = draw_pool(config, world.n_items, round_), obfuscating_distribution(state, world)
+    q = obfuscating_distribution(state, world)
+    pool = draw_pool(config, q, round_)
     whole = Whole(round_, state.query, state.item, pool, q)
 
     # 4.-6. Each client embeds its candidates, trains both towers, clips, encodes and uploads.
@@ -122,13 +123,13 @@ def central_round(state: State, world: World) -> tuple[State, Report]:
     ledger = Ledger(round_)
     state = popularity_where_needed(state, world, Ledger(round_))
     clients = draw_cohort(config.federated, world.eligible, world.seed, round_)
-    pool = draw_pool(config, world.n_items, round_)
+    q = obfuscating_distribution(state, world)
+    pool = draw_pool(config, q, round_)
     cohort = without_requests(state, world, clients, round_)
 
     # Forward through the item tower, then through the query tower of every client.
     rows = taking_part(world, cohort.own.values, cohort.hidden.items.values, pool)
     served = server.serve(state.item, world.items, rows, config.model.id_dropout, world.seed, round_, world.team)
-    q = obfuscating_distribution(state, world)
     published = Published(round_, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q)
     found = central.gradients(world, published, cohort)
     nothing = CohortResult(Sums.zero(0, (0,), len(cohort)), found.private, found.losses, {})
@@ -231,7 +232,8 @@ def full_step(state: State, world: World, sums: Sums) -> State:
 
 def popularity_where_needed(state: State, world: World, ledger: Ledger) -> State:
     """The same for a strategy without requests: V− are drawn only to be training negatives."""
-    return publish_popularity(state, world, ledger) if world.config.client.uses_own else state
+    client = world.config.client
+    return publish_popularity(state, world, ledger) if client.uses_own or client.pools_by_popularity else state
 
 
 def without_requests(state: State, world: World, clients: I64, round_: int) -> Cohort:
@@ -250,7 +252,7 @@ def without_requests(state: State, world: World, clients: I64, round_: int) -> C
 def publish_popularity(state: State, world: World, ledger: Ledger) -> State:
     """Before the first round that needs it: item popularity, as one secure sum of training purchases or as the user
     gives it; and from the server to the clients that draw by it."""
-    if state.popularity is not None or not needs_popularity(world.config.request):
+    if state.popularity is not None or not needs_popularity(world.config):
         return state
     given = world.given_popularity
     counts = summed_purchases(world, ledger) if given is None else torch.from_numpy(given())
@@ -268,17 +270,18 @@ def summed_purchases(world: World, ledger: Ledger) -> Tensor:
 
 
 def ship_popularity(world: World, ledger: Ledger) -> None:
-    """Once, to all who train, wherever it came from: the device draws V− by it. A slate is drawn by the server, and at
-    request.rate = 0 nobody draws anything."""
-    request = world.config.request
-    if request.mode != "paper" or request.rate == 0:
+    """Once, to all who train, wherever it came from: the device draws V− by it, and has to know how likely a pool by
+    popularity was. A slate is drawn by the server, and at request.rate = 0 nobody draws anything."""
+    request, client = world.config.request, world.config.client
+    if request.mode != "paper" or (request.rate == 0 and not client.pools_by_popularity):
         return
     each = np.full(len(world.eligible), messages.size([world.n_items]))
     ledger.count(messages.PublishedCounts.kind, messages.PublishedCounts.direction, each)
 
 
-def needs_popularity(request: RequestConfig) -> bool:
-    """Whether obfuscating items or slates are drawn by it."""
+def needs_popularity(config: Config) -> bool:
+    """Whether obfuscating items, slates or pools are drawn by it."""
+    request = config.request
     return request.mode == "slate" or (request.mode == "paper" and request.negatives == "popularity")
 
 
@@ -305,12 +308,12 @@ def obfuscating_distribution(state: State, world: World) -> npt.NDArray[np.float
     return popularity_weights(world.config.request, counts)
 
 
-def draw_pool(config: Config, n_items: int, round_: int) -> I64:
-    """The round's public training negatives: uniform over the catalogue; empty where clients use their own, or the
-    slate's."""
+def draw_pool(config: Config, q: npt.NDArray[np.float64], round_: int) -> I64:
+    """The round's public training negatives, over the catalogue evenly or by its popularity q (n_items,); empty where
+    clients use their own, or the slate's."""
     if not config.client.uses_pool or config.request.mode != "paper":
         return np.empty(0, np.int64)
-    return distinct(config.train.seed, "pool", n_items, config.client.pool_size, round_)
+    return draw_items(config.client, q, config.train.seed, round_)
 
 
 Engine = Callable[[World, Published, Cohort], CohortResult]

@@ -86,7 +86,7 @@ def drawn_in_training(world: World, q: npt.NDArray[np.float64], purchased: Ragge
     counts = np.zeros((len(purchased), world.n_items), np.int64)
     everybody = np.arange(len(purchased))
     for round_ in range(1, ROUNDS + 1):
-        pool = draw_pool(world.config, world.n_items, round_)
+        pool = draw_pool(world.config, q, round_)
         counts[:, pool] += 1
         if world.config.client.uses_own:
             items = world.memory.recall(world.config.request, q, everybody, purchased, world.seed, round_).items

@@ -64,6 +64,7 @@ MODES = {
         "client.optimizer=adam",
         "client.batch_size=4",
     ],
+    "a pool by popularity": ["client.pool=popularity"],
     "both kinds of negatives": ["client.negatives=both", "client.batch_size=4"],
     "Poisson cohorts, no private state, one shard for two": [
         "client.private_state=none",

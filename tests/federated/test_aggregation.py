@@ -216,6 +216,7 @@ def test_sums_wrap_modulo_two_to_the_thirty_two() -> None:
 WORLDS: dict[str, dict[str, Any]] = {
     "negatives of the request": {"client": {"negatives": "request"}, "request": {"rate": 1.0}},
     "a public pool": {},
+    "a pool by popularity": {"client": {"pool": "popularity", "pool_size": 12}},
     "both kinds of negatives": {"client": {"negatives": "both"}, "request": {"rate": 1.0}},
     "towers of their own": {"client": {"private_state": "tower"}},
     "private embeddings": {"client": {"private_state": "embedding"}},

@@ -9,6 +9,7 @@ from spfedrec_cli.federated import client
 from spfedrec_cli.federated.batches import Batch, batches
 from spfedrec_cli.federated.client import split_batches
 from spfedrec_cli.federated.exchange import Cohort
+from spfedrec_cli.federated.pool import Pool
 from spfedrec_cli.federated.state import World, initial_state
 from spfedrec_cli.federated.strategies import without_requests
 from spfedrec_cli.federated.team import Team
@@ -23,8 +24,9 @@ def cut(world: World, clients: np.ndarray) -> tuple[Cohort, list[Batch]]:
     return cohort, list(batches(world, world.config, cohort, pool_of(world), 1, lambda most: BUDGET // most))
 
 
-def pool_of(world: World) -> np.ndarray:
-    return POOL if world.config.client.uses_pool else POOL[:0]
+def pool_of(world: World) -> Pool:
+    items = POOL if world.config.client.uses_pool else POOL[:0]
+    return Pool.of(world.config.client, np.ones(world.n_items), items)
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -52,7 +54,7 @@ def test_every_client_stands_in_one_batch_as_on_its_device(negatives: str) -> No
     cohort, found = cut(world, np.arange(len(LENGTHS)))
     state, uniform = initial_state(world), np.ones(world.n_items) / world.n_items
     public = client.Public(world.config, *world.codecs(), state.query, uniform)
-    pool = pool_of(world).astype(np.int32)
+    pool = pool_of(world).items.astype(np.int32)
     assert sorted(member for batch in found for member in batch.members) == list(range(len(cohort)))
     for batch in found:
         others = len(batch.pool) + batch.hidden.shape[1]

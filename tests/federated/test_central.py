@@ -21,6 +21,7 @@ from spfedrec_cli.model.towers import flatten, history_weights, item_tower, quer
 MODES: dict[str, dict[str, Any]] = {
     "public negatives": {},
     "negatives of one's own": {"client": {"negatives": "request"}, "request": {"rate": 1.0}},
+    "a pool by popularity": {"client": {"pool": "popularity", "pool_size": 12}},
     "both kinds of negatives": {"client": {"negatives": "both"}, "request": {"rate": 1.0}},
     "no logQ, recent history, all targets": {
         "client": {"logq": False, "target_share": 1.0},
@@ -34,11 +35,11 @@ def a_round(world: World, state: State) -> tuple[Published, Cohort]:
     """What both strategies start from in round 1."""
     state = strategies.popularity_where_needed(state, world, strategies.Ledger(1))
     clients = strategies.draw_cohort(world.config.federated, world.eligible, world.seed, 1)
-    pool = strategies.draw_pool(world.config, world.n_items, 1)
+    q = strategies.obfuscating_distribution(state, world)
+    pool = strategies.draw_pool(world.config, q, 1)
     cohort = strategies.without_requests(state, world, clients, 1)
     rows = taking_part(world, cohort.own.values, cohort.hidden.items.values, pool)
     served = strategies.server.serve(state.item, world.items, rows, world.config.model.id_dropout, world.seed, 1)
-    q = strategies.obfuscating_distribution(state, world)
     return Published(1, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q), cohort
 
 

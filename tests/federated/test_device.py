@@ -22,6 +22,7 @@ MODES = {
     "a tower, Adam in batches": {
         "client": {"private_state": "tower", "negatives": "request", "optimizer": "adam", "batch_size": 3},
     },
+    "a pool by popularity": {"client": {"pool": "popularity", "pool_size": 12}},
     "both kinds of negatives": {"client": {"negatives": "both", "batch_size": 3}},
     "a slate": {"request": SLATE},
     "a slate and chains": {"request": SLATE, "federated": {"aggregation": "ring", "chain_length": 3}},

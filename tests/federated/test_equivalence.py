@@ -34,7 +34,11 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
         {"client": {"negatives": "public"}, "request": {"mode": "catalogue"}},
     ],
     "rate": [{"request": {"rate": rate}} for rate in (0.25, 1.0, 3.0)],
-    "obfuscation": [{"request": {"negatives": "popularity"}}, {"request": {"negatives": "uniform"}}],
+    "laws": [
+        {"request": {"negatives": "popularity"}},
+        {"request": {"negatives": "popularity"}, "client": {"pool": "popularity"}},
+        {"request": {"negatives": "uniform"}},
+    ],
     "history": [{"model": {"history": kind}} for kind in ("none", "mean", "recency")],
     "private": [{"client": {"private_state": kind}} for kind in ("none", "embedding", "tower")],
     "epochs": [{"client": {"local_epochs": epochs}} for epochs in (1, 2)],
@@ -94,8 +98,8 @@ def both(world: World, state: State) -> tuple[CohortResult, CohortResult]:
     clients = strategies.draw_cohort(world.config.federated, world.eligible, world.seed, round_)
     if world.config.request.mode != "paper":
         return both_on_slate(world, state, clients)
-    pool = strategies.draw_pool(world.config, world.n_items, round_)
     own, q = world.purchased.take(clients), strategies.obfuscating_distribution(state, world)
+    pool = strategies.draw_pool(world.config, q, round_)
     hidden = draw_obfuscating(world.config.request, q, clients, own, world.seed, round_)
     rows = np.unique(np.concatenate([own.values, hidden.items.values, pool])).astype(np.int64)
     embeddings = strategies.server.serve(state.item, world.items, rows, 0.0, world.seed, round_).embeddings.detach()

@@ -33,6 +33,7 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
         {"client": {"negatives": "request"}, "request": {"rate": 0.25}},
         {"client": {"negatives": "request"}, "request": {"rate": 1.0, "redraw": True, "negatives": "uniform"}},
         {"client": {"negatives": "both"}, "request": {"rate": 0.25}},
+        {"client": {"pool": "popularity", "pool_size": 12}},
         {"client": {"negatives": "both", "pool_size": 1000}, "request": {"rate": 1.0, "redraw": True}},
     ],
     "history": [{"model": {"history": kind}} for kind in ("none", "mean", "recency")],
@@ -76,8 +77,8 @@ def a_round(world: World, before: State) -> tuple[Whole, Cohort]:
     round_ = before.round + 1
     before = strategies.popularity_where_needed(before, world, Ledger(round_))
     clients = strategies.draw_cohort(world.config.federated, world.eligible, world.seed, round_)
-    pool = strategies.draw_pool(world.config, world.n_items, round_)
     q = strategies.obfuscating_distribution(before, world)
+    pool = strategies.draw_pool(world.config, q, round_)
     whole = Whole(round_, before.query, before.item, pool, q)
     return whole, strategies.without_requests(before, world, clients, round_)
 
@@ -202,7 +203,7 @@ def test_the_ledger_counts_real_bytes() -> None:
     assert [entry.kind for entry in first.ledger.entries] == ["fields", "model", "delta"]
     assert [entry.kind for entry in second.ledger.entries] == ["model", "delta"]
     query, item = flatten(before.query).numpy(), flatten(before.item).numpy()
-    pool = strategies.draw_pool(world.config, world.n_items, 1).astype(np.int32)
+    pool = strategies.draw_pool(world.config, np.ones(world.n_items), 1).astype(np.int32)
     sent = [
         messages.ItemFields(1, world.items.codes[:, 1:].numpy().astype(np.int32)),
         messages.WholeModel(1, query, item, pool),

@@ -126,23 +126,42 @@ def estimates(world: World, member: int, scores: np.ndarray, q: np.ndarray) -> n
     found = []
     for round_ in range(1, ROUNDS + 1):
         probabilities = client.make_request(device, public, round_)[1]
-        pool = strategies.draw_pool(world.config, world.n_items, round_).astype(np.int32)
+        pool = strategies.draw_pool(world.config, q, round_).astype(np.int32)
         hidden, seats, expected = client.training_negatives(public, bought, probabilities, pool)
         found.append(np.exp(scores[[*hidden, *pool[seats]]] - expected.numpy()).sum())
     return np.array(found)
 
 
 @pytest.mark.parametrize(
-    "negatives, pool, bought",
-    [("request", 8, 8), ("public", 8, 8), ("both", 8, 8), ("both", 1000, 8), ("both", 1, 25)],
-    ids=["request", "public", "both", "both, the whole catalogue as pool", "both, a pool that is often all one's own"],
+    "negatives, law, pool, bought",
+    [
+        ("request", "uniform", 8, 8),
+        ("public", "uniform", 8, 8),
+        ("public", "popularity", 8, 8),
+        ("both", "uniform", 8, 8),
+        ("both", "popularity", 8, 8),
+        ("both", "uniform", 1000, 8),
+        ("both", "uniform", 1, 25),
+    ],
+    ids=[
+        "request",
+        "public",
+        "public by popularity",
+        "both",
+        "both, the pool by popularity",
+        "both, the whole catalogue as pool",
+        "both, a pool that is often all one's own",
+    ],
 )
-def test_the_denominator_is_that_of_the_whole_catalogue_on_average(negatives: str, pool: int, bought: int) -> None:
+def test_the_denominator_is_that_of_the_whole_catalogue_on_average(
+    negatives: str, law: str, pool: int, bought: int
+) -> None:
     """Σ exp(s) over all items but the client's own, to within five standard errors of the mean over many draws.
 
     V− are drawn unevenly, as a race (more than an eighth of what there is), whose inclusion probabilities are exact.
     """
-    settings = {"client": {"negatives": negatives, "pool_size": pool}, "request": {"rate": 1.0, "redraw": True}}
+    client_settings = {"negatives": negatives, "pool_size": pool, "pool": law}
+    settings = {"client": client_settings, "request": {"rate": 1.0, "redraw": True}}
     world = build_world(settings, [bought])
     rng = np.random.default_rng(3)
     scores, q = rng.normal(size=world.n_items), rng.uniform(1, 3, world.n_items)

@@ -52,10 +52,10 @@ def test_the_item_sum_is_over_the_rows_that_take_part() -> None:
 
 def test_pools_are_public_uniform_and_redrawn() -> None:
     world = build_world({"client": {"pool_size": 10}})
-    pools = [draw_pool(world.config, world.n_items, round_).tolist() for round_ in (1, 2)]
+    pools = [draw_pool(world.config, np.ones(world.n_items), round_).tolist() for round_ in (1, 2)]
     assert pools[0] != pools[1]
     assert all(len(set(pool)) == 10 for pool in pools)
-    assert draw_pool(build_world({"client": {"negatives": "request"}}).config, 50, 1).size == 0
+    assert draw_pool(build_world({"client": {"negatives": "request"}}).config, np.ones(50), 1).size == 0
 
 
 def test_popularity_is_one_secure_sum_counted_once() -> None:
@@ -239,8 +239,10 @@ def test_tau_is_relative_to_the_clients_learning_rate_and_starts_v() -> None:
 
 
 def test_the_seed_changes_the_pool() -> None:
-    pools = [draw_pool(build_world({"train": {"seed": s}, "client": {"pool_size": 9}}).config, 50, 1) for s in (0, 1)]
-    assert pools[0].tolist() != pools[1].tolist()
+    for law in ("uniform", "popularity"):
+        client, q = {"pool_size": 9, "pool": law}, np.arange(1.0, 51)
+        pools = [draw_pool(build_world({"train": {"seed": s}, "client": client}).config, q, 1) for s in (0, 1)]
+        assert pools[0].tolist() != pools[1].tolist()
 
 
 @pytest.mark.parametrize("engine", strategies.ENGINES)
