@@ -101,13 +101,17 @@ WAY, COST = ["requests; training negatives"], ["kB up, down", "rounds", "seconds
 def way(case: Case) -> str:
     """What a row says of how it was trained: request mode, P, training negatives."""
     config = case.config(0)
-    kinds = ["of the request"] * config.client.uses_own
-    kinds += [f"a public pool of {config.client.pool_size:,}"] * config.client.uses_pool
+    request, client = config.request, config.client
+    if request.mode != "paper":
+        of = f" of {request.slate_size:,}" if request.mode == "slate" else ""
+        return f"none, {request.mode}{of}; its other items"
+    law = " by popularity" if client.pool == "popularity" else ""
+    kinds = ["of the request"] * client.uses_own + [f"a public pool of {client.pool_size:,}{law}"] * client.uses_pool
     negatives = " and ".join(kinds)
-    if config.federated.strategy == "central":
-        return f"none, no device; {negatives}"
-    drawn = ", redrawn" if config.request.redraw else ""
-    return f"{config.request.mode}, P = {config.request.rate:g}{drawn}; {negatives}"
+    if config.federated.strategy != "split":
+        device = {"full": "both towers on the device", "central": "no device"}[config.federated.strategy]
+        return f"none, {device}; {negatives}"
+    return f"paper, P = {request.rate:g}{', redrawn' if request.redraw else ''}; {negatives}"
 
 
 def cost(found: Sequence[Found]) -> list[str]:

@@ -218,6 +218,11 @@ def test_a_row_says_which_negatives_it_was_trained_with(monkeypatch: pytest.Monk
     assert told["both kinds of negatives"] == f"{of_request} and {pool}"
     assert told["as the preset has it"] == f"paper, P = 0.25; {pool}"
     assert told["the same model, not federated (`central`)"] == f"none, no device; {pool}"
+    assert told["FedAvg of both towers (`full`)"] == f"none, both towers on the device; {pool}"
+    assert told["SpFedRec, slate"] == "none, slate of 1,024; its other items"
+    assert told["SpFedRec, catalogue"] == "none, catalogue; its other items"
+    by_popularity = cases.Case("", "ml-100k", ("client.pool=popularity",))
+    assert results.way(by_popularity) == f"paper, P = 0.25; {pool} by popularity"
 
 
 def test_what_is_trained_is_not_trained_again(
