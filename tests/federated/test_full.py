@@ -55,7 +55,7 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
     "hidden": [{"model": {"hidden": widths}} for widths in ([], [8])],
     "sampling": [{"federated": {"sampling": kind}} for kind in ("fixed", "poisson")],
 }
-CONFIGURATIONS = 30
+CONFIGURATIONS = 32
 
 
 def rows() -> list[Any]:
