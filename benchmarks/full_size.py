@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cases import Case
-from measure import figure, table
+from measure import table
 
 from spfedrec_cli import engine, run
 from spfedrec_cli.data.dataset import Dataset
@@ -22,6 +22,12 @@ PRESET, NAME, TIMES = "hm-full", "hm-full", "command.json"
 BASELINES = ("popularity", "popularity_7_days", "repeat_last")
 METRICS = ("hit_rate@10", "recall@10", "ndcg@10", "map@12")
 PLATEAU = 0.01  # within so much of the best validation
+
+
+def figure(value: float) -> str:
+    """Four places: at this size all figures are small."""
+    return f"{value:.4f}".replace("0.", ".", 1)
+
 
 Record = dict[str, Any]  # a line of metrics.jsonl
 

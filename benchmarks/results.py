@@ -303,7 +303,8 @@ def main() -> None:
             sys.stderr.write(f"{name} left out: no {NEEDED[name]} in {plan.data}; give --data\n")
             continue
         parts = SECTIONS[name](plan)
-        text = "\n\n".join([f"{machine()}; {plan.jobs} trainings at a time.", *parts])
+        at_a_time = "" if name == "hm-full" else f"; {plan.jobs} trainings at a time"
+        text = "\n\n".join([f"{machine()}{at_a_time}.", *parts])
         sys.stdout.write(f"{text}\n\n")
         if asked.write and not asked.quick:
             write_section(DOCUMENT, name, text)

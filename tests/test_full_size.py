@@ -28,12 +28,12 @@ def test_the_plateau_is_where_validation_first_comes_near_its_best() -> None:
         | ({"validation": {"ndcg@10": judged[place]}} if place in judged else {})
         for place in range(5)
     ]
-    assert "NDCG@10 .200; within 1% of it after 3 rounds and 4.0 minutes" in full_size.plateau(records)
+    assert "NDCG@10 .2000; within 1% of it after 3 rounds and 4.0 minutes" in full_size.plateau(records)
     assert full_size.curve(records).splitlines()[2:] == [
-        "| 1 | 1.0 | 0.5 | .100 |",
-        "| 3 | 3.0 | 1.0 | .199 |",
-        "| 4 | 4.0 | 1.5 | .200 |",
-        "| 5 | 5.0 | 2.0 | .198 |",
+        "| 1 | 1.0 | 0.5 | .1000 |",
+        "| 3 | 3.0 | 1.0 | .1990 |",
+        "| 4 | 4.0 | 1.5 | .2000 |",
+        "| 5 | 5.0 | 2.0 | .1980 |",
     ]
 
 
