@@ -68,14 +68,15 @@ def split_round(state: State, world: World) -> tuple[State, Report]:
 
     # 1. The server draws the cohort and broadcasts θ_u, with this round's pool of public training negatives.
     clients = draw_cohort(config.federated, world.eligible, world.seed, round_)
-    pool = draw_pool(config, obfuscating_distribution(state, world), round_)
+    q = obfuscating_distribution(state, world)
+    pool = draw_pool(config, q, round_)
 
     # 2. Each client builds its request, V+ hidden among V−; or nobody does, and a slate is drawn for all.
     # 3. The server runs the item tower on the requested rows (on the slate) only, and returns their embeddings.
     here = clients[world.shards.mine(clients)]
     private = private_states(state, world, here)
     if config.request.mode == "paper":
-        start = start_on_request(state, world, here, private, pool, obfuscating_distribution(state, world))
+        start = start_on_request(state, world, here, private, pool, q)
     else:
         state = publish_catalogue(state, world, clients, ledger)
         start = start_on_slate(state, world, here, private)

@@ -70,8 +70,11 @@ def test_what_does_not_fit_is_refused_with_what_would(settings: list[str], avail
 
 
 def test_what_fits_and_what_nobody_knows_pass() -> None:
-    check_memory(HM, resolve(), 100 * GIB)
+    """To the byte: what is reckoned fits into itself, and not into one byte less."""
     check_memory(HM, resolve(), None)
+    check_memory(HM, resolve(), total(HM))
+    with pytest.raises(InputError, match="of memory"):
+        check_memory(HM, resolve(), total(HM) - 1)
 
 
 def test_a_training_that_does_not_fit_leaves_nothing(
