@@ -39,6 +39,24 @@ def _exists(case: Case) -> bool:
 # What was best for `central` of the settings that were tried for it by itself, on validation (docs/log.md).
 CENTRAL: dict[str, tuple[str, ...]] = {"ml-100k": (), "synthetic": ()}
 
+WAY = ["requests; training negatives"]  # the head of what `way` says
+
+
+def way(case: Case) -> str:
+    """What a row says of how it was trained: request mode, P, training negatives."""
+    config = case.config(0)
+    request, client = config.request, config.client
+    if request.mode != "paper":
+        of = f" of {request.slate_size:,}" if request.mode == "slate" else ""
+        return f"none, {request.mode}{of}; its other items"
+    law = " by popularity" if client.pool == "popularity" else ""
+    kinds = ["of the request"] * client.uses_own + [f"a public pool of {client.pool_size:,}{law}"] * client.uses_pool
+    negatives = " and ".join(kinds)
+    if config.federated.strategy != "split":
+        device = {"full": "both towers on the device", "central": "no device"}[config.federated.strategy]
+        return f"none, {device}; {negatives}"
+    return f"paper, P = {request.rate:g}{', redrawn' if request.redraw else ''}; {negatives}"
+
 
 def main_rows(preset: str) -> list[Case]:
     """One way after another, everything else as the preset has it."""

@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cases import Case
+from cases import WAY, Case, way
 from measure import table
+from trials import COST, cost, read
 
 from spfedrec_cli import engine, run
 from spfedrec_cli.data.dataset import Dataset
@@ -47,12 +48,11 @@ class FullSize:
         records = run.records(self.folder / "metrics.jsonl")
         buyers = int((Dataset.open(dataset).history("train").lengths > 0).sum())
         updates = sum(each["clients"] for each in records)
-        up, down = (sum(each[of] for each in records) / updates / 1000 for of in ("bytes_up", "bytes_down"))
         most = Case("", PRESET).config(0).train.rounds
         return [
             f"{buyers:,} customers bought in train, {ITEMS:,} articles. {len(records)} rounds were made, of {most} at "
             f"most, by {self.workers} workers of one thread: {updates:,} client updates. The whole command took "
-            f"{seconds / 60:.1f} minutes. A client sends {up:,.0f} kB and receives {down:,.0f} in a round.",
+            f"{seconds / 60:.1f} minutes.",
             plateau(records),
             curve(records),
             self.beside(),
@@ -83,10 +83,17 @@ class FullSize:
         return float(json.loads((self.folder / TIMES).read_text())["seconds"])
 
     def beside(self) -> str:
-        """Test figures of the run and of baselines that need no fitting."""
-        found = engine.evaluate(self.folder, ks=(10, 12), baselines=BASELINES)
-        rows = {"SpFedRec (`split`)": found.metrics, **found.baselines}
-        return table(["test", *METRICS], [[name, *(figure(of[each]) for each in METRICS)] for name, of in rows.items()])
+        """Test figures of the run, with what it cost, and of baselines that need no fitting."""
+        judged = engine.evaluate(self.folder, ks=(10, 12), baselines=BASELINES)
+        case = Case("SpFedRec (`split`)", PRESET)
+        found = read(self.folder, case.config(0), {"full": judged.metrics})
+        ours = [case.name, way(case), *figures(judged.metrics), *cost([found])]
+        plain = [[name, "", *figures(of), *[""] * len(COST)] for name, of in judged.baselines.items()]
+        return table(["test", *WAY, *METRICS, *COST], [ours, *plain])
+
+
+def figures(metrics: Mapping[str, float]) -> list[str]:
+    return [figure(metrics[each]) for each in METRICS]
 
 
 def elapsed(records: Sequence[Record], of: Callable[[Record], float]) -> list[float]:

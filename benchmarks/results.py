@@ -5,24 +5,25 @@
 FOLDER holds ml-100k as it is unpacked, and hm in Kaggle's layout (SPFEDREC_REAL_DATA, or shared/data beside the
 checkout); without them there are no figures of MovieLens or of H&M. Trainings that are already in the work folder are
 not made again. `--quick`: one seed and twenty rounds each, to see that everything runs; its figures say nothing, and it
-writes nothing.
+writes nothing. On stderr: how many minutes each section took.
 """
 
 import argparse
 import os
 import statistics
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from cases import Case, ablations, costs, main_rows, possible
+from cases import WAY, Case, ablations, costs, main_rows, possible, way
 from curves import draw_cost, draw_learning
 from full_size import FullSize
 from measure import figure, machine, table, write_section
 from rolling import Rolling
-from trials import KS, Found, Trial, all_of
+from trials import COST, KS, Found, Trial, all_of, cost
 
 from spfedrec_cli import engine
 from spfedrec_cli.data.dataset import Dataset
@@ -63,23 +64,22 @@ class Plan:
             make(folder)
         return folder
 
-    def trials(
-        self, cases: Iterable[Case], dataset: Path, seeds: int, split: str, protocols: tuple[str, ...]
-    ) -> list[Trial]:
-        """Case by case, seed by seed."""
-        runs = self.work / "runs"
-        return [
-            Trial(case.config(seed, self.quick), dataset, runs, split, protocols)
-            for case in cases
-            for seed in range(min(seeds, case.seeds))
-        ]
-
     def found(
         self, cases: Sequence[Case], dataset: Path, seeds: int, split: str, protocols: tuple[str, ...]
     ) -> list[list[Found]]:
-        """The trainings of each case, one a seed."""
-        every = iter(all_of(self.trials(cases, dataset, seeds, split, protocols), self.jobs))
-        return [list(islice(every, min(seeds, case.seeds))) for case in cases]
+        """The trainings of each case, one a seed. Those that take long, of which there are few, begin first."""
+        runs = self.work / "runs"
+        order = sorted(range(len(cases)), key=lambda place: cases[place].seeds)
+        trials = {
+            place: [
+                Trial(cases[place].config(seed, self.quick), dataset, runs, split, protocols)
+                for seed in range(min(seeds, cases[place].seeds))
+            ]
+            for place in order
+        }
+        every = iter(all_of([each for of in trials.values() for each in of], self.jobs))
+        found = {place: list(islice(every, len(of))) for place, of in trials.items()}
+        return [found[place] for place in range(len(cases))]
 
 
 Column = tuple[str, str, str]  # its head, protocol, metric
@@ -95,30 +95,6 @@ OF_SYNTHETIC: list[Column] = [
     ("NDCG@10", "full", "ndcg@10"),
     ("MAP@12", "full", "map@12"),
 ]
-WAY, COST = ["requests; training negatives"], ["kB up, down", "rounds", "seconds"]
-
-
-def way(case: Case) -> str:
-    """What a row says of how it was trained: request mode, P, training negatives."""
-    config = case.config(0)
-    request, client = config.request, config.client
-    if request.mode != "paper":
-        of = f" of {request.slate_size:,}" if request.mode == "slate" else ""
-        return f"none, {request.mode}{of}; its other items"
-    law = " by popularity" if client.pool == "popularity" else ""
-    kinds = ["of the request"] * client.uses_own + [f"a public pool of {client.pool_size:,}{law}"] * client.uses_pool
-    negatives = " and ".join(kinds)
-    if config.federated.strategy != "split":
-        device = {"full": "both towers on the device", "central": "no device"}[config.federated.strategy]
-        return f"none, {device}; {negatives}"
-    return f"paper, P = {request.rate:g}{', redrawn' if request.redraw else ''}; {negatives}"
-
-
-def cost(found: Sequence[Found]) -> list[str]:
-    """Means over seeds: bytes of one client in one round, rounds, seconds of training on one core."""
-    up, down = (statistics.fmean(getattr(each, name) for each in found) for name in ("bytes_up", "bytes_down"))
-    seconds = statistics.fmean(each.seconds for each in found)
-    return [f"{up / 1000:,.0f}, {down / 1000:,.0f}", f"{found[0].rounds}", f"{seconds:,.0f}"]
 
 
 def mean_and_deviation(values: Sequence[float]) -> str:
@@ -298,7 +274,9 @@ def main() -> None:
     asked = parser.parse_args()
     seeds = 1 if asked.quick else asked.seeds
     plan = Plan(Path(asked.data), asked.work, asked.images, asked.jobs, seeds, asked.quick)
+    began = time.perf_counter()
     for name in asked.only or SECTIONS:
+        since = time.perf_counter()
         if name in NEEDED and not (plan.data / NEEDED[name]).is_dir():
             sys.stderr.write(f"{name} left out: no {NEEDED[name]} in {plan.data}; give --data\n")
             continue
@@ -310,6 +288,12 @@ def main() -> None:
             write_section(DOCUMENT, name, text)
             if name in IN_README:
                 write_section(README, name, "\n\n".join(parts[:2]))
+        sys.stderr.write(f"{name}: {minutes(since)}\n")
+    sys.stderr.write(f"all of it: {minutes(began)}\n")
+
+
+def minutes(since: float) -> str:
+    return f"{(time.perf_counter() - since) / 60:.1f} minutes"
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from cases import Case
+from cases import WAY, Case, way
 from measure import figure, table
-from trials import KS, Trial, all_of, side_by_side
+from trials import COST, KS, Found, Trial, all_of, cost, side_by_side
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
@@ -35,7 +35,8 @@ WEEKS, EARLIER = 26, 8  # that are tested; before them, for the blend alone
 PRESET = "hm-small"
 # A best validation among several of fifty customers would be luck: the last round is what is evaluated.
 LAST_ROUND = ("train.eval_every=1000",)
-WITHOUT_FIELDS = ("model.item_fields=false",)
+WHOLE = Case("with article fields", PRESET, LAST_ROUND)
+IDS_ALONE = Case("ids alone", PRESET, (*LAST_ROUND, "model.item_fields=false"))
 PLAIN = ("popularity", "popularity_7_days", "repeat_last")
 MODEL, BLEND = "SpFedRec", " + blend"
 BLENDED = (MODEL, "popularity_7_days")
@@ -96,18 +97,17 @@ class Rolling:
         """The section: all customer-weeks by recommender, paired differences, and articles never sold."""
         tested, earlier = self.weeks
         folders = self.prepared(tested + earlier)
-        runs = self.trained(folders, LAST_ROUND)
-        weeks = self.measured(runs)
-        customers = [each for week in weeks[earlier:] for each in week.customers]
-        with_fields, without = (
-            unseen_together(side_by_side(unseen, of, jobs=self.jobs))
-            for of in (runs[earlier:], self.trained(folders[earlier:], LAST_ROUND + WITHOUT_FIELDS))
-        )
+        found = self.trained(folders, WHOLE)
+        weeks = self.measured([each.run for each in found])[earlier:]
+        found = found[earlier:]
+        customers = [each for week in weeks for each in week.customers]
+        ids_alone = self.trained(folders[earlier:], IDS_ALONE)
         return [
-            f"{len(customers):,} customer-weeks of {len(set(customers)):,} customers.",
-            of_recommenders(weeks[earlier:]),
-            of_pairs(weeks[earlier:]),
-            of_unseen(with_fields, without),
+            f"{len(customers):,} customer-weeks of {len(set(customers)):,} customers. Bytes, rounds and seconds are "
+            "means over the trainings of single weeks.",
+            of_recommenders(weeks, found),
+            of_pairs(weeks),
+            of_unseen({WHOLE: (found, self.unseen(found)), IDS_ALONE: (ids_alone, self.unseen(ids_alone))}),
         ]
 
     def prepared(self, weeks: int) -> list[Path]:
@@ -116,11 +116,14 @@ class Rolling:
         side_by_side(prepare_until, [self.data] * weeks, folders, ends(self.last, weeks), jobs=self.jobs)
         return folders
 
-    def trained(self, folders: Sequence[Path], settings: tuple[str, ...]) -> list[str]:
-        """The folder of a run for each Dataset."""
-        config = Case("hm", PRESET, settings).config(0, self.quick)
-        trials = [Trial(config, folder, self.work / "runs", protocols=()) for folder in folders]
-        return [found.run for found in all_of(trials, self.jobs)]
+    def trained(self, folders: Sequence[Path], case: Case) -> list[Found]:
+        """A training for each Dataset."""
+        config = case.config(0, self.quick)
+        return all_of([Trial(config, folder, self.work / "runs", protocols=()) for folder in folders], self.jobs)
+
+    def unseen(self, found: Sequence[Found]) -> "Unseen":
+        """Articles never sold, of all weeks."""
+        return unseen_together(side_by_side(unseen, [each.run for each in found], jobs=self.jobs))
 
     def measured(self, runs: Sequence[str]) -> list[Week]:
         """Week by week, the blends with weights from no later week."""
@@ -221,12 +224,13 @@ def pooled(weeks: Sequence[Week], name: str, metric: str) -> F64:
     return np.concatenate([week.values[name][metric] for week in weeks])
 
 
-def of_recommenders(weeks: Sequence[Week]) -> str:
+def of_recommenders(weeks: Sequence[Week], found: Sequence[Found]) -> str:
     """Means over all customer-weeks."""
-    rows = [
-        [name, *(small(float(pooled(weeks, name, metric).mean())) for metric in METRICS)] for name in weeks[0].values
-    ]
-    return table(["", *METRICS], rows)
+    rows = []
+    for name in weeks[0].values:
+        how, paid = ([way(WHOLE)], cost(found)) if name.startswith(MODEL) else ([""], [""] * len(COST))
+        rows.append([name, *how, *(small(float(pooled(weeks, name, metric).mean())) for metric in METRICS), *paid])
+    return table(["", *WAY, *METRICS, *COST], rows)
 
 
 def of_pairs(weeks: Sequence[Week]) -> str:
@@ -255,14 +259,18 @@ def unseen_together(weeks: Sequence[Unseen]) -> Unseen:
     return Unseen([each for week in weeks for each in week.customers], values, sum(week.items for week in weeks))
 
 
-def of_unseen(with_fields: Unseen, without: Unseen) -> str:
-    """With the fields of articles, without them, and the paired difference."""
-    ways = {"with article fields": with_fields, "ids alone": without}
-    rows = [[name, *(figure(float(way.values[of].mean())) for of in ("place", "near"))] for name, way in ways.items()]
-    told = [
-        " (".join(difference(with_fields.customers, with_fields.values[of] - without.values[of])) + ")"
-        for of in ("place", "near")
+def of_unseen(ways: Mapping[Case, tuple[Sequence[Found], Unseen]]) -> str:
+    """Row by row how it was trained, what it came to and what it cost; the paired difference of the first from the
+    second."""
+    rows = [
+        [case.name, way(case), *(figure(float(of.values[name].mean())) for name in ("place", "near")), *cost(found)]
+        for case, (found, of) in ways.items()
     ]
-    count = f"{len(with_fields.customers):,} customer-weeks, {with_fields.items:,} purchases"
-    head = [f"articles never sold in train ({count})", "mean place", f"among the first {NEAR:.0%}"]
-    return table(head, [*rows, ["difference (95 % interval)", *told]])
+    (_, first), (_, second) = ways.values()
+    told = [
+        " (".join(difference(first.customers, first.values[name] - second.values[name])) + ")"
+        for name in ("place", "near")
+    ]
+    count = f"{len(first.customers):,} customer-weeks, {first.items:,} purchases"
+    head = [f"articles never sold in train ({count})", *WAY, "mean place", f"among the first {NEAR:.0%}", *COST]
+    return table(head, [*rows, ["difference (95 % interval)", "", *told, *[""] * len(COST)]])

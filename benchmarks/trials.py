@@ -4,7 +4,8 @@ import hashlib
 import json
 import multiprocessing
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ class Found:
     best_round: int
     bytes_up: float
     bytes_down: float
-    metrics: dict[str, dict[str, float]]
+    metrics: Mapping[str, Mapping[str, float]]
     curve: list[tuple[int, float]]
 
 
@@ -78,7 +79,8 @@ def of(trial: Trial) -> Found:
     for protocol in missing:
         known[f"{trial.split}/{protocol}"] = engine.evaluate(folder, trial.split, KS, protocol=protocol).metrics
         run.write_json(file, known)
-    return _found(trial, folder, known)
+    metrics = {protocol: known[f"{trial.split}/{protocol}"] for protocol in trial.protocols}
+    return read(folder, trial.config, metrics)
 
 
 def _train(trial: Trial, folder: Path) -> None:
@@ -88,10 +90,11 @@ def _train(trial: Trial, folder: Path) -> None:
     engine.train(Dataset.open(trial.dataset), trial.config, folder)
 
 
-def _found(trial: Trial, folder: Path, known: dict[str, Any]) -> Found:
+def read(folder: Path, config: Config, metrics: Mapping[str, Mapping[str, float]]) -> Found:
+    """What a training by these settings came to by its own lines of measurements, beside metrics by protocol."""
     rounds = run.records(folder / "metrics.jsonl")
     updates = sum(round_["clients"] for round_ in rounds) or 1
-    curve = [(r["round"], r["validation"][trial.config.train.monitor]) for r in rounds if r["validation"]]
+    curve = [(r["round"], r["validation"][config.train.monitor]) for r in rounds if r["validation"]]
     return Found(
         run=str(folder),
         seconds=sum(round_["seconds"] for round_ in rounds),
@@ -99,6 +102,16 @@ def _found(trial: Trial, folder: Path, known: dict[str, Any]) -> Found:
         best_round=max(curve, key=lambda point: point[1])[0],
         bytes_up=sum(round_["bytes_up"] for round_ in rounds) / updates,
         bytes_down=sum(round_["bytes_down"] for round_ in rounds) / updates,
-        metrics={protocol: known[f"{trial.split}/{protocol}"] for protocol in trial.protocols},
+        metrics=metrics,
         curve=curve,
     )
+
+
+COST = ["kB up, down", "rounds", "seconds"]  # the heads of what `cost` says
+
+
+def cost(found: Sequence[Found]) -> list[str]:
+    """Means over trainings: bytes of one client in one round, rounds, seconds of training on one core."""
+    names = ("bytes_up", "bytes_down", "rounds", "seconds")
+    up, down, rounds, seconds = (statistics.fmean(getattr(each, name) for each in found) for name in names)
+    return [f"{up / 1000:,.0f}, {down / 1000:,.0f}", f"{rounds:,.0f}", f"{seconds:,.0f}"]

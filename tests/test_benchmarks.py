@@ -320,7 +320,12 @@ def test_weeks_are_pooled_by_customer_week(rolling: Any) -> None:
     assert len(rows) == len(rolling.PAIRS) * len(rolling.METRICS)
     # a, a: 1.5 of 2; a, b: 1.75 of 3; b, b: .25
     assert {tuple(row[3:]) for row in rows} == {("+0.5833", "+0.2500 to +0.7500")}
-    assert f"| {rolling.MODEL} | .5833 |" in rolling.of_recommenders(weeks)
+    found = [rolling.Found("", *each, {}, []) for each in ((3.0, 150, 150, 5e4, 6e4), (5.0, 250, 250, 7e4, 8e4))]
+    told = rolling.of_recommenders(weeks, found).splitlines()
+    preset = "paper, P = 0.25; a public pool of 1,024"
+    metrics = " | ".join([".5833"] * len(rolling.METRICS))
+    assert f"| {rolling.MODEL} | {preset} | {metrics} | 60, 70 | 200 | 4 |" in told
+    assert any(row.startswith("| popularity_7_days |  | .0000 |") and row.endswith("|  |  |  |") for row in told)
 
 
 def test_weights_of_a_week_know_no_later_week(rolling: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,21 @@ def test_fewer_seeds_where_a_training_takes_long() -> None:
     assert "FedAvg of both towers (`full`)" not in {case.name for case in cases.main_rows("synthetic")}
 
 
+def test_what_takes_long_begins_first_and_stands_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases, results = program("cases"), program("results")
+    plan = results.Plan(Path(), Path(), Path(), jobs=1, seeds=3, quick=False)
+    rows = [cases.Case("short", "sample", ("train.rounds=2",)), cases.Case("long", "sample", ("train.rounds=9",), 1)]
+    began: list[tuple[int, int]] = []
+
+    def all_of(trials: Any, jobs: int) -> list[tuple[int, int]]:
+        began.extend((trial.config.train.rounds, trial.config.train.seed) for trial in trials)
+        return began
+
+    monkeypatch.setattr(results, "all_of", all_of)
+    assert plan.found(rows, Path(), 3, "test", ("full",)) == [[(2, 0), (2, 1), (2, 2)], [(9, 0)]]
+    assert began == [(9, 0), (2, 0), (2, 1), (2, 2)]
+
+
 def test_split_is_held_against_the_tuned_central() -> None:
     """Means over seeds, of the first row of each strategy: (.2 + .4) / 2 ÷ (.3 + .5 + .4) / 3."""
     cases, results = program("cases"), program("results")
