@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cases import WAY, Case, way
-from measure import table
+from measure import small, table
 from trials import COST, cost, read
 
 from spfedrec_cli import engine, run
@@ -23,11 +23,6 @@ PRESET, NAME, TIMES = "hm-full", "hm-full", "command.json"
 BASELINES = ("popularity", "popularity_7_days", "repeat_last")
 METRICS = ("hit_rate@10", "recall@10", "ndcg@10", "map@12")
 PLATEAU = 0.01  # within so much of the best validation
-
-
-def figure(value: float) -> str:
-    """Four places: at this size all figures are small."""
-    return f"{value:.4f}".replace("0.", ".", 1)
 
 
 Record = dict[str, Any]  # a line of metrics.jsonl
@@ -52,7 +47,7 @@ class FullSize:
         return [
             f"{buyers:,} customers bought in train, {ITEMS:,} articles. {len(records)} rounds were made, of {most} at "
             f"most, by {self.workers} workers of one thread: {updates:,} client updates. The whole command took "
-            f"{seconds / 60:.1f} minutes.",
+            f"{seconds / 60:.1f} minutes. One seed.",
             plateau(records),
             curve(records),
             self.beside(),
@@ -93,7 +88,7 @@ class FullSize:
 
 
 def figures(metrics: Mapping[str, float]) -> list[str]:
-    return [figure(metrics[each]) for each in METRICS]
+    return [small(metrics[each]) for each in METRICS]
 
 
 def elapsed(records: Sequence[Record], of: Callable[[Record], float]) -> list[float]:
@@ -112,7 +107,7 @@ def plateau(records: Sequence[Record]) -> str:
     best = max(value for _, value in points)
     place = next(place for place, value in points if value >= (1 - PLATEAU) * best)
     return (
-        f"The best validation has NDCG@10 {figure(best)}; within {PLATEAU:.0%} of it after {place + 1} rounds and "
+        f"The best validation has NDCG@10 {small(best)}; within {PLATEAU:.0%} of it after {place + 1} rounds and "
         f"{minutes[place]:.1f} minutes, validations included."
     )
 
@@ -127,7 +122,7 @@ def curve(records: Sequence[Record]) -> str:
     rounds = elapsed(records, lambda each: each["seconds"])
     judging = elapsed(records, lambda each: each["validation_seconds"])
     rows = [
-        [str(place + 1), f"{rounds[place] / 60:.1f}", f"{judging[place] / 60:.1f}", figure(value)]
+        [str(place + 1), f"{rounds[place] / 60:.1f}", f"{judging[place] / 60:.1f}", small(value)]
         for place, value in validated(records)
     ]
     return table(["rounds", "minutes of rounds", "minutes of validations", "validation NDCG@10"], rows)

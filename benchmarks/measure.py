@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,6 +58,17 @@ def machine() -> str:
 def figure(value: float) -> str:
     """Three places, without the zero in front."""
     return f"{value:.3f}".replace("0.", ".", 1)
+
+
+def small(value: float) -> str:
+    """Four places, without the zero in front."""
+    return f"{value:.4f}".replace("0.", ".", 1)
+
+
+def mean_and_deviation(values: Sequence[float], form: Callable[[float], str] = figure) -> str:
+    """ ".660 ± .004", or the one value alone."""
+    middle = form(statistics.fmean(values))
+    return middle if len(values) == 1 else f"{middle} ± {form(statistics.stdev(values))}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from cases import WAY, Case, ablations, costs, main_rows, possible, way
 from curves import draw_cost, draw_learning
 from full_size import FullSize
-from measure import figure, machine, table, write_section
+from measure import figure, machine, mean_and_deviation, table, write_section
 from rolling import Rolling
 from trials import COST, KS, Found, Trial, all_of, cost
 
@@ -95,12 +95,6 @@ OF_SYNTHETIC: list[Column] = [
     ("NDCG@10", "full", "ndcg@10"),
     ("MAP@12", "full", "map@12"),
 ]
-
-
-def mean_and_deviation(values: Sequence[float]) -> str:
-    """ ".660 ± .004", or the one value alone."""
-    middle = figure(statistics.fmean(values))
-    return middle if len(values) == 1 else f"{middle} ± {figure(statistics.stdev(values))}"
 
 
 def trained_row(case: Case, found: Sequence[Found], columns: Sequence[Column]) -> list[str]:
@@ -241,7 +235,7 @@ def of_costs(plan: Plan) -> list[str]:
 
 
 def of_hm(plan: Plan) -> list[str]:
-    return Rolling(plan.data / NEEDED["hm"], plan.work, plan.jobs, plan.quick).told()
+    return Rolling(plan.data / NEEDED["hm"], plan.work, plan.jobs, plan.quick, plan.seeds).told()
 
 
 def of_full_size(plan: Plan) -> list[str]:

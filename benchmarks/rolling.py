@@ -9,13 +9,14 @@ customers of a single week buy too little again of what they had.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from cases import WAY, Case, way
-from measure import figure, table
+from measure import mean_and_deviation, small, table
 from trials import COST, KS, Found, Trial, all_of, cost, side_by_side
 
 from spfedrec_cli.data.dataset import Dataset
@@ -50,7 +51,7 @@ PAIRS = (
 )
 NEAR = 0.01  # of the articles never sold
 
-Values = dict[str, F64]  # by metric, (n,)
+Values = dict[str, F64]  # by metric, (n,), or of several seeds (seeds, n)
 
 
 def ends(last: date, weeks: int) -> list[date]:
@@ -60,8 +61,8 @@ def ends(last: date, weeks: int) -> list[date]:
 
 @dataclass(frozen=True)
 class Week:
-    """What one test week came to: `values` by recommender, aligned with `customers`, the source's ids; `lists`, what
-    each blended recommender's weights are fitted on, of the validation week before."""
+    """What one test week came to by the towers of one seed: `values` by recommender, aligned with `customers`, the
+    source's ids; `lists`, what each blended recommender's weights are fitted on, of the validation week before."""
 
     customers: list[str]
     values: dict[str, Values]
@@ -71,7 +72,7 @@ class Week:
 @dataclass(frozen=True)
 class Unseen:
     """The customers of a test week with ground truth that nobody bought in train, by the source's ids; `values`: means
-    over such ground truth of each. `items`: how much of it there is."""
+    over such ground truth of each, (n,), or of several seeds (seeds, n). `items`: how much of it there is."""
 
     customers: list[str]
     values: Values
@@ -80,12 +81,14 @@ class Unseen:
 
 @dataclass(frozen=True)
 class Rolling:
-    """H&M's files, where work goes, how many processes, and whether all is cut short. The weeks end on `last`."""
+    """H&M's files, where work goes, how many processes, whether all is cut short, and how many seeds. The weeks end on
+    `last`."""
 
     data: Path
     work: Path
     jobs: int
     quick: bool
+    seeds: int = 1
     last: date = LAST
 
     @property
@@ -98,16 +101,16 @@ class Rolling:
         tested, earlier = self.weeks
         folders = self.prepared(tested + earlier)
         found = self.trained(folders, WHOLE)
-        weeks = self.measured([each.run for each in found])[earlier:]
-        found = found[earlier:]
-        customers = [each for week in weeks for each in week.customers]
+        pooled = pool([self.measured(of, first=seed == 0)[earlier:] for seed, of in enumerate(found)])
+        found = [of[earlier:] for of in found]
         ids_alone = self.trained(folders[earlier:], IDS_ALONE)
+        counted = f"{len(pooled.customers):,} customer-weeks of {len(set(pooled.customers)):,} customers"
+        over = f"Means over {self.seeds} seeds, ± their standard deviation" if self.seeds > 1 else "One seed"
         return [
-            f"{len(customers):,} customer-weeks of {len(set(customers)):,} customers. Bytes, rounds and seconds are "
-            "means over the trainings of single weeks.",
-            of_recommenders(weeks, found),
-            of_pairs(weeks),
-            of_unseen({WHOLE: (found, self.unseen(found)), IDS_ALONE: (ids_alone, self.unseen(ids_alone))}),
+            f"{counted}. {over}. Bytes, rounds and seconds are of the training of one week.",
+            of_recommenders(pooled, flat(found)),
+            of_pairs(pooled),
+            of_unseen({WHOLE: (flat(found), self.unseen(found)), IDS_ALONE: (flat(ids_alone), self.unseen(ids_alone))}),
         ]
 
     def prepared(self, weeks: int) -> list[Path]:
@@ -116,24 +119,57 @@ class Rolling:
         side_by_side(prepare_until, [self.data] * weeks, folders, ends(self.last, weeks), jobs=self.jobs)
         return folders
 
-    def trained(self, folders: Sequence[Path], case: Case) -> list[Found]:
-        """A training for each Dataset."""
-        config = case.config(0, self.quick)
-        return all_of([Trial(config, folder, self.work / "runs", protocols=()) for folder in folders], self.jobs)
+    def trained(self, folders: Sequence[Path], case: Case) -> list[list[Found]]:
+        """Seed by seed a training for each Dataset."""
+        configs = [case.config(seed, self.quick) for seed in range(self.seeds)]
+        trials = [Trial(config, folder, self.work / "runs", protocols=()) for config in configs for folder in folders]
+        every = iter(all_of(trials, self.jobs))
+        return [list(islice(every, len(folders))) for _ in configs]
 
-    def unseen(self, found: Sequence[Found]) -> "Unseen":
-        """Articles never sold, of all weeks."""
-        return unseen_together(side_by_side(unseen, [each.run for each in found], jobs=self.jobs))
+    def unseen(self, found: Sequence[Sequence[Found]]) -> "Unseen":
+        """Articles never sold, of all weeks, by all seeds."""
+        return pool_unseen([side_by_side(unseen, [each.run for each in of], jobs=self.jobs) for of in found])
 
-    def measured(self, runs: Sequence[str]) -> list[Week]:
-        """Week by week, the blends with weights from no later week."""
-        weeks = side_by_side(plainly, runs, jobs=self.jobs)
+    def measured(self, found: Sequence[Found], first: bool) -> list[Week]:
+        """Week by week by the towers of one seed, the blends with weights from no later week. What learns nothing is
+        the same for every seed: with the `first` alone."""
+        runs, names = [each.run for each in found], BLENDED if first else (MODEL,)
+        weeks = side_by_side(plainly, runs, [PLAIN if first else ()] * len(runs), [names] * len(runs), jobs=self.jobs)
         weights = [
-            {name: best_weights([week.lists[name] for week in weeks[: place + 1]]) for name in BLENDED}
+            {name: best_weights([week.lists[name] for week in weeks[: place + 1]]) for name in names}
             for place in range(len(weeks))
         ]
         blends = side_by_side(with_blends, runs, weights, jobs=self.jobs)
         return [Week(week.customers, week.values | more, week.lists) for week, more in zip(weeks, blends, strict=True)]
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """All customer-weeks: the customer of each, and by recommender and metric (seeds, customer-weeks), where what
+    learns nothing has one row."""
+
+    customers: list[str]
+    values: dict[str, Values]
+
+    def less(self, first: str, second: str, metric: str) -> F64:
+        """(customer-weeks,): the difference, which is of means over seeds."""
+        return np.asarray(self.values[first][metric].mean(0) - self.values[second][metric].mean(0))
+
+
+def pool(seeds: Sequence[Sequence[Week]]) -> Pooled:
+    """The weeks of each seed, all of the same customers; the first has the most recommenders."""
+    values: dict[str, Values] = {}
+    for name in seeds[0][0].values:
+        having = [weeks for weeks in seeds if name in weeks[0].values]
+        values[name] = {
+            metric: np.stack([np.concatenate([week.values[name][metric] for week in weeks]) for weeks in having])
+            for metric in METRICS
+        }
+    return Pooled([each for week in seeds[0] for each in week.customers], values)
+
+
+def flat(found: Sequence[Sequence[Found]]) -> list[Found]:
+    return [each for of in found for each in of]
 
 
 def prepare_until(data: Path, folder: Path, end: date) -> None:
@@ -157,13 +193,13 @@ def scorers(run: str, names: Sequence[str], split: str) -> tuple[Dataset, dict[s
     return dataset, {MODEL: ours} | {name: scorer for name, scorer in found.items() if scorer is not None}
 
 
-def plainly(run: str) -> Week:
-    """The test week without blends."""
-    dataset, test = scorers(run, PLAIN, "test")
-    validation = scorers(run, BLENDED, "validation")[1]
+def plainly(run: str, rivals: Sequence[str], names: Sequence[str]) -> Week:
+    """The test week without blends, beside these rivals; lists of these names."""
+    dataset, test = scorers(run, rivals, "test")
+    validation = scorers(run, names, "validation")[1]
     task = make_task(dataset, "test")
     values = {name: evaluate(scorer, task, KS).per_client for name, scorer in test.items()}
-    lists = {name: validation_lists(validation[name], dataset) for name in BLENDED}
+    lists = {name: validation_lists(validation[name], dataset) for name in names}
     return Week([dataset.client_id(client) for client in task.clients], values, lists)
 
 
@@ -220,24 +256,20 @@ def clustered(customers: Sequence[str], values: F64) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def pooled(weeks: Sequence[Week], name: str, metric: str) -> F64:
-    return np.concatenate([week.values[name][metric] for week in weeks])
-
-
-def of_recommenders(weeks: Sequence[Week], found: Sequence[Found]) -> str:
+def of_recommenders(pooled: Pooled, found: Sequence[Found]) -> str:
     """Means over all customer-weeks."""
     rows = []
-    for name in weeks[0].values:
+    for name, values in pooled.values.items():
         how, paid = ([way(WHOLE)], cost(found)) if name.startswith(MODEL) else ([""], [""] * len(COST))
-        rows.append([name, *how, *(small(float(pooled(weeks, name, metric).mean())) for metric in METRICS), *paid])
+        reached = [mean_and_deviation([float(each) for each in values[metric].mean(1)], small) for metric in METRICS]
+        rows.append([name, *how, *reached, *paid])
     return table(["", *WAY, *METRICS, *COST], rows)
 
 
-def of_pairs(weeks: Sequence[Week]) -> str:
+def of_pairs(pooled: Pooled) -> str:
     """Paired differences with their intervals."""
-    customers = [each for week in weeks for each in week.customers]
     rows = [
-        [first, second, metric, *difference(customers, pooled(weeks, first, metric) - pooled(weeks, second, metric))]
+        [first, second, metric, *difference(pooled.customers, pooled.less(first, second, metric))]
         for first, second in PAIRS
         for metric in METRICS
     ]
@@ -249,13 +281,13 @@ def difference(customers: Sequence[str], values: F64) -> list[str]:
     return [f"{values.mean():+.4f}", f"{low:+.4f} to {high:+.4f}"]
 
 
-def small(value: float) -> str:
-    return f"{value:.4f}".replace("0.", ".", 1)
-
-
-def unseen_together(weeks: Sequence[Unseen]) -> Unseen:
-    """All weeks one after the other."""
-    values = {name: np.concatenate([week.values[name] for week in weeks]) for name in weeks[0].values}
+def pool_unseen(seeds: Sequence[Sequence[Unseen]]) -> Unseen:
+    """All weeks one after the other, values (seeds, n)."""
+    values = {
+        name: np.stack([np.concatenate([week.values[name] for week in weeks]) for weeks in seeds])
+        for name in seeds[0][0].values
+    }
+    weeks = seeds[0]
     return Unseen([each for week in weeks for each in week.customers], values, sum(week.items for week in weeks))
 
 
@@ -263,14 +295,19 @@ def of_unseen(ways: Mapping[Case, tuple[Sequence[Found], Unseen]]) -> str:
     """Row by row how it was trained, what it came to and what it cost; the paired difference of the first from the
     second."""
     rows = [
-        [case.name, way(case), *(figure(float(of.values[name].mean())) for name in ("place", "near")), *cost(found)]
+        [case.name, way(case), *(over_seeds(of.values[name]) for name in ("place", "near")), *cost(found)]
         for case, (found, of) in ways.items()
     ]
     (_, first), (_, second) = ways.values()
     told = [
-        " (".join(difference(first.customers, first.values[name] - second.values[name])) + ")"
+        " (".join(difference(first.customers, (first.values[name] - second.values[name]).mean(0))) + ")"
         for name in ("place", "near")
     ]
     count = f"{len(first.customers):,} customer-weeks, {first.items:,} purchases"
     head = [f"articles never sold in train ({count})", *WAY, "mean place", f"among the first {NEAR:.0%}", *COST]
     return table(head, [*rows, ["difference (95 % interval)", "", *told, *[""] * len(COST)]])
+
+
+def over_seeds(values: F64) -> str:
+    """Of (seeds, n)."""
+    return mean_and_deviation([float(each) for each in values.mean(1)])

@@ -316,25 +316,40 @@ def week(rolling: Any, customers: list[str], values: list[float], lists: Any = N
 def test_weeks_are_pooled_by_customer_week(rolling: Any) -> None:
     """(1 + .25 + .5) / 3, and not the mean of the weeks' means, .625 and .5."""
     weeks = [week(rolling, ["a", "b"], [1, 0.25]), week(rolling, ["a"], [0.5])]
-    rows = [row.strip("| ").split(" | ") for row in rolling.of_pairs(weeks).splitlines()[2:]]
+    pooled = rolling.pool([weeks])
+    rows = [row.strip("| ").split(" | ") for row in rolling.of_pairs(pooled).splitlines()[2:]]
     assert len(rows) == len(rolling.PAIRS) * len(rolling.METRICS)
     # a, a: 1.5 of 2; a, b: 1.75 of 3; b, b: .25
     assert {tuple(row[3:]) for row in rows} == {("+0.5833", "+0.2500 to +0.7500")}
     found = [rolling.Found("", *each, {}, []) for each in ((3.0, 150, 150, 5e4, 6e4), (5.0, 250, 250, 7e4, 8e4))]
-    told = rolling.of_recommenders(weeks, found).splitlines()
+    told = rolling.of_recommenders(pooled, found).splitlines()
     preset = "paper, P = 0.25; a public pool of 1,024"
     metrics = " | ".join([".5833"] * len(rolling.METRICS))
     assert f"| {rolling.MODEL} | {preset} | {metrics} | 60, 70 | 200 | 4 |" in told
     assert any(row.startswith("| popularity_7_days |  | .0000 |") and row.endswith("|  |  |  |") for row in told)
 
 
+def test_seeds_of_a_customer_week_are_averaged_before_customers_are_drawn(rolling: Any) -> None:
+    """(.5 + .1) / 2 and (.3 + .7) / 2 of two customers; the mean of either seed is .4."""
+    one, two = (week(rolling, ["a", "b"], values) for values in ([0.5, 0.3], [0.1, 0.7]))
+    alone = {name: values for name, values in two.values.items() if name.startswith(rolling.MODEL)}
+    pooled = rolling.pool([[one], [rolling.Week(two.customers, alone, None)]])
+    assert pooled.less(rolling.MODEL, "popularity", "map@12").tolist() == pytest.approx([0.3, 0.5])
+    told = rolling.of_recommenders(pooled, [rolling.Found("", 1.0, 1, 1, 0.0, 0.0, {}, [])])
+    assert "| .4000 ± .0000 |" in told
+    assert "| .0000 |" in told
+    seeds = [[rolling.Unseen(["a", "b"], {"place": np.array(of)}, 2)] for of in ([0.2, 0.4], [0.6, 0.8])]
+    assert rolling.over_seeds(rolling.pool_unseen(seeds).values["place"]) == ".500 ± .283"
+
+
 def test_weights_of_a_week_know_no_later_week(rolling: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     weeks = [week(rolling, ["a"], [0.0], dict.fromkeys(rolling.BLENDED, number)) for number in range(3)]
-    monkeypatch.setattr(rolling, "plainly", lambda run: weeks[int(run)])
+    monkeypatch.setattr(rolling, "plainly", lambda run, rivals, names: weeks[int(run)])
     monkeypatch.setattr(rolling, "best_weights", list)
     told: list[tuple[str, Any]] = []
     monkeypatch.setattr(rolling, "with_blends", lambda run, weights: told.append((run, weights)) or {})
-    rolling.Rolling(Path(), Path(), jobs=1, quick=True).measured(["0", "1", "2"])
+    found = [rolling.Found(name, 1.0, 1, 1, 0.0, 0.0, {}, []) for name in ("0", "1", "2")]
+    rolling.Rolling(Path(), Path(), jobs=1, quick=True).measured(found, first=True)
     assert [run for run, _ in told] == ["0", "1", "2"]
     for name in rolling.BLENDED:
         assert [weights[name] for _, weights in told] == [[0], [0, 1], [0, 1, 2]]
