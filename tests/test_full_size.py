@@ -85,3 +85,7 @@ def test_the_full_size_section_in_short(tmp_path: Path) -> None:
         "| popularity_7_days",
         "| repeat_last",
     ]
+    ours = told[3].splitlines()[2].strip("| ").split(" | ")
+    assert ours[1] == "paper, P = 1, redrawn; of the request"
+    assert ours[-2] == "4"
+    assert all(float(each) > 0 for each in ours[-3].split(", "))
