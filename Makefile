@@ -55,7 +55,7 @@ demo: $(BASE)
 	@echo
 	@echo "== 2. A made-up shop whose customers' tastes are known, so that the best possible result is known too"
 	@$(SPFEDREC) prepare --source synthetic --output datasets/demo-synthetic --customers 5000 --items 1000
-	@$(SPFEDREC) train demo-synthetic --preset synthetic --set train.rounds=50 --name demo-synthetic
+	@$(SPFEDREC) train demo-synthetic --preset synthetic --set train.rounds=100 --name demo-synthetic
 	@$(SPFEDREC) evaluate demo-synthetic --baselines
 	@$(SPFEDREC) recommend demo-synthetic --customer $(call example_client,demo-synthetic)
 	@echo

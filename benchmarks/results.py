@@ -22,7 +22,7 @@ from cases import WAY, Case, ablations, costs, main_rows, possible, way
 from curves import draw_cost, draw_learning
 from full_size import FullSize
 from measure import figure, machine, mean_and_deviation, table, write_section
-from rolling import Rolling
+from rolling import SEEDS, Rolling
 from trials import COST, KS, Found, Trial, all_of, cost
 
 from spfedrec_cli import engine
@@ -235,7 +235,7 @@ def of_costs(plan: Plan) -> list[str]:
 
 
 def of_hm(plan: Plan) -> list[str]:
-    return Rolling(plan.data / NEEDED["hm"], plan.work, plan.jobs, plan.quick, plan.seeds).told()
+    return Rolling(plan.data / NEEDED["hm"], plan.work, plan.jobs, plan.quick, min(plan.seeds, SEEDS)).told()
 
 
 def of_full_size(plan: Plan) -> list[str]:

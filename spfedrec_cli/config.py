@@ -132,6 +132,9 @@ class ServerConfig(Section):
         "adam", description="lazy and row-wise, for the item tower"
     )
     item_lr: float = Field(0.001, gt=0, description="learning rate of the item tower")
+    schedule: Literal["constant", "linear"] = Field(
+        "constant", description="of both rates; linear: they fall evenly, to nothing after train.rounds"
+    )
 
 
 class TrainConfig(Section):

@@ -13,7 +13,8 @@ from spfedrec_cli.data.prepare import prepare
 @pytest.mark.slow
 def test_synthetic_is_at_least_twice_popularity_and_at_most_the_best_possible(tmp_path: Path) -> None:
     prepare("synthetic", None, tmp_path / "shop", customers=5000, items=1000)
-    result = engine.train(Dataset.open(tmp_path / "shop"), resolve("synthetic"), tmp_path / "run")
+    config = resolve("synthetic", settings=["train.rounds=100"])
+    result = engine.train(Dataset.open(tmp_path / "shop"), config, tmp_path / "run")
     report = engine.evaluate(result.run, ks=(10,), baselines=True)
     ours, popular = report.metrics["ndcg@10"], report.baselines["popularity"]["ndcg@10"]
     best = report.baselines["best_possible"]["ndcg@10"]

@@ -125,7 +125,7 @@ def resume(
     device: str | None = None,
 ) -> TrainResult:
     """Go on from the last checkpoint, to the same bits as an unbroken run, unless `device` is another than before;
-    `rounds` may prolong the training."""
+    `rounds` may prolong the training (under `server.schedule = linear` with the rates of the longer one)."""
     config, dataset = load_config(folder), load_dataset(folder)
     changed = {"rounds": rounds, "workers": workers, "device": device}
     train = config.train.model_copy(update={key: value for key, value in changed.items() if value is not None})

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spfedrec_cli.config import ServerConfig
+from spfedrec_cli.config import Config, ServerConfig
 from spfedrec_cli.federated.state import Moments
 from spfedrec_cli.federated.team import ALONE, Team
 from spfedrec_cli.model.features import Features
@@ -146,6 +146,29 @@ def is_drowned(moments: Moments, tau: float) -> bool:
     roots = torch.cat([v.sqrt().reshape(-1) for v in moments.second.values()])
     moved = torch.cat([m.reshape(-1) for m in moments.first.values()]) != 0
     return bool(moved.any()) and bool(roots[moved].median() < tau)
+
+
+Schedule = Callable[[int, int], float]
+
+
+def constant(round_: int, rounds: int) -> float:
+    """The same in every round."""
+    return 1.0
+
+
+def linear(round_: int, rounds: int) -> float:
+    """Evenly from 1 in round 1 to 1 / rounds in the last: it would be 0 in the one after."""
+    return (rounds - round_ + 1) / rounds
+
+
+SCHEDULES: dict[str, Schedule] = {"constant": constant, "linear": linear}
+
+
+def scheduled(config: Config, round_: int) -> ServerConfig:
+    """The server's settings with the learning rates of one round, from 1."""
+    server = config.server
+    share = SCHEDULES[server.schedule](round_, config.train.rounds)
+    return server.model_copy(update={"lr": server.lr * share, "item_lr": server.item_lr * share})
 
 
 Stepped = tuple[Tensor, Tensor, Tensor]

@@ -211,10 +211,10 @@ def server_step(state: State, world: World, served: server.Served, sums: Sums) -
 
 def step_towers(state: State, world: World, served: server.Served, delta: Weights | None, mean: Tensor) -> State:
     """θ_u along the mean Δθ_u (where it is shared), the item tower by the mean g_v."""
-    config, query, query_moments = world.config, state.query, state.query_moments
+    rates, query, query_moments = server.scheduled(world.config, state.round + 1), state.query, state.query_moments
     if delta is not None:
-        query, query_moments = server.query_step(config.server, effective_tau(config), query, query_moments, delta)
-    item, item_moments = server.item_step(config.server, state.item, state.item_moments, served, mean, world.team)
+        query, query_moments = server.query_step(rates, effective_tau(world.config), query, query_moments, delta)
+    item, item_moments = server.item_step(rates, state.item, state.item_moments, served, mean, world.team)
     return replace(state, query=query, query_moments=query_moments, item=item, item_moments=item_moments)
 
 
@@ -222,12 +222,13 @@ def full_step(state: State, world: World, sums: Sums) -> State:
     """Both towers along their mean Δ by one optimiser. Without survivors nothing moves."""
     if sums.clients == 0:
         return state
-    server_config, tau, codec = world.config.server, effective_tau(world.config), world.codecs()[0]
+    rates, codec = server.scheduled(world.config, state.round + 1), world.codecs()[0]
+    tau = effective_tau(world.config)
     dense, tables = (codec.decode(total) / sums.clients for total in (sums.query, sums.items))
     of_query = unflatten(dense[: world.width], state.query)
     of_item = unflatten(torch.cat([tables.reshape(-1), dense[world.width :]]), state.item)
-    query, query_moments = server.query_step(server_config, tau, state.query, state.query_moments, of_query)
-    item, item_moments = server.query_step(server_config, tau, state.item, state.item_moments, of_item)
+    query, query_moments = server.query_step(rates, tau, state.query, state.query_moments, of_query)
+    item, item_moments = server.query_step(rates, tau, state.item, state.item_moments, of_item)
     return replace(state, query=query, query_moments=query_moments, item=item, item_moments=item_moments)
 
 

@@ -1,13 +1,14 @@
 """The server's step: formulas by hand, only rows that took part, and one conformance test for each table."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from worlds import features
 
-from spfedrec_cli.config import ModelConfig, ServerConfig
+from spfedrec_cli.config import ModelConfig, ServerConfig, validate
 from spfedrec_cli.federated import server
 from spfedrec_cli.federated.state import Moments
 from spfedrec_cli.model import towers
@@ -40,6 +41,23 @@ def test_fedyogi_by_hand() -> None:
     """v = 8 − .5·4·sign(8 − 4) = 6; and 1 − .5·4·sign(1 − 4) = 3."""
     assert stepped("fedyogi", 8.0) == pytest.approx([1 + 0.1 * 0.2 / (math.sqrt(6) + 1), 0.2, 6])
     assert stepped("fedyogi", 1.0)[2] == pytest.approx(3)
+
+
+def test_rates_fall_evenly_by_hand() -> None:
+    """Four rounds: 1, 3/4, 1/2, 1/4 of either rate, and nothing else changes."""
+    config = validate({"server": {"schedule": "linear", "lr": 0.4, "item_lr": 8.0}, "train": {"rounds": 4}})
+    rates = [server.scheduled(config, round_) for round_ in (1, 2, 3, 4)]
+    assert [each.lr for each in rates] == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    assert [each.item_lr for each in rates] == pytest.approx([8, 6, 4, 2])
+    assert rates[3].model_copy(update={"lr": 0.4, "item_lr": 8.0}) == config.server
+
+
+@pytest.mark.parametrize("name", server.SCHEDULES)
+def test_every_schedule_begins_at_the_rate_and_never_stands_still(name: str) -> None:
+    shares = [server.SCHEDULES[name](round_, 7) for round_ in range(1, 8)]
+    assert shares[0] == 1
+    assert all(0 < share <= 1 for share in shares)
+    assert list(get_args(ServerConfig.model_fields["schedule"].annotation)) == list(server.SCHEDULES)
 
 
 @pytest.mark.parametrize("name", server.SERVER_OPTIMIZERS)

@@ -169,6 +169,23 @@ def test_every_strategy_gives_the_same_bits_for_the_same_seed(name: str) -> None
     assert not all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_steps_by_the_schedule(name: str) -> None:
+    """Plain descent in the third of four rounds: half a step of both towers, along the same sums."""
+    steps = []
+    for schedule in ("constant", "linear"):
+        plain = {"optimizer": "fedavg", "lr": 1.0, "item_optimizer": "sgd", "item_lr": 1.0, "schedule": schedule}
+        world = build_world({"federated": {"strategy": name}, "server": plain, "train": {"rounds": 4}})
+        state = replace(initial_state(world), round=2)
+        before = {name: tensor.clone() for name, tensor in state_tensors(state).items()}
+        after = state_tensors(STRATEGIES[name](state, world)[0])
+        steps.append({name: after[name] - before[name] for name in before if not name.startswith("moments")})
+    for weight in ("query/mlp.0.weight", "item/mlp.0.weight"):
+        whole, half = (step[weight] for step in steps)
+        assert float(whole.abs().max()) > 0
+        torch.testing.assert_close(half, whole / 2, rtol=1e-3, atol=1e-7, msg=weight)
+
+
 def test_private_state_moves_for_the_cohort_alone() -> None:
     world = build_world({"client": {"private_state": "embedding"}, "federated": {"cohort_size": 3}})
     state, _ = split_round(initial_state(world), world)
