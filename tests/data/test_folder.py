@@ -170,9 +170,10 @@ def test_a_disk_that_fills_up_says_how_much_room_is_needed(tmp_path: Path) -> No
 
 
 FILL = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from spfedrec_cli.data.folder import replacing
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
 with replacing(Path(sys.argv[1])) as new:
     (new.path / "new").touch()
     print("filling", flush=True)
