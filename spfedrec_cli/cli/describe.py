@@ -75,6 +75,7 @@ def _facts(told: Mapping[str, Any]) -> list[tuple[str, Cell]]:
     return [
         ("source", told["source"]),
         ("purchases", told["purchases"]),
+        ("pieces", told["pieces"]),
         ("clients", f"{told['clients']:,}, of whom {told['buyers']:,} bought"),
         ("items", f"{told['items']:,}, of which {told['items_sold']:,} were sold"),
         ("pairs never bought", f"{told['sparsity']:.2%}"),

@@ -167,7 +167,7 @@ class Dataset:
         return Purchases(*(self.column(split, name) for name in schema.PURCHASES.names))
 
     def frame(self, split: str) -> "pd.DataFrame":
-        """The rows of one split for a notebook: customer_id, article_id, time, quantity, price."""
+        """The rows of one split for a notebook: customer_id, article_id, time, purchases, pieces, price."""
         import pandas as pd
 
         table = stored.table(self._file(split), schema=schema.PURCHASES).to_pandas()
@@ -224,10 +224,7 @@ class Dataset:
         ordered = _in_order(splits)
         if ordered not in self._unions:
             rows = concatenate([self.purchases(split) for split in ordered])
-            ends = np.cumsum([self.offsets(split)[-1] for split in ordered])
-            numbers = np.split(np.arange(len(rows), dtype=np.int32), ends[:-1])
-            parts = [Ragged(self.offsets(split), own) for split, own in zip(ordered, numbers, strict=True)]
-            self._unions[ordered] = rows.take(reduce(Ragged.followed_by, parts).values)
+            self._unions[ordered] = rows.take(np.argsort(rows.client, kind="stable"))
         return self._unions[ordered]
 
     def _file(self, table: str) -> Path:

@@ -19,12 +19,13 @@ TOP = 10
 def describe(dataset: Dataset, statistics: Statistics | None = None) -> dict[str, Any]:
     """A JSON-friendly description, from `statistics` where they were measured already.
 
-    Purchases are sums of quantities over all splits. `sparsity` is the share of (client, item) pairs never bought.
-    Quantiles are over the clients that bought and the items that sold. `histogram` counts such clients by purchases:
-    place i holds those with 2**i to 2**(i + 1) - 1. Cold shares are shares of the test split's clients and items. For
-    `weeks` see `Statistics.by_week`; a basket is what a client bought on one day. Both are None without dates, and so
-    is `bought_again_share`. The other two shares of repetition: rows (client, item, time) of more than one purchase
-    among rows, and purchases that repeat another of the same client, item and time among purchases.
+    Purchases are rows of the source, over all splits; `pieces` is the sum of their quantities. `sparsity` is the share
+    of (client, item) pairs never bought. Quantiles are over the clients that bought and the items that sold.
+    `histogram` counts such clients by purchases: place i holds those with 2**i to 2**(i + 1) - 1. Cold shares are
+    shares of the test split's clients and items. For `weeks` see `Statistics.by_week`; a basket is what a client bought
+    on one day. Both are None without dates, and so is `bought_again_share`. The other two shares of repetition: rows
+    (client, item, time) of more than one purchase among rows, and purchases that repeat another of the same client,
+    item and time among purchases.
     """
     counts = dataset.manifest.counts
     counted = statistics or measure(dataset)
@@ -34,11 +35,13 @@ def describe(dataset: Dataset, statistics: Statistics | None = None) -> dict[str
         "name": dataset.name,
         "source": dataset.manifest.source,
         "purchases": counts.purchases,
+        "pieces": counts.pieces,
         "clients": dataset.n_clients,
         "items": dataset.n_items,
         "splits": {split: getattr(counts, split) for split in SPLITS},
         "split": dataset.manifest.split.model_dump(exclude_none=True),
         "repeats": dataset.repeats,
+        "repeated_pairs": dataset.manifest.repeated_pairs,
         "buyers": len(bought),
         "items_sold": len(sold),
         "sparsity": 1 - counted.pairs / (dataset.n_clients * dataset.n_items),

@@ -1,26 +1,23 @@
-"""What each client bought, without repetition, for tens of millions of rows.
+"""Equal rows brought together, for tens of millions of rows that stand grouped by client.
 
-Rows are grouped by client, so that no sort needs to look further than a chunk of whole clients. What is sorted is one
-64-bit number a row: numpy sorts such numbers several times faster than it finds the order of rows by columns. The sort
-is the stable one, which sees that the clients already stand in order: four times as fast as the default here.
+No sort needs to look further than a chunk of whole clients. What is sorted is one number a row, by numpy's stable sort,
+which sees that the clients stand in order already: several times as fast as hashing, and the rows that are equal keep
+their order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.data.ragged import Ragged
 
-Bool = npt.NDArray[np.bool_]
-I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
 
 CHUNK = 1 << 17
 
 
-def chunks(offsets: I64, size: int = CHUNK) -> Iterator[tuple[int, int]]:
+def chunks(offsets: npt.NDArray[np.integer], size: int = CHUNK) -> Iterator[tuple[int, int]]:
     """Ranges of clients that cover all; clients and rows of each number at most `size`, but where one client has more.
 
     The rows of client c are `offsets[c]` to `offsets[c + 1]`.
@@ -34,32 +31,17 @@ def chunks(offsets: I64, size: int = CHUNK) -> Iterator[tuple[int, int]]:
         low = high
 
 
-def width(bound: int) -> int:
-    """Bits that hold the numbers below `bound`."""
-    return max(bound - 1, 0).bit_length()
-
-
-def pack(*columns: tuple[npt.NDArray[np.integer], int]) -> U64:
-    """Columns of numbers below their bounds, side by side in one number, the first one highest."""
-    assert sum(width(bound) for _, bound in columns) <= 64
-    packed = columns[0][0].astype(np.uint64)
-    for values, bound in columns[1:]:
-        packed <<= np.uint64(width(bound))
-        packed |= values.astype(np.uint64)
-    return packed
-
-
-def unpack(packed: U64, bound: int) -> tuple[U64, I64]:
-    """What stands above the last column, and the last column."""
-    bits = np.uint64(width(bound))
-    return packed >> bits, (packed & np.uint64((1 << int(bits)) - 1)).astype(np.int64)
-
-
-def first_of(values: npt.NDArray[np.generic]) -> Bool:
-    """For sorted values, whether each is the first of its kind."""
+def first_of(values: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
+    """Whether each value differs from the one before it."""
     first = np.ones(len(values), np.bool_)
     np.not_equal(values[1:], values[:-1], out=first[1:])
     return first
+
+
+def groups(keys: I64) -> tuple[I64, I64]:
+    """The order that brings equal keys together, in their own order; and where in it each group starts."""
+    order = np.argsort(keys, kind="stable")
+    return order, np.flatnonzero(first_of(keys[order]))
 
 
 def owners(offsets: I64, low: int, high: int) -> I64:
@@ -69,46 +51,25 @@ def owners(offsets: I64, low: int, high: int) -> I64:
 
 def distinct(bought: Ragged, n_items: int, size: int = CHUNK) -> Ragged:
     """For every client its distinct items, ascending."""
-    found = _Rows(bought)
-    for low, high in chunks(bought.offsets, size):
-        packed = pack((owners(bought.offsets, low, high), high - low), (found.of(low, high), n_items))
-        packed.sort(kind="stable")
-        client, item = unpack(packed[first_of(packed)], n_items)
-        found.add(low, high, client.astype(np.int64), item)
-    return found.done()
+    return _chosen(bought, n_items, size, lambda order, starts: order[starts])
 
 
 def latest(bought: Ragged, n_items: int, size: int = CHUNK) -> Ragged:
     """For every client its distinct items in the order of their last place in its row."""
-    found = _Rows(bought)
-    for low, high in chunks(bought.offsets, min(size, 1 << (64 - width(n_items)) // 2)):
-        client, item = owners(bought.offsets, low, high), found.of(low, high)
-        rows = len(item)
-        packed = pack((client, high - low), (item, n_items), (np.arange(rows), rows))
-        packed.sort(kind="stable")
-        pair, place = unpack(packed, rows)
-        kept = np.zeros(rows, np.bool_)
-        kept[place[first_of(pair[::-1])[::-1]]] = True
-        found.add(low, high, client[kept], item[kept])
-    return found.done()
+    return _chosen(bought, n_items, size, lambda order, starts: np.sort(order[ends(starts, len(order))]))
 
 
-class _Rows:
-    """A Ragged in the making, with rows that are no longer than those of `bought`."""
+def ends(starts: I64, n: int) -> I64:
+    """The last place of each group of `n` rows."""
+    return np.append(starts[1:], n)[: len(starts)] - 1
 
-    def __init__(self, bought: Ragged) -> None:
-        self.bought = bought
-        self.lengths = np.zeros(len(bought), np.int64)
-        self.values = np.empty(len(bought.values), np.int32)
-        self.end = 0
 
-    def of(self, low: int, high: int) -> I32:
-        return self.bought.values[self.bought.offsets[low] : self.bought.offsets[high]]
-
-    def add(self, low: int, high: int, client: I64, item: npt.NDArray[np.integer]) -> None:
-        self.lengths[low:high] = np.bincount(client, minlength=high - low)
-        self.values[self.end : self.end + len(item)] = item
-        self.end += len(item)
-
-    def done(self) -> Ragged:
-        return Ragged.from_lengths(self.lengths, self.values[: self.end])
+def _chosen(bought: Ragged, n_items: int, size: int, choose: Callable[[I64, I64], I64]) -> Ragged:
+    """The rows that `choose` takes from the groups of equal (client, item)."""
+    lengths, values = np.zeros(len(bought), np.int64), [np.empty(0, np.int32)]
+    for low, high in chunks(bought.offsets, size):
+        client, item = owners(bought.offsets, low, high), bought.values[bought.offsets[low] : bought.offsets[high]]
+        rows = choose(*groups(client * n_items + item))
+        lengths[low:high] = np.bincount(client[rows], minlength=high - low)
+        values.append(item[rows])
+    return Ragged.from_lengths(lengths, np.concatenate(values))

@@ -3,21 +3,27 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from spfedrec_cli import __version__
+from spfedrec_cli.data import span
 from spfedrec_cli.data.number import Catalogue
 from spfedrec_cli.data.purchases import Purchases
 from spfedrec_cli.data.raw import Oracle, Request
+from spfedrec_cli.data.repeats import BOUGHT_AGAIN, told
 from spfedrec_cli.data.schema import SPLITS, Counts, Manifest, StepEntry, TimeUnit
 from spfedrec_cli.data.sources import Source
 from spfedrec_cli.data.split import FEWEST_ITEMS, Division
+
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Made:
     """Both catalogues and all purchases, sorted; the steps of the subset; what the source has to say besides.
 
-    `described` says whether the source has tables of items and of clients.
+    `described` says whether the source has tables of items and of clients. For `repeated_pairs` see data/repeats.py.
     """
 
     notes: tuple[str, ...]
@@ -28,18 +34,26 @@ class Made:
     items: Catalogue
     clients: Catalogue
     purchases: Purchases
+    repeated_pairs: float
 
 
-def describe(name: str, source: str, row: Source, made: Made, division: Division, request: Request) -> Manifest:
-    """The manifest but for what is known of the files alone."""
+def describe(
+    name: str, source: str, row: Source, made: Made, division: Division, request: Request, repeats: bool | None
+) -> Manifest:
+    """The manifest but for what is known of the files alone. `repeats` is what the user says."""
     counts = _counts(made, division)
+    stay = made.repeated_pairs >= BOUGHT_AGAIN if repeats is None else repeats
+    facts = span.notes(made.purchases, made.time_unit, division.entry.kind, counts)
+    facts.append(told(made.repeated_pairs, stay, repeats is not None))
     return Manifest(
         name=name,
         source=source,
         seed=request.seed,
         version=__version__,
         time_unit=made.time_unit,
-        repeats=row.repeats,
+        repeats=stay,
+        repeats_said=repeats is not None,
+        repeated_pairs=made.repeated_pairs,
         client_form=row.client_form,
         item_form=row.item_form,
         split=division.entry,
@@ -48,7 +62,7 @@ def describe(name: str, source: str, row: Source, made: Made, division: Division
         client_fields=made.clients.fields,
         steps=made.steps,
         skipped_rows=request.rejects.count,
-        notes=(*made.notes, *_notes(made.described, division, counts)),
+        notes=(*made.notes, *facts, *_notes(made.described, division, counts)),
         oracle=made.oracle.entry if made.oracle and division.entry.kind == "temporal" else None,
         files={},
         sizes={},
@@ -56,24 +70,28 @@ def describe(name: str, source: str, row: Source, made: Made, division: Division
 
 
 def _counts(made: Made, division: Division) -> Counts:
-    purchases, test = made.purchases, division.part == SPLITS.index("test")
-    totals = np.bincount(division.part, purchases.quantity, len(SPLITS)).astype(np.int64)
-    cold = []
-    for column, size in ((purchases.client, len(made.clients)), (purchases.item, len(made.items))):
-        before, after = np.zeros(size, bool), np.zeros(size, bool)
-        before[column[~test]], after[column[test]] = True, True
-        cold.append(int((after & ~before).sum()))
+    purchases, test = made.purchases, np.flatnonzero(division.part == SPLITS.index("test"))
+    held = {split: division.rows(split).total for split in SPLITS[1:]}
     return Counts(
         purchases=purchases.total,
+        pieces=int(purchases.pieces.sum(dtype=np.int64)),
         rows=len(purchases),
         clients=len(made.clients),
         items=len(made.items),
-        cold_clients=cold[0],
-        cold_items=cold[1],
+        cold_clients=_cold(purchases.client, test),
+        cold_items=_cold(purchases.item, test),
         unknown_items=made.items.unknown,
         unknown_clients=made.clients.unknown,
-        **{name: int(total) for name, total in zip(SPLITS, totals, strict=True)},
+        train=purchases.total - sum(held.values()),
+        **held,
     )
+
+
+def _cold(column: I32, test: I64) -> int:
+    """How many values come in the rows `test` alone."""
+    rows = np.bincount(column)
+    held = np.bincount(column[test], minlength=len(rows))
+    return int(((held > 0) & (held == rows)).sum())
 
 
 def _notes(described: tuple[bool, bool], division: Division, counts: Counts) -> list[str]:

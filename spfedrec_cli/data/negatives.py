@@ -30,7 +30,7 @@ def _slice(clients: I32, bought: Ragged, start: int) -> tuple[I32, Ragged]:
 
 
 def _draw(clients: I32, bought: Ragged, n_items: int, seed: int, size: int) -> I32:
-    ranks = _subsets(clients, n_items - bought.lengths, seed, size)
+    ranks = np.sort(_subsets(clients, n_items - bought.lengths, seed, size), axis=1)  # searched far faster in order
     items = np.where(ranks < 0, n_items, _unbought(ranks, bought, n_items))
     items.sort(axis=1)
     return np.where(items == n_items, -1, items).astype(np.int32)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spfedrec_cli.data import fields, ids
+from spfedrec_cli.data import fields
 from spfedrec_cli.data.ids import Form
 from spfedrec_cli.data.raw import Attributes
 from spfedrec_cli.data.schema import FIELD, FieldEntry
@@ -23,10 +23,6 @@ class Catalogue:
     fields: tuple[FieldEntry, ...]
     unknown: int
 
-    @property
-    def ids(self) -> pa.Array:
-        return self.table.column(0).combine_chunks()
-
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
@@ -35,28 +31,31 @@ def catalogue(
     id_column: str, attributes: Attributes, texts: pa.Array, used: npt.NDArray[np.bool_], form: Form, only_used: bool
 ) -> tuple[Catalogue, I32]:
     """Dense numbers for those of `texts` that are `used` and for all that have attributes; with `only_used`, the former
-    alone. Also the number of each of `texts`, -1 where it has none.
+    alone. Also the number of each of `texts`, -1 where it has none. Neither names an id twice.
 
     The vocabularies are those of all attributes: a subset of the customers has the codes of the whole.
     """
-    n = len(attributes.ids)
-    every = pa.concat_arrays([attributes.ids.cast(pa.string()), texts.cast(pa.string())]).dictionary_encode()
-    places = every.indices.to_numpy()
-    wanted = np.zeros(len(every.dictionary), bool)
-    wanted[places[n:][used]] = True
-    if not only_used:
-        wanted[places[:n]] = True
-    known = every.dictionary.filter(pa.array(wanted))
-    order = ids.order(known, form)
-    number = np.full(len(wanted), -1, np.int32)
-    number[np.flatnonzero(wanted)[order]] = np.arange(len(order), dtype=np.int32)
-    rows = np.full(len(order), -1, np.int32)
-    described = np.flatnonzero(number[places[:n]] >= 0)
-    rows[number[places[described]]] = described
-    return _catalogue(id_column, known.take(pa.array(order)), attributes, rows), number[places[n:]]
+    described = attributes.ids.cast(pa.string())
+    place = pc.fill_null(pc.index_in(texts, value_set=described), -1).to_numpy().copy()
+    new = np.flatnonzero(used & (place < 0))
+    place[new] = len(described) + np.arange(len(new))
+    every = pa.concat_arrays([described, texts.take(pa.array(new)).cast(pa.string())])
+    wanted = np.arange(len(every)) < (0 if only_used else len(described))
+    wanted[place[used]] = True
+    chosen = np.flatnonzero(wanted)
+    order = chosen[_order(every.take(pa.array(chosen)), form)]
+    number = np.full(len(every) + 1, -1, np.int32)
+    number[order] = np.arange(len(order))
+    rows = np.where(order < len(described), order, -1)
+    return _catalogue(id_column, every.take(pa.array(order)), attributes, rows), number[place]
 
 
-def _catalogue(id_column: str, known: pa.Array, attributes: Attributes, rows: I32) -> Catalogue:
+def _order(ids: pa.Array, form: Form) -> npt.NDArray[np.integer]:
+    """The places of distinct ids in the order of their dense numbers: as numbers, or as bytes."""
+    return np.asarray(pc.sort_indices(ids.cast(pa.int64()) if form.numeric else ids))
+
+
+def _catalogue(id_column: str, known: pa.Array, attributes: Attributes, rows: npt.NDArray[np.integer]) -> Catalogue:
     """`rows` (n,) are the places of `known` among the attributes, -1 where they are unknown."""
     columns: dict[str, pa.Array] = {id_column: known}
     taken = pa.array(rows, mask=rows < 0)

@@ -79,7 +79,7 @@ class World:
         before, same = _earlier(history, row)
         copied = self.entry.repeat * same / np.maximum(before, 1)
         novel = np.where(before > 0, 1 - self.entry.repeat, 1.0)
-        gain = _gain(novel * own, copied + novel * rest, history.quantity, self.entry.again)
+        gain = _gain(novel * own, copied + novel * rest, history.purchases, self.entry.again)
         log = np.zeros((n, self.entry.clusters))
         np.add.at(log, (row, self.cluster[history.item]), gain)
         likelihood = np.exp(log - log.max(axis=1, keepdims=True))
@@ -96,7 +96,7 @@ class World:
         own, rest = self.fresh(np.arange(len(self.cluster), dtype=np.int32), int(self.week(day)))
         fresh = self.posterior(past, row, len(wanted))[:, self.cluster] * own + rest
         copied = np.zeros_like(fresh)
-        np.add.at(copied, (row, past.item), past.quantity)
+        np.add.at(copied, (row, past.item), past.purchases)
         bought = copied.sum(axis=1, keepdims=True)
         repeat = np.where(bought > 0, self.entry.repeat, 0.0)
         scores = repeat * copied / np.maximum(bought, 1) + (1 - repeat) * fresh
@@ -105,7 +105,7 @@ class World:
 
 def _earlier(history: Purchases, row: I64) -> tuple[F64, F64]:
     """For each purchase, how many its client made on earlier days, and how many of those were the same item."""
-    quantity = history.quantity.astype(np.float64)
+    quantity = history.purchases.astype(np.float64)
     by_item = np.lexsort((history.time, history.item, row))
     same = np.empty(len(row))
     same[by_item] = _before(quantity[by_item], firsts(row[by_item], history.item[by_item]))

@@ -1,7 +1,7 @@
 """A thread for each core: numpy and Arrow let go of the interpreter while they work."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -9,16 +9,15 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def cores() -> int:
-    return os.cpu_count() or 1
+def stream(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """What `work` makes of each item, in their order, by a thread for each core."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(work, items)
 
 
-def each(work: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> list[R]:
-    """What `work` makes of each item, in their order, by so many threads (one for each core unless told)."""
-    if threads == 1:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(threads or cores()) as pool:
-        return list(pool.map(work, items))
+def each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """As `stream`, all at once."""
+    return list(stream(work, items))
 
 
 def both(*tasks: Callable[[], R]) -> list[R]:

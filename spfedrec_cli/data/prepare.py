@@ -31,10 +31,11 @@ _CSV_BYTES = 23 * 109 + 140  # a customer: its purchases, and its own row
 
 @dataclass(frozen=True)
 class Summary:
-    """What `prepare` made. Purchases and splits are sums of quantities; notes are sentences for the user."""
+    """What `prepare` made. Splits are purchases, rows of the source; `pieces` sums quantities; notes are sentences."""
 
     dataset: Path
     purchases: int
+    pieces: int
     clients: int
     items: int
     splits: dict[str, int]
@@ -68,13 +69,15 @@ def prepare(
     columns: Mapping[str, str] | None = None,
     item_table: Path | None = None,
     customer_table: Path | None = None,
+    repeats: bool | None = None,
 ) -> Summary:
     """Reads `source` and writes the Dataset `output`, replacing one that is there.
 
     `customers` is the number or, as a float, the fraction of buyers to keep (synthetic: the number to make, and `items`
     likewise); `subset` cuts further. `tell` is called with the progress of each stage. `columns` says which column
-    plays which role, and the two tables hold those of items and customers (table only). Raises InputError for bad
-    input; then, and on an interrupt, nothing is left behind.
+    plays which role, and the two tables hold those of items and customers (table only). `repeats` says whether bought
+    items stay in the ranking; None asks the data. Raises InputError for bad input; then, and on an interrupt, nothing
+    is left behind.
     """
     started = time.perf_counter()
     row = _row(SOURCES, source, "source")
@@ -101,7 +104,7 @@ def prepare(
         made = _make(row, request, cut)
         tell(Progress("splitting"))
         division = splitter(made.purchases, made.time_unit)
-        manifest = describe(output.resolve().name, source, row, made, division, request)
+        manifest = describe(output.resolve().name, source, row, made, division, request, repeats)
         manifest = write(new, made, division, manifest, request)
     return _summary(output, manifest, time.perf_counter() - started)
 
@@ -181,6 +184,7 @@ def _make(row: Source, request: Request, subset: Subset) -> Made:
         raise InputError(problem, where=str(request.input), hint="check that it is the right one")
     request.tell(Progress("choosing", rows=len(rows)))
     unit = raw.time_unit or row.time_unit
+    whole = merge(replace(rows, quantity=None))[1] if subset else None
     steps = keep(rows, subset, unit, request.seed)
     request.tell(Progress("numbering clients and items", rows=len(rows)))
     items, clients = _number(raw, rows, row, subset)
@@ -189,7 +193,8 @@ def _make(row: Source, request: Request, subset: Subset) -> Made:
     del raw
     pa.default_memory_pool().release_unused()
     request.tell(Progress("sorting", rows=len(rows)))
-    return Made(notes, unit, oracle, described, steps, items, clients, merge(rows))
+    purchases, again = merge(rows)
+    return Made(notes, unit, oracle, described, steps, items, clients, purchases, again if whole is None else whole)
 
 
 def _number(raw: Raw, rows: Rows, row: Source, subset: Subset) -> list[Catalogue]:
@@ -197,8 +202,8 @@ def _number(raw: Raw, rows: Rows, row: Source, subset: Subset) -> list[Catalogue
     item_form, client_form = FORMS[row.item_form], FORMS[row.client_form]
     only_sold, only_buyers = subset.min_sales is not None, bool(subset)
     (items, item), (clients, client) = both(
-        lambda: catalogue(ITEM_ID, raw.items, rows.item_ids, rows.items_used(), item_form, only_sold),
-        lambda: catalogue(CLIENT_ID, raw.clients, rows.client_ids, rows.clients_used(), client_form, only_buyers),
+        lambda: catalogue(ITEM_ID, raw.items, rows.item_ids, rows.per_item() > 0, item_form, only_sold),
+        lambda: catalogue(CLIENT_ID, raw.clients, rows.client_ids, rows.per_client() > 0, client_form, only_buyers),
     )
     rows.renumber(item, client)
     return [items, clients]
@@ -210,6 +215,7 @@ def _summary(output: Path, manifest: Manifest, seconds: float) -> Summary:
     return Summary(
         dataset=output,
         purchases=counts.purchases,
+        pieces=counts.pieces,
         clients=counts.clients,
         items=counts.items,
         splits=splits,

@@ -1,16 +1,19 @@
 """The purchases of a source on their way into a Dataset."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from scipy.sparse import csr_array
 
-from spfedrec_cli.data.parallel import both
+from spfedrec_cli.data.parallel import both, each
 from spfedrec_cli.data.raw import F32, I8, I32, Raw
 
 Mask = npt.NDArray[np.bool_]
+
+_COLUMNS = ("client", "item", "time", "price", "quantity", "channel")
 
 
 def _no_ids() -> pa.Array:
@@ -49,47 +52,39 @@ class Rows:
     def __len__(self) -> int:
         return len(self.client)
 
-    @property
-    def purchases(self) -> int:
-        """The sum of quantities."""
-        return len(self) if self.quantity is None else int(self.quantity.sum(dtype=np.int64))
-
     def per_client(self) -> npt.NDArray[np.int64]:
         """Purchases of each client."""
-        return np.bincount(self.client, self.quantity, len(self.client_ids)).astype(np.int64)
+        return np.bincount(self.client, minlength=len(self.client_ids))
 
     def per_item(self) -> npt.NDArray[np.int64]:
         """Purchases of each item."""
-        return np.bincount(self.item, self.quantity, len(self.item_ids)).astype(np.int64)
+        return np.bincount(self.item, minlength=len(self.item_ids))
 
-    def take(self, name: str) -> npt.NDArray[Any]:
-        """A column that is not needed here any more."""
-        column = getattr(self, name)
-        setattr(self, name, np.empty(0, column.dtype))
-        return np.asarray(column)
-
-    def keep(self, mask: Mask) -> None:
-        """Drops the rows where `mask` is false."""
-        for name in ("client", "item", "time", "price", "quantity", "channel"):
-            column = getattr(self, name)
-            if column is not None:
-                setattr(self, name, column[mask])
+    def select(self, rows: Mask | npt.NDArray[np.integer], names: Iterable[str] = _COLUMNS) -> None:
+        """Leaves the rows of a mask, or those of an order, in the columns that are named."""
+        held = [name for name in names if getattr(self, name) is not None]
+        each(lambda name: setattr(self, name, getattr(self, name)[rows]), held)
 
     def renumber(self, item: I32, client: I32) -> None:
         """Replaces each place by the number at it. Both lists of ids are of no use afterwards."""
         self.item, self.client = both(lambda: item[self.item], lambda: client[self.client])
         self.item_ids = self.client_ids = _no_ids()
 
-    def clients_used(self) -> Mask:
-        """Which of the ids have a row."""
-        used = np.zeros(len(self.client_ids), bool)
-        used[self.client] = True
-        return used
+    def sort(self, names: Iterable[str] = ("time", "price", "quantity")) -> npt.NDArray[np.int32]:
+        """By client, time, and the order of the file; so too the columns that are named, and others no more.
 
-    def items_used(self) -> Mask:
-        used = np.zeros(len(self.item_ids), bool)
-        used[self.item] = True
-        return used
+        The rows of client c are then those from place c to c + 1 of what is returned. scipy turns a matrix of one entry
+        a row into columns by a counting sort: three times as fast as numpy's stable sort, which times in the order of
+        the file do without.
+        """
+        if (self.time[1:] < self.time[:-1]).any():
+            self.select(np.argsort(self.time, kind="stable"))
+        n, shape = len(self), (len(self), int(self.client.max(initial=-1)) + 1)
+        by_client = csr_array((self.item, self.client, np.arange(n + 1, dtype=np.int32)), shape=shape).tocsc()
+        self.item, offsets = by_client.data, by_client.indptr
+        self.client = np.repeat(np.arange(shape[1], dtype=np.int32), np.diff(offsets))
+        self.select(by_client.indices, names)
+        return np.asarray(offsets)
 
 
 def _codes(column: pa.DictionaryArray) -> I32:

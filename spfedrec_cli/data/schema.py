@@ -5,28 +5,30 @@ from typing import Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "dataset.json"
 SPLITS = ("train", "validation", "test")
 TABLES = (*SPLITS, "items", "clients", "negatives")
 ORACLE = "oracle"
 SKIPPED = "skipped-rows.csv"
 
-CLIENT, ITEM, TIME, QUANTITY, PRICE = "client", "item", "time", "quantity", "price"
+CLIENT, ITEM, TIME, PRICE = "client", "item", "time", "price"
+COUNT, PIECES = "purchases", "pieces"
 ITEM_ID, CLIENT_ID = "item_id", "client_id"
 NAME, TYPE, COLOUR = "name", "type", "colour"
 DISPLAY = (NAME, TYPE, COLOUR)
 FIELD = "field:"
 ITEMS = "items"
 NEGATIVES = 99
-LARGEST_QUANTITY = 32767
+LARGEST_QUANTITY = 2**31 - 1
 
 PURCHASES = pa.schema(
     [
         pa.field(CLIENT, pa.int32(), nullable=False),
         pa.field(ITEM, pa.int32(), nullable=False),
         pa.field(TIME, pa.int32(), nullable=False),
-        pa.field(QUANTITY, pa.int16(), nullable=False),
+        pa.field(COUNT, pa.int32(), nullable=False),
+        pa.field(PIECES, pa.int64(), nullable=False),
         pa.field(PRICE, pa.float32()),
     ]
 )
@@ -64,9 +66,12 @@ class SplitEntry(Part):
 
 
 class Counts(Part):
-    """Purchases are sums of quantities; rows are distinct (client, item, time)."""
+    """Purchases are rows of the source, of which a row of the Dataset, a distinct (client, item, time), folds several;
+    pieces are the sum of quantities, one a purchase where the source has none. Splits count purchases.
+    """
 
     purchases: int
+    pieces: int
     rows: int
     clients: int
     items: int
@@ -80,7 +85,7 @@ class Counts(Part):
 
 
 class StepEntry(Part):
-    """What was left after one step of cutting a subset: the sum of quantities, those who bought, what was bought."""
+    """What was left after one step of cutting a subset: purchases, those who bought, what was bought."""
 
     step: str
     purchases: int
@@ -101,7 +106,9 @@ class OracleEntry(Part):
 
 
 class Manifest(Part):
-    """dataset.json."""
+    """dataset.json. `repeated_pairs` is what data/repeats.py found in the whole source; `repeats` follows from it,
+    unless it was `repeats_said` by the user.
+    """
 
     schema_version: int = SCHEMA_VERSION
     name: str
@@ -110,6 +117,8 @@ class Manifest(Part):
     version: str
     time_unit: TimeUnit
     repeats: bool
+    repeats_said: bool = False
+    repeated_pairs: float
     client_form: str
     item_form: str
     split: SplitEntry

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from spfedrec_cli.data.packing import sort_by
+from spfedrec_cli.data.grouping import distinct
 from spfedrec_cli.data.purchases import Purchases
+from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.data.schema import SPLITS, SplitEntry, TimeUnit
 from spfedrec_cli.errors import InputError
 
@@ -29,14 +30,14 @@ class Division:
     warnings: tuple[str, ...] = ()
 
     def rows(self, split: str) -> Purchases:
-        return self.purchases.take(self.part == SPLITS.index(split))
+        return self.purchases.take(np.flatnonzero(self.part == SPLITS.index(split)))
 
     def slices(self, split: str, size: int) -> Iterator[Purchases]:
         """The rows of `split` in pieces: of at most `size` rows of all."""
         for start in range(0, len(self.part), size):
             chosen = self.part[start : start + size] == SPLITS.index(split)
             if chosen.any():
-                yield self.purchases.slice(start, start + size).take(chosen)
+                yield self.purchases.take(slice(start, start + size)).take(chosen)
 
 
 def temporal(purchases: Purchases, unit: TimeUnit) -> Division:
@@ -63,7 +64,8 @@ def temporal(purchases: Purchases, unit: TimeUnit) -> Division:
     )
     if part.all():
         problem = f"All purchases fall in the last 14 days, from {entry.validation_from} to {entry.end}"
-        raise InputError(f"{problem}, so that none is left to train on", hint="use --split leave-one-out")
+        hint = "prepare more weeks, look whether --time-format reads the dates rightly, or use --split leave-one-out"
+        raise InputError(f"{problem}, so that none is left to train on", hint=hint)
     return Division(entry, purchases, part)
 
 
@@ -72,9 +74,9 @@ def leave_one_out(purchases: Purchases, unit: TimeUnit) -> Division:
 
     `purchases` are sorted by (client, time, order in the file). Raises InputError where no client has three items.
     """
-    n_clients = int(purchases.client.max()) + 1
-    rows = np.bincount(purchases.client, minlength=n_clients)
-    enough = _distinct(purchases, n_clients) >= FEWEST_ITEMS
+    rows = np.bincount(purchases.client)
+    bought = Ragged.from_lengths(rows, purchases.item)
+    enough = distinct(bought, int(purchases.item.max()) + 1).lengths >= FEWEST_ITEMS
     last = np.cumsum(rows)[enough] - 1
     part = np.zeros(len(purchases), np.int8)
     part[last], part[last - 1] = 2, 1
@@ -92,13 +94,6 @@ def _future(purchases: Purchases, part: I8, unit: TimeUnit) -> tuple[str, ...]:
     later = float((purchases.time[part == 0] > moment).mean())
     half = f"half of the test purchases were made until {iso(moment // UNITS_A_DAY[unit])}"
     return (f"leave-one-out trains on the future: {half}, and {later:.0%} of train after that day",) if later else ()
-
-
-def _distinct(purchases: Purchases, n_clients: int) -> npt.NDArray[np.int64]:
-    """How many different items each client has."""
-    client, item = sort_by([purchases.client, purchases.item])
-    new = np.append(True, (client[1:] != client[:-1]) | (item[1:] != item[:-1]))
-    return np.bincount(client[new], minlength=n_clients)
 
 
 SPLITTERS: dict[str, Callable[[Purchases, TimeUnit], Division]] = {

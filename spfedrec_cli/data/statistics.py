@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from spfedrec_cli.data import schema
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.data.grouping import chunks, first_of, owners, pack, unpack
-from spfedrec_cli.data.schema import LARGEST_QUANTITY, SPLITS
+from spfedrec_cli.data.grouping import chunks, first_of, groups, owners
+from spfedrec_cli.data.schema import SPLITS
 from spfedrec_cli.data.split import UNITS_A_DAY, WEEK
 
 I64 = npt.NDArray[np.int64]
@@ -17,7 +17,7 @@ I64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Statistics:
-    """Purchases are sums of quantities over all splits; rows are distinct (client, item, time).
+    """Purchases are rows of the source, in all splits; rows are distinct (client, item, time).
 
     `by_client` (n_clients,) and `by_item` (n_items,): purchases. `several`: rows of more than one purchase. `pairs`:
     distinct (client, item). Where time is a date, `first_day` is the first one in days since 1970, `by_day` the
@@ -58,74 +58,51 @@ def measure(dataset: Dataset) -> Statistics:
     """Counts everything. Raises InputError where a file of the Dataset cannot be read."""
     first_day, days = _days(dataset)
     by_client, by_item = np.zeros(dataset.n_clients, np.int64), np.zeros(dataset.n_items, np.int64)
-    by_day, baskets = np.zeros(days, np.int64), []
-    several = pairs = pair_days = 0
-    for low, high, rows in _parts(dataset, first_day):
-        clients = high - low
-        by_client[low:high] = _sums(rows.client, rows.quantity, clients)
-        by_item += _sums(rows.item, rows.quantity, dataset.n_items)
-        several += int((rows.quantity > 1).sum())
-        bought = pack((rows.client, clients), (rows.item, dataset.n_items), (rows.day, days or 1))
-        bought.sort(kind="stable")
-        pair_days += int(first_of(bought).sum())
-        pairs += int(first_of(unpack(bought, days or 1)[0]).sum())
+    by_day, baskets = np.zeros(days, np.int64), [np.empty(0, np.int64)]
+    rows = several = pairs = pair_days = 0
+    for low, high, client, item, day, purchases in _parts(dataset, first_day):
+        by_client[low:high] = _sums(client, purchases, high - low)
+        by_item += _sums(item, purchases, dataset.n_items)
+        rows, several = rows + len(item), several + int((purchases > 1).sum())
+        order, starts = groups(client * dataset.n_items + item)
+        new = first_of(day[order])
+        new[starts] = True
+        pairs, pair_days = pairs + len(starts), pair_days + int(new.sum())
         if days:
-            by_day += _sums(rows.day, rows.quantity, days)
-            baskets.append(_baskets(rows, clients, days))
-    sizes = np.concatenate(baskets) if baskets else np.empty(0, np.int64)
-    total = sum(int(dataset.offsets(split)[-1]) for split in SPLITS)
-    return Statistics(by_client, by_item, total, several, pairs, first_day, by_day, sizes, pair_days if days else 0)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of a range of clients, who are numbered from 0, with days from the Dataset's first (0 without dates)."""
-
-    client: I64
-    item: I64
-    day: I64
-    quantity: I64
+            by_day += _sums(day, purchases, days)
+            order, starts = groups(client * days + day)
+            baskets.append(np.add.reduceat(purchases[order], starts))
+    return Statistics(
+        by_client, by_item, rows, several, pairs, first_day, by_day, np.concatenate(baskets), pair_days if days else 0
+    )
 
 
 def _days(dataset: Dataset) -> tuple[int, int]:
-    """The first day, and how many there are to the last."""
+    """The first day, and how many there are to the last; none without dates."""
     unit = UNITS_A_DAY.get(dataset.manifest.time_unit)
-    times = [dataset.column(split, schema.TIME) for split in SPLITS] if unit else []
-    held = [time for time in times if len(time)]
+    held = [time for time in (dataset.column(split, schema.TIME) for split in SPLITS if unit) if len(time)]
     if not unit or not held:
         return 0, 0
-    first, last = (int(end(reach(time) for time in held)) // unit for end, reach in ((min, np.min), (max, np.max)))
-    return first, last - first + 1
+    first = min(int(time.min()) for time in held) // unit
+    return first, max(int(time.max()) for time in held) // unit - first + 1
 
 
-def _parts(dataset: Dataset, first_day: int) -> Iterator[tuple[int, int, _Rows]]:
+def _parts(dataset: Dataset, first_day: int) -> Iterator[tuple[int, int, I64, I64, I64, I64]]:
+    """For each chunk its first client and its end; of its rows, in the order of the splits, client (from 0), item, day
+    (from the Dataset's first; 0 without dates) and purchases.
+    """
     offsets = [dataset.offsets(split) for split in SPLITS]
-    for low, high in chunks(np.sum(offsets, axis=0)):
-        yield low, high, _rows(dataset, low, high, first_day)
-
-
-def _rows(dataset: Dataset, low: int, high: int, first_day: int) -> _Rows:
-    def joined(name: str) -> I64:
-        parts = [
-            dataset.column(split, name)[slice(*dataset.offsets(split)[[low, high]])].astype(np.int64)
-            for split in SPLITS
-        ]
-        return np.concatenate(parts)
-
-    client = np.concatenate([owners(dataset.offsets(split), low, high) for split in SPLITS])
     unit = UNITS_A_DAY.get(dataset.manifest.time_unit)
-    day = joined(schema.TIME) // unit - first_day if unit else np.zeros_like(client)
-    return _Rows(client, joined(schema.ITEM), day, joined(schema.QUANTITY))
+    for low, high in chunks(np.sum(offsets, axis=0)):
+        rows = [slice(one[low], one[high]) for one in offsets]
+        client = np.concatenate([owners(one, low, high) for one in offsets])
+        item, time, purchases = (
+            np.concatenate([dataset.column(split, name)[cut] for split, cut in zip(SPLITS, rows, strict=True)])
+            for name in (schema.ITEM, schema.TIME, schema.COUNT)
+        )
+        day = time.astype(np.int64) // unit - first_day if unit else np.zeros_like(client)
+        yield low, high, client, item.astype(np.int64), day, purchases.astype(np.int64)
 
 
-def _sums(groups: I64, quantity: I64, n: int) -> I64:
-    return np.bincount(groups, quantity, n).astype(np.int64)
-
-
-def _baskets(rows: _Rows, clients: int, days: int) -> I64:
-    """The purchases of each (client, day)."""
-    packed = pack((rows.client, clients), (rows.day, days), (rows.quantity, LARGEST_QUANTITY + 1))
-    packed.sort(kind="stable")
-    basket, quantity = unpack(packed, LARGEST_QUANTITY + 1)
-    starts = np.flatnonzero(first_of(basket))
-    return np.add.reduceat(quantity, starts) if len(starts) else quantity
+def _sums(groups: I64, purchases: I64, n: int) -> I64:
+    return np.bincount(groups, purchases, n).astype(np.int64)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,33 +63,32 @@ def keep(rows: Rows, subset: Subset, unit: TimeUnit, seed: int) -> tuple[StepEnt
 
 def _counted(name: str, rows: Rows) -> StepEntry:
     clients, items = (int((per > 0).sum()) for per in (rows.per_client(), rows.per_item()))
-    return StepEntry(step=name, purchases=rows.purchases, clients=clients, items=items)
+    return StepEntry(step=name, purchases=len(rows), clients=clients, items=items)
 
 
 def _steps(subset: Subset, unit: TimeUnit, seed: int) -> dict[str, Callable[[Rows], None]]:
     """In the order in which they are taken, by the words that the user wrote."""
-    one = subset
-    days = UNITS_A_DAY.get(unit)
-    spans = {"--from": one.first, "--to": one.last, "--last-weeks": one.last_weeks}
-    if days is None and any(spans.values()):
-        wrong = next(option for option, value in spans.items() if value)
+    day = UNITS_A_DAY.get(unit, 0)
+    asked: dict[str, tuple[Any, Callable[[Rows, Any], None]]] = {
+        "--customers": (subset.customers, partial(_customers, seed=seed)),
+        "--from": (subset.first, lambda rows, first: rows.select(rows.time >= _day(first) * day)),
+        "--to": (subset.last, lambda rows, last: rows.select(rows.time < (_day(last) + 1) * day)),
+        "--last-weeks": (subset.last_weeks, partial(_last_weeks, day=day)),
+        "--channel": (subset.channel, _channel),
+    }
+    given = {option: step for option, step in asked.items() if step[0] is not None}
+    wrong = next((option for option in ("--from", "--to", "--last-weeks") if option in given and not day), None)
+    if wrong:
         raise InputError(f"{wrong} needs dates, and this source has none", hint="leave it out")
-    steps: dict[str, Callable[[Rows], None]] = {}
-    if one.customers is not None:
-        steps[f"--customers {one.customers}"] = partial(_customers, wanted=one.customers, seed=seed)
-    if one.first is not None:
-        steps[f"--from {one.first}"] = partial(_from, first=_day(one.first) * (days or 1))
-    if one.last is not None:
-        steps[f"--to {one.last}"] = partial(_before, end=(_day(one.last) + 1) * (days or 1))
-    if one.last_weeks is not None:
-        steps[f"--last-weeks {one.last_weeks}"] = partial(_last_weeks, weeks=one.last_weeks, day=days or 1)
-    if one.channel is not None:
-        steps[f"--channel {one.channel}"] = partial(_channel, channel=one.channel)
-    if one.min_purchases is not None or one.min_sales is not None:
-        bounds = {"--min-purchases": one.min_purchases, "--min-sales": one.min_sales}
-        name = " ".join(f"{option} {value}" for option, value in bounds.items() if value is not None)
-        steps[name] = partial(_core, purchases=one.min_purchases or 0, sales=one.min_sales or 0)
-    return steps
+    steps = {f"{option} {value}": partial(_call, step=step, value=value) for option, (value, step) in given.items()}
+    bounds = {"--min-purchases": subset.min_purchases, "--min-sales": subset.min_sales}
+    core = " ".join(f"{option} {value}" for option, value in bounds.items() if value is not None)
+    least = partial(_core, purchases=subset.min_purchases or 0, sales=subset.min_sales or 0)
+    return {**steps, core: least} if core else dict(steps)
+
+
+def _call(rows: Rows, step: Callable[[Rows, Any], None], value: Any) -> None:
+    step(rows, value)
 
 
 def _customers(rows: Rows, wanted: int | float, seed: int) -> None:
@@ -100,7 +100,7 @@ def _customers(rows: Rows, wanted: int | float, seed: int) -> None:
     hashes = _hashes(rows.client_ids.take(pa.array(buyers)).to_pylist(), seed)
     kept = np.zeros(len(rows.client_ids), bool)
     kept[buyers[np.argpartition(hashes, size - 1)[:size]]] = True
-    rows.keep(kept[rows.client])
+    rows.select(kept[rows.client])
 
 
 def _hashes(ids: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
@@ -109,22 +109,14 @@ def _hashes(ids: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
     return np.frombuffer(digests, np.uint64)
 
 
-def _from(rows: Rows, first: int) -> None:
-    rows.keep(rows.time >= first)
-
-
-def _before(rows: Rows, end: int) -> None:
-    rows.keep(rows.time < end)
-
-
 def _last_weeks(rows: Rows, weeks: int, day: int) -> None:
-    rows.keep(rows.time // day > int(rows.time.max()) // day - WEEK * weeks)
+    rows.select(rows.time // day > int(rows.time.max()) // day - WEEK * weeks)
 
 
 def _channel(rows: Rows, channel: int) -> None:
     if rows.channel is None:
         raise InputError("--channel needs a source with sales channels, and this one has none", hint="leave it out")
-    rows.keep(rows.channel == channel)
+    rows.select(rows.channel == channel)
 
 
 def _core(rows: Rows, purchases: int, sales: int) -> None:
@@ -132,7 +124,7 @@ def _core(rows: Rows, purchases: int, sales: int) -> None:
         kept: Mask = (rows.per_client() >= purchases)[rows.client] & (rows.per_item() >= sales)[rows.item]
         if kept.all():
             return
-        rows.keep(kept)
+        rows.select(kept)
 
 
 def _day(day: date) -> int:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -13,8 +12,8 @@ import pyarrow.parquet as pq
 from spfedrec_cli.data import negatives, schema
 from spfedrec_cli.data.check import check_leaks
 from spfedrec_cli.data.folder import NewFolder
+from spfedrec_cli.data.grouping import distinct
 from spfedrec_cli.data.made import Made
-from spfedrec_cli.data.packing import sort_by
 from spfedrec_cli.data.parallel import both, each
 from spfedrec_cli.data.purchases import Purchases
 from spfedrec_cli.data.ragged import Ragged
@@ -22,9 +21,9 @@ from spfedrec_cli.data.raw import Progress, Request
 from spfedrec_cli.data.schema import SPLITS, Manifest
 from spfedrec_cli.data.split import Division
 
-I32 = npt.NDArray[np.int32]
-
 _SLICE = 1 << 20
+_ASCENDING = dict.fromkeys((schema.CLIENT, schema.ITEM, schema.TIME), "DELTA_BINARY_PACKED")
+_REPEATING = [schema.COUNT, schema.PIECES, schema.PRICE]
 _BYTES_A_ROW, _BYTES_A_NEGATIVE = 14, 3
 
 
@@ -77,34 +76,26 @@ def _tables(made: Made, division: Division, request: Request) -> dict[str, pa.Ta
 
 def _negatives(division: Division, n_clients: int, n_items: int, seed: int) -> pa.Table:
     """For every client with something held out."""
-    held = np.zeros(n_clients, bool)
-    held[division.purchases.client[division.part > 0]] = True
-    clients = np.flatnonzero(held).astype(np.int32)
-    rows = held[division.purchases.client]
-    seat = np.cumsum(held, dtype=np.int32) - np.int32(1)
-    bought = _distinct(len(clients), seat[division.purchases.client[rows]], division.purchases.item[rows])
-    flat = pa.FixedSizeListArray.from_arrays(
-        pa.array(negatives.draw(clients, bought, n_items, seed).ravel()), schema.NEGATIVES
-    )
+    purchases = division.purchases
+    clients = np.unique(purchases.client[division.part > 0])
+    rows = Ragged.from_lengths(np.bincount(purchases.client, minlength=n_clients), purchases.item).take(clients)
+    drawn = negatives.draw(clients, distinct(rows, n_items), n_items, seed)
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(drawn.ravel()), schema.NEGATIVES)
     return pa.table({schema.CLIENT: clients, schema.ITEMS: flat})
 
 
-def _distinct(n_clients: int, client: I32, item: I32) -> Ragged:
-    """The distinct items of each client, ascending."""
-    client, item = sort_by([client, item])
-    new = np.append(True, (client[1:] != client[:-1]) | (item[1:] != item[:-1]))
-    return Ragged.from_lengths(np.bincount(client[new], minlength=n_clients), item[new])
-
-
 def _purchase_table(part: Purchases) -> pa.Table:
-    columns = [part.client, part.item, part.time, part.quantity, pa.array(part.price, from_pandas=True)]
-    return pa.Table.from_arrays([pa.array(column) for column in columns], schema=schema.PURCHASES)
+    columns = {
+        field.name: pa.array(getattr(part, field.name), field.type, from_pandas=True) for field in schema.PURCHASES
+    }
+    return pa.table(columns, schema.PURCHASES)
 
 
 def _write_split(folder: Path, split: str, division: Division) -> None:
     parts = division.slices(split, _SLICE) if split == SPLITS[0] else [division.rows(split)]
     tables = map(_purchase_table, parts)
-    with pq.ParquetWriter(folder / f"{split}.parquet", schema.PURCHASES) as writer:
+    form = {"use_dictionary": _REPEATING, "column_encoding": _ASCENDING}
+    with pq.ParquetWriter(folder / f"{split}.parquet", schema.PURCHASES, **form) as writer:
         for group in _groups(tables):
             writer.write_table(group)
 

@@ -24,7 +24,7 @@ def write(folder: Path, **times: list[tuple[int, int]]) -> None:
     for split in SPLITS:
         client, time = np.array(times.get(split, []), np.int32).reshape(-1, 2).T
         nothing = np.zeros(len(client))
-        columns = [client, client, time, nothing.astype(np.int16), nothing.astype(np.float32)]
+        columns = [client, client, time, client, client.astype(np.int64), nothing.astype(np.float32)]
         table = pa.Table.from_arrays([pa.array(column) for column in columns], schema=PURCHASES)
         pq.write_table(table, folder / f"{split}.parquet")
 

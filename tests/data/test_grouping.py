@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from spfedrec_cli.data.grouping import chunks, distinct, first_of, latest, pack, unpack, width
+from spfedrec_cli.data.grouping import chunks, distinct, ends, first_of, groups, latest
 from spfedrec_cli.data.ragged import Ragged
 
 N_ITEMS = 7
@@ -49,7 +49,6 @@ def test_one_client_with_thousands_of_purchases_among_small_ones(fast: Fast, pla
 
 @pytest.mark.parametrize("fast, plain", FORMS)
 def test_items_up_to_the_last_number_there_is(fast: Fast, plain: Plain) -> None:
-    """31 bits of item leave 16 each for the client and the place."""
     last = 2**31 - 2
     bought = [[last, 0, last], [1, last - 1]]
     assert rows(fast(Ragged.from_rows(bought), last + 1, 1 << 21)) == [plain(row) for row in bought]
@@ -64,24 +63,12 @@ def test_chunks_cover_all_clients_once_and_stay_small(lengths: list[int], size: 
         assert high - low + offsets[high] - offsets[low] <= size or high - low == 1
 
 
-def test_width() -> None:
-    assert [width(bound) for bound in (0, 1, 2, 3, 4, 5, 105_542)] == [0, 0, 1, 2, 2, 3, 17]
-
-
-@given(st.lists(st.tuples(st.integers(0, 2**31 - 2), st.integers(0, 4), st.integers(0, 2**29)), min_size=1))
-def test_packed_numbers_ascend_as_their_columns_do_and_come_apart(numbers: list[tuple[int, int, int]]) -> None:
-    """31 + 3 + 30 bits fill the 64."""
-    columns = np.array(numbers).T
-    packed = pack((columns[0], 2**31 - 1), (columns[1], 5), (columns[2], 2**29 + 1))
-    assert np.array(numbers)[np.argsort(packed, kind="stable")].tolist() == sorted(map(list, numbers))
-    rest, last = unpack(packed, 2**29 + 1)
-    assert last.tolist() == columns[2].tolist()
-    assert unpack(rest, 5)[1].tolist() == columns[1].tolist()
-
-
-def test_numbers_too_wide_are_not_packed() -> None:
-    with pytest.raises(AssertionError):
-        pack((np.zeros(1, np.int64), 2**33), (np.zeros(1, np.int64), 2**32))
+def test_groups_keep_the_order_of_equals() -> None:
+    order, starts = groups(np.array([7, 3, 7, 3, 3, 9]))
+    assert order.tolist() == [1, 3, 4, 0, 2, 5]
+    assert starts.tolist() == [0, 3, 5]
+    assert ends(starts, 6).tolist() == [2, 4, 5]
+    assert [one.tolist() for one in groups(np.array([], np.int64))] == [[], []]
 
 
 def test_first_of() -> None:

@@ -38,12 +38,17 @@ def test_a_small_folder(hm_folder: Path, tmp_path: Path) -> None:
     assert dataset.client_ids == ["a" * 64, "b" * 64, "c" * 64]  # b never bought
     assert dataset.item_ids == ["0000000010", "0000000020", "0000000030", "0000000099"]  # 30 never sold, 99 unknown
     train = dataset.purchases("train")
-    assert (train.client.tolist(), train.item.tolist(), train.quantity.tolist()) == ([0, 2], [0, 3], [2, 1])
+    assert (train.client.tolist(), train.item.tolist(), train.purchases.tolist()) == ([0, 2], [0, 3], [2, 1])
     assert train.price[0] == pytest.approx(0.4)
     assert np.isnan(train.price[1])
     assert summary.notes == [
         "articles.csv lacks product_group_name, graphical_appearance_no, perceived_colour_master_id, department_no, "
         "index_code, section_no, garment_group_no: left out",
+        "purchases from 2020-08-01 to 2020-09-22",
+        "2 purchases on 2020-09-22 stand apart behind 11 days without any: validation holds 1 and test 2 purchases; "
+        "--to 2020-09-10 leaves them out; for the 41 days before them --split leave-one-out needs no weeks to hold out",
+        "25.0% of pairs of customer and item were bought again: bought items stay in the ranking (--no-repeats "
+        "overrules it)",
         "1 item sold but not in the catalogue: kept, features unknown",
         "1 client not in the table of customers: kept, features unknown",
     ]

@@ -21,7 +21,7 @@ Row = tuple[int, int, int]
 
 def purchases(rows: list[Row]) -> Purchases:
     client, item, time = np.array(rows, np.int32).reshape(-1, 3).T
-    return merge(Rows(client, item, time, np.full(len(rows), np.nan, np.float32)))
+    return merge(Rows(client, item, time, np.full(len(rows), np.nan, np.float32)))[0]
 
 
 def test_a_client_without_history_gets_the_average_taste() -> None:

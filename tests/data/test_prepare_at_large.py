@@ -43,12 +43,12 @@ def reference(rows: list[Row]) -> dict[str, list[tuple[Any, ...]]]:
     frame["article"] = frame.article.str.replace(".0", "").str.zfill(10)
     frame["price"] = pd.to_numeric(frame.price).astype(np.float32)
     groups = frame.groupby(["customer", "day", "article"], sort=False)
-    merged = groups.agg(quantity=("price", "size"), price=("price", "mean")).reset_index()
+    merged = groups.agg(purchases=("price", "size"), price=("price", "mean")).reset_index()
     merged = merged.sort_values(["customer", "day"], kind="stable")
     end = pd.Timestamp(frame.day.max())
     part = (pd.to_datetime(merged.day) > end - pd.Timedelta(days=14)).astype(int)
     part += pd.to_datetime(merged.day) > end - pd.Timedelta(days=7)
-    columns = ["customer", "article", "day", "quantity", "price"]
+    columns = ["customer", "article", "day", "purchases", "price"]
     return {
         split: [tuple(row) for row in merged.loc[part == number, columns].itertuples(index=False)]
         for number, split in enumerate(SPLITS)
@@ -63,7 +63,7 @@ def read_back(dataset: Dataset) -> dict[str, list[tuple[Any, ...]]]:
         customers = [dataset.client_ids[client][0] for client in rows.client]
         articles = [dataset.item_ids[item] for item in rows.item]
         days = (np.datetime64("1970-01-01") + rows.time).astype(str).tolist()
-        found[split] = list(zip(customers, articles, days, rows.quantity.tolist(), rows.price, strict=True))
+        found[split] = list(zip(customers, articles, days, rows.purchases.tolist(), rows.price, strict=True))
     return found
 
 

@@ -22,7 +22,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(0, 6
 
 def purchases(rows: list[tuple[int, int, int]]) -> Purchases:
     client, item, time = np.array(rows, np.int32).reshape(-1, 3).T
-    return merge(Rows(client, item, time, np.full(len(rows), np.nan, np.float32)))
+    return merge(Rows(client, item, time, np.full(len(rows), np.nan, np.float32)))[0]
 
 
 def parts(division: Division) -> dict[str, list[tuple[int, int, int]]]:

@@ -18,13 +18,13 @@ def test_it_counts_what_a_plain_loop_counts(synthetic: Dataset, monkeypatch: pyt
     baskets, pairs, several, rows = Counter[tuple[int, int]](), set(), 0, 0
     for split in SPLITS:
         part = synthetic.purchases(split)
-        for client, item, day, quantity in zip(part.client, part.item, part.time, part.quantity.tolist(), strict=True):
-            clients[client] += quantity
-            items[item] += quantity
-            days[int(day)] += quantity
-            baskets[client, day] += quantity
+        for client, item, day, count in zip(part.client, part.item, part.time, part.purchases.tolist(), strict=True):
+            clients[client] += count
+            items[item] += count
+            days[int(day)] += count
+            baskets[client, day] += count
             pairs.add((client, item))
-            several += quantity > 1
+            several += count > 1
             rows += 1
     counted = measure(synthetic)
     assert counted.by_client.tolist() == [clients[client] for client in range(synthetic.n_clients)]

@@ -95,11 +95,11 @@ def test_the_core_agrees_with_dropping_one_at_a_time(rows: list[Row], purchases:
     assert (steps[-1].clients, steps[-1].items) == (len(clients), len(items))
 
 
-def test_a_quantity_counts_as_so_many_purchases() -> None:
-    rows = rows_of([(0, 0, 0, 1), (1, 0, 0, 1)], quantity=[3, 1])
+def test_a_row_is_one_purchase_whatever_its_quantity() -> None:
+    rows = rows_of([(0, 0, 0, 1), (1, 0, 0, 1), (1, 0, 0, 1)], quantity=[3, 1, 1])
     steps = keep(rows, Subset(min_purchases=2), "day", 0)
-    assert rows.client.tolist() == [0]
-    assert [step.purchases for step in steps] == [4, 3]
+    assert rows.client.tolist() == [1, 1]
+    assert [step.purchases for step in steps] == [3, 2]
 
 
 @given(ROWS, st.integers(0, 99), st.randoms())

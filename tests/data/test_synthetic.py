@@ -43,7 +43,7 @@ def test_the_shape_of_the_shop(synthetic: Dataset) -> None:
     assert entry is not None
     assert (entry.clusters, entry.purity, entry.weeks) == (50, 0.8, 105)
     assert synthetic.purchases("train").time.min() > entry.first_day
-    assert synthetic.purchases("train").quantity.max() > 1
+    assert synthetic.purchases("train").purchases.max() > 1
 
 
 def test_the_fields_are_those_of_hm(synthetic: Dataset) -> None:
@@ -96,7 +96,7 @@ def test_another_seed_makes_another_shop(raw: Raw) -> None:
 def popularity(dataset: Dataset, clients: npt.NDArray[np.int64], last_days: int = 10**6) -> Scores:
     train = dataset.purchases("train")
     recent = train.take(train.time > train.time.max() - last_days)
-    return np.tile(np.bincount(recent.item, recent.quantity, dataset.n_items), (len(clients), 1))
+    return np.tile(np.bincount(recent.item, recent.purchases, dataset.n_items), (len(clients), 1))
 
 
 def recent_popularity(dataset: Dataset, clients: npt.NDArray[np.int64]) -> Scores:

@@ -65,7 +65,7 @@ def test_the_files_hold_the_shop_that_is_prepared_directly(folder: Path, tmp_pat
     assert read.manifest.counts == made.manifest.counts
     for name in read.manifest.files:
         assert pq.read_table(tmp_path / "read" / name).equals(pq.read_table(tmp_path / "made" / name)), name
-    assert any(read.purchases("train").quantity > 1)
+    assert any(read.purchases("train").purchases > 1)
 
 
 def test_slices_do_not_show(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

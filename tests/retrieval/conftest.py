@@ -17,7 +17,7 @@ from spfedrec_cli.data.ragged import Ragged
 if TYPE_CHECKING:
     from spfedrec_cli.data.dataset import Dataset
 
-Rows = list[tuple[int, int, int, int]]  # (client, item, time, quantity), sorted by (client, time)
+Rows = list[tuple[int, int, int, int]]  # (client, item, time, purchases), sorted by (client, time)
 MakeDataset = Callable[..., "Dataset"]
 
 
@@ -45,8 +45,8 @@ class FakeDataset:
 
     def purchases(self, split: str) -> Purchases:
         self.read.add(split)
-        client, item, time, quantity = np.array(getattr(self, split), np.int32).reshape(-1, 4).T
-        return Purchases(client, item, time, quantity.astype(np.int16), np.zeros(client.size, np.float32))
+        client, item, time, purchases = np.array(getattr(self, split), np.int32).reshape(-1, 4).T
+        return Purchases(client, item, time, purchases, purchases, np.zeros(client.size, np.float32))
 
     def column(self, split: str, name: str) -> npt.NDArray[Any]:
         column: npt.NDArray[Any] = getattr(self.purchases(split), name)

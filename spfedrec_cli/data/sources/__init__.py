@@ -21,7 +21,6 @@ class Source:
     title: str
     read: Callable[[Request], Raw]
     split: SplitKind
-    repeats: bool
     time_unit: TimeUnit
     client_form: str
     item_form: str
@@ -37,7 +36,6 @@ SOURCES = {
         title="H&M Personalized Fashion Recommendations, in Kaggle's file layout",
         read=hm.read,
         split="temporal",
-        repeats=True,
         time_unit="day",
         client_form="customer",
         item_form="article",
@@ -46,7 +44,6 @@ SOURCES = {
         title="MovieLens 100K or 1M, as GroupLens ships it",
         read=movielens.read,
         split="leave-one-out",
-        repeats=False,
         time_unit="second",
         client_form="number",
         item_form="number",
@@ -55,7 +52,6 @@ SOURCES = {
         title="a made-up shop with planted tastes, whose best possible recommender is known",
         read=synthetic.read,
         split="temporal",
-        repeats=True,
         time_unit="day",
         client_form="customer",
         item_form="article",
@@ -68,7 +64,6 @@ SOURCES = {
         title="138 purchases of 5 H&M customers, shipped with the package",
         read=sample.read,
         split="leave-one-out",
-        repeats=True,
         time_unit="row",
         client_form="customer",
         item_form="article",
@@ -78,7 +73,6 @@ SOURCES = {
         title="any CSV or Parquet file of purchases, whose columns you name",
         read=table.read,
         split="temporal",
-        repeats=True,
         time_unit="second",
         client_form="any",
         item_form="any",

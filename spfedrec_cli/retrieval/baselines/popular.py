@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spfedrec_cli.data.schema import ITEM, QUANTITY, TIME
+from spfedrec_cli.data.schema import COUNT, ITEM, TIME
 from spfedrec_cli.retrieval.evaluate import Scorer, history_splits
 from spfedrec_cli.retrieval.index import F32
 from spfedrec_cli.retrieval.task import UNITS_PER_DAY
@@ -16,7 +16,7 @@ DAYS = 7
 
 
 def popularity(dataset: "Dataset", split: str, protocol: str = "full") -> Scorer:
-    """Purchases (quantities summed) of each item in train."""
+    """Purchases of each item in train."""
     return _everybody(train_counts(dataset))
 
 
@@ -33,15 +33,15 @@ def popularity_7_days(dataset: "Dataset", split: str, protocol: str = "full") ->
     counts = np.zeros(dataset.n_items)
     for part in known:
         recent = dataset.column(part, TIME) > since
-        items, quantities = dataset.column(part, ITEM)[recent], dataset.column(part, QUANTITY)[recent]
-        counts += np.bincount(items, weights=quantities, minlength=dataset.n_items)
+        items, purchases = dataset.column(part, ITEM)[recent], dataset.column(part, COUNT)[recent]
+        counts += np.bincount(items, weights=purchases, minlength=dataset.n_items)
     return _everybody(_places(counts, train_counts(dataset)))
 
 
 def train_counts(dataset: "Dataset") -> F32:
-    """Quantities per item; whole numbers, exact in float32 below 2^24."""
-    items, quantities = dataset.column("train", ITEM), dataset.column("train", QUANTITY)
-    return np.bincount(items, weights=quantities, minlength=dataset.n_items).astype(np.float32)
+    """Purchases per item; whole numbers, exact in float32 below 2^24."""
+    items, purchases = dataset.column("train", ITEM), dataset.column("train", COUNT)
+    return np.bincount(items, weights=purchases, minlength=dataset.n_items).astype(np.float32)
 
 
 def _places(*keys: np.ndarray[tuple[int], np.dtype[np.floating]]) -> F32:

@@ -16,7 +16,7 @@ def test_every_record_is_told_with_its_first_line() -> None:
     assert told('1,a\n\n2,"b\nc"\nx,d\n3\n') == [
         (0, None),
         (2, None),
-        (4, "The n 'x' is not a quantity from 1 to 32767"),
+        (4, "The n 'x' is not a quantity from 1 to 2147483647"),
         (5, "The line has 1 columns where the first has 2"),
     ]
 

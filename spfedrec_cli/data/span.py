@@ -1,0 +1,88 @@
+"""What is said of the dates in a source: from when to when, which cannot be right, and which stand apart."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from spfedrec_cli.data.purchases import Purchases
+from spfedrec_cli.data.schema import Counts, SplitKind, TimeUnit
+from spfedrec_cli.data.split import UNITS_A_DAY, WEEK, iso
+
+I64 = npt.NDArray[np.int64]
+
+EARLIEST = (date(1990, 1, 1) - date(1970, 1, 1)).days
+
+
+def today() -> int:
+    """In days since 1970-01-01."""
+    return int(datetime.now(UTC).timestamp()) // UNITS_A_DAY["second"]
+
+
+@dataclass(frozen=True)
+class Days:
+    """The days with purchases since 1970-01-01, ascending, and how many were made on each: both (n,)."""
+
+    day: I64
+    count: I64
+
+    @classmethod
+    def of(cls, purchases: Purchases, unit: TimeUnit) -> "Days":
+        day = purchases.time // np.int32(UNITS_A_DAY[unit])
+        first = int(day.min())
+        counts = np.bincount(day - first, purchases.purchases).astype(np.int64)
+        held = np.flatnonzero(counts)
+        return cls(first + held, counts[held])
+
+    def some(self, chosen: npt.NDArray[np.bool_] | slice) -> "Days":
+        return Days(self.day[chosen], self.count[chosen])
+
+    def __str__(self) -> str:
+        first, last, n = iso(int(self.day[0])), iso(int(self.day[-1])), int(self.count.sum())
+        when = f"on {first}" if first == last else f"from {first} to {last}"
+        return f"{n:,} purchase{'s' if n > 1 else ''} {when}"
+
+
+def notes(purchases: Purchases, unit: TimeUnit, kind: SplitKind, counts: Counts) -> list[str]:
+    """The span, and warnings with the options that mend what they warn of; nothing where time is no date."""
+    if unit not in UNITS_A_DAY:
+        return []
+    days = Days.of(purchases, unit)
+    apart = _apart(days, counts) if kind == "temporal" else []
+    span = f"purchases from {iso(int(days.day[0]))} to {iso(int(days.day[-1]))}"
+    return [span, *_implausible(days), *apart]
+
+
+def _implausible(days: Days) -> list[str]:
+    early, late = days.day < EARLIEST, days.day > today()
+    found = [
+        (early, "before 1990", f"--from {iso(EARLIEST)}"),
+        (late, "after today", f"--to {iso(today())}"),
+    ]
+    return [
+        f"{days.some(dates)}, {what}: {option} leaves them out, and --time-format says how to read them otherwise"
+        for dates, what, option in found
+        if dates.any()
+    ]
+
+
+def _apart(days: Days, counts: Counts) -> list[str]:
+    """Of days behind a gap that touches the held-out weeks, so that one of these is all but empty."""
+    place = _gap(days.day)
+    if place is None:
+        return []
+    before, behind = days.some(slice(place)), days.some(slice(place, None))
+    last, empty = int(before.day[-1]), int(behind.day[0] - before.day[-1]) - 1
+    left = last - int(before.day[0]) + 1
+    enough = left > 2 * WEEK and _gap(before.day) is None
+    rest = "" if enough else f"; for the {left} days before them --split leave-one-out needs no weeks to hold out"
+    held = f"validation holds {counts.validation:,} and test {counts.test:,} purchases"
+    return [f"{behind} stand apart behind {empty:,} days without any: {held}; --to {iso(last)} leaves them out{rest}"]
+
+
+def _gap(day: I64) -> int | None:
+    """The place of the first day behind a gap of at least a week that reaches into the last two weeks."""
+    empty = np.diff(day) - 1
+    found = np.flatnonzero((empty >= WEEK) & (day[1:] - 1 > day[-1] - 2 * WEEK))
+    return int(found[0]) + 1 if len(found) else None
