@@ -82,7 +82,6 @@ def _apart(days: Days, counts: Counts) -> list[str]:
 
 
 def _gap(day: I64) -> int | None:
-    """The place of the first day behind a gap of at least a week that reaches into the last two weeks."""
-    empty = np.diff(day) - 1
-    found = np.flatnonzero((empty >= WEEK) & (day[1:] - 1 > day[-1] - 2 * WEEK))
-    return int(found[0]) + 1 if len(found) else None
+    """The place of the first day behind the longest gap, of a week or more, that reaches into the last two weeks."""
+    empty = (np.diff(day) - 1) * (day[1:] > day[-1] - 2 * WEEK + 1)
+    return int(empty.argmax()) + 1 if empty.max(initial=0) >= WEEK else None
