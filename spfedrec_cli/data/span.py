@@ -76,9 +76,9 @@ def _apart(days: Days, counts: Counts) -> list[str]:
     last, empty = int(before.day[-1]), int(behind.day[0] - before.day[-1]) - 1
     left = last - int(before.day[0]) + 1
     enough = left > 2 * WEEK and _gap(before.day) is None
-    rest = "" if enough else f"; for the {left} days before them --split leave-one-out needs no weeks to hold out"
+    rest = "" if enough else f", {left} days, for which --split leave-one-out needs no weeks to hold out"
     held = f"validation holds {counts.validation:,} and test {counts.test:,} purchases"
-    return [f"{behind} stand apart behind {empty:,} days without any: {held}; --to {iso(last)} leaves them out{rest}"]
+    return [f"{behind}, behind a gap of {empty:,} days: {held}; --to {iso(last)} keeps what is before it{rest}"]
 
 
 def _gap(day: I64) -> int | None:

@@ -232,3 +232,25 @@ def test_the_manifest_is_plain_json(tmp_path: Path) -> None:
     assert content["counts"]["purchases"] == 138
     assert content["repeats"] is True
     assert content["split"]["kind"] == "leave-one-out"
+
+
+def test_purchases_are_source_rows_and_pieces_sum_quantities(tmp_path: Path) -> None:
+    """Quantities up to 2^31 - 1, of which int32 and floats hold no sum."""
+    most = 2**31 - 1
+    lines = ["who,sku,day,n", *(f"x,a,2020-01-01,{n}" for n in (most, most, 3)), f"x,b,2020-02-01,{most}"]
+    (tmp_path / "sales.csv").write_text("\n".join(lines) + "\n")
+    columns = {"customer": "who", "item": "sku", "time": "day", "quantity": "n"}
+    made = prepare("table", tmp_path / "sales.csv", tmp_path / "out", columns=columns)
+    assert (made.purchases, made.pieces) == (4, 3 * most + 3)
+    assert made.splits == {"train": 3, "validation": 0, "test": 1}
+    dataset = Dataset.open(tmp_path / "out")
+    counts = dataset.manifest.counts
+    assert (counts.purchases, counts.pieces, counts.rows) == (4, 3 * most + 3, 2)
+    train = dataset.purchases("train")
+    assert (train.purchases.tolist(), train.pieces.tolist()) == ([3], [2 * most + 3])
+
+
+def test_notes_are_told_and_recorded(tmp_path: Path) -> None:
+    made = prepare("synthetic", None, tmp_path / "out", customers=100, items=50)
+    assert made.notes[0] == "purchases from 2018-09-20 to 2020-09-22"
+    assert tuple(made.notes) == Dataset.open(tmp_path / "out").manifest.notes
