@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -20,6 +20,6 @@ def each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     return list(stream(work, items))
 
 
-def both(*tasks: Callable[[], R]) -> list[R]:
+def both(*tasks: Callable[[], Any]) -> list[Any]:
     """What each task returns."""
     return each(lambda task: task(), tasks)

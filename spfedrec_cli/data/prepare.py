@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -104,8 +105,8 @@ def prepare(
         made = _make(row, request, cut)
         tell(Progress("splitting"))
         division = splitter(made.purchases, made.time_unit)
-        manifest = describe(output.resolve().name, source, row, made, division, request, repeats)
-        manifest = write(new, made, division, manifest, request)
+        of = partial(describe, output.resolve().name, source, row, made, division, request, repeats)
+        manifest = write(new, made, division, request, of)
     return _summary(output, manifest, time.perf_counter() - started)
 
 

@@ -35,9 +35,8 @@ class Division:
     def slices(self, split: str, size: int) -> Iterator[Purchases]:
         """The rows of `split` in pieces: of at most `size` rows of all."""
         for start in range(0, len(self.part), size):
-            chosen = self.part[start : start + size] == SPLITS.index(split)
-            if chosen.any():
-                yield self.purchases.take(slice(start, start + size)).take(chosen)
+            cut = slice(start, start + size)
+            yield Division(self.entry, self.purchases.take(cut), self.part[cut]).rows(split)
 
 
 def temporal(purchases: Purchases, unit: TimeUnit) -> Division:

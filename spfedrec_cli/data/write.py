@@ -1,7 +1,8 @@
 """A Dataset's files."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,28 +28,31 @@ _REPEATING = [schema.COUNT, schema.PIECES, schema.PRICE]
 _BYTES_A_ROW, _BYTES_A_NEGATIVE = 14, 3
 
 
-def write(new: NewFolder, made: Made, division: Division, manifest: Manifest, request: Request) -> Manifest:
-    """All tables, and the manifest last, which is returned complete. Raises SpfedrecError where the disk refuses."""
+def write(
+    new: NewFolder, made: Made, division: Division, request: Request, describe: Callable[[], Manifest]
+) -> Manifest:
+    """All tables, and the manifest last, which is returned complete. Raises SpfedrecError where the disk refuses.
+
+    What `describe` makes is all of the manifest but what is known of the files alone.
+    """
     request.tell(Progress("writing"))
-    new.need(_room(made, manifest))
-    both(
-        lambda: _write_split(new.path, "train", division),
-        lambda: _write_rest(new.path, made, division, request),
-    )
+    new.need(_room(made, division))
+    train = partial(_write_split, new.path, "train", division)
+    manifest, *_ = both(describe, train, partial(_write_rest, new.path, made, division, request))
     if request.rejects.listed:
         pyarrow.csv.write_csv(request.rejects.to_table(), new.path / schema.SKIPPED)
     request.tell(Progress("checking"))
-    checks = check_leaks(new.path, division.entry, len(made.clients))
-    complete = manifest.model_copy(update={"checks": checks, **_signed(new.path)})
+    signed, checks = both(partial(_signed, new.path), partial(check_leaks, new.path, division.entry, len(made.clients)))
+    complete: Manifest = manifest.model_copy(update={"checks": checks, **signed})
     (new.path / schema.MANIFEST).write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return complete
 
 
-def _room(made: Made, manifest: Manifest) -> int:
+def _room(made: Made, division: Division) -> int:
     """About as many bytes as the files will take, rather too many."""
-    held_out = min(len(made.clients), manifest.counts.validation + manifest.counts.test)
+    held_out = min(len(made.clients), int(np.count_nonzero(division.part)))
     catalogues = made.items.table.nbytes + made.clients.table.nbytes
-    return int(_BYTES_A_ROW * manifest.counts.rows + _BYTES_A_NEGATIVE * schema.NEGATIVES * held_out + catalogues)
+    return int(_BYTES_A_ROW * len(division.part) + _BYTES_A_NEGATIVE * schema.NEGATIVES * held_out + catalogues)
 
 
 def _write_rest(folder: Path, made: Made, division: Division, request: Request) -> None:
@@ -92,24 +96,11 @@ def _purchase_table(part: Purchases) -> pa.Table:
 
 
 def _write_split(folder: Path, split: str, division: Division) -> None:
-    parts = division.slices(split, _SLICE) if split == SPLITS[0] else [division.rows(split)]
-    tables = map(_purchase_table, parts)
+    """The few rows held out in one row group, and the many of train in slices."""
     form = {"use_dictionary": _REPEATING, "column_encoding": _ASCENDING}
     with pq.ParquetWriter(folder / f"{split}.parquet", schema.PURCHASES, **form) as writer:
-        for group in _groups(tables):
-            writer.write_table(group)
-
-
-def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Small tables are gathered until they fill a row group."""
-    waiting: list[pa.Table] = []
-    for table in tables:
-        waiting.append(table)
-        if sum(one.num_rows for one in waiting) >= _SLICE // 2:
-            yield pa.concat_tables(waiting)
-            waiting = []
-    if waiting:
-        yield pa.concat_tables(waiting)
+        for part in division.slices(split, _SLICE) if split == SPLITS[0] else [division.rows(split)]:
+            writer.write_table(_purchase_table(part))
 
 
 def _signed(folder: Path) -> dict[str, dict[str, int] | dict[str, str]]:
