@@ -78,8 +78,8 @@ def _counts(made: Made, division: Division) -> Counts:
         rows=len(purchases),
         clients=len(made.clients),
         items=len(made.items),
-        cold_clients=_cold(purchases.client, test),
-        cold_items=_cold(purchases.item, test),
+        cold_clients=_cold(purchases.client, test, len(made.clients)),
+        cold_items=_cold(purchases.item, test, len(made.items)),
         unknown_items=made.items.unknown,
         unknown_clients=made.clients.unknown,
         train=purchases.total - sum(held.values()),
@@ -87,11 +87,11 @@ def _counts(made: Made, division: Division) -> Counts:
     )
 
 
-def _cold(column: I32, test: I64) -> int:
-    """How many values come in the rows `test` alone."""
-    rows = np.bincount(column)
-    held = np.bincount(column[test], minlength=len(rows))
-    return int(((held > 0) & (held == rows)).sum())
+def _cold(column: I32, test: I64, n: int) -> int:
+    """How many of `n` numbers come in the rows `test` alone."""
+    before, after = np.zeros(n, bool), np.zeros(n, bool)
+    before[np.delete(column, test)], after[column[test]] = True, True
+    return int((after & ~before).sum())
 
 
 def _notes(described: tuple[bool, bool], division: Division, counts: Counts) -> list[str]:

@@ -152,16 +152,19 @@ def _row(table: Mapping[str, T], name: str, what: str) -> T:
 
 
 def _check(source: str, row: Source, input: Path | None, customers: int | float | None, items: int | None) -> None:
-    if row.needs_input and input is None:
-        raise InputError(f"The source {source} needs an input", hint="give its folder or file with --input")
-    if not row.needs_input and input is not None:
-        raise InputError(f"The source {source} takes no input", hint="leave --input out")
-    if not row.makes and items is not None:
-        raise InputError(f"The source {source} has its own items", hint="leave --items out")
-    if row.makes and isinstance(customers, float):
-        raise InputError(
-            f"--customers {customers} is a fraction of nothing", hint="give the number of customers to make"
-        )
+    wrong = [
+        (row.needs_input and input is None, "needs an input", "give its folder or file with --input"),
+        (not row.needs_input and input is not None, "takes no input", "leave --input out"),
+        (not row.makes and items is not None, "has its own items", "leave --items out"),
+        (
+            row.makes and isinstance(customers, float),
+            f"makes its customers: {customers} is a fraction of nothing",
+            "give the number of customers to make",
+        ),
+    ]
+    for is_so, problem, hint in wrong:
+        if is_so:
+            raise InputError(f"The source {source} {problem}", hint=hint)
 
 
 def _check_columns(source: str, row: Source, options: Mapping[str, object]) -> None:

@@ -12,6 +12,7 @@ from spfedrec_cli.data.split import UNITS_A_DAY, WEEK, iso
 
 I64 = npt.NDArray[np.int64]
 
+_STEP = 1 << 20
 EARLIEST = (date(1990, 1, 1) - date(1970, 1, 1)).days
 
 
@@ -29,9 +30,12 @@ class Days:
 
     @classmethod
     def of(cls, purchases: Purchases, unit: TimeUnit) -> "Days":
-        day = purchases.time // np.int32(UNITS_A_DAY[unit])
-        first = int(day.min())
-        counts = np.bincount(day - first, purchases.purchases).astype(np.int64)
+        first, last = (int(end) // UNITS_A_DAY[unit] for end in (purchases.time.min(), purchases.time.max()))
+        counts = np.zeros(last - first + 1, np.int64)
+        for start in range(0, len(purchases), _STEP):
+            rows = purchases.take(slice(start, start + _STEP))
+            day = rows.time // np.int32(UNITS_A_DAY[unit]) - first
+            counts += np.bincount(day, rows.purchases, len(counts)).astype(np.int64)
         held = np.flatnonzero(counts)
         return cls(first + held, counts[held])
 
@@ -76,9 +80,9 @@ def _apart(days: Days, counts: Counts) -> list[str]:
     last, empty = int(before.day[-1]), int(behind.day[0] - before.day[-1]) - 1
     left = last - int(before.day[0]) + 1
     enough = left > 2 * WEEK and _gap(before.day) is None
-    rest = "" if enough else f", {left} days, for which --split leave-one-out needs no weeks to hold out"
+    rest = "" if enough else f", and --split leave-one-out suits the {left} days that are left"
     held = f"validation holds {counts.validation:,} and test {counts.test:,} purchases"
-    return [f"{behind}, behind a gap of {empty:,} days: {held}; --to {iso(last)} keeps what is before it{rest}"]
+    return [f"{behind}, behind a gap of {empty:,} days: {held}; --to {iso(last)} ends before it{rest}"]
 
 
 def _gap(day: I64) -> int | None:

@@ -46,7 +46,7 @@ def test_a_small_folder(hm_folder: Path, tmp_path: Path) -> None:
         "index_code, section_no, garment_group_no: left out",
         "purchases from 2020-08-01 to 2020-09-22",
         "3 purchases from 2020-09-10 to 2020-09-22, behind a gap of 38 days: validation holds 1 and test 2 purchases; "
-        "--to 2020-08-02 keeps what is before it, 2 days, for which --split leave-one-out needs no weeks to hold out",
+        "--to 2020-08-02 ends before it, and --split leave-one-out suits the 2 days that are left",
         "25.0% of pairs of customer and item were bought again: bought items stay in the ranking (--no-repeats "
         "overrules it)",
         "1 item sold but not in the catalogue: kept, features unknown",
@@ -319,7 +319,9 @@ def test_real_ids_that_lost_their_zero(real_data: Path) -> None:
 )
 def test_the_other_real_files(real_data: Path, tmp_path: Path, file: str, purchases: int, clients: int | None) -> None:
     """They hold a week and a day: nothing is left to train on but by leave-one-out, which the refusal says."""
-    with pytest.raises(InputError, match="none is left to train on; use --split leave-one-out"):
+    with pytest.raises(
+        InputError, match=r"none is left to train on; prepare more weeks, .*, or use --split leave-one-out"
+    ):
         prepare("hm", real_data / "hm" / file, tmp_path / "out")
     summary = prepare("hm", real_data / "hm" / file, tmp_path / "out", split="leave-one-out")
     assert (summary.purchases, summary.items) == (purchases, 105_542)

@@ -75,16 +75,14 @@ def test_a_date_that_stands_apart_is_named_with_the_gap_and_the_option() -> None
     told = notes(bought(*days("2020-01-01", 40), "2020-12-24"))
     assert told[1:] == [
         "1 purchase on 2020-12-24, behind a gap of 318 days: validation holds 3 and test 1 purchases; "
-        "--to 2020-02-09 keeps what is before it"
+        "--to 2020-02-09 ends before it"
     ]
     assert notes(bought(*days("2020-01-01", 40), "2020-12-24"), "leave-one-out")[1:] == []
 
 
 def test_what_is_left_may_be_too_short_for_weeks_to_hold_out() -> None:
     told = notes(bought(*days("2020-01-01", 8), "2021-01-01"))
-    assert told[1].endswith(
-        "--to 2020-01-08 keeps what is before it, 8 days, for which --split leave-one-out needs no weeks to hold out"
-    )
+    assert told[1].endswith("--to 2020-01-08 ends before it, and --split leave-one-out suits the 8 days that are left")
 
 
 @pytest.mark.parametrize(
