@@ -1,24 +1,28 @@
 """A small table of purchases, and a reader of ten lines that says what the real one has to find in it."""
 
+import bz2
 import csv
 import gzip
 import io
 import math
 import re
 import zipfile
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 
 from spfedrec_cli.data.ids import FORMS
-from spfedrec_cli.data.tables.files import RawFile, unpack
-from spfedrec_cli.data.tables.gather import Scanned, Wanted
-from spfedrec_cli.data.tables.kinds import CATEGORY, DAY, PRICE, ids
-from spfedrec_cli.data.tables.rejects import Rejects
-from spfedrec_cli.data.tables.scan import scan
+from spfedrec_cli.data.raw import Request, Tell, silent
+from spfedrec_cli.data.reading.files import RawFile, unpack
+from spfedrec_cli.data.reading.kinds import CATEGORY, PRICE, ids
+from spfedrec_cli.data.reading.rejects import Rejects
+from spfedrec_cli.data.reading.scan import Scanned, Wanted, scan
+from spfedrec_cli.data.reading.times import time_form
 
 NAMES = ("t_dat", "customer_id", "article_id", "price", "note", "extra")
+DAY = time_form(["2020-09-22"]).kind
 KINDS = (DAY, ids(FORMS["customer"]), ids(FORMS["article"]), PRICE, CATEGORY)
 WANTED = Wanted({name: (name, kind) for name, kind in zip(NAMES, KINDS, strict=False)})
 GOOD = ("2020-09-22", "a" * 64, "0663713001", "0.5", "", "")
@@ -29,13 +33,23 @@ def line(**values: str) -> str:
     return ",".join({**dict(zip(NAMES, GOOD, strict=True)), **values}.values())
 
 
+def _zstd(content: bytes) -> bytes:
+    made = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(made, "zstd") as stream:
+        stream.write(content)
+    return made.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+PACK: dict[str, Callable[[bytes], bytes]] = {"": bytes, "gz": gzip.compress, "bz2": bz2.compress, "zst": _zstd}
+
+
 def packed(content: bytes, path: Path, packing: str) -> RawFile:
-    """`content` in a file: plain, gzipped or zipped."""
+    """`content` in a file: plain, zipped, or packed as PACK says."""
     if packing == "zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("table.csv", content)
     else:
-        path.write_bytes(gzip.compress(content) if packing == "gz" else content)
+        path.write_bytes(PACK[packing](content))
     return unpack(path)
 
 
@@ -49,9 +63,13 @@ def rows_of(table: Scanned) -> list[tuple[object, ...]]:
     return [tuple(None if value != value else value for value in row) for row in zip(*plain, strict=True)]
 
 
+def asked(rejects: Rejects, tell: Tell = silent) -> Request:
+    return Request((), 0, rejects=rejects, tell=tell)
+
+
 def read(file: RawFile, skip: bool = False) -> tuple[list[tuple[object, ...]], Rejects]:
     rejects = Rejects(skip)
-    return rows_of(scan(file, WANTED, rejects)), rejects
+    return rows_of(scan(file, WANTED, asked(rejects))), rejects
 
 
 def reference(content: bytes) -> tuple[list[tuple[object, ...]], list[int]]:
@@ -85,11 +103,11 @@ def _typed(row: list[str]) -> tuple[object, ...]:
         raise ValueError(day)
     note.encode()
     days = date.fromisoformat(day.strip()).toordinal() - date(1970, 1, 1).toordinal()
-    return days, customer, article, _price(price), note
+    return days, customer, article.partition(".")[0].zfill(10), _price(price), note
 
 
 def _price(text: str) -> float | None:
-    if not text:
+    if text in ("", "nan"):
         return None
     price = float(text)
     if "_" in text or not math.isfinite(price) or not 0 <= price < 3e38:

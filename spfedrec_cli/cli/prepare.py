@@ -14,6 +14,7 @@ from spfedrec_cli.errors import InputError
 
 if TYPE_CHECKING:
     from spfedrec_cli.data.prepare import CsvSummary, Summary
+    from spfedrec_cli.data.raw import Reading
     from spfedrec_cli.data.schema import StepEntry
     from spfedrec_cli.data.subset import Subset
 
@@ -26,19 +27,54 @@ EXAMPLES = """Examples:
   spfedrec prepare --source hm --input ~/kaggle/hm --customers 0.1 --last-weeks 26 --output datasets/hm-tenth
   spfedrec prepare --source movielens --input ~/ml-1m --output datasets/ml-1m
   spfedrec prepare --source table --input sales.csv --columns customer=who,item=sku,time=day --output datasets/shop
+  spfedrec prepare --source table --input 2023.csv --input 2024.csv --columns customer=who,item=sku --output datasets/2y
+  spfedrec prepare --source table --input us.csv --columns customer=who,item=sku,time=at --drop-missing --output us
   spfedrec prepare --source synthetic --customers 20000 --items 5000 --output datasets/made-up
   spfedrec prepare --source synthetic --customers 1371980 --items 105542 --as csv --output made-up-csv"""
 
 FORMATS = ("dataset", "csv")
+RETURNS = ("refuse", "drop")
 
 
-Source = Annotated[str, typer.Option(metavar="NAME", help="What to read: hm, movielens, synthetic, sample or table.")]
+Source = Annotated[
+    str, typer.Option(metavar="NAME", help="What to read: hm, movielens, completejourney, synthetic, sample or table.")
+]
 To = Annotated[Path, typer.Option(metavar="DIR", help="The Dataset to write; one that is there is replaced.")]
 From = Annotated[
-    Path | None, typer.Option(metavar="PATH", help="The folder, .zip archive or file that holds the raw data.")
+    list[Path] | None,
+    typer.Option(
+        metavar="PATH", help="The folder, .zip archive or file that holds the raw data; table: may be repeated."
+    ),
 ]
 Columns = Annotated[
     str | None, typer.Option(metavar="ROLES", help="table only: customer=COLUMN,item=COLUMN,time=COLUMN and more.")
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CONDITION", help="Keep rows where it holds: column=value, price>0, code~^[0-9]+$."),
+]
+DropMissing = Annotated[
+    bool, typer.Option("--drop-missing", help="Leave out rows without customer, item or time; they are counted.")
+]
+Returns = Annotated[
+    str | None, typer.Option(metavar="WHAT", help="drop: leave out rows with a quantity of 0 or below; or refuse.")
+]
+TimeFormat = Annotated[
+    str | None,
+    typer.Option(metavar="WORDS", help="How times are written: as %d/%m/%Y %H:%M, epoch-s, epoch-ms, excel."),
+]
+Timezone = Annotated[
+    str | None, typer.Option(metavar="ZONE", help="Where times were written down, as Europe/Stockholm; else UTC.")
+]
+Encoding = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Of text that is neither UTF-8 nor marked UTF-16: as cp1252.")
+]
+NoHeader = Annotated[
+    bool, typer.Option("--no-header", help="Files have no header: name columns by number, customer=1,item=2.")
+]
+Repeats = Annotated[
+    bool | None,
+    typer.Option("--repeats/--no-repeats", help="Whether bought items stay in the ranking; left out, the data tells."),
 ]
 ItemTable = Annotated[Path | None, typer.Option(metavar="FILE", help="table only: the file of item.* columns.")]
 CustomerTable = Annotated[Path | None, typer.Option(metavar="FILE", help="table only: that of customer.* columns.")]
@@ -82,6 +118,14 @@ def command(
     channel: Channel = None,
     split: Split = None,
     seed: Seed = None,
+    repeats: Repeats = None,
+    where: Where = None,
+    drop_missing: DropMissing = False,
+    returns: Returns = None,
+    time_format: TimeFormat = None,
+    timezone: Timezone = None,
+    encoding: Encoding = None,
+    no_header: NoHeader = False,
     skip_bad_rows: SkipBadRows = False,
     format: As = None,
     json: AsJson = False,
@@ -94,24 +138,59 @@ def command(
     Nothing is left behind when it fails.
     """
     from spfedrec_cli.data.prepare import prepare, prepare_csv
-    from spfedrec_cli.data.sources.table import parse_columns
+    from spfedrec_cli.data.raw import Reading
 
     out = Output(json, quiet)
     common: dict[str, Any] = {"seed": seed or 0, "customers": _amount(customers), "items": items, "split": split}
     common["subset"] = _subset(first, last, last_weeks, channel, min_purchases, min_sales)
-    as_csv = _is_csv(format, skip_bad_rows or columns or item_table or customer_table)
+    told = (where, drop_missing, returns, time_format, timezone, encoding, no_header)
+    how = _reading(columns, item_table, customer_table, *told)
+    as_csv = _is_csv(format, skip_bad_rows or how != Reading())
     with reading(out) as tell:
         if as_csv:
             written = prepare_csv(source, input, output, **common, tell=tell)
         else:
-            tables = {"item_table": item_table, "customer_table": customer_table}
-            named = None if columns is None else parse_columns(columns)
-            common |= {"skip_bad_rows": skip_bad_rows, "columns": named, **tables}
+            common |= {"skip_bad_rows": skip_bad_rows, "repeats": repeats, "reading": how}
             made = prepare(source, input, output, **common, tell=tell)
     if as_csv:
         _show_csv(out, written)
     else:
         _show(out, made)
+
+
+def _reading(
+    columns: str | None,
+    item_table: Path | None,
+    customer_table: Path | None,
+    where: list[str] | None,
+    drop_missing: bool,
+    returns: str | None,
+    time_format: str | None,
+    timezone: str | None,
+    encoding: str | None,
+    no_header: bool,
+) -> "Reading":
+    from spfedrec_cli.data.raw import Reading
+    from spfedrec_cli.data.sources.table import parse_columns
+
+    return Reading(
+        columns={} if columns is None else parse_columns(columns),
+        item_table=item_table,
+        customer_table=customer_table,
+        where=tuple(where or ()),
+        drop_missing=drop_missing,
+        returns=_returns(returns),
+        time_format=time_format,
+        timezone=timezone,
+        encoding=encoding,
+        header=not no_header,
+    )
+
+
+def _returns(text: str | None) -> Any:
+    if text is None or text in RETURNS:
+        return text or RETURNS[0]
+    raise InputError(f"--returns {text!r} is unknown", hint=f"choose one of {', '.join(RETURNS)}")
 
 
 def _subset(first: str | None, last: str | None, *rest: int | None) -> "Subset":
@@ -148,7 +227,7 @@ def _show_csv(out: Output, made: "CsvSummary") -> None:
 def _is_csv(text: str | None, about_reading: object) -> bool:
     """Raises InputError for another format, and where files that are made are to be read somehow."""
     if text == "csv" and about_reading:
-        hint = "leave --columns, --item-table, --customer-table and --skip-bad-rows out"
+        hint = "leave --columns, --skip-bad-rows and all that says how files are read out"
         raise InputError("Files are written from nothing, so that no row can be bad and no column named", hint=hint)
     if text is None or text in FORMATS:
         return text == "csv"
@@ -180,6 +259,7 @@ def _json(made: "Summary") -> dict[str, Any]:
     return {
         "dataset": str(made.dataset),
         "purchases": made.purchases,
+        "pieces": made.pieces,
         "clients": made.clients,
         "items": made.items,
         "splits": made.splits,
@@ -201,6 +281,7 @@ def _facts(made: "Summary") -> list[tuple[str, str | int]]:
     splits = ", ".join(f"{name} {count:,}" for name, count in made.splits.items())
     return [
         ("purchases", made.purchases),
+        *([("pieces", made.pieces)] if made.pieces != made.purchases else []),
         ("clients", made.clients),
         ("items", made.items),
         ("splits", splits),

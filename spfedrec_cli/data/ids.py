@@ -12,13 +12,14 @@ from spfedrec_cli.errors import InputError, nearest
 
 I32 = npt.NDArray[np.int32]
 _NEIGHBOURS = 1000
+_WHOLE = r"^-?[0-9]+(\.0+)?$"
 
 
 @dataclass(frozen=True)
 class Form:
     """How ids look. `width` > 0 restores leading zeros that were lost; `numeric` ids sort as numbers.
 
-    White space around an id that a user typed counts where ids are `free`.
+    `free` ids are kept as they stand, blanks around them included, but for whole numbers that became decimals.
     """
 
     pattern: str
@@ -32,7 +33,7 @@ FORMS = {
     "customer": Form(r"^[0-9a-f]{64}$", "64 hexadecimal digits"),
     "article": Form(r"^[0-9]{1,10}(\.0+)?$", "10 digits", width=10),
     "number": Form(r"^(0|[1-9][0-9]{0,17})$", "a whole number", numeric=True),
-    "any": Form(r"(?s)^.{1,200}$", "a text of 1 to 200 characters", free=True),
+    "any": Form(r"(?s)^.{1,200}$", "a text of 1 to 200 characters other than nan and NULL", free=True),
 }
 
 
@@ -43,36 +44,21 @@ def malformed(ids: pa.Array, form: Form) -> str | None:
     return None if wrong < 0 else ids[wrong].as_py() or ""
 
 
-def restore(ids: pa.Array, form: Form) -> pa.Array:
-    """Well-formed ids with the leading zeros that a detour through integers or floats took away."""
-    if not form.width:
-        return ids
-    return pc.utf8_lpad(pc.replace_substring_regex(ids, r"\..*$", ""), form.width, "0")
+def restore(ids: pa.Array, form: Form) -> tuple[pa.Array, str]:
+    """Well-formed distinct ids without what a detour through numbers did to them, and a sentence on what was mended.
 
-
-def order(distinct: pa.Array, form: Form) -> npt.NDArray[np.int64]:
-    """The places of distinct ids in the order of their dense numbers."""
-    if form.numeric:
-        return np.argsort(distinct.cast(pa.int64()).to_numpy())
-    heads = _heads(distinct)
-    found = np.argsort(heads)
-    heads = heads[found]
-    same = np.append(heads[1:] == heads[:-1], False)
-    tied = np.flatnonzero(same | np.append(False, same[:-1]))
-    found[tied] = found[tied][pc.sort_indices(distinct.take(pa.array(found[tied]))).to_numpy()]
-    return found
-
-
-def _heads(texts: pa.Array) -> npt.NDArray[np.uint64]:
-    """The first eight bytes of each text, behind it zeros, as a number: texts whose heads differ are in their order."""
-    _, offsets, data = texts.buffers()
-    ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    raw = np.append(np.frombuffer(data or b"", np.uint8), np.zeros(8, np.uint8))
-    heads = np.zeros(len(texts), np.uint64)
-    for place in range(8):
-        byte = np.where(ends[:-1] + place < ends[1:], raw[np.minimum(ends[:-1] + place, len(raw) - 1)], 0)
-        heads = (heads << np.uint64(8)) | byte.astype(np.uint64)
-    return heads
+    Leading zeros come back where ids have a width. `17850.0` is 17850 where all ids of a column are whole numbers.
+    """
+    if form.width:
+        mended = pc.utf8_lpad(pc.replace_substring_regex(ids, r"\..*$", ""), form.width, "0")
+        sentence = "had lost their leading zeros"
+    elif form.free and pc.all(pc.match_substring_regex(ids, _WHOLE)).as_py():
+        mended = pc.replace_substring_regex(ids, r"\..*$", "")
+        sentence = "had become decimals, as 17850.0 for 17850"
+    else:
+        return ids, ""
+    count = pc.sum(pc.not_equal(mended, ids)).as_py() or 0
+    return mended, f"{sentence}: {count:,} restored" if count else ""
 
 
 def dense(ids: pa.Array, known: pa.Array) -> I32:
@@ -86,7 +72,8 @@ def look_up(ids: Sequence[str], known: pa.Array, form: Form, what: str) -> I32:
     wrong = malformed(asked, form)
     if wrong is not None:
         raise InputError(f"{wrong!r} is not {what} id", hint=f"{what} id is {form.described}")
-    asked = restore(asked, form)
+    if form.width:
+        asked, _ = restore(asked, form)
     # Hashes the few that are asked for, not the many that are known.
     rows = np.flatnonzero(pc.is_in(known, value_set=asked)).astype(np.int32)
     places = dense(asked, known.take(pa.array(rows)))

@@ -43,14 +43,14 @@ def catalogue(
     wanted = np.arange(len(every)) < (0 if only_used else len(described))
     wanted[place[used]] = True
     chosen = np.flatnonzero(wanted)
-    order = chosen[_order(every.take(pa.array(chosen)), form)]
+    places = chosen[order(every.take(pa.array(chosen)), form)]
     number = np.full(len(every) + 1, -1, np.int32)
-    number[order] = np.arange(len(order))
-    rows = np.where(order < len(described), order, -1)
-    return _catalogue(id_column, every.take(pa.array(order)), attributes, rows), number[place]
+    number[places] = np.arange(len(places))
+    rows = np.where(places < len(described), places, -1)
+    return _catalogue(id_column, every.take(pa.array(places)), attributes, rows), number[place]
 
 
-def _order(ids: pa.Array, form: Form) -> npt.NDArray[np.integer]:
+def order(ids: pa.Array, form: Form) -> npt.NDArray[np.integer]:
     """The places of distinct ids in the order of their dense numbers: as numbers, or as bytes."""
     return np.asarray(pc.sort_indices(ids.cast(pa.int64()) if form.numeric else ids))
 

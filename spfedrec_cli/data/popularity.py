@@ -9,13 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.data.ids import FORMS, dense, restore
-from spfedrec_cli.data.tables.files import unpack
-from spfedrec_cli.data.tables.gather import Wanted
-from spfedrec_cli.data.tables.kinds import COUNT, ids
-from spfedrec_cli.data.tables.peek import peek
-from spfedrec_cli.data.tables.rejects import Rejects
-from spfedrec_cli.data.tables.scan import scan
+from spfedrec_cli.data.ids import FORMS, dense
+from spfedrec_cli.data.raw import Request
+from spfedrec_cli.data.reading.files import unpack
+from spfedrec_cli.data.reading.kinds import COUNT, ids
+from spfedrec_cli.data.reading.rejects import Rejects
+from spfedrec_cli.data.reading.scan import Wanted, scan
 from spfedrec_cli.errors import InputError
 
 ITEM, NUMBER = "item", "count"
@@ -43,10 +42,8 @@ def read_popularity(path: Path, dataset: Dataset) -> Given:
         raise InputError(f"The file of item popularity {state}", where=str(path), hint=hint)
     file, form = unpack(path), FORMS[dataset.manifest.item_form]
     columns = {ITEM: (ITEM, ids(form)), NUMBER: (NUMBER, COUNT)}
-    layout = Wanted(columns, delimiter=peek(file, [ITEM, NUMBER], ITEM).delimiter)
-    table = scan(file, layout, Rejects(offered=False))
-    named = restore(table.texts(ITEM).dictionary, form).take(table.texts(ITEM).indices)
-    places = dense(named, pa.array(dataset.item_ids, pa.string()))
+    table = scan(file, Wanted(columns), Request((path,), 0, rejects=Rejects(offered=False)))
+    places = dense(table.texts(ITEM).dictionary_decode(), pa.array(dataset.item_ids, pa.string()))
     known = places >= 0
     counts = np.zeros(dataset.n_items, np.int64)
     _check_once(places[known], dataset, path)

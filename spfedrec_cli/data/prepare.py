@@ -1,11 +1,11 @@
 """Raw tables to a Dataset."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
@@ -15,18 +15,24 @@ from spfedrec_cli.data.made import Made, describe
 from spfedrec_cli.data.number import Catalogue, catalogue
 from spfedrec_cli.data.parallel import both
 from spfedrec_cli.data.purchases import merge
-from spfedrec_cli.data.raw import Progress, Raw, Request, Tell, silent
+from spfedrec_cli.data.raw import Progress, Raw, Reading, Request, Tell, silent
+from spfedrec_cli.data.reading.rejects import Rejects
 from spfedrec_cli.data.rows import Rows
 from spfedrec_cli.data.schema import CLIENT_ID, ITEM_ID, SPLITS, Manifest, StepEntry
 from spfedrec_cli.data.sources import SOURCES, Source
+from spfedrec_cli.data.sources.table import as_table, check_columns
 from spfedrec_cli.data.split import SPLITTERS
 from spfedrec_cli.data.subset import Subset, keep
-from spfedrec_cli.data.tables.rejects import Rejects
 from spfedrec_cli.data.write import write
 from spfedrec_cli.errors import InputError, nearest
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+
 T = TypeVar("T")
 
+_OF_COLUMNS = ("--columns", "--item-table", "--customer-table")
 _CSV_BYTES = 23 * 109 + 140  # a customer: its purchases, and its own row
 
 
@@ -57,52 +63,57 @@ class CsvSummary:
 
 
 def prepare(
-    source: str,
-    input: Path | None,
-    output: Path,
+    source: "str | pa.Table | pd.DataFrame",
+    input: "Path | str | pa.Table | pd.DataFrame | Sequence[Path | str] | None" = None,
+    output: Path | str | None = None,
     split: str | None = None,
     seed: int = 0,
     customers: int | float | None = None,
     items: int | None = None,
     subset: Subset | None = None,
+    repeats: bool | None = None,
     skip_bad_rows: bool = False,
     tell: Tell = silent,
     columns: Mapping[str, str] | None = None,
-    item_table: Path | None = None,
-    customer_table: Path | None = None,
-    repeats: bool | None = None,
+    reading: Reading | None = None,
 ) -> Summary:
     """Reads `source` and writes the Dataset `output`, replacing one that is there.
 
-    `customers` is the number or, as a float, the fraction of buyers to keep (synthetic: the number to make, and `items`
-    likewise); `subset` cuts further. `tell` is called with the progress of each stage. `columns` says which column
-    plays which role, and the two tables hold those of items and customers (table only). `repeats` says whether bought
-    items stay in the ranking; None asks the data. Raises InputError for bad input; then, and on an interrupt, nothing
-    is left behind.
+    In the place of a name and an `input`, `source` may be a table itself, of pandas or Arrow, with its `columns` by
+    role. `customers` is the number or, as a float, the fraction of buyers to keep (synthetic: the number to make, and
+    `items` likewise); `subset` cuts further. `repeats` says whether bought items stay in the ranking; None asks the
+    data. `reading` says how files are read; `tell` is called with the progress of each stage. Raises InputError for
+    bad input; then, and on an interrupt, nothing is left behind.
     """
     started = time.perf_counter()
+    if not isinstance(source, str):
+        source, input = "table", source
     row = _row(SOURCES, source, "source")
-    splitter = _row(SPLITTERS, split or row.split, "split")
-    _check(source, row, input, customers, items)
-    _check_columns(source, row, {"--columns": columns, "--item-table": item_table, "--customer-table": customer_table})
+    how = reading or Reading()
+    how = replace(how, columns=check_columns(columns)) if columns else how
+    inputs = _inputs(input)
+    _check(source, row, inputs, customers, items, how)
+    ordered = row.needs_columns and "time" not in how.columns
+    splitter = _row(SPLITTERS, split or ("leave-one-out" if ordered else row.split), "split")
     cut = subset or Subset()
     request = Request(
-        input=input,
+        inputs=inputs,
         seed=seed,
         customers=_whole(customers) if row.makes else None,
         items=items,
         channel=cut.channel is not None,
         rejects=Rejects(skip_bad_rows),
         tell=tell,
-        columns=columns or {},
-        item_table=item_table,
-        customer_table=customer_table,
+        reading=how,
     )
     if not row.makes and customers is not None:
         cut = replace(cut, customers=customers)
+    if output is None:
+        raise InputError("There is no output", hint="name the folder of the Dataset with output=")
+    output = Path(output)
     check_output(output)
     with replacing(output) as new:
-        made = _make(row, request, cut)
+        made = _make(row, replace(request, scratch=new.path), cut)
         tell(Progress("splitting"))
         division = splitter(made.purchases, made.time_unit)
         of = partial(describe, output.resolve().name, source, row, made, division, request, repeats)
@@ -110,9 +121,14 @@ def prepare(
     return _summary(output, manifest, time.perf_counter() - started)
 
 
+def _inputs(input: Any) -> tuple[Path | pa.Table, ...]:
+    given = input if isinstance(input, list | tuple) else [] if input is None else [input]
+    return tuple(Path(one) if isinstance(one, str | Path) else as_table(one) for one in given)
+
+
 def prepare_csv(
     source: str,
-    input: Path | None,
+    input: Any,
     output: Path,
     seed: int = 0,
     customers: int | float | None = None,
@@ -131,11 +147,11 @@ def prepare_csv(
         raise InputError(f"The source {source} has its files already", hint="leave --as out")
     if subset or split:
         raise InputError("Files are written whole", hint="cut and split them when they are prepared as a Dataset")
-    _check(source, row, input, customers, items)
+    _check(source, row, _inputs(input), customers, items, Reading())
     check_output(output, row.files)
     with replacing(output) as new:
         new.need(_CSV_BYTES * int(customers or 0))
-        rows = row.write(Request(None, seed, customers=_whole(customers), items=items, tell=tell), new.path)
+        rows = row.write(Request((), seed, customers=_whole(customers), items=items, tell=tell), new.path)
     return CsvSummary(output, rows, time.perf_counter() - started)
 
 
@@ -151,30 +167,36 @@ def _row(table: Mapping[str, T], name: str, what: str) -> T:
     raise InputError(f"There is no {what} {name!r}", hint=hint)
 
 
-def _check(source: str, row: Source, input: Path | None, customers: int | float | None, items: int | None) -> None:
+def _check(
+    source: str,
+    row: Source,
+    inputs: Sequence[Path | pa.Table],
+    customers: int | float | None,
+    items: int | None,
+    reading: Reading,
+) -> None:
+    unused = next((option for option in _said(reading) if option not in row.options), None)
+    reads = "knows its own columns" if unused in _OF_COLUMNS else "has nothing to read so"
+    example = "give --columns customer=…,item=…,time=… with the names that they have in your file"
+    fraction = f"makes its customers: {customers} is a fraction of nothing"
     wrong = [
-        (row.needs_input and input is None, "needs an input", "give its folder or file with --input"),
-        (not row.needs_input and input is not None, "takes no input", "leave --input out"),
+        (row.needs_input and not inputs, "needs an input", "give its folder or file with --input"),
+        (not row.needs_input and inputs, "takes no input", "leave --input out"),
+        (len(inputs) > 1 and not row.needs_columns, "takes one input", "give --input once"),
         (not row.makes and items is not None, "has its own items", "leave --items out"),
-        (
-            row.makes and isinstance(customers, float),
-            f"makes its customers: {customers} is a fraction of nothing",
-            "give the number of customers to make",
-        ),
+        (row.makes and isinstance(customers, float), fraction, "give the number of customers to make"),
+        (row.needs_columns and not reading.columns, "needs to know its columns", example),
+        (unused, reads, f"leave {unused} out"),
     ]
     for is_so, problem, hint in wrong:
         if is_so:
             raise InputError(f"The source {source} {problem}", hint=hint)
 
 
-def _check_columns(source: str, row: Source, options: Mapping[str, object]) -> None:
-    """`options` are what the user gave, by the words that ask for it."""
-    if row.needs_columns and not options["--columns"]:
-        hint = "give --columns customer=…,item=…,time=… with the names that they have in your file"
-        raise InputError(f"The source {source} needs to know its columns", hint=hint)
-    given = next((option for option, value in options.items() if value), None)
-    if given and not row.needs_columns:
-        raise InputError(f"The source {source} knows its own columns", hint=f"leave {given} out")
+def _said(reading: Reading) -> list[str]:
+    """What the user says of reading, by the words that say it."""
+    names = [field.name for field in fields(Reading) if getattr(reading, field.name) != getattr(Reading(), field.name)]
+    return ["--no-header" if name == "header" else f"--{name.replace('_', '-')}" for name in names]
 
 
 def _make(row: Source, request: Request, subset: Subset) -> Made:
@@ -185,7 +207,9 @@ def _make(row: Source, request: Request, subset: Subset) -> Made:
     pa.default_memory_pool().release_unused()
     if not len(rows):
         problem = "The input holds no purchases" + (" that can be read" if request.rejects.count else "")
-        raise InputError(problem, where=str(request.input), hint="check that it is the right one")
+        raise InputError(
+            problem, where=", ".join(map(str, request.inputs)) or None, hint="check that it is the right one"
+        )
     request.tell(Progress("choosing", rows=len(rows)))
     unit = raw.time_unit or row.time_unit
     whole = merge(replace(rows, quantity=None))[1] if subset else None

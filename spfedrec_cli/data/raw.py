@@ -1,15 +1,16 @@
-"""What a source hands over: purchases and attributes under the source's own identifiers."""
+"""What a source is asked for, and what it hands over: purchases and attributes under the source's own identifiers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from spfedrec_cli.data.reading.rejects import Rejects
 from spfedrec_cli.data.schema import OracleEntry, TimeUnit
-from spfedrec_cli.data.tables.rejects import Rejects
 
 I8 = npt.NDArray[np.int8]
 I32 = npt.NDArray[np.int32]
@@ -35,23 +36,50 @@ def silent(progress: Progress) -> None:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How the user says that files are to be read.
+
+    `columns` says which column plays which role, and the two tables hold those of items and customers (table only).
+    `where` are conditions on a row, `drop_missing` leaves rows without customer, item or time out, `returns` is what
+    happens to quantities of 0 and below. `time_format`, `timezone` and `encoding` are None where the files tell;
+    without `header` columns are named by their numbers.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    item_table: Path | None = None
+    customer_table: Path | None = None
+    where: tuple[str, ...] = ()
+    drop_missing: bool = False
+    returns: Literal["refuse", "drop"] = "refuse"
+    time_format: str | None = None
+    timezone: str | None = None
+    encoding: str | None = None
+    header: bool = True
+
+
+@dataclass(frozen=True)
 class Request:
     """What the user asked a source for. `customers` and `items` are numbers to make (synthetic only).
 
-    `channel` asks for the sales channel; `tell` is called again and again while the source is read. `columns` says
-    which column plays which role, and the two tables hold those of items and customers (table only).
+    `inputs` are paths, or tables that are in memory (table only). `channel` asks for the sales channel; `tell` is
+    called again and again while the source is read. What has to be unpacked lies in `scratch` meanwhile.
     """
 
-    input: Path | None
+    inputs: tuple[Path | pa.Table, ...]
     seed: int
     customers: int | None = None
     items: int | None = None
     channel: bool = False
     rejects: Rejects = field(default_factory=Rejects)
     tell: Tell = silent
-    columns: Mapping[str, str] = field(default_factory=dict)
-    item_table: Path | None = None
-    customer_table: Path | None = None
+    reading: Reading = field(default_factory=Reading)
+    scratch: Path | None = None
+
+    @property
+    def input(self) -> Path:
+        """The one path of a source that takes one."""
+        (path,) = self.inputs
+        return Path(path)
 
 
 @dataclass(frozen=True)
@@ -76,8 +104,8 @@ class Raw:
     """A whole source in memory.
 
     `client` and `item` are dictionary arrays of ids (n,), one entry for each purchase in the order of the file; `time`
-    int32 (n,); `price` float32 (n,), NaN where unknown; `quantity` (n,), one each where the source has none; `channel`
-    (n,), 0 where unknown, None where the source has none. `notes` are sentences for the user. `time_unit` is
+    int32 (n,); `price` float32 (n,), NaN where unknown; `quantity` int32 (n,), None where every row is one piece;
+    `channel` (n,), 0 where unknown, None where the source has none. `notes` are sentences for the user. `time_unit` is
     given where it depends on the file.
     """
 

@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tabular import PACK
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
-from spfedrec_cli.data.raw import Raw, Request
+from spfedrec_cli.data.raw import Raw, Reading, Request
 from spfedrec_cli.data.sources import hm
 from spfedrec_cli.errors import InputError
 
@@ -23,7 +24,7 @@ GOOD = ("2020-09-22", "a", "0000000010", "0.5")
 
 
 def read(path: Path) -> Raw:
-    return hm.read(Request(path, 0))
+    return hm.read(Request((path,), 0))
 
 
 def texts(column: pa.DictionaryArray) -> list[str]:
@@ -76,7 +77,7 @@ def test_lost_zeros_come_back_once_noted(write_hm: WriteHm) -> None:
     raw = read(write_hm([("2020-09-22", "a", "10", "0.5"), ("2020-09-22", "a", "0000000010", "0.5"), GOOD]))
     assert texts(raw.item) == ["0000000010"] * 3
     notes = [note for note in raw.notes if "restored" in note]
-    assert notes == ["article ids of transactions_train.csv had lost their leading zeros: 1 restored"]
+    assert notes == ["ids of transactions_train.csv had lost their leading zeros: 1 restored"]
 
 
 def test_articles_and_customers_may_be_absent(write_hm: WriteHm) -> None:
@@ -110,6 +111,74 @@ def test_the_price_column_may_be_absent(write_hm: WriteHm) -> None:
     assert np.isnan(read(folder).price).all()
 
 
+def test_a_price_that_is_missing_is_unknown(write_hm: WriteHm) -> None:
+    raw = read(write_hm([("2020-09-22", "a", "10", text) for text in ("nan", "", "0.5")]))
+    np.testing.assert_array_equal(raw.price, np.array([np.nan, np.nan, 0.5], np.float32))
+
+
+@pytest.mark.parametrize(
+    "form", ["2020-09-22 00:00", "2020-09-22 23:59:59", "20200922", "1600819199", "2020-09-22T23:59:59Z"]
+)
+def test_times_of_other_forms_are_days(write_hm: WriteHm, tmp_path: Path, form: str) -> None:
+    """t_dat is a day, however it is written."""
+    assert read(write_hm([(form, "a", "10", "1"), (form, "a", "20", "1")])).time.tolist() == [18527] * 2
+    folder = write_hm([("22/09/2020", "a", "10", "1")] * 2)
+    raw = hm.read(Request((folder,), 0, reading=Reading(time_format="%d/%m/%Y")))
+    assert raw.time.tolist() == [18527] * 2
+    with pytest.raises(InputError, match=r"'22/09/2020' is not a date .*; say .* --time-format '%d/%m/%Y'") as caught:
+        read(folder)
+    assert "--skip-bad-rows" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values, day",
+    [
+        (pa.array([18527], pa.int32()).cast(pa.date32()), 18527),
+        (pa.array([1600819199], pa.int64()).cast(pa.timestamp("s")), 18527),
+        (pa.array([1600819199000], pa.timestamp("ms", "UTC")), 18527),
+        (pa.array([-1], pa.timestamp("s")), -1),
+    ],
+)
+def test_times_of_parquet_are_days(tmp_path: Path, values: pa.Array, day: int) -> None:
+    table = pa.table({"t_dat": values, "customer_id": ["a" * 64], "article_id": [10]})
+    pq.write_table(table, tmp_path / "transactions_train.parquet")
+    raw = read(tmp_path)
+    assert (raw.time.tolist(), texts(raw.item)) == ([day], ["0000000010"])
+
+
+def test_times_that_are_coarse_floats_are_refused(tmp_path: Path) -> None:
+    table = pa.table(
+        {"t_dat": pa.array([1.6e9] * 2, pa.float32()), "customer_id": ["a" * 64] * 2, "article_id": [1, 2]}
+    )
+    pq.write_table(table, tmp_path / "transactions_train.parquet")
+    with pytest.raises(InputError, match="The column t_dat holds 32-bit floats"):
+        read(tmp_path)
+
+
+def test_conditions_and_encodings(write_hm: WriteHm) -> None:
+    folder = write_hm([GOOD, ("2020-09-22", "b", "10", "0.1")])
+    raw = hm.read(Request((folder,), 0, reading=Reading(where=("price>=0.5",))))
+    assert [one[0] for one in texts(raw.client)] == ["a"]
+    for name in ("transactions_train.csv", "articles.csv", "customers.csv"):
+        (folder / name).write_bytes((folder / name).read_text().replace("Strap", "Überwurf").encode("utf-16-le"))
+    raw = hm.read(Request((folder,), 0, reading=Reading(encoding="utf-16-le")))
+    assert texts(raw.items.display["name"])[0] == "Überwurf top"
+
+
+@pytest.mark.parametrize("packing", ["gz", "bz2", "zst"])
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_transactions_in_every_packing(write_hm: WriteHm, packing: str, form: str) -> None:
+    folder = write_hm([GOOD])
+    plain = folder / "transactions_train.csv"
+    content = plain.read_bytes()
+    plain.unlink()
+    path = folder / f"transactions_train.{form}.{packing}"
+    path.write_bytes(PACK[packing](content if form == "csv" else as_parquet(content)))
+    for place in (folder, path):
+        raw = read(place)
+        assert (texts(raw.item), len(raw.items.ids), len(raw.clients.ids)) == (["0000000010"], 3, 2)
+
+
 @pytest.mark.parametrize(
     "row, message",
     [
@@ -124,7 +193,8 @@ def test_the_price_column_may_be_absent(write_hm: WriteHm) -> None:
         (("2020-09-22", "a", "10", "dear"), r"price 'dear' is not a price .*line 4"),
         (("2020-09-22", "a", "10", "-1"), r"price '-1' is not a price .*line 4"),
         (("2020-09-22", "a", "10", "1e60"), r"price '1e60' is not a price .*line 4"),
-        (("2020-09-22", "a", "10", "nan"), r"price 'nan' is not a price .*line 4"),
+        (("2020-09-22", "a", "10", "inf"), r"price 'inf' is not a price .*line 4"),
+        (("2020-09-22", "", "10", "1"), r"customer_id '' is not 64 hexadecimal digits .*line 4\); .* --drop-missing"),
         ("2020-09-22,too,short", r"line has 3 columns where the first has 5 .*line 4"),
     ],
 )
@@ -264,7 +334,9 @@ def as_parquet(content: bytes) -> bytes:
     return made.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
-FORMS_OF_FILES = {"csv": CSV, "gz": gzip.compress(CSV), "zip": archived(CSV), "parquet": as_parquet(CSV)}
+FORMS_OF_FILES = {"csv": CSV, "zip": archived(CSV), "parquet": as_parquet(CSV)}
+FORMS_OF_FILES |= {packing: PACK[packing](CSV) for packing in ("gz", "bz2", "zst")}
+FORMS_OF_FILES |= {"parquet.zst": PACK["zst"](as_parquet(CSV)), "parquet.zip": archived(as_parquet(CSV))}
 
 
 @pytest.mark.parametrize("form", [*FORMS_OF_FILES, "noise"])

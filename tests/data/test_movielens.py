@@ -5,6 +5,7 @@ import pytest
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
+from spfedrec_cli.data.raw import Reading
 from spfedrec_cli.errors import InputError
 
 
@@ -164,6 +165,110 @@ def test_second_ratings_are_skipped_and_told_behind_other_bad_lines(movielens_fo
     assert (summary.purchases, summary.skipped_rows) == (7, 2)
     listed = (tmp_path / "out" / "skipped-rows.csv").read_text().splitlines()
     assert [line.split(",")[1] for line in listed] == ['"line"', "7", "10"]
+
+
+@pytest.fixture
+def ten_million(tmp_path: Path) -> Path:
+    """The layout of MovieLens 10M: half stars, UTF-8, no users."""
+    folder = tmp_path / "ml-10M100K"
+    folder.mkdir()
+    ratings = ("1::122::5::838985046", "1::185::4.5::838983525", "1::231::0.5::838983392", "2::122::3::868245777")
+    (folder / "ratings.dat").write_text("\n".join(ratings) + "\n")
+    movies = (
+        "122::Boomerang (1992)::Comedy|Romance",
+        '185::"Amélie" – Le Fabuleux (2001)::Comedy',
+        "231::Plain::Drama",
+    )
+    (folder / "movies.dat").write_text("\n".join(movies) + "\n", encoding="utf-8")
+    (folder / "tags.dat").write_text("15::122::excellent!::1215184630\n")
+    return folder
+
+
+def test_the_edition_of_ten_millions(ten_million: Path, tmp_path: Path) -> None:
+    summary = prepare("movielens", ten_million, tmp_path / "out")
+    dataset = Dataset.open(tmp_path / "out")
+    assert (summary.purchases, dataset.client_ids, dataset.item_ids) == (4, ["1", "2"], ["122", "185", "231"])
+    held_out = {split: dataset.truth(split).values.tolist() for split in ("validation", "test")}
+    assert held_out == {"validation": [1], "test": [0]}
+    assert dataset.item_labels([1]) == [{"name": '"Amélie" – Le Fabuleux (2001)', "type": "Comedy"}]
+    assert dataset.client_fields == ()
+    vocabularies = {entry.name: entry.vocabulary for entry in dataset.manifest.item_fields}
+    assert vocabularies == {"year": ("1992", "2001"), "genres": ("Comedy", "Comedy|Romance", "Drama")}
+    assert "users.dat is absent: ids only, no features" in summary.notes
+
+
+@pytest.fixture
+def latest(tmp_path: Path) -> Path:
+    """The layout of 20M, 25M, 32M and latest-small: CSV with a header, titles quoted where they hold commas."""
+    folder = tmp_path / "ml-latest-small"
+    folder.mkdir()
+    ratings = ("10,1,4.0,964982703", "10,11,0.5,964981247", "10,2,4.5,964982224", "9,2,5.0,847434962")
+    (folder / "ratings.csv").write_text("\n".join(("userId,movieId,rating,timestamp", *ratings)) + "\n")
+    movies = (
+        "1,Toy Story (1995),Adventure|Animation",
+        '2,"American President, The (1995)",Comedy',
+        '11,"Misérables, Les ""1995""",(no genres listed)',
+    )
+    (folder / "movies.csv").write_text("\n".join(("movieId,title,genres", *movies)) + "\n", encoding="utf-8")
+    (folder / "links.csv").write_text("movieId,imdbId,tmdbId\n1,0114709,862\n")
+    return folder
+
+
+def test_the_editions_with_a_header(latest: Path, tmp_path: Path) -> None:
+    summary = prepare("movielens", latest, tmp_path / "out")
+    dataset = Dataset.open(tmp_path / "out")
+    assert (summary.purchases, dataset.client_ids, dataset.item_ids) == (4, ["9", "10"], ["1", "2", "11"])
+    held_out = {split: dataset.truth(split).values.tolist() for split in ("validation", "test")}
+    assert held_out == {"validation": [1], "test": [0]}
+    assert dataset.item_labels([1, 2]) == [
+        {"name": "American President, The (1995)", "type": "Comedy"},
+        {"name": 'Misérables, Les "1995"', "type": "(no genres listed)"},
+    ]
+    assert dataset.client_fields == ()
+    years = next(entry for entry in dataset.manifest.item_fields if entry.name == "year")
+    assert years.vocabulary == ("1995",)
+    assert not any("absent" in note for note in summary.notes)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_rows_of_an_edition_with_a_header_are_told_by_their_lines(latest: Path, tmp_path: Path, end: str) -> None:
+    text = (latest / "ratings.csv").read_text() + "9,2,3.0,847434963\n"
+    (latest / "ratings.csv").write_text(text, newline=end)
+    with pytest.raises(InputError, match=r"The user 9 rates the movie 2 a second time \(.*ratings.csv, line 6\)"):
+        prepare("movielens", latest, tmp_path / "out")
+
+
+def test_likes_alone_may_be_chosen(latest: Path, ten_million: Path, tmp_path: Path) -> None:
+    """Every rating counts as a purchase, unless the user says which; --where knows half stars as numbers."""
+    for folder, items in ((latest, ["1", "2"]), (ten_million, ["122", "185"])):
+        (folder / "more").mkdir()
+        ratings = next(folder.glob("ratings.*"))
+        extra = {"ratings.csv": "10,3,4.0,964982800\n", "ratings.dat": "1::999::5::838985099\n"}[ratings.name]
+        ratings.write_text(ratings.read_text() + extra)
+        name = "rating>=4"
+        summary = prepare("movielens", folder, tmp_path / "out", reading=Reading(where=(name,)))
+        sold = {
+            Dataset.open(tmp_path / "out").item_id(int(item))
+            for split in ("train", "validation", "test")
+            for item in Dataset.open(tmp_path / "out").purchases(split).item
+        }
+        assert sold == {*items, "3" if ratings.name == "ratings.csv" else "999"}
+        assert any(f"left out: --where {name}" in note for note in summary.notes)
+
+
+def test_archives_of_the_other_editions(latest: Path, ten_million: Path, tmp_path: Path) -> None:
+    for folder in (latest, ten_million):
+        prepare("movielens", folder, tmp_path / "plain")
+        prepare("movielens", zipped(folder, tmp_path / f"{folder.name}.zip", folder.name), tmp_path / "zipped")
+        assert Dataset.open(tmp_path / "plain").manifest.files == Dataset.open(tmp_path / "zipped").manifest.files
+
+
+def test_the_first_edition_is_the_one_whose_ratings_are_there(
+    movielens_folder: Path, latest: Path, tmp_path: Path
+) -> None:
+    (movielens_folder / "ratings.csv").write_text((latest / "ratings.csv").read_text())
+    prepare("movielens", movielens_folder, tmp_path / "out")
+    assert Dataset.open(tmp_path / "out").client_ids == ["2", "10"]
 
 
 @pytest.mark.realdata

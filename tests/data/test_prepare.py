@@ -182,7 +182,7 @@ def test_customers_out_of_range(hm_folder: Path, tmp_path: Path, customers: int 
     "arguments, message",
     [
         ({"source": "movielenz"}, "no source 'movielenz'; did you mean movielens"),
-        ({"source": "zzz"}, "choose one of hm, movielens, synthetic, sample"),
+        ({"source": "zzz"}, "choose one of hm, movielens, completejourney, synthetic, sample"),
         ({"source": "sample", "split": "temporary"}, "no split 'temporary'; did you mean temporal"),
         ({"source": "sample", "split": "temporal"}, "needs dates"),
         ({"source": "hm"}, "The source hm needs an input; give its folder or file with --input"),
@@ -221,7 +221,16 @@ def test_a_dataset_is_replaced_and_a_failure_leaves_it(tmp_path: Path, monkeypat
 def test_progress_names_each_stage_once(tmp_path: Path) -> None:
     stages: list[str] = []
     prepare("sample", None, tmp_path / "out", tell=lambda at: stages.append(at.stage))
-    expected = ["reading", "choosing", "numbering clients and items", "sorting", "splitting", "writing", "checking"]
+    expected = [
+        "reading",
+        "reading transactions.csv",
+        "choosing",
+        "numbering clients and items",
+        "sorting",
+        "splitting",
+        "writing",
+        "checking",
+    ]
     assert stages == expected
 
 

@@ -24,7 +24,7 @@ def test_the_notebooks_facts_come_out(sample: Dataset) -> None:
 
 
 def test_order_is_time_and_nothing_else_is_known() -> None:
-    raw = source.read(Request(None, 0))
+    raw = source.read(Request((), 0))
     assert raw.time.tolist() == list(range(138))
     assert np.isnan(raw.price).all()
     with FILE.open() as file:
@@ -46,11 +46,11 @@ def test_the_split_is_leave_one_out_and_repeats_stay(sample: Dataset) -> None:
 def test_the_packaged_file_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "hm_sample.csv").write_text(f"customer_id,article_id\n{'a' * 64},0000000001\n")
     monkeypatch.setattr(resources, "files", lambda package: tmp_path)
-    assert source.read(Request(None, 0)).item.dictionary_decode().to_pylist() == ["0000000001"]
+    assert source.read(Request((), 0)).item.dictionary_decode().to_pylist() == ["0000000001"]
 
 
 def test_an_installation_without_the_sample_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "files", lambda package: tmp_path)
     monkeypatch.setattr(source, "_CHECKOUT", tmp_path / "nowhere.csv")
     with pytest.raises(InputError, match="sample is not installed"):
-        source.read(Request(None, 0))
+        source.read(Request((), 0))

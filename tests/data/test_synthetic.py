@@ -62,11 +62,11 @@ def test_features_carry_the_cluster(synthetic: Dataset) -> None:
 
 @pytest.fixture(scope="module")
 def raw() -> Raw:
-    return read(Request(None, 0, 200, 100))
+    return read(Request((), 0, 200, 100))
 
 
 def test_raw_purchases_name_customers_and_articles(raw: Raw) -> None:
-    shop = make_shop(Request(None, 0, 200, 100))
+    shop = make_shop(Request((), 0, 200, 100))
     assert raw.client.indices.type == raw.item.indices.type == "int32"
     assert raw.client.dictionary.equals(raw.clients.ids)
     assert raw.item.dictionary.equals(raw.items.ids)
@@ -78,16 +78,16 @@ def test_raw_purchases_name_customers_and_articles(raw: Raw) -> None:
 
 
 def test_a_price_is_the_articles_in_its_week(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop = make_shop(Request(None, 0, 200, 100))
+    shop = make_shop(Request((), 0, 200, 100))
     place = len(raw.price) // 2
     item, week = shop.sold.item[place], shop.world.week(shop.sold.day[place])
     assert raw.price[place] == np.float32(shop.cents[item, week] / 59_000)
     monkeypatch.setattr(source, "_SLICE", 1000)
-    assert (read(Request(None, 0, 200, 100)).price == raw.price).all()
+    assert (read(Request((), 0, 200, 100)).price == raw.price).all()
 
 
 def test_another_seed_makes_another_shop(raw: Raw) -> None:
-    other = read(Request(None, 1, 200, 100))
+    other = read(Request((), 1, 200, 100))
     assert not raw.clients.ids.equals(other.clients.ids)
     assert (raw.item.indices.to_numpy()[:500] == other.item.indices.to_numpy()[:500]).mean() < 0.3
     assert not (raw.price[:500] == other.price[:500]).all()

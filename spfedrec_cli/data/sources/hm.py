@@ -1,28 +1,24 @@
 """H&M Personalized Fashion Recommendations in Kaggle's file layout: transactions_train, articles and customers."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from spfedrec_cli.data.fields import age_buckets
 from spfedrec_cli.data.ids import FORMS
-from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
+from spfedrec_cli.data.raw import I32, Attributes, Raw, Request, no_attributes, no_prices
+from spfedrec_cli.data.reading.attributes import read_attributes
+from spfedrec_cli.data.reading.files import RawFile, exists, find, is_archive, members, need, unpack
+from spfedrec_cli.data.reading.kinds import CATEGORY, CHANNEL, PRICE, ids
+from spfedrec_cli.data.reading.layout import Shape
+from spfedrec_cli.data.reading.rules import rules
+from spfedrec_cli.data.reading.scan import Wanted, form_of, scan
 from spfedrec_cli.data.schema import COLOUR, NAME, TYPE
-from spfedrec_cli.data.tables.attributes import read_attributes, restored
-from spfedrec_cli.data.tables.files import RawFile, find, is_archive, members, need, unpack
-from spfedrec_cli.data.tables.gather import Wanted
-from spfedrec_cli.data.tables.kinds import CHANNEL, DAY, PRICE, ids
-from spfedrec_cli.data.tables.scan import scan
 
 _STEM = "transactions_train.csv"
 _CUSTOMER, _ARTICLE = ids(FORMS["customer"]), ids(FORMS["article"])
-_PURCHASES = {
-    "time": ("t_dat", DAY),
-    "client": ("customer_id", _CUSTOMER),
-    "item": ("article_id", _ARTICLE),
-    "price": ("price", PRICE),
-}
-_CHANNEL = {"channel": ("sales_channel_id", CHANNEL)}
 ITEM_DISPLAY = {NAME: "prod_name", TYPE: "product_type_name", COLOUR: "colour_group_name"}
 ITEM_FIELDS = {
     "product_type": "product_type_no",
@@ -50,31 +46,36 @@ def read(request: Request) -> Raw:
 
     Raises InputError for what is missing or malformed. Articles and customers may be absent: that is noted.
     """
-    file = _transactions(request)
-    columns = _PURCHASES | (_CHANNEL if request.channel else {})
-    table = scan(file, Wanted(columns, optional=("price",)), request.rejects, request.tell)
+    file = _transactions(request.input)
+    columns = {"client": ("customer_id", _CUSTOMER), "item": ("article_id", _ARTICLE), "price": ("price", PRICE)}
+    columns |= {"channel": ("sales_channel_id", CHANNEL)} if request.channel else {}
+    wanted = Wanted(
+        {"time": ("t_dat", CATEGORY), **columns},
+        optional=("price",),
+        rules=rules(request.reading, {"customer": "customer_id", "item": "article_id", "time": "t_dat"}),
+        shape=Shape(encoding=request.reading.encoding),
+    )
+    form = form_of(file, wanted, request)
+    table = scan(file, wanted.of("time", form.kind), request)
     items, item_notes = _articles(file.sibling("articles.csv"), request)
     clients, client_notes = _customers(file.sibling("customers.csv"), request)
-    item, notes = restored(table.texts("item"), FORMS["article"], file)
+    time: I32 = table.columns["time"]
     return Raw(
         client=table.texts("client"),
-        item=item,
-        time=table.columns["time"],
+        item=table.texts("item"),
+        time=time if form.unit == "day" else np.asarray(time // np.int32(86400)),
         price=table.columns["price"] if "price" in table else no_prices(table.rows),
         channel=table.columns.get("channel"),
         items=items,
         clients=clients,
-        notes=(*notes, *item_notes, *client_notes),
+        notes=(*([form.note] if form.note else []), *table.notes, *item_notes, *client_notes),
     )
 
 
-def _transactions(request: Request) -> RawFile:
+def _transactions(path: Path) -> RawFile:
     """Of an archive the member of that name, or the only one."""
-    path = request.input
-    assert path is not None
-    if path.is_file() and not is_archive(path):
-        return RawFile(path)
-    if path.is_file() and find(path, _STEM) is None and len(members(path)) == 1:
+    exists(path)
+    if path.is_file() and (not is_archive(path) or (find(path, _STEM) is None and len(members(path)) == 1)):
         return unpack(path)
     return need(path, _STEM)
 
@@ -84,9 +85,9 @@ def _articles(file: RawFile | None, request: Request) -> tuple[Attributes, list[
         return no_attributes(), ["articles.csv is absent: items have ids only, no features"]
     wanted = ("article_id", _ARTICLE), (*ITEM_DISPLAY.values(), *ITEM_FIELDS.values())
     table = read_attributes(file, *wanted, request)
-    return Attributes(table.ids, _present(table.columns, ITEM_DISPLAY), _present(table.columns, ITEM_FIELDS)), [
-        *table.notes
-    ]
+    return Attributes(
+        table.ids, _present(table.columns, ITEM_DISPLAY), _present(table.columns, ITEM_FIELDS)
+    ), table.notes
 
 
 def _customers(file: RawFile | None, request: Request) -> tuple[Attributes, list[str]]:

@@ -1,33 +1,31 @@
-"""MovieLens as GroupLens ships it: 100K (u.data, u.item, u.user) or 1M (ratings.dat, movies.dat, users.dat).
-
-Every rating counts as a purchase.
-"""
+"""MovieLens as GroupLens ships it, in any of its layouts: 100K, 1M and 10M, or the CSV files of 20M, 25M, 32M and
+latest-small. Every rating counts as a purchase."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from spfedrec_cli.data.fields import age_buckets
 from spfedrec_cli.data.ids import FORMS
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
+from spfedrec_cli.data.reading.attributes import Described, read_attributes
+from spfedrec_cli.data.reading.files import RawFile, find, need
+from spfedrec_cli.data.reading.kinds import ids
+from spfedrec_cli.data.reading.layout import Shape
+from spfedrec_cli.data.reading.rules import rules
+from spfedrec_cli.data.reading.scan import Scanned, Wanted, scan, taken
+from spfedrec_cli.data.reading.times import SECONDS
 from spfedrec_cli.data.schema import NAME, TYPE
-from spfedrec_cli.data.tables.attributes import Described, read_attributes
-from spfedrec_cli.data.tables.files import RawFile, find, need
-from spfedrec_cli.data.tables.gather import Scanned, Wanted
-from spfedrec_cli.data.tables.kinds import SECOND, ids
-from spfedrec_cli.data.tables.scan import lines_of, scan
 
 _NUMBER = ids(FORMS["number"])
-_GENRE_COLUMNS = (
-    "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|"
-    "Film-Noir|Horror|Musical|Mystery|Romance|Sci-Fi|Thriller|War|Western"
+_GENRES = (
+    *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),
+    *("Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
 )
-_GENRES = tuple(_GENRE_COLUMNS.split("|"))
 _AGE_RANGES = {
     "1": "0-17",
     "18": "18-24",
@@ -37,30 +35,7 @@ _AGE_RANGES = {
     "50": "50-55",
     "56": "56+",
 }
-_RATING = ("user", "movie", "rating", "time")
-_PURCHASES = {"client": ("user", _NUMBER), "item": ("movie", _NUMBER), "time": ("time", SECOND)}
-
-
-@dataclass(frozen=True)
-class Edition:
-    """The names and layouts of one edition's files."""
-
-    ratings: str
-    movies: str
-    users: str
-    movie_columns: tuple[str, ...]
-    user_columns: tuple[str, ...]
-    rating_delimiter: str
-    delimiter: str
-    rewrite: Callable[[bytes], bytes]
-    ages: Callable[[pa.DictionaryArray], pa.DictionaryArray]
-
-    def layout(self, names: tuple[str, ...]) -> Wanted:
-        return Wanted({}, (), names, self.delimiter, quotes=False, rewrite=self.rewrite)
-
-
-def _latin(block: bytes) -> bytes:
-    return block.decode("latin-1").encode()
+_NOT_READ = 1 << 24  # bytes of a catalogue behind which its encoding is not looked for
 
 
 def _age_ranges(codes: pa.DictionaryArray) -> pa.DictionaryArray:
@@ -69,9 +44,26 @@ def _age_ranges(codes: pa.DictionaryArray) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(codes.indices, ranges)
 
 
-def _single(block: bytes) -> bytes:
-    """`::` between values becomes a tab, which pyarrow can split at."""
-    return _latin(block).replace(b"::", b"\t")
+@dataclass(frozen=True)
+class Edition:
+    """The files of one layout and what stands between their values.
+
+    Columns are named in the order of the file; those of ratings are user, movie, rating and time. A file with a
+    `header` has the same under its own names.
+    """
+
+    ratings: str
+    movies: str
+    users: str | None
+    rating_columns: tuple[str, str, str, str]
+    movie_columns: tuple[str, ...]
+    user_columns: tuple[str, ...] = ()
+    delimiters: tuple[str, str] = (",", ",")
+    header: bool = False
+    ages: Callable[[pa.DictionaryArray], pa.DictionaryArray] = age_buckets
+
+    def shape(self, names: tuple[str, ...], delimiter: str, encoding: str | None = None) -> Shape:
+        return Shape() if self.header else Shape(names, delimiter=delimiter, quotes=False, encoding=encoding)
 
 
 EDITIONS = (
@@ -79,48 +71,52 @@ EDITIONS = (
         ratings="u.data",
         movies="u.item",
         users="u.user",
+        rating_columns=("user", "movie", "rating", "time"),
         movie_columns=("movie", "title", "released", "video", "link", *_GENRES),
         user_columns=("user", "age", "gender", "occupation", "zip"),
-        rating_delimiter="\t",
-        delimiter="|",
-        rewrite=_latin,
-        ages=age_buckets,
+        delimiters=("\t", "|"),
+    ),
+    Edition(
+        ratings="ratings.csv",
+        movies="movies.csv",
+        users=None,
+        rating_columns=("userId", "movieId", "rating", "timestamp"),
+        movie_columns=("movieId", "title", "genres"),
+        header=True,
     ),
     Edition(
         ratings="ratings.dat",
         movies="movies.dat",
         users="users.dat",
+        rating_columns=("user", "movie", "rating", "time"),
         movie_columns=("movie", "title", "genres"),
         user_columns=("user", "gender", "age", "occupation", "zip"),
-        rating_delimiter="\t",
-        delimiter="\t",
-        rewrite=_single,
+        delimiters=("::", "::"),
         ages=_age_ranges,
     ),
 )
 
 
 def read(request: Request) -> Raw:
-    """A folder or .zip archive of either edition. Raises InputError for what is missing or malformed."""
-    assert request.input is not None
+    """A folder or .zip archive of any edition. Raises InputError for what is missing or malformed."""
     file, edition = _ratings(request.input)
-    rewrite = edition.rewrite if edition.rewrite is _single else None
-    wanted = Wanted(_PURCHASES, (), _RATING, edition.rating_delimiter, quotes=False, rewrite=rewrite)
-    table = scan(file, wanted, request.rejects, request.tell)
-    movies, users = file.sibling(edition.movies), file.sibling(edition.users)
-    rated_twice = _second_ratings(table.texts("client"), table.texts("item"))
-    if rated_twice.any():
-        _reject_second_ratings(rated_twice, table, file, wanted, request)
-    absent = [name for name, found in ((edition.movies, movies), (edition.users, users)) if found is None]
-    once = ~rated_twice
+    user, movie, _, time = edition.rating_columns
+    columns = {"client": (user, _NUMBER), "item": (movie, _NUMBER), "time": (time, SECONDS)}
+    tests = rules(request.reading, {"customer": user, "item": movie, "time": time})
+    wanted = Wanted(columns, (), tests, edition.shape(edition.rating_columns, edition.delimiters[0]), True)
+    table = scan(file, wanted, request)
+    once = _first_ratings(table, file, request)
+    movies = file.sibling(edition.movies)
+    users = file.sibling(edition.users) if edition.users else None
+    absent = [name for name, found in ((edition.movies, movies), (edition.users, users)) if name and found is None]
     return Raw(
-        client=table.texts("client").filter(pa.array(once)),
-        item=table.texts("item").filter(pa.array(once)),
-        time=table.columns["time"][once],
-        price=no_prices(int(once.sum())),
+        client=once.texts("client"),
+        item=once.texts("item"),
+        time=once.columns["time"],
+        price=no_prices(once.rows),
         items=_movies(movies, edition, request) if movies else no_attributes(),
         clients=_users(users, edition, request) if users else no_attributes(),
-        notes=tuple(f"{name} is absent: ids only, no features" for name in absent),
+        notes=(*table.notes, *(f"{name} is absent: ids only, no features" for name in absent)),
     )
 
 
@@ -133,28 +129,27 @@ def _ratings(place: Path) -> tuple[RawFile, Edition]:
     return need(place, EDITIONS[0].ratings), EDITIONS[0]
 
 
-def _second_ratings(user: pa.DictionaryArray, movie: pa.DictionaryArray) -> npt.NDArray[np.bool_]:
-    """Rows whose user has rated the same movie before (n,): a held-out movie must not also be a seen one."""
-    pairs = user.indices.to_numpy().astype(np.int64) * len(movie.dictionary) + movie.indices.to_numpy()
-    again = np.ones(len(pairs), bool)
-    again[np.unique(pairs, return_index=True)[1]] = False
-    return again
-
-
-def _reject_second_ratings(
-    again: npt.NDArray[np.bool_], table: Scanned, file: RawFile, wanted: Wanted, request: Request
-) -> None:
-    rows = np.flatnonzero(again)[: None if request.rejects.skip else 1].tolist()
+def _first_ratings(table: Scanned, file: RawFile, request: Request) -> Scanned:
+    """Without rows whose user has rated the same movie before: a held-out movie must not also be a seen one."""
     users, movies = table.texts("client"), table.texts("item")
-    for row, line in zip(rows, lines_of(file, wanted, table, rows), strict=True):
+    pairs = users.indices.to_numpy().astype(np.int64) * len(movies.dictionary) + movies.indices.to_numpy()
+    once = np.zeros(len(pairs), bool)
+    once[np.unique(pairs, return_index=True)[1]] = True
+    if once.all():
+        return table
+    for row in np.flatnonzero(~once).tolist():
         user, movie = users[row].as_py(), movies[row].as_py()
         problem = f"The user {user} rates the movie {movie} a second time"
-        request.rejects.add(file, line, problem, f"{user},{movie}")
+        request.rejects.add(file, table.unit, int(table.lines[row]), problem, f"{user},{movie}")
+    return Scanned(
+        {role: taken(column, once) for role, column in table.columns.items()}, int(once.sum()), [], table.lines[once]
+    )
 
 
 def _movies(file: RawFile, edition: Edition, request: Request) -> Attributes:
     names = edition.movie_columns
-    table = read_attributes(file, (names[0], _NUMBER), names[1:], request, edition.layout(names))
+    shape = edition.shape(names, edition.delimiters[1], _encoding(file))
+    table = read_attributes(file, (names[0], _NUMBER), names[1:], request, shape)
     title = table.columns["title"]
     genres = table.columns["genres"] if "genres" in names else _genres(table)
     return Attributes(
@@ -162,6 +157,15 @@ def _movies(file: RawFile, edition: Edition, request: Request) -> Attributes:
         display={NAME: title, TYPE: genres},
         fields={"year": _years(table.columns.get("released", title)), "genres": genres},
     )
+
+
+def _encoding(file: RawFile) -> str:
+    """Titles are Latin-1 in 100K and 1M, UTF-8 in all others."""
+    try:
+        file.head(_NOT_READ).decode()
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
 
 
 def _genres(table: Described) -> pa.Array:
@@ -173,12 +177,12 @@ def _genres(table: Described) -> pa.Array:
 
 def _years(texts: pa.DictionaryArray) -> pa.Array:
     """The year that ends a date ("01-Jan-1995") or a title ("Toy Story (1995)"); "" where none does."""
-    found = pc.extract_regex(texts.dictionary_decode(), r"(?P<year>[0-9]{4})\)?$")
+    found = pc.extract_regex(texts.dictionary_decode(), r"(?P<year>[0-9]{4})\)?\s*$")
     return pc.fill_null(pc.struct_field(found, "year"), "")
 
 
 def _users(file: RawFile, edition: Edition, request: Request) -> Attributes:
     names = edition.user_columns
-    table = read_attributes(file, (names[0], _NUMBER), names[1:], request, edition.layout(names))
+    table = read_attributes(file, (names[0], _NUMBER), names[1:], request, edition.shape(names, edition.delimiters[1]))
     fields = {"gender": table.columns["gender"], "occupation": table.columns["occupation"]}
     return Attributes(table.ids, fields={"age_bucket": edition.ages(table.columns["age"]), **fields})

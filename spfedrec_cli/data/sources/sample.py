@@ -7,11 +7,9 @@ import numpy as np
 
 from spfedrec_cli.data.ids import FORMS
 from spfedrec_cli.data.raw import Raw, Request, no_attributes, no_prices
-from spfedrec_cli.data.tables.files import RawFile
-from spfedrec_cli.data.tables.gather import Wanted
-from spfedrec_cli.data.tables.kinds import ids
-from spfedrec_cli.data.tables.rejects import Rejects
-from spfedrec_cli.data.tables.scan import scan
+from spfedrec_cli.data.reading.files import RawFile
+from spfedrec_cli.data.reading.kinds import ids
+from spfedrec_cli.data.reading.scan import Wanted, scan
 from spfedrec_cli.errors import InputError
 
 _CHECKOUT = Path(__file__).parents[3] / "datasets" / "hm-sample" / "transactions.csv"
@@ -23,15 +21,15 @@ def read(request: Request) -> Raw:
     packaged = resources.files(__package__).joinpath("hm_sample.csv")
     if packaged.is_file():
         with resources.as_file(packaged) as path:
-            return read_file(path)
+            return read_file(path, request)
     if _CHECKOUT.is_file():
-        return read_file(_CHECKOUT)
+        return read_file(_CHECKOUT, request)
     raise InputError("The sample is not installed", where=str(packaged), hint="install spfedrec again")
 
 
-def read_file(path: Path) -> Raw:
+def read_file(path: Path, request: Request) -> Raw:
     """Columns customer_id and article_id in the order of purchase."""
-    table = scan(RawFile(path), Wanted(_COLUMNS), Rejects())
+    table = scan(RawFile(path), Wanted(_COLUMNS), request)
     return Raw(
         client=table.texts("client"),
         item=table.texts("item"),

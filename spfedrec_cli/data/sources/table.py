@@ -1,49 +1,69 @@
-"""Anybody's purchases: a CSV or Parquet file whose columns the user names."""
+"""Anybody's purchases: files whose columns the user names, or a table that is in memory."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from spfedrec_cli.data.ids import FORMS
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
-from spfedrec_cli.data.schema import NAME
-from spfedrec_cli.data.tables.attributes import read_attributes
-from spfedrec_cli.data.tables.files import RawFile, unpack
-from spfedrec_cli.data.tables.gather import Scanned, Wanted
-from spfedrec_cli.data.tables.kinds import CATEGORY, PRICE, QUANTITY, ids
-from spfedrec_cli.data.tables.peek import peek
-from spfedrec_cli.data.tables.scan import scan
-from spfedrec_cli.data.tables.times import time_form
+from spfedrec_cli.data.reading.attributes import read_attributes
+from spfedrec_cli.data.reading.files import RawFile, parts, unpack
+from spfedrec_cli.data.reading.kinds import CATEGORY, PRICE, QUANTITY, Kind, ids
+from spfedrec_cli.data.reading.layout import Layout, Shape, akin
+from spfedrec_cli.data.reading.overlap import seen_before
+from spfedrec_cli.data.reading.rules import rules
+from spfedrec_cli.data.reading.scan import Column, Scanned, Wanted, form_of, layout_of, restored, scan, taken
+from spfedrec_cli.data.reading.texts import Texts
+from spfedrec_cli.data.reading.times import TimeForm
+from spfedrec_cli.data.schema import NAME, TimeUnit
 from spfedrec_cli.errors import InputError, nearest
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _ID = ids(FORMS["any"])
-_NEEDED = ("customer", "item", "time")
-_ROLES = (*_NEEDED, "price", "quantity", "name")
+_NEEDED = ("customer", "item")
+_ROLES = (*_NEEDED, "time", "price", "quantity", "name")
 _OF_ITEMS, _OF_CUSTOMERS = "item.", "customer."
 _EXAMPLE = "write --columns customer=user_id,item=sku,time=bought_at with the names of your columns"
+_KINDS = {"customer": _ID, "item": _ID, "price": PRICE, "quantity": QUANTITY}
 
 
 def parse_columns(text: str) -> dict[str, str]:
     """`customer=user_id,item=sku,time=bought_at`, the column by its role. Raises InputError for anything else.
 
-    Roles besides: price, quantity, name (of the item), and `item.FIELD` and `customer.FIELD` for any FIELD.
+    Roles besides: price, quantity, name (of the item), and `item.FIELD` and `customer.FIELD` for any FIELD. A comma
+    that no ROLE= follows belongs to the name before it.
     """
     columns: dict[str, str] = {}
-    for part in text.split(","):
+    for part in re.split(r",(?=[^,=]+=|\s*$|\s*,)", text):
         role, equals, column = (piece.strip() for piece in part.partition("="))
         if not (role and equals and column):
             raise _wrong(f"{part.strip()!r} does not say which column plays which role", _EXAMPLE)
         if role in columns:
             raise _wrong(f"The role {role} is given twice", "name one column for it")
-        _check_role(role)
         columns[role] = column
+    return check_columns(columns)
+
+
+def check_columns(columns: Mapping[str, str]) -> dict[str, str]:
+    """Raises InputError where a role is none, or one that is needed has no column."""
+    for role in columns:
+        _check_role(role)
     missing = [role for role in _NEEDED if role not in columns]
     if missing:
         raise _wrong(f"No column is named for {' and '.join(missing)}", _EXAMPLE)
-    _check_shared(columns)
-    return columns
+    for role in _ROLES[:-1]:  # only what is read as it stands can be read twice
+        other = next((one for one in columns if one != role and columns[one] == columns.get(role)), None)
+        if other:
+            problem = f"The column {columns[role]} cannot be both {role} and {other}"
+            raise _wrong(problem, "name another column, or leave one of the two out")
+    return dict(columns)
 
 
 def _check_role(role: str) -> None:
@@ -52,15 +72,6 @@ def _check_role(role: str) -> None:
     near = nearest(role, [*_ROLES, _OF_ITEMS + "FIELD", _OF_CUSTOMERS + "FIELD"])
     hint = f"did you mean {near}?" if near else f"roles are {', '.join(_ROLES)}, item.FIELD and customer.FIELD"
     raise _wrong(f"There is no role {role!r}", hint)
-
-
-def _check_shared(columns: Mapping[str, str]) -> None:
-    """Only what is read as it stands can be read twice."""
-    for role in _ROLES[:-1]:
-        other = next((one for one in columns if one != role and columns[one] == columns.get(role)), None)
-        if other:
-            problem = f"The column {columns[role]} cannot be both {role} and {other}"
-            raise _wrong(problem, "name another column, or leave one of the two out")
 
 
 def _wrong(problem: str, hint: str) -> InputError:
@@ -72,40 +83,133 @@ def read(request: Request) -> Raw:
 
     Raises InputError for a column that is missing and at the first row that cannot be read, unless these are skipped.
     """
-    columns = request.columns
-    file = _file(request.input, "--input")
+    columns, notes = request.reading.columns, list[str]()
     item_columns, customer_columns = _described_by(_OF_ITEMS, columns), _described_by(_OF_CUSTOMERS, columns)
     inline = {
-        **(item_columns if request.item_table is None else {}),
-        **(customer_columns if request.customer_table is None else {}),
+        **(item_columns if request.reading.item_table is None else {}),
+        **(customer_columns if request.reading.customer_table is None else {}),
     }
-    peeked = peek(file, [columns[role] for role in _NEEDED], columns["time"])
-    form = time_form(peeked.values)
-    kinds = {"customer": _ID, "item": _ID, "time": form.kind, "price": PRICE, "quantity": QUANTITY}
-    wanted = {role: (columns[role], kind) for role, kind in kinds.items() if role in columns}
-    wanted |= {role: (column, CATEGORY) for role, column in inline.items()}
-    table = scan(file, Wanted(wanted, delimiter=peeked.delimiter), request.rejects, request.tell)
-    items, item_notes = _attributes(table, "item", item_columns, request.item_table, request)
-    clients, client_notes = _attributes(table, "customer", customer_columns, request.customer_table, request)
+    pieces = [
+        _read_file(file, place, inline, request, notes)
+        for place, input in enumerate(request.inputs)
+        for file in _files(input)
+    ]
+    table, unit = _joined(pieces, notes)
+    items, item_notes = _attributes(table, "item", item_columns, request.reading.item_table, request)
+    clients, client_notes = _attributes(table, "customer", customer_columns, request.reading.customer_table, request)
     return Raw(
         client=table.texts("customer"),
         item=table.texts("item"),
-        time=table.columns["time"],
-        price=table.columns["price"] if "price" in table else no_prices(table.rows),
+        time=table.columns.get("time", np.arange(table.rows, dtype=np.int32)),
+        price=table.columns.get("price", no_prices(table.rows)),
         quantity=table.columns.get("quantity"),
         items=items,
         clients=clients,
-        notes=(*([f"{file.name}: {form.note}"] if form.note else []), *item_notes, *client_notes),
-        time_unit=form.unit,
+        notes=(*dict.fromkeys(notes), *item_notes, *client_notes),
+        time_unit=unit,
     )
 
 
-def _file(path: Path | None, option: str) -> RawFile:
-    assert path is not None
-    if not path.is_file():
-        state = "is not a file" if path.exists() else "does not exist"
-        raise InputError(f"The table {state}", where=str(path), hint=f"give a CSV or Parquet file with {option}")
-    return unpack(path)
+def as_table(frame: "pa.Table | pd.DataFrame") -> pa.Table:
+    """Raises InputError for a column of mixed values, and for what is no table."""
+    if isinstance(frame, pa.Table):
+        return frame
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        problem = f"The table cannot be read: {str(error).splitlines()[0]}"
+        raise InputError(problem, hint="give each column values of one kind") from None
+    except AttributeError:
+        hint = "give a path, a pandas.DataFrame or a pyarrow.Table"
+        raise InputError(f"{type(frame).__name__} is no table", hint=hint) from None
+
+
+def _files(input: Path | pa.Table) -> list[RawFile]:
+    return [RawFile(Path("the table"), table=input)] if isinstance(input, pa.Table) else parts(Path(input))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What one file holds; `place` counts the inputs that the user named."""
+
+    place: int
+    file: RawFile
+    table: Scanned
+    form: TimeForm | None
+
+
+def _read_file(file: RawFile, place: int, inline: Mapping[str, str], request: Request, notes: list[str]) -> _Piece:
+    wanted = _wanted(request, inline)
+    if place:
+        wanted = _renamed(wanted, layout_of(file, wanted, request, check=False), file, notes)
+    form = form_of(file, wanted, request) if "time" in wanted.columns else None
+    if form:
+        wanted = wanted.of("time", form.kind)
+        notes += [f"{file.name}: {form.note}"] if form.note else []
+    table = scan(file, wanted, request)
+    notes += table.notes
+    return _Piece(place, file, table, form)
+
+
+def _wanted(request: Request, inline: Mapping[str, str]) -> Wanted:
+    """By the names that the user says; `inline` are the descriptions that stand in the purchases."""
+    named = request.reading.columns
+    columns = {role: named[role] for role in _ROLES[:-1] if role in named} | dict(inline)
+    kinds: dict[str, Kind] = {**dict.fromkeys(inline, CATEGORY), **_KINDS}
+    by_role = {role: (column, kinds.get(role, CATEGORY)) for role, column in columns.items()}
+    return Wanted(by_role, (), rules(request.reading, columns), _shape(request), part=True)
+
+
+def _renamed(wanted: Wanted, layout: Layout, file: RawFile, notes: list[str]) -> Wanted:
+    """As the columns of a later input are called, which may be a little otherwise."""
+
+    def own(name: str) -> str:
+        found = akin(layout.names, name) or name
+        notes.extend([f"{file.name}: {found} is read as {name}"] if found != name else [])
+        return found
+
+    columns = {role: (own(name), kind) for role, (name, kind) in wanted.columns.items()}
+    return replace(wanted, columns=columns, rules=tuple(replace(one, column=own(one.column)) for one in wanted.rules))
+
+
+def _shape(request: Request) -> Shape:
+    return Shape(numbered=not request.reading.header, encoding=request.reading.encoding)
+
+
+def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUnit]:
+    """All pieces in one, and its unit of time. What an earlier input holds already is left out."""
+    units: set[TimeUnit] = {piece.form.unit if piece.form else "row" for piece in pieces}
+    mixed = len(units) > 1
+    for piece in pieces:
+        if mixed and piece.form and piece.form.unit == "day":
+            piece.table.columns["time"] = piece.table.columns["time"] * np.int32(86400)
+    columns = {role: _concatenated([piece.table.columns[role] for piece in pieces]) for role in pieces[0].table.columns}
+    name = pieces[0].file.name if len(pieces) == 1 else f"{len(pieces)} files"
+    for role in _NEEDED:
+        columns[role] = restored(columns[role], FORMS["any"], name, notes)
+    source = np.repeat([piece.place for piece in pieces], [piece.table.rows for piece in pieces])
+    if source.max(initial=0) and "time" in columns:
+        again = seen_before({role: columns[role] for role in _ROLES if role in columns}, source)
+        columns = {role: taken(column, ~again) for role, column in columns.items()}
+        source = source[~again]
+        notes += [_told_once(int(again.sum()))] if again.any() else []
+    return Scanned(columns, len(source), [], pieces[0].table.lines), "second" if mixed else units.pop()
+
+
+def _told_once(rows: int) -> str:
+    one = "1 row stands in an earlier input too: it counts once"
+    return one if rows == 1 else f"{rows:,} rows stand in an earlier input too: they count once"
+
+
+def _concatenated(columns: Sequence[Column]) -> Column:
+    if len(columns) == 1:
+        return columns[0]
+    if not isinstance(columns[0], pa.DictionaryArray):
+        return np.concatenate(columns)
+    texts = Texts()
+    for column in columns:
+        texts.append(column)
+    return texts.done()
 
 
 def _described_by(start: str, columns: Mapping[str, str]) -> dict[str, str]:
@@ -140,10 +244,11 @@ def _from_table(what: str, columns: Mapping[str, str], path: Path, request: Requ
     option = f"--{what}-table"
     if not columns:
         raise InputError(f"No column is named for {option}", where="--columns", hint=f"add {what}.FIELD=… to it")
-    file, key = _file(path, option), request.columns[what]
-    named = tuple(dict.fromkeys(columns.values()))
-    layout = Wanted({}, delimiter=peek(file, [key, *named], key).delimiter)
-    found = read_attributes(file, (key, _ID), named, request, layout, needed=True)
+    if not path.is_file():
+        state = "is not a file" if path.exists() else "does not exist"
+        raise InputError(f"The table {state}", where=str(path), hint=f"give a CSV or Parquet file with {option}")
+    key, named = request.reading.columns[what], tuple(dict.fromkeys(columns.values()))
+    found = read_attributes(unpack(path), (key, _ID), named, request, _shape(request), needed=True)
     return _named(found.ids, {role: found.columns[column] for role, column in columns.items()}), found.notes
 
 

@@ -1,10 +1,11 @@
 """Rows that cannot be read: the first is an error, unless the user asked to skip them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from spfedrec_cli.data.tables.files import RawFile
+from spfedrec_cli.data.reading.files import RawFile
 from spfedrec_cli.errors import InputError
 
 LISTED = 100_000
@@ -30,16 +31,24 @@ class Rejects:
         self.count = 0
         self.listed: list[Reject] = []
 
-    def add(self, file: RawFile, line: int, problem: str, text: str) -> None:
-        """Raises InputError naming file and line, unless bad rows are skipped."""
+    def add(
+        self,
+        file: RawFile,
+        unit: str,
+        line: int,
+        problem: str,
+        text: str,
+        hint: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """Raises InputError naming file and line, unless bad rows are skipped. `hint` is what to do where there is
+        more to do than to mend the row."""
         if not self.skip:
-            unit = "row" if file.is_parquet else "line"
             other = ", or leave bad rows out with --skip-bad-rows" if self.offered else ""
-            hint = f"mend or remove that {unit}{other}"
-            raise InputError(problem, where=f"{file}, {unit} {line}", hint=hint)
+            then = hint() or f"mend or remove that {unit}{other}"
+            raise InputError(problem, where=f"{file}, {unit} {line}", hint=then)
         self.count += 1
         if len(self.listed) < LISTED:
-            shown = text[:_LONGEST].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            shown = text.rstrip("\r\n")[:_LONGEST].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
             self.listed.append(Reject(file.name, line, problem, shown))
 
     def to_table(self) -> pa.Table:

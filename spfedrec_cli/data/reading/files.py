@@ -1,0 +1,277 @@
+"""Raw files however they are packed: plain or compressed, in a .zip archive, in a folder of parts, text or Parquet."""
+
+import codecs
+import io
+import lzma
+import shutil
+import struct
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from spfedrec_cli.errors import InputError
+
+_CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
+_PARQUET, _ZIP = b"PAR1", (b"PK\x03\x04", b"PK\x05\x06")
+_PACKED = ("", ".gz", ".bz2", ".zst", ".zip")
+_TABLES = (".csv", ".tsv", ".txt", ".dat", ".data", ".parquet", ".json", ".jsonl", ".ndjson")
+_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_AGAIN = "copy or download it again"
+_BUFFER = 1 << 20
+_LARGEST = 1 << 36  # bytes of a Parquet file that is unpacked
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A file, the `member` of an archive that holds several, or a `table` that is in memory already."""
+
+    path: Path
+    member: str | None = None
+    table: pa.Table | None = None
+
+    def __str__(self) -> str:
+        if self.member is None:
+            return str(self.path)
+        return f"{self.path}/{self.member if self.member.isprintable() else ascii(self.member)}"
+
+    @property
+    def name(self) -> str:
+        """The name without folders and packing."""
+        name = Path(self.member or self.path).name
+        return next((name.removesuffix(end) for end in _PACKED[1:] if name.endswith(end)), name)
+
+    @property
+    def size(self) -> int:
+        """Bytes to be read from the disk; for a member of an archive, its packed bytes."""
+        if self.table is not None:
+            return int(self.table.nbytes)
+        with refusals(self):
+            if self.member is None:
+                return self.path.stat().st_size
+            with zipfile.ZipFile(self.path) as archive:
+                return archive.getinfo(self.member).compress_size
+
+    @property
+    def is_parquet(self) -> bool:
+        return self.table is not None or self.head(4) == _PARQUET
+
+    def head(self, size: int) -> bytes:
+        """The first bytes that it unpacks to, up to `size`; none where it is empty."""
+        with refusals(self), self._unpacked() as (unpacked, _):
+            return bytes(unpacked.read(size))
+
+    def sibling(self, stem: str) -> "RawFile | None":
+        """The file `stem` in the same archive or folder, or None."""
+        if self.member is not None and (found := find(self.path, stem)):
+            return found
+        return find(self.path.parent, stem)
+
+    @contextmanager
+    def open(self, encoding: str | None = None) -> Iterator["Stream"]:
+        """Its text, unpacked and as UTF-8. Raises InputError where it is absent, empty, damaged or in no `encoding`."""
+        with refusals(self), self._unpacked() as (unpacked, packed):
+            if encoding := encoding or _MARKS.get(self.head(2)):
+                unpacked = pa.transcoding_input_stream(pa.PythonFile(unpacked, "r"), _known(encoding), "utf-8")
+            yield Stream(self, io.BufferedReader(unpacked, _BUFFER), packed)
+
+    @contextmanager
+    def on_disk(self, scratch: Path | None) -> Iterator[Path]:
+        """A path of its unpacked bytes, which may be sought in: below `scratch` where they have to be unpacked."""
+        if self.member is None and magic(self.path) == _PARQUET:
+            yield self.path
+            return
+        with tempfile.TemporaryDirectory(dir=scratch) as folder, refusals(self), self._unpacked() as (unpacked, _):
+            path = Path(folder, "unpacked")
+            with open(path, "wb") as file:
+                while (data := unpacked.read(_BUFFER)) and file.tell() < _LARGEST:
+                    if shutil.disk_usage(folder).free < 2 * _BUFFER:
+                        raise InputError("There is no room to unpack the file", where=str(self), hint="make room")
+                    file.write(data)
+            if data:
+                raise InputError("The file unpacks to more than 64 GiB", where=str(self), hint="unpack it yourself")
+            yield path
+
+    @contextmanager
+    def _unpacked(self) -> Iterator[tuple[Any, "_Place"]]:
+        with ExitStack() as stack:
+            start = magic(self.path)
+            raw: Any = stack.enter_context(pa.OSFile(str(self.path)))
+            place = _Place(raw)
+            if self.member is not None:
+                archive = stack.enter_context(zipfile.ZipFile(stack.enter_context(open(self.path, "rb"))))
+                raw = stack.enter_context(archive.open(self.member))
+                place = _Place(raw, archive.getinfo(self.member))
+                start = raw.peek(4)[:4]
+            if codec := next((name for mark, name in _CODECS.items() if start.startswith(mark)), None):
+                raw = pa.PythonFile(raw, "r") if self.member is not None else raw
+                raw = stack.enter_context(pa.CompressedInputStream(raw, codec))
+            yield raw, place
+
+
+class _Place:
+    """How many of the disk's bytes were read; of an archive, the same share of them as of the unpacked ones."""
+
+    def __init__(self, raw: IO[bytes], info: zipfile.ZipInfo | None = None) -> None:
+        self._raw, self._info = raw, info
+
+    def tell(self) -> int:
+        if self._info is None:
+            return 0 if self._raw.closed else int(self._raw.tell())
+        return self._info.compress_size * self._raw.tell() // max(self._info.file_size, 1)
+
+
+class Stream:
+    """Unpacked UTF-8, and how many of the disk's bytes it took so far."""
+
+    def __init__(self, file: RawFile, text: io.BufferedReader, place: _Place) -> None:
+        self.file, self.text = file, text
+        self._place = place
+        if not (start := text.peek(3)):
+            raise empty(file)
+        if start.startswith(codecs.BOM_UTF8):
+            text.read(3)
+
+    def tell(self) -> int:
+        return self._place.tell()
+
+
+def _known(encoding: str) -> str:
+    try:
+        return codecs.lookup(encoding).name
+    except LookupError:
+        hint = "write one as utf-8, cp1252, latin-1 or utf-16"
+        raise InputError(f"There is no encoding {encoding!r}", where="--encoding", hint=hint) from None
+
+
+def find(place: Path, stem: str) -> RawFile | None:
+    """`stem` in a folder or a .zip archive, itself plain, packed or as Parquet; None where there is none."""
+    names = [name + end for name in (stem, f"{Path(stem).stem}.parquet") for end in _PACKED]
+    if place.is_file():
+        return next(filter(None, (_member(place, name) for name in names)), None) if is_archive(place) else None
+    path = next((place / name for name in names if (place / name).is_file()), None)
+    return None if path is None else unpack(path)
+
+
+def need(place: Path, stem: str) -> RawFile:
+    """As `find`; raises InputError where the place or the file is missing."""
+    exists(place)
+    if place.is_file() and not is_archive(place):
+        raise InputError("The input is not a folder", where=str(place), hint=f"name the folder that holds {stem}")
+    found = find(place, stem)
+    if found is None:
+        kind = "folder" if place.is_dir() else "archive"
+        state = "is empty: it holds" if place.is_dir() and not any(place.iterdir()) else "holds"
+        problem = f"The {kind} {state} neither {stem} nor {stem}.gz, {stem}.zip or {Path(stem).stem}.parquet"
+        raise InputError(problem, where=str(place), hint="name the folder or the .zip with the source's own files")
+    return found
+
+
+def exists(place: Path) -> None:
+    if not place.exists():
+        raise InputError("The input does not exist", where=str(place), hint="check the path given to --input")
+
+
+def parts(place: Path) -> list[RawFile]:
+    """A file alone, or all tables of a folder or an archive in the order of their names.
+
+    Raises InputError where there are none.
+    """
+    exists(place)
+    if place.is_file() and not is_archive(place):
+        return [RawFile(place)]
+    names = (
+        members(place)
+        if place.is_file()
+        else [str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()]
+    )
+    found = [name for name in sorted(names) if _is_table(name) or (place.is_file() and len(names) == 1)]
+    if not found:
+        raise InputError("There is no table in it", where=str(place), hint=f"tables end in {', '.join(_TABLES)}")
+    return [RawFile(place, name) if place.is_file() else unpack(place / name) for name in found]
+
+
+def _is_table(name: str) -> bool:
+    """Not what Spark and others put beside their parts: _SUCCESS, .crc."""
+    bare = next((name.removesuffix(end) for end in _PACKED[1:] if name.endswith(end)), name)
+    return bare.lower().endswith(_TABLES) and not any(part.startswith((".", "_")) for part in Path(name).parts)
+
+
+def is_archive(path: Path) -> bool:
+    return magic(path) in _ZIP
+
+
+def unpack(path: Path) -> RawFile:
+    """A file as it lies there; of a .zip its only member. Raises InputError for one with several."""
+    if not is_archive(path):
+        return RawFile(path)
+    names = members(path)
+    if len(names) != 1:
+        raise InputError(f"The archive holds {len(names)} files instead of one", where=str(path), hint="unpack it")
+    return RawFile(path, names[0])
+
+
+def members(path: Path) -> list[str]:
+    """The files in an archive, but for those that macOS adds. Raises InputError for a workbook, which is one too."""
+    with refusals(RawFile(path)), zipfile.ZipFile(path) as archive:
+        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    if "xl/workbook.xml" in names:
+        raise InputError("The file is an Excel workbook", where=str(path), hint="save it as CSV, and name that")
+    return [name for name in names if not name.startswith("__MACOSX/")]
+
+
+def _member(path: Path, stem: str) -> RawFile | None:
+    """Of several with that name the one in the fewest folders."""
+    names = [name for name in members(path) if Path(name).name == stem]
+    return RawFile(path, min(names, key=lambda name: (name.count("/"), name))) if names else None
+
+
+@contextmanager
+def refusals(file: RawFile) -> Iterator[None]:
+    """What can be wrong with a file as a whole, each in one sentence."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError("The file does not exist", where=str(file), hint="check the path") from None
+    except UnicodeError:
+        hint = "say which encoding it has with --encoding, as cp1252 or utf-16"
+        raise InputError("The file is not text of that encoding", where=str(file), hint=hint) from None
+    except MemoryError:
+        raise InputError("The file asks for more memory than there is", where=str(file), hint=_AGAIN) from None
+    except OSError as error:
+        if error.errno is None:  # Arrow's unpackers
+            raise damaged(file) from None
+        raise InputError(
+            "The file cannot be read", where=str(file), hint=_first_line(error.strerror or error)
+        ) from None
+    except RuntimeError as error:
+        if "encrypted" not in str(error) and "password" not in str(error):
+            raise
+        raise InputError("The archive is encrypted", where=str(file), hint="unpack it") from None
+    except (pa.ArrowException, pa.ArrowTypeError, pa.ArrowKeyError, pa.ArrowIndexError) as error:
+        raise InputError(f"The file cannot be read: {_first_line(error)}", where=str(file), hint=_AGAIN) from None
+    except (EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError):
+        raise damaged(file) from None
+
+
+def damaged(file: RawFile) -> InputError:
+    return InputError("The file is cut short or damaged", where=str(file), hint=_AGAIN)
+
+
+def _first_line(error: Exception | str) -> str:
+    return (str(error).splitlines() or ["no reason is given"])[0]
+
+
+def empty(file: RawFile) -> InputError:
+    return InputError("The file is empty", where=str(file), hint=_AGAIN)
+
+
+def magic(path: Path) -> bytes:
+    with refusals(RawFile(path)), open(path, "rb") as file:
+        return file.read(4)

@@ -1,0 +1,144 @@
+"""How a file is laid out, learnt from its first lines."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from spfedrec_cli.data.reading.files import RawFile, Stream, empty
+from spfedrec_cli.errors import InputError
+
+_HEAD = 1 << 18
+_ROWS = 1000
+_LONGEST = 1 << 30
+_EXCEL = re.compile("sep=[,;\t|]\r?\n")  # the line that tells Excel the delimiter
+_DELIMITERS = (",", ";", "\t", "|")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is known before a file is opened.
+
+    `names` are the columns of a file without a header; with `numbered` they are 1, 2, 3, ... A `delimiter` of several
+    letters never stands in a value. `quotes` says whether a value may stand in double quotes.
+    """
+
+    names: tuple[str, ...] | None = None
+    numbered: bool = False
+    delimiter: str | None = None
+    quotes: bool = True
+    encoding: str | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All columns of a file in order, what stands between values, and the line at which the first row begins."""
+
+    form: Literal["csv", "json", "parquet"]
+    names: tuple[str, ...]
+    delimiter: str = ","
+    quotes: bool = True
+    encoding: str | None = None
+    line: int = 1
+
+    @property
+    def unit(self) -> str:
+        """What its rows are counted in."""
+        return "row" if self.form == "parquet" else "line"
+
+
+def text_layout(file: RawFile, shape: Shape, needed: Sequence[str]) -> Layout:
+    """That of a file of delimited text, or of one JSON object a line.
+
+    Where no delimiter is given it is the one that yields all columns that are `needed`, else a comma. Raises InputError
+    where the file has no line.
+    """
+    with file.open(shape.encoding) as stream:
+        start = _head(stream)
+    if start.lstrip().startswith("{"):
+        return Layout("json", _keys(start), encoding=shape.encoding)
+    if start.lstrip().startswith("[{"):
+        raise InputError("The file is one JSON list", where=str(file), hint="write one JSON object a line")
+    told = (start[4],) if _EXCEL.match(start) else ()
+    tried = [
+        _header(start, shape, one, file) for one in told or ((shape.delimiter,) if shape.delimiter else _DELIMITERS)
+    ]
+    return max(
+        tried,
+        key=lambda one: [
+            sum(name in one.names for name in needed),
+            sum(bool(akin(one.names, name)) for name in needed),
+        ],
+    )
+
+
+def _head(stream: Stream) -> str:
+    parts = iter(lambda: stream.text.read(_HEAD), b"")
+    text = b""
+    for part in parts:
+        text += part
+        if len(text) >= _HEAD and text.strip():
+            break
+    if not text.strip():
+        raise empty(stream.file)
+    return text.decode("utf-8", "surrogateescape")
+
+
+def _header(start: str, shape: Shape, delimiter: str, file: RawFile) -> Layout:
+    rows = split_lines(io.StringIO(start, newline=""), delimiter, shape.quotes)
+    if _EXCEL.match(start):
+        next(rows)
+    first = next((row for row in rows if row), None)
+    if first is None:
+        raise empty(file)
+    if shape.names or shape.numbered:
+        names = shape.names or tuple(str(place) for place in range(1, len(first) + 1))
+        return Layout("csv", names, delimiter, shape.quotes, shape.encoding, 1)
+    names = tuple(name.strip() for name in first)
+    if any("\0" in name for name in names):
+        hint = "say which encoding it has with --encoding, as utf-16-le"
+        raise InputError("The names of the columns are not UTF-8 text", where=str(file), hint=hint)
+    return Layout("csv", names, delimiter, shape.quotes, shape.encoding, rows.line_num + 1)  # type: ignore[attr-defined]
+
+
+def split_lines(lines: Iterator[str], delimiter: str, quotes: bool) -> Iterator[list[str]]:
+    """Rows of values; csv's reader but for delimiters of several letters. What csv takes for a mistake by its length is
+    a long value here."""
+    if len(delimiter) > 1:
+        return (line.rstrip("\r\n").split(delimiter) if line.strip("\r\n") else [] for line in lines)
+    csv.field_size_limit(_LONGEST)
+    return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE)
+
+
+def _keys(start: str) -> tuple[str, ...]:
+    """Of the first objects, in the order in which they come up; a line that is none is found when it is read."""
+    keys: dict[str, None] = {}
+    for line in start.splitlines()[:_ROWS]:
+        try:
+            read = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        keys |= dict.fromkeys(read) if isinstance(read, dict) else {}
+    return tuple(keys)
+
+
+def akin(names: Sequence[str], name: str) -> str | None:
+    """The column called `name`, or else the only one alike but for case and punctuation, or else the only one whose
+    name holds `name` or is held by it: UnitPrice for Price. None where there is none."""
+    if name in names:
+        return name
+    wanted = _letters(name)
+    same = [one for one in names if _letters(one) == wanted != ""]
+    near = [one for one in names if len(_letters(one)) > 3 < len(wanted) and _holds(_letters(one), wanted)]
+    return next((alike[0] for alike in (same, near) if len(alike) == 1), None)
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _holds(one: str, other: str) -> bool:
+    return one in other or other in one

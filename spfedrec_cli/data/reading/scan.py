@@ -1,0 +1,288 @@
+"""The wanted columns of a file in bounded memory, whatever its format."""
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from spfedrec_cli.data.ids import Form, restore
+from spfedrec_cli.data.raw import Progress, Request
+from spfedrec_cli.data.reading.batches import Batch, Job, Problem
+from spfedrec_cli.data.reading.files import RawFile
+from spfedrec_cli.data.reading.kinds import Kind
+from spfedrec_cli.data.reading.layout import Layout, Shape, text_layout
+from spfedrec_cli.data.reading.text import text_jobs
+from spfedrec_cli.data.reading.texts import Texts, encoded
+from spfedrec_cli.data.reading.times import TimeForm, time_form
+from spfedrec_cli.data.reading.typed import typed_jobs, typed_names
+from spfedrec_cli.errors import InputError
+
+T = TypeVar("T")
+R = TypeVar("R")
+Bool = npt.NDArray[np.bool_]
+Column = Any  # an array of numbers, or for texts a dictionary array
+
+_HEAD = 1 << 20  # bytes that are sampled
+_SAMPLE, _FEWEST = 1000, 2
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition on a column: rows that do not meet it are left out, and counted as what was left out by `name`."""
+
+    name: str
+    column: str
+    keeps: Callable[[pa.Array], pa.Array]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which column plays which role, and is what. `optional` roles may be missing.
+
+    Rows are tried by the `rules` before anything else. Ids of a `part` of a table are not mended yet: that takes the
+    whole column.
+    """
+
+    columns: Mapping[str, tuple[str, Kind]]
+    optional: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    shape: Shape = field(default_factory=Shape)
+    with_lines: bool = False
+    part: bool = False
+
+    def of(self, role: str, kind: Kind) -> "Wanted":
+        """The same, where the column of `role` is of this kind."""
+        return replace(self, columns={**self.columns, role: (self.columns[role][0], kind)})
+
+    def names(self, layout: Layout) -> list[str]:
+        """All columns of the file that are read, each once."""
+        asked = [*(name for name, _ in self.columns.values()), *(one.column for one in self.rules)]
+        return [name for name in dict.fromkeys(asked) if name in layout.names]
+
+
+@dataclass
+class Scanned:
+    """By role: an array of numbers, or for texts a dictionary array. All (n,), in the order of the file.
+
+    `notes` are sentences for the user. `lines` (n,) are where the rows are, where that was asked, in the `unit` that
+    rows of the file are counted in.
+    """
+
+    columns: dict[str, Column]
+    rows: int
+    notes: list[str]
+    lines: npt.NDArray[np.int64]
+    unit: str = "line"
+
+    def __contains__(self, role: str) -> bool:
+        return role in self.columns
+
+    def texts(self, role: str) -> pa.DictionaryArray:
+        return self.columns[role]
+
+
+def layout_of(file: RawFile, wanted: Wanted, request: Request, check: bool = True) -> Layout:
+    """Raises InputError where a column that is needed is missing, or one that is wanted comes twice."""
+    needed = [name for role, (name, _) in wanted.columns.items() if role not in wanted.optional]
+    needed += [rule.column for rule in wanted.rules]
+    if file.is_parquet:
+        layout = Layout("parquet", typed_names(file, request.scratch))
+    else:
+        layout = text_layout(file, wanted.shape, needed)
+    where = f"{file}" if layout.form == "parquet" else f"{file}, line 1"
+    for name in (*wanted.names(layout), *needed) if check else ():
+        if layout.names.count(name) > 1:
+            raise InputError(f"The column {name} occurs twice", where=where, hint="rename one of them")
+        if name not in layout.names:
+            hint = f"its columns are {' '.join(', '.join(layout.names)[:200].split())}"
+            raise InputError(f"The column {name} is missing", where=where, hint=hint)
+    return layout
+
+
+def form_of(file: RawFile, wanted: Wanted, request: Request) -> TimeForm:
+    """How the times of a file are written: as the user says, or as the first ones are."""
+    values = _sample(file, layout_of(file, wanted, request), wanted.columns["time"][0], request)
+    return time_form(values, request.reading.time_format, request.reading.timezone)
+
+
+def _sample(file: RawFile, layout: Layout, column: str, request: Request) -> list[str]:
+    """Its first values."""
+    with closing(_jobs(file, layout, [column], {}, request, _HEAD)) as jobs:
+        first = next(jobs, None)
+    return [] if first is None else first.make().columns[column].slice(0, _SAMPLE).to_pylist()
+
+
+def _jobs(
+    file: RawFile,
+    layout: Layout,
+    columns: Sequence[str],
+    exact: Mapping[str, str],
+    request: Request,
+    size: int | None = None,
+) -> Generator[Job, None, None]:
+    if layout.form == "parquet":
+        yield from typed_jobs(file, columns, exact, request.scratch)
+    else:
+        yield from text_jobs(file, layout, columns, size)
+
+
+def scan(file: RawFile, wanted: Wanted, request: Request) -> Scanned:
+    """Reads the wanted columns. Raises InputError for a damaged file, a missing column, and, unless they are skipped,
+    at the first row that cannot be read."""
+    layout = layout_of(file, wanted, request)
+    present = {role: column for role, column in wanted.columns.items() if column[0] in layout.names}
+    return _Reader(file, layout, replace(wanted, columns=present), request).read()
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A batch by role, without the rows that are left out."""
+
+    columns: dict[str, Column]
+    height: int
+    lines: npt.NDArray[np.int64]
+    rows: int
+    left_out: Counter[str]
+    problems: list[Problem]
+    done: int
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """One file on its way in."""
+
+    file: RawFile
+    layout: Layout
+    wanted: Wanted
+    request: Request
+
+    def read(self) -> Scanned:
+        kinds = {role: kind for role, (_, kind) in self.wanted.columns.items()}
+        columns: dict[str, Any] = {
+            role: Texts() if kind.numbers is None else [np.empty(0, kind.numbers)] for role, kind in kinds.items()
+        }
+        lines = [np.empty(0, np.int64)]
+        rows, first, total, left_out = 0, self.layout.line, self.file.size, Counter[str]()
+        exact = {name: "id" if kind.form else role for role, (name, kind) in self.wanted.columns.items()}
+        exact = {name: role for name, role in exact.items() if role in ("time", "id")}
+        jobs = _jobs(self.file, self.layout, self.wanted.names(self.layout), exact, self.request)
+        with closing(jobs), closing(in_order(self._judge, jobs)) as judged:
+            for one in judged:
+                for line, sentence, text, hint in one.problems:
+                    self.request.rejects.add(self.file, self.layout.unit, first + line, sentence, text, hint)
+                for role, column in one.columns.items():
+                    columns[role].append(column)
+                lines += [first + one.lines] if self.wanted.with_lines else []
+                first += one.height
+                rows, left_out = rows + one.rows, left_out + one.left_out
+                self.request.tell(Progress(f"reading {self.file.name}", min(one.done, total), total, rows))
+        notes = [
+            f"{count:,} row{'s' * (count > 1)} of {self.file.name} left out: {name}"
+            for name, count in left_out.items()
+            if count
+        ]
+        whole = {role: self._whole(column, kinds[role], notes) for role, column in columns.items()}
+        return Scanned(whole, rows, notes, np.concatenate(lines), self.layout.unit)
+
+    def _whole(self, parts: Any, kind: Kind, notes: list[str]) -> Column:
+        if kind.numbers is not None:
+            joined: Column = np.concatenate(parts)
+            parts.clear()
+            return joined
+        column = parts.done()
+        return column if kind.form is None or self.wanted.part else restored(column, kind.form, self.file.name, notes)
+
+    def _judge(self, job: Job) -> _Judged:
+        batch = job.make()
+        texts = {name: encoded(column) for name, column in batch.columns.items()}
+        kept, left_out = self._kept(texts)
+        columns: dict[str, Column] = {}
+        wrong: dict[int, tuple[str, Kind]] = {}
+        for role, (name, kind) in self.wanted.columns.items():
+            values, codes = kind.read(texts[name].dictionary), texts[name].indices.to_numpy()
+            if values.null_count:
+                found = np.flatnonzero(np.asarray(values.is_null())[codes] & kept).tolist()
+                wrong = dict.fromkeys(found, (name, kind)) | wrong
+            columns[role] = texts[name]
+            if kind.numbers is not None:
+                columns[role] = values.fill_null(0).to_numpy()[codes].astype(kind.numbers)
+        kept[list(wrong)] = False
+        problems = [*batch.problems, *self._problems(batch, texts, wrong)]
+        if not kept.all():
+            columns = {role: taken(column, kept) for role, column in columns.items()}
+        problems.sort(key=lambda one: one.line)
+        return _Judged(columns, batch.height, batch.lines[kept], int(kept.sum()), left_out, problems, job.done)
+
+    def _kept(self, texts: Mapping[str, pa.DictionaryArray]) -> tuple[Bool, Counter[str]]:
+        """The rows that meet all rules, and how many did not meet which."""
+        kept = np.ones(len(next(iter(texts.values()))), bool)
+        left_out = Counter[str]()
+        for rule in self.wanted.rules:
+            column = texts[rule.column]
+            meets = np.asarray(rule.keeps(column.dictionary).fill_null(False))[column.indices.to_numpy()]
+            left_out[rule.name] += int((kept & ~meets).sum())
+            kept &= meets
+        return kept, left_out
+
+    def _problems(
+        self, batch: Batch, texts: Mapping[str, pa.DictionaryArray], wrong: Mapping[int, tuple[str, Kind]]
+    ) -> list[Problem]:
+        own, problems = batch.texts() if wrong else [], []
+        for row, (name, kind) in wrong.items():
+            value = texts[name][row].as_py()
+            sentence = f"The {name} {value[:100]!r} is not {kind.described}"
+            hint = partial(self._hint, name, kind, value)
+            problems.append(Problem(int(batch.lines[row]), sentence, own[row], hint))
+        return problems
+
+    def _hint(self, name: str, kind: Kind, value: str) -> str | None:
+        """What to do beyond mending the row: about such values, or where none of the first values is right."""
+        values = _sample(self.file, self.layout, name, self.request)
+        whole = kind.read(pa.array(values, pa.string())).null_count == len(values) >= _FEWEST
+        return kind.hint(value) or (kind.advice(values) if whole else None)
+
+
+def restored(column: pa.DictionaryArray, form: Form, name: str, notes: list[str]) -> pa.DictionaryArray:
+    """Ids without what a detour through numbers did to them, with a note where that was something."""
+    texts, mended = restore(column.dictionary, form)
+    if not mended:
+        return column
+    notes.append(f"ids of {name} {mended}")
+    distinct = texts.dictionary_encode()
+    indices = distinct.indices.take(column.indices)
+    return pa.DictionaryArray.from_arrays(indices, distinct.dictionary, safe=False)
+
+
+def taken(column: Column, kept: Bool) -> Column:
+    """Of texts those alone that some row still has."""
+    if isinstance(column, pa.DictionaryArray):
+        return column.filter(pa.array(kept)).dictionary_decode().dictionary_encode()
+    return column[kept]
+
+
+def in_order(work: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
+    """What `work` makes of each item. A thread for each core works ahead, and one more asks for the items."""
+    workers, waiting = os.cpu_count() or 1, deque[Future[R]]()
+    source, end = iter(items), object()
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(workers) as pool:
+        asked: Future[Any] = reader.submit(next, source, end)
+        try:
+            while (item := asked.result()) is not end:
+                asked = reader.submit(next, source, end)
+                waiting.append(pool.submit(work, item))
+                del item
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in (asked, *waiting):
+                future.cancel()

@@ -1,0 +1,250 @@
+"""Delimited text, and JSON lines, in blocks of whole lines.
+
+Blocks go through Arrow where each line is a row. Where one is not, or Arrow finds something wrong, the block is read
+row by row, and it is known which line says what. Arrow alone would name no physical lines, and would take everything
+behind a quote that is not closed for one value.
+"""
+
+import json
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial, reduce
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from spfedrec_cli.data.reading.batches import Batch, Job, Problem
+from spfedrec_cli.data.reading.files import RawFile, Stream
+from spfedrec_cli.data.reading.layout import Layout, split_lines
+from spfedrec_cli.errors import InputError
+
+BLOCK = 1 << 24
+LONGEST = 1 << 25  # bytes of a row, beyond which a quote is taken for one that is not closed
+_LINE_FEED = ord("\n")
+_MARK = 1 << 20
+_CACHED = 1 << 23  # bytes that Arrow reads at a time
+_NO_TEXT = " is not UTF-8 text"
+Row = tuple[int, str, Sequence[str] | str]
+
+
+def text_jobs(file: RawFile, layout: Layout, columns: Sequence[str], size: int | None = None) -> Iterator[Job]:
+    """Blocks of about `size` bytes. Raises InputError for a line that is longer than 32 MiB."""
+    with file.open(layout.encoding) as stream:
+        blocks = _Blocks(stream, size or BLOCK)
+        blocks.pass_over(layout.line - 1)
+        while data := blocks.next():
+            if layout.form == "csv" and layout.quotes and b'"' in data:
+                # Where this block ends is not known before its quotes have been read.
+                batch = _at_once(data, layout, columns) or _by_row(_Lines(data, blocks.next), layout, columns)
+                yield Job(partial(_as_it_is, batch), stream.tell())
+            else:
+                yield Job(partial(_block, data, layout, columns), stream.tell())
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
+def _block(data: bytes, layout: Layout, columns: Sequence[str]) -> Batch:
+    """A block without quotes."""
+    found = _at_once(data, layout, columns) if layout.form == "csv" else None
+    return found or _by_row(_Lines(data), layout, columns)
+
+
+def _at_once(data: bytes, layout: Layout, columns: Sequence[str]) -> Batch | None:
+    """By Arrow; None where something is wrong, or a row is not a line.
+
+    Behind quotes one more row is put: where that does not come out again, one of them stayed open.
+    """
+    if data[:1] in (b"\n", b"\r"):  # which Arrow takes for a row where it stands alone
+        return None
+    quoted = layout.quotes and b'"' in data
+    delimiter = layout.delimiter if len(layout.delimiter) == 1 else "\t"
+    if delimiter != layout.delimiter:
+        if b"\t" in data:
+            return None
+        data = data.replace(layout.delimiter.encode(), b"\t")
+    mark, names = secrets.token_hex(8), [str(place) for place in range(len(layout.names))]
+    blank = 0
+    if data.endswith((b"\n\n", b"\n\r\n", b"\r\r")):
+        whole, data = data, data.rstrip(b"\r\n") + b"\n"
+        blank = _count(whole) - _count(data)
+    last = [b"" if data.endswith((b"\n", b"\r")) else b"\n", delimiter.join([mark] * len(names)).encode()]
+    block = len(data) + _MARK if quoted else _CACHED
+    try:
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(b"".join([data, *last]) if quoted else data),
+            pyarrow.csv.ReadOptions(use_threads=False, block_size=block, column_names=names),
+            pyarrow.csv.ParseOptions(
+                delimiter=delimiter, quote_char='"' if layout.quotes else False, ignore_empty_lines=False
+            ),
+            pyarrow.csv.ConvertOptions(
+                include_columns=[str(layout.names.index(name)) for name in columns],
+                column_types=dict.fromkeys(names, pa.string()),
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    rows = len(table) - quoted
+    if quoted and any(column[rows].as_py() != mark for column in table.columns):
+        return None
+    read = table.slice(0, rows).columns
+    if (quoted and rows != _count(data)) or pc.any(reduce(pc.and_, map(_is_empty, read))).as_py():
+        return None  # A row that is no line, or one that may be an empty line.
+    texts = dict(zip(columns, read, strict=True))
+    return Batch(texts, rows + blank, np.arange(rows), partial(_split, data))
+
+
+def _is_empty(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.equal(pc.binary_length(texts), 0)
+
+
+def _by_row(lines: "_Lines", layout: Layout, columns: Sequence[str]) -> Batch:
+    """What is wrong with a row is a text in the place of its values."""
+    read = list(_json_rows(lines, columns) if layout.form == "json" else _rows(lines, layout, columns))
+    good = [row for row in read if not isinstance(row[2], str)]
+    by_column = zip(*(values for _, _, values in good), strict=True) if good else [()] * len(columns)
+    arrays = [pa.array(values, pa.string()) for values in by_column]
+    problems = [Problem(line, values, text, _hint(values)) for line, text, values in read if isinstance(values, str)]
+    numbers = np.array([line for line, _, _ in good], np.int64)
+    texts = dict(zip(columns, arrays, strict=True))
+    return Batch(texts, lines.number, numbers, lambda: [text for _, text, _ in good], problems)
+
+
+def _count(data: bytes) -> int:
+    """Lines, as editors count them: LF, CR LF or CR ends one."""
+    ends = int(np.count_nonzero(np.frombuffer(data, np.uint8) == _LINE_FEED))  # ten times as fast as data.count
+    ends += data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else 0
+    return ends + (not data.endswith((b"\n", b"\r")))
+
+
+def _split(data: bytes) -> list[str]:
+    return [line.decode("utf-8", "surrogateescape") for line in data.splitlines(keepends=True)]
+
+
+class _Blocks:
+    """The text of a stream in blocks of whole lines."""
+
+    def __init__(self, stream: Stream, size: int) -> None:
+        self._stream, self._size, self._rest = stream, size, b""
+
+    def pass_over(self, lines: int) -> None:
+        text = self._stream.text
+        for _ in range(lines):
+            while (byte := text.read(1)) not in (b"\n", b"\r", b""):
+                pass
+            if byte == b"\r" and text.peek(1)[:1] == b"\n":
+                text.read(1)
+
+    def next(self) -> bytes:
+        """None of it at the end."""
+        held = [self._rest]
+        while part := self._stream.text.read(self._size):
+            end = max(part.rfind(b"\n"), part.rfind(b"\r", 0, len(part) - 1)) + 1
+            held.append(part)
+            if end:
+                self._rest = part[end:]
+                return b"".join([*held[:-1], memoryview(part)[:end]])
+            if sum(map(len, held)) > LONGEST:
+                problem = f"A line is longer than {LONGEST >> 20} MiB"
+                raise InputError(problem, where=str(self._stream.file), hint="check that it is a table of text")
+        self._rest = b""
+        return b"".join(held)
+
+
+class _Lines:
+    """Physical lines, of which those of the present row can be had again; where a row does not end there are `more`.
+
+    `number` is that of the next row's first line, from 0; `ended` is set when one more line was asked for than there
+    are, or than a row may have.
+    """
+
+    def __init__(self, data: bytes, more: Callable[[], bytes] = bytes) -> None:
+        self._lines, self._more, self._size = deque(_split(data)), more, 0
+        self.row: list[str] = []
+        self.number, self.ended = 0, False
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        if self.row and not self._lines:
+            self._lines.extend(_split(self._more()))
+        if not self._lines or self._size > LONGEST:
+            self.ended = True
+            raise StopIteration
+        self.row.append(self._lines.popleft())
+        self._size += len(self.row[-1])
+        return self.row[-1]
+
+    def next_row(self, lines: int | None = None) -> None:
+        """Goes on behind the present row, or behind so many `lines` of it."""
+        lines = len(self.row) if lines is None else lines
+        self._lines.extendleft(reversed(self.row[lines:]))
+        self.number += lines
+        self.row, self._size, self.ended = [], 0, False
+
+
+def _rows(lines: _Lines, layout: Layout, columns: Sequence[str]) -> Iterator[Row]:
+    """The line of each row, its text, and its values or what is wrong. Empty lines are passed over.
+
+    A quote that is not closed spoils its own line only.
+    """
+    places = [layout.names.index(name) for name in columns]
+    while True:
+        for row in split_lines(lines, layout.delimiter, layout.quotes):
+            number, text = lines.number, "".join(lines.row)
+            if lines.ended and lines.row:
+                yield number, lines.row[0], "The line opens a quote that is not closed"
+                lines.next_row(1)
+                break
+            lines.next_row()
+            if row:
+                yield number, text, _values(row, places, layout)
+        else:
+            return
+
+
+def _hint(problem: str) -> Callable[[], str | None]:
+    guess = "say which encoding the file has, as --encoding cp1252, which is a guess"
+    return lambda: guess if problem.endswith(_NO_TEXT) else None
+
+
+def _values(row: Sequence[str], places: Sequence[int], layout: Layout) -> Sequence[str] | str:
+    if len(row) != len(layout.names):
+        return f"The line has {len(row)} columns where the first has {len(layout.names)}"
+    values = [row[place] for place in places]
+    wrong = next((place for place in places if _is_broken(row[place])), None)
+    return values if wrong is None else f"The {layout.names[wrong]}{_NO_TEXT}"
+
+
+def _json_rows(lines: _Lines, columns: Sequence[str]) -> Iterator[Row]:
+    """Numbers keep the digits that they have in the file; what is missing or null is empty."""
+    for line in lines:
+        number = lines.number
+        lines.next_row()
+        if line.strip():
+            yield number, line, _object(line, columns)
+
+
+def _object(line: str, columns: Sequence[str]) -> Sequence[str] | str:
+    try:
+        read = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
+        values = [read.get(name) for name in columns]
+    except (ValueError, AttributeError, RecursionError):
+        return "The line is not one JSON object"
+    wrong = next((name for name, value in zip(columns, values, strict=True) if isinstance(value, dict | list)), None)
+    if wrong is not None:
+        return f"The {wrong} is no single value"
+    texts = [value if isinstance(value, str) else "" if value is None else json.dumps(value) for value in values]
+    broken = next((name for name, text in zip(columns, texts, strict=True) if _is_broken(text)), None)
+    return texts if broken is None else f"The {broken}{_NO_TEXT}"
+
+
+def _is_broken(text: str) -> bool:
+    """Whether it holds half a letter: a byte that is no UTF-8, or half of a pair."""
+    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -1,0 +1,97 @@
+"""Columns that have types, as Parquet and tables in memory hold them, as the text that a file of text would hold."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from spfedrec_cli.data.reading.batches import Batch, Job
+from spfedrec_cli.data.reading.files import RawFile, refusals
+from spfedrec_cli.errors import InputError
+
+# From where on floats of so many bits leave whole numbers out.
+_EXACT = {16: 2.0**11, 32: 2.0**24, 64: 2.0**53}
+_ROWS = 1 << 18
+
+
+def typed_jobs(file: RawFile, columns: Sequence[str], exact: Mapping[str, str], scratch: Path | None) -> Iterator[Job]:
+    """Of a Parquet file, or of a table in memory, with the number of each row as its line.
+
+    Raises InputError for a column that holds no single values, and where a time or an id, as `exact` calls them, is a
+    float too coarse for it.
+    """
+    rows, total = 0, file.size
+    with _batches(file, columns, scratch) as (whole, batches):
+        for batch in batches:
+            rows += len(batch)
+            yield Job(partial(_batch, batch, columns, exact, file), total * rows // max(whole, rows, 1))
+
+
+def _batch(read: pa.RecordBatch, columns: Sequence[str], exact: Mapping[str, str], file: RawFile) -> Batch:
+    texts = {name: _as_text(read.column(name), name, exact.get(name), file) for name in columns}
+
+    def rows() -> list[str]:
+        return [",".join(values) for values in zip(*(text.to_pylist() for text in texts.values()), strict=True)]
+
+    return Batch(texts, len(read), np.arange(len(read)), rows)
+
+
+@contextmanager
+def _batches(
+    file: RawFile, columns: Sequence[str], scratch: Path | None
+) -> Iterator[tuple[int, Iterator[pa.RecordBatch]]]:
+    """How many rows there are, and the rows."""
+    if file.table is not None:
+        yield len(file.table), iter(file.table.select(list(columns)).to_batches(_ROWS))
+        return
+    with file.on_disk(scratch) as path, refusals(file), pq.ParquetFile(path) as source:
+        yield source.metadata.num_rows, source.iter_batches(_ROWS, columns=list(columns))
+
+
+def typed_names(file: RawFile, scratch: Path | None) -> tuple[str, ...]:
+    if file.table is not None:
+        return tuple(file.table.column_names)
+    with file.on_disk(scratch) as path, refusals(file):
+        return tuple(pq.read_schema(path).names)
+
+
+def _as_text(column: pa.Array, name: str, role: str | None, file: RawFile) -> pa.Array:
+    """Values as a file of text would hold them; a whole number that was read as a float is one again."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    try:
+        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        if role and pa.types.is_floating(kind):
+            _check_exact(encoded.dictionary, role, name, file)
+        texts = pc.fill_null(_texts(encoded.dictionary), "")
+        texts.validate(full=True)
+        return pc.fill_null(texts.take(encoded.indices), "")
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        problem = f"The file cannot be read: the column {name} holds {kind}"
+        raise InputError(problem, where=str(file), hint="write it as text, numbers or dates") from None
+
+
+def _check_exact(values: pa.Array, role: str, name: str, file: RawFile) -> None:
+    """A time or an id that is too large for its floats is another one."""
+    bits = values.type.bit_width
+    problem = f"The column {name} holds {bits}-bit floats, which are too coarse for {role}s"
+    largest = pc.max(pc.abs(values.cast(pa.float64()))).as_py() or 0
+    if largest >= _EXACT[bits] or (role == "time" and bits < 64):
+        raise InputError(problem, where=str(file), hint="write it again as whole numbers, text or dates")
+
+
+def _texts(values: pa.Array) -> pa.Array:
+    if pa.types.is_floating(values.type):
+        values = values.cast(pa.float64())
+        whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), _EXACT[64]))
+        integers = pc.if_else(whole, values, None).cast(pa.int64())
+        other = pc.if_else(pc.is_nan(values), None, values)
+        return pc.coalesce(integers.cast(pa.string()), other.cast(pa.string()))
+    if pa.types.is_timestamp(values.type):
+        moments = values.cast(pa.timestamp(values.type.unit)).cast(pa.string())
+        return pc.binary_join_element_wise(moments, "Z" if values.type.tz else "", "")
+    return values.cast(pa.string())

@@ -1,0 +1,356 @@
+import gzip
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tabular import PACK
+
+from spfedrec_cli.data.raw import Reading, Request
+from spfedrec_cli.data.reading import files
+from spfedrec_cli.data.reading.files import RawFile, find, is_archive, members, need, parts, refusals, unpack
+from spfedrec_cli.data.sources import table as source
+from spfedrec_cli.errors import InputError
+
+Zip = Callable[..., Path]
+COLUMNS = {"customer": "user", "item": "sku", "time": "at"}
+HEADER = "user,sku,at\n"
+ROWS = [(f"u{row}", f"s{row * 7919 % 1000}", row % 28) for row in range(1500)]
+CSV = (HEADER + "".join(f"{user},{item},2020-01-{day + 1:02}\n" for user, item, day in ROWS)).encode()
+DAY = 18262  # 1 January 2020
+DAMAGED = r"The file is cut short or damaged \(.*\); copy or download it again"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Zip:
+    def write(*names: str, at: str = "all.zip") -> Path:
+        with zipfile.ZipFile(tmp_path / at, "w", zipfile.ZIP_DEFLATED) as made:
+            for name in names:
+                made.writestr(name, name * 100)
+        return tmp_path / at
+
+    return write
+
+
+def content(file: RawFile) -> bytes:
+    with file.open() as stream:
+        return stream.text.read(-1)
+
+
+def zipped(content: bytes, name: str = "t.csv") -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return made.getvalue()
+
+
+def parquet(rows: list[tuple[str, str, int]] = ROWS) -> bytes:
+    user, item, day = zip(*rows, strict=True)
+    table = pa.table(
+        {"user": user, "sku": item, "at": pa.array([DAY + one for one in day], pa.int32()).cast(pa.date32())}
+    )
+    made = pa.BufferOutputStream()
+    pq.write_table(table, made)
+    return made.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+PACKINGS = {**PACK, "zip": zipped}
+
+
+def read(*inputs: Path, **reading: object) -> list[tuple[str, str, int]]:
+    raw = source.read(Request(inputs, 0, reading=Reading(COLUMNS, **reading)))  # type: ignore[arg-type]
+    return list(zip(raw.client.to_pylist(), raw.item.to_pylist(), (raw.time - DAY).tolist(), strict=True))
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_every_packing_of_every_form(tmp_path: Path, packing: str, form: str) -> None:
+    """Told by what the bytes are, whatever the name; what was unpacked beside the output is gone afterwards."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    path = tmp_path / "misnamed.txt"
+    path.write_bytes(PACKINGS[packing](CSV if form == "csv" else parquet()))
+    request = Request((path,), 0, reading=Reading(COLUMNS), scratch=scratch)
+    raw = source.read(request)
+    assert list(zip(raw.client.to_pylist(), raw.item.to_pylist(), (raw.time - DAY).tolist(), strict=True)) == ROWS
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("packing", PACK)
+def test_a_member_of_an_archive_may_be_packed_itself(tmp_path: Path, packing: str) -> None:
+    for place, content in enumerate((CSV, parquet())):
+        path = tmp_path / f"{place}.zip"
+        path.write_bytes(zipped(PACK[packing](content), f"table.{packing}"))
+        assert read(path) == ROWS
+
+
+def test_parts_that_were_packed_one_after_another_are_one_file(tmp_path: Path) -> None:
+    """What `cat a.gz b.gz` makes."""
+    path = tmp_path / "t"
+    for packing in ("gz", "bz2", "zst"):
+        path.write_bytes(PACK[packing](CSV[:5000]) + PACK[packing](CSV[5000:]))
+        assert read(path) == ROWS
+
+
+@pytest.mark.parametrize("packing", ["gz", "bz2", "zst", "zip"])
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_file_cut_short_anywhere(tmp_path: Path, packing: str, form: str) -> None:
+    path = tmp_path / "t"
+    whole = PACKINGS[packing](CSV if form == "csv" else parquet())
+    for cut in (5, 20, len(whole) // 3, len(whole) - 40, len(whole) - 9, len(whole) - 5, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(InputError, match=DAMAGED):
+            read(path)
+
+
+@pytest.mark.parametrize("packing", ["gz", "bz2", "zip"])
+def test_one_damaged_bit_anywhere(tmp_path: Path, packing: str) -> None:
+    """All of these have a checksum."""
+    path = tmp_path / "t"
+    whole = PACKINGS[packing](CSV)
+    for place in range(60, len(whole) - 130, len(whole) // 25):
+        raw = bytearray(whole)
+        raw[place] ^= 4
+        path.write_bytes(raw)
+        with pytest.raises(InputError, match=DAMAGED):
+            read(path)
+
+
+# `printf 'user,sku,at\n1,a,2020-01-01\n' | zstd --check`; Arrow writes no checksum.
+CHECKED = bytes.fromhex("28b52ffd0458d90000757365722c736b752c61740a312c612c323032302d30312d30310a2e3f3df3")
+
+
+def test_the_checksum_of_zstandard(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.zst"
+    path.write_bytes(CHECKED)
+    assert read(path) == [("1", "a", 0)]
+    for letter in (b"1,a", b"-01\n"):
+        path.write_bytes(CHECKED.replace(letter, letter.replace(b"a", b"b").replace(b"01", b"02")))
+        with pytest.raises(InputError, match=DAMAGED):
+            read(path)
+
+
+@pytest.mark.parametrize("packing", ["gz", "bz2", "zst"])
+@pytest.mark.parametrize("junk", [b"x", b"junk" * 9, b"\0", b"first three"])
+def test_what_stands_behind_the_end(tmp_path: Path, packing: str, junk: bytes) -> None:
+    whole = PACK[packing](CSV)
+    path = tmp_path / "t"
+    path.write_bytes(whole + (whole[:3] if junk == b"first three" else junk))
+    with pytest.raises(InputError, match=DAMAGED):
+        read(path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_plain_parquet_cut_short(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "t.parquet"
+    path.write_bytes(parquet()[: int(len(parquet()) * share)])
+    with pytest.raises(InputError, match=r"The file cannot be read: .*t.parquet\); copy or download it again"):
+        read(path)
+
+
+def part(folder: Path, name: str, *days: int) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [("u", f"s{day}", day) for day in days]
+    text = HEADER + "".join(f"u,{item},2020-01-{day + 1:02}\n" for _, item, day in rows)
+    end = path.suffix.removeprefix(".")
+    path.write_bytes(parquet(rows) if end == "parquet" else PACKINGS.get(end, bytes)(text.encode()))
+
+
+def test_a_folder_of_parts(tmp_path: Path) -> None:
+    """As Spark, dask and others write them: in the order of their names, hidden and other files passed over."""
+    folder = tmp_path / "parts"
+    for place, name in enumerate(["c/part-2.parquet", "part-1.csv.gz", "part-0.csv", "part-3.csv.zip", "b=1/x.tsv"]):
+        part(folder, name, place, place + 10)
+    for name in ("_SUCCESS", ".part-0.csv.crc", "._part-0.csv", ".hidden/part.csv", "_delta_log/0.json", "notes.pdf"):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"\xff junk")
+    assert [file.name for file in parts(folder)] == ["x.tsv", "part-2.parquet", "part-0.csv", "part-1.csv", "t.csv"]
+    assert [day for _, _, day in read(folder)] == [4, 14, 0, 10, 2, 12, 1, 11, 3, 13]
+
+
+def test_a_folder_may_be_called_like_a_table(tmp_path: Path) -> None:
+    """Spark writes the folder 2020.csv."""
+    part(tmp_path, "shop/2020.csv/part-0.csv", 0)
+    part(tmp_path, "shop/2021.csv/part-0.csv", 1)
+    assert [day for _, _, day in read(tmp_path / "shop")] == [0, 1]
+
+
+def test_parts_of_one_input_are_no_overlap(tmp_path: Path) -> None:
+    """The same purchase in two parts was made twice; in two inputs it is told twice."""
+    for name in ("a/0.csv", "a/1.csv", "b/0.csv"):
+        part(tmp_path, name, 1)
+    assert len(read(tmp_path / "a")) == 2
+    assert len(read(tmp_path / "a", tmp_path / "b")) == 2
+
+
+def test_an_archive_of_parts(tmp_path: Path) -> None:
+    path = tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("x/1.csv", HEADER + "u,b,2020-01-02\n")
+        made.writestr("x/0.parquet", parquet([("u", "a", 0)]))
+        made.writestr("x/README.md", "# no table")
+        made.writestr("__MACOSX/x/._1.csv", "\0")
+    assert read(path) == [("u", "a", 0), ("u", "b", 1)]
+
+
+def test_a_folder_without_a_table(tmp_path: Path) -> None:
+    (tmp_path / "notes.pdf").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"There is no table in it \(.*\); tables end in .csv, .tsv"):
+        read(tmp_path)
+    with pytest.raises(InputError, match="The input does not exist"):
+        read(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["shop.xlsx", "shop.csv"])
+def test_a_workbook_is_to_be_saved_as_csv(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with zipfile.ZipFile(path, "w") as made:
+        for member in ("[Content_Types].xml", "xl/workbook.xml", "xl/worksheets/sheet1.xml"):
+            made.writestr(member, "<x/>")
+    with pytest.raises(InputError, match=rf"The file is an Excel workbook \(.*{name}\); save it as CSV, and name that"):
+        read(path)
+
+
+TEXT = HEADER + "é,naïve €,2020-01-02\n"
+EXPECTED = [("é", "naïve €", 1)]
+
+
+@pytest.mark.parametrize("mark", [b"\xff\xfe", b"\xfe\xff"])
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_utf_16_is_told_by_its_mark(tmp_path: Path, mark: bytes, packing: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(PACKINGS[packing](mark + TEXT.encode("utf-16-le" if mark == b"\xff\xfe" else "utf-16-be")))
+    assert read(path) == EXPECTED
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "iso8859-15", "utf-16-le", "utf-8", "UTF-8-SIG", "mac-roman"])
+def test_other_encodings_are_named(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(TEXT.encode(encoding))
+    assert read(path, encoding=encoding) == EXPECTED
+
+
+def test_encodings_that_are_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(TEXT.encode("cp1252"))
+    with pytest.raises(InputError, match=r"There is no encoding 'klingon' \(--encoding\); write one as utf-8, cp1252"):
+        read(path, encoding="klingon")
+    with pytest.raises(InputError, match=r"The file is not text of that encoding \(.*t.csv\); .* --encoding"):
+        read(path, encoding="ascii")
+    with pytest.raises(InputError, match=r"The user is not UTF-8 text \(.*t.csv, line 2\)"):
+        read(path, encoding="utf-8")
+
+
+def test_text_that_is_not_utf_8_is_told_with_the_option_that_reads_it(tmp_path: Path) -> None:
+    """All such rows would be left out; the encoding is what is wrong."""
+    path = tmp_path / "t.csv"
+    path.write_bytes(TEXT.encode("cp1252"))
+    with pytest.raises(InputError, match=r"--encoding cp1252") as caught:
+        read(path)
+    assert "--skip-bad-rows" not in str(caught.value)
+
+
+def test_a_file_in_every_packing_is_found(tmp_path: Path, archive: Zip) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a")
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(b"b"))
+    (tmp_path / "c.parquet").write_bytes(b"PAR1c")
+    archive("d.csv", at="d.csv.zip")
+    (tmp_path / "f.csv.zst").write_bytes(PACK["zst"](b"f"))
+    (tmp_path / "g.parquet.bz2").write_bytes(PACK["bz2"](b"PAR1g"))
+    found = {stem: find(tmp_path, f"{stem}.csv") for stem in "abcdefg"}
+    assert found["e"] is None
+    assert {stem: content(file)[:4] for stem, file in found.items() if file} == {
+        "a": b"a", "b": b"b", "c": b"PAR1", "d": b"d.cs", "f": b"f", "g": b"PAR1"
+    }  # fmt: skip
+    names = [file.name for file in found.values() if file]
+    assert names == ["a.csv", "b.csv", "c.parquet", "d.csv", "f.csv", "g.parquet"]
+    assert [file.is_parquet for file in found.values() if file] == [False, False, True, False, False, True]
+    assert str(found["d"]) == f"{tmp_path}/d.csv.zip/d.csv"
+
+
+def test_in_an_archive_folders_do_not_matter(archive: Zip) -> None:
+    path = archive("x/deep/a.csv", "x/a.csv", "x/b.csv", "__MACOSX/x/._a.csv", "x/")
+    assert find(path, "a.csv") == RawFile(path, "x/a.csv")
+    assert need(path, "a.csv").sibling("b.csv") == RawFile(path, "x/b.csv")
+    assert find(path, "c.csv") is None
+    assert len(members(path)) == 3
+
+
+def test_what_the_archive_lacks_may_lie_beside_it(archive: Zip, tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text("b")
+    file = unpack(archive("a.csv"))
+    assert file.sibling("b.csv") == RawFile(tmp_path / "b.csv")
+    assert file.sibling("c.csv") is None
+
+
+def test_only_members_of_macos_beside_one(archive: Zip) -> None:
+    path = archive("a.csv", "__MACOSX/._a.csv")
+    assert unpack(path) == RawFile(path, "a.csv")
+    with pytest.raises(InputError, match=r"The archive holds 2 files instead of one \(.*all.zip\); unpack it"):
+        unpack(archive("a.csv", "b.csv"))
+
+
+def test_needed_and_missing(tmp_path: Path, archive: Zip) -> None:
+    with pytest.raises(InputError, match=r"The archive holds neither a.csv nor a.csv.gz, a.csv.zip or a.parquet"):
+        need(archive("b.csv"), "a.csv")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match=r"The input is not a folder \(.*file\); name the folder that holds a.csv"):
+        need(tmp_path / "file", "a.csv")
+    with pytest.raises(InputError, match=r"The file does not exist"):
+        content(RawFile(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match=r"The file cannot be read \(.*\); Is a directory"):
+        content(RawFile(tmp_path))
+
+
+@pytest.mark.parametrize("cut", [3, 60, -30])
+def test_archives_cut_short(archive: Zip, cut: int) -> None:
+    path = archive("a.csv", "b.csv")
+    path.write_bytes(path.read_bytes()[:cut])
+    if cut == 3:
+        assert not is_archive(path)
+    else:
+        with pytest.raises(InputError, match=r"cut short or damaged \(.*all.zip\); copy or download it again"):
+            find(path, "a.csv")
+
+
+def test_a_damaged_member(archive: Zip) -> None:
+    path = archive("a.csv")
+    raw = bytearray(path.read_bytes())
+    raw[40] ^= 255
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"cut short or damaged \(.*all.zip/a.csv\)"):
+        content(unpack(path))
+
+
+def test_an_encrypted_archive(archive: Zip) -> None:
+    path = archive("a.csv")
+    raw = bytearray(path.read_bytes())
+    raw[6] |= 1
+    raw[raw.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"The archive is encrypted \(.*\); unpack it"):
+        content(unpack(path))
+
+
+def test_too_little_memory(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="asks for more memory than there is"), refusals(RawFile(tmp_path)):
+        raise MemoryError
+
+
+def test_an_archive_that_unpacks_to_more_than_there_is_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bomb of zeros: its Parquet has to be unpacked, and is not unpacked without bounds."""
+    monkeypatch.setattr(files, "_LARGEST", 1 << 21)
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(b"PAR1" + bytes(1 << 23)))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with pytest.raises(InputError, match=r"The file unpacks to more than .*bomb.gz\)"):
+        source.read(Request((path,), 0, reading=Reading(COLUMNS), scratch=scratch))
+    assert list(scratch.iterdir()) == []

@@ -1,0 +1,149 @@
+import re
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from spfedrec_cli.data.ids import FORMS
+from spfedrec_cli.data.reading.kinds import CATEGORY, CHANNEL, COUNT, PRICE, QUANTITY, Kind, ids, missing
+
+MOST = 2**31 - 1
+KINDS = {
+    "price": PRICE,
+    "quantity": QUANTITY,
+    "count": COUNT,
+    "channel": CHANNEL,
+    "free": ids(FORMS["any"]),
+    "article": ids(FORMS["article"]),
+    "customer": ids(FORMS["customer"]),
+}
+WORDS = ["", " ", "nan", "NaN", "NULL", "null", "None", "<NA>", "#N/A", "na", "N/A", "nil", "-"]
+ODD = ["5", " 5 ", "+5", "-5", "-0", "5.0", "5.", ".5", "5.00 ", "1e3", "0x10", "007", "1_0", "٣", "inf", "1e400"]
+ODD += ["3.4e38", "3.5e38", "2147483647", "2147483648", "2147483647.0", "1e-400", "--5", "+-5", "1,5", '"', "1 0"]
+
+
+def values(kind: Kind, *texts: str) -> list[object]:
+    return kind.read(pa.array(texts, pa.string())).to_pylist()  # type: ignore[no-any-return]
+
+
+def right(kind: Kind, texts: list[str]) -> list[str]:
+    return [text for text, value in zip(texts, values(kind, *texts), strict=True) if value is not None]
+
+
+@pytest.mark.parametrize(
+    "name, good, bad",
+    [
+        (
+            "price",
+            ["", "nan", "NULL", "0", "1e5", "0.05", "3e38", "+5", ".5", "1."],
+            ["-1", "inf", "4e38", "dear", "1,5"],
+        ),
+        (
+            "quantity",
+            ["1", "6.0", "6.", "80995", "2147483647"],
+            ["", "0", "2147483648", "-1", "two", "1.5", "1e3", "0x1"],
+        ),
+        ("count", ["0", "2147483647", "0.0"], ["", "-1", "2147483648", "1.6"]),
+        ("channel", ["", "0", "127", "2.0"], ["128", "-1", "web", "nan"]),
+        (
+            "free",
+            ["a b, c", " t ", " ", "x" * 200, "naNa", "-", "0", " nan"],
+            ["", "nan", "NULL", "none", "<NA>", "x" * 201],
+        ),
+        ("article", ["1", "663713001.0"], ["", "1e5", "1\n", "٣", "663713001.5", "12345678901", "-1"]),
+        ("customer", ["a" * 64], ["", "a" * 63, "a" * 65, "A" * 64, "a" * 64 + "\n"]),
+    ],
+)
+def test_what_each_kind_holds(name: str, good: list[str], bad: list[str]) -> None:
+    assert right(KINDS[name], good + bad) == good
+
+
+def test_a_text_may_be_any() -> None:
+    assert values(CATEGORY, "", "nan", " x\n") == ["", "nan", " x\n"]
+
+
+def test_ids_are_kept_exactly_as_they_are() -> None:
+    assert values(KINDS["free"], " t ", "10,5", "17850.0", "\tx") == [" t ", "10,5", "17850.0", "\tx"]
+
+
+def test_what_values_say() -> None:
+    assert values(QUANTITY, "6.0", "+6", " 6 ", "2147483647") == [6, 6, 6, MOST]
+    assert values(CHANNEL, "", "2") == [0, 2]
+    prices = PRICE.read(pa.array(["", "nan", "0.25"])).to_numpy()
+    assert np.isnan(prices[:2]).all()
+    assert prices[2] == 0.25
+
+
+def whole(text: str) -> int | None:
+    """The plain reference: `6` and `6.0`, nothing else; at most 18 digits."""
+    found = re.fullmatch(r"\+?(-?[0-9]{1,18})(\.0*)?", text.strip())
+    return int(found[1]) if found else None
+
+
+def price(text: str) -> float | None:
+    """NaN where it is unknown; None where it is no price."""
+    if text.strip().lower() in ("", "nan", "null", "none", "<na>", "#n/a"):
+        return float("nan")
+    found = re.fullmatch(r"\+?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?", text.strip())
+    number = float(text) if found else float("inf")
+    return number if number <= float(np.finfo(np.float32).max) else None
+
+
+TEXTS = st.sampled_from(ODD + WORDS) | st.text(st.sampled_from("0123456789.-+eExX _"), max_size=12)
+
+
+@given(text=TEXTS)
+@example(text="1.6")
+def test_whole_numbers_are_what_python_takes_them_for(text: str) -> None:
+    number = whole(text)
+    assert values(QUANTITY, text) == [number if number is not None and 1 <= number <= MOST else None]
+    assert values(COUNT, text) == [number if number is not None and 0 <= number <= MOST else None]
+    if text:
+        assert values(CHANNEL, text) == [number if number is not None and 0 <= number <= 127 else None]
+
+
+@given(text=TEXTS)
+def test_prices_are_what_python_takes_them_for(text: str) -> None:
+    found, expected = values(PRICE, text)[0], price(text)
+    assert (found is None) == (expected is None)
+    if expected is not None:
+        np.testing.assert_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@given(texts=st.lists(TEXTS, min_size=2, max_size=6))
+def test_values_do_not_depend_on_their_neighbours(name: str, texts: list[str]) -> None:
+    together = values(KINDS[name], *texts)
+    alone = [values(KINDS[name], text)[0] for text in texts]
+    np.testing.assert_equal(together, alone)
+
+
+def test_what_stands_for_nothing() -> None:
+    texts = ["", "nan", "NaN", "NULL", "None", "<NA>", "#N/A", "banana", "0", "-", "nil", " "]
+    assert missing(pa.array(texts)).to_pylist() == [True] * 7 + [False] * 5
+
+
+@pytest.mark.parametrize(
+    "name, value, hint",
+    [
+        ("quantity", "0", "leave returns out with --returns drop"),
+        ("quantity", "-3.0", "leave returns out with --returns drop"),
+        ("quantity", "two", None),
+        ("quantity", "2147483648", None),
+        ("free", "nan", "leave such rows out with --drop-missing"),
+        ("free", "x" * 201, None),
+        ("customer", "", "leave such rows out with --drop-missing"),
+        ("price", "-1", None),
+    ],
+)
+def test_hints_name_the_option_that_mends_it(name: str, value: str, hint: str | None) -> None:
+    assert KINDS[name].hint(value) == hint
+
+
+def test_numbers_have_their_types() -> None:
+    types = {name: kind.numbers for name, kind in KINDS.items()}
+    numbers = {"price": np.float32, "quantity": np.int32, "count": np.int32, "channel": np.int8}
+    assert types == {name: np.dtype(numbers[name]) if name in numbers else None for name in KINDS}
+    assert all(len(kind.read(pa.array([], pa.string()))) == 0 for kind in KINDS.values())

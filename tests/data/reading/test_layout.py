@@ -1,0 +1,224 @@
+import csv
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spfedrec_cli.data.ids import FORMS
+from spfedrec_cli.data.raw import Raw, Reading, Request
+from spfedrec_cli.data.reading.files import RawFile
+from spfedrec_cli.data.reading.layout import Layout, Shape, akin, text_layout
+from spfedrec_cli.data.reading.rejects import Rejects
+from spfedrec_cli.data.sources import table as source
+from spfedrec_cli.errors import InputError
+
+COLUMNS = {"customer": "user", "item": "sku", "time": "at"}
+ANY = FORMS["any"].described
+
+
+def layout(path: Path, content: str | bytes, needed: tuple[str, ...] = (), shape: Shape | None = None) -> Layout:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return text_layout(RawFile(path), shape or Shape(), needed)
+
+
+def read(*paths: Path, skip: bool = False, columns: dict[str, str] = COLUMNS, **how: object) -> Raw:
+    reading = Reading(columns, **how)  # type: ignore[arg-type]
+    return source.read(Request(paths, 0, rejects=Rejects(skip), reading=reading))
+
+
+def rows(raw: Raw) -> list[tuple[str, str, int]]:
+    return list(zip(raw.client.to_pylist(), raw.item.to_pylist(), raw.time.tolist(), strict=True))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "t.csv"
+
+
+@pytest.mark.parametrize(
+    "content, needed, names, delimiter, line",
+    [
+        ("a,b\n1,2\n", (), ("a", "b"), ",", 2),
+        ("a,b\n", ("b",), ("a", "b"), ",", 2),
+        ("a;b,c\n", ("a",), ("a", "b,c"), ";", 2),
+        ("a\tb;c\n", ("a", "b;c"), ("a", "b;c"), "\t", 2),
+        ("a|b\n", ("a", "b"), ("a", "b"), "|", 2),
+        ("a;b\n", ("x",), ("a;b",), ",", 2),
+        (" a , b\t\n", ("a", "b"), ("a", "b"), ",", 2),
+        ('"a, b",c\n', ("a, b",), ("a, b", "c"), ",", 2),
+        ('"a;b";c\n', ("a;b", "c"), ("a;b", "c"), ";", 2),
+        ('\n\r\n"a\nb",c\r\n1,2', (), ("a\nb", "c"), ",", 5),
+        ("a,b", (), ("a", "b"), ",", 2),
+        ("\ufeffa,b\n", ("a",), ("a", "b"), ",", 2),
+        ("a\rb\r", (), ("a",), ",", 2),
+    ],
+)
+def test_headers(
+    path: Path, content: str, needed: tuple[str, ...], names: tuple[str, ...], delimiter: str, line: int
+) -> None:
+    assert layout(path, content, needed) == Layout("csv", names, delimiter, line=line)
+
+
+def test_a_shape_is_not_guessed(path: Path) -> None:
+    shape = Shape(("x", "y"), delimiter="::", quotes=False)
+    assert layout(path, '"1::2\n', ("x",), shape) == Layout("csv", ("x", "y"), "::", quotes=False, line=1)
+    assert layout(path, "a;b\n", ("a",), Shape(delimiter="|")).names == ("a;b",)
+
+
+def test_without_a_header_columns_are_numbered(path: Path) -> None:
+    assert layout(path, "u;s;9\n", ("1", "3"), Shape(numbered=True)) == Layout("csv", ("1", "2", "3"), ";", line=1)
+
+
+def test_json_is_told_by_its_beginning(path: Path) -> None:
+    lines = [{"b": 1, "a": 2}, {"a": 3, "c": None}]
+    content = "\n  " + "\n".join(map(json.dumps, lines)) + '\nnot json\n[1]\n"x"\n'
+    found = layout(path, content, ("a",))
+    assert (found.form, found.names, found.unit) == ("json", ("b", "a", "c"), "line")
+    with pytest.raises(InputError, match=r"The file is one JSON list \(.*t.csv\); write one JSON object a line"):
+        layout(path, json.dumps(lines))
+
+
+def test_an_empty_file(path: Path) -> None:
+    for content in ("", "\n \n", "\ufeff"):
+        with pytest.raises(InputError, match=r"The file is empty \(.*t.csv\)"):
+            layout(path, content)
+
+
+def test_names_with_commas_and_blanks(path: Path) -> None:
+    path.write_text('"user, who" , sku ,"at"\nu,s,2020-01-01\n')
+    raw = read(path, columns={"customer": "user, who", "item": "sku", "time": "at"})
+    assert rows(raw) == [("u", "s", 18262)]
+    assert source.parse_columns("customer=user, who,item=sku,time=at")["customer"] == "user, who"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_a_file_without_a_header_is_read_by_numbers(path: Path, delimiter: str) -> None:
+    """Its first row counts."""
+    path.write_text("".join(delimiter.join(("2020-01-01", f"u{n}", f"s{n}")) + "\n" for n in range(3)))
+    raw = read(path, columns={"customer": "2", "item": "3", "time": "1"}, header=False)
+    assert rows(raw) == [(f"u{n}", f"s{n}", 18262) for n in range(3)]
+    assert read(path, columns={"customer": "2", "item": "3"}, header=False).time.tolist() == [0, 1, 2]
+
+
+def test_without_a_header_numbers_are_all_the_names_there_are(path: Path) -> None:
+    path.write_text("u,s,2020-01-01\n")
+    for wrong in ("4", "0", "sku"):
+        with pytest.raises(InputError, match=rf"The column {wrong} is missing \(.*line 1\); its columns are 1, 2, 3"):
+            read(path, columns={"customer": "1", "item": wrong, "time": "3"}, header=False)
+
+
+def test_values_of_json(path: Path) -> None:
+    """Numbers keep their digits; ids of many digits would lose some as floats."""
+    lines = [
+        '{"at": "2020-01-01", "user": 12345678901234567890, "sku": "a", "more": [1]}',
+        "",
+        '{"user": "é\\u00e9", "sku": true, "at": "2020-01-02"}',
+        '{"user": 1e3, "sku": 0.10, "at": "2020-01-03"}\r',
+    ]
+    path.write_text("\n".join(lines) + "\n", newline="")
+    found = [("12345678901234567890", "a", 18262), ("éé", "true", 18263), ("1e3", "0.10", 18264)]
+    assert rows(read(path)) == found
+
+
+@pytest.mark.parametrize(
+    "line, problem",
+    [
+        ("[1]", "The line is not one JSON object"),
+        ("1", "The line is not one JSON object"),
+        ('{"user": "u"', "The line is not one JSON object"),
+        ('{"user": "u"} {}', "The line is not one JSON object"),
+        ("[" * 100_000, "The line is not one JSON object"),
+        ('{"user": "u", "sku": {"x": 1}, "at": "2020-01-01"}', "The sku is no single value"),
+        ('{"user": ["u"], "sku": "s", "at": "2020-01-01"}', "The user is no single value"),
+        ('{"sku": "s", "at": "2020-01-01"}', f"The user '' is not {ANY}"),
+        ('{"user": null, "sku": "s", "at": "2020-01-01"}', f"The user '' is not {ANY}"),
+        ('{"user": "u", "sku": NaN, "at": "2020-01-01"}', f"The sku 'NaN' is not {ANY}"),
+        ('{"user": "u", "sku": "\\ud800", "at": "2020-01-01"}', "The sku is not UTF-8 text"),
+        (b'{"user": "u", "sku": "caf\xe9", "at": "2020-01-01"}', "The sku is not UTF-8 text"),
+    ],
+)
+def test_a_bad_line_of_json(path: Path, line: str | bytes, problem: str) -> None:
+    good = b'{"user": "u", "sku": "s", "at": "2020-01-01"}\n'
+    path.write_bytes(good + b"\n" + (line if isinstance(line, bytes) else line.encode()) + b"\n" + good)
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"{problem} ({path}, line 3);")
+    assert rows(read(path, skip=True)) == [("u", "s", 18262)] * 2
+
+
+@pytest.mark.parametrize(
+    "names, name, found",
+    [
+        (["Price", "UnitPrice"], "Price", "Price"),
+        (["a", "UnitPrice"], "Price", "UnitPrice"),
+        (["CustomerID", "Customer"], "Customer ID", "CustomerID"),
+        (["customer_id", "Country"], "Customer ID", "customer_id"),
+        (["InvoiceNo", "InvoiceDate"], "Invoice", None),
+        (["InvoiceNo", "Date"], "Invoice", "InvoiceNo"),
+        (["Prix"], "Price", None),
+        (["user id", "user-id"], "UserID", None),
+        (["id"], "Customer ID", None),
+        (["at", "that"], "At", "at"),
+        (["n", "quantity sold"], "Quantity", "quantity sold"),
+        ([], "x", None),
+        (["PREIS", "Größe"], "GRÖSSE", "Größe"),
+    ],
+)
+def test_columns_that_are_akin(names: list[str], name: str, found: str | None) -> None:
+    assert akin(names, name) == found
+
+
+def test_a_second_input_may_be_named_and_typed_a_little_differently(tmp_path: Path, path: Path) -> None:
+    path.write_text("Customer ID,StockCode,InvoiceDate\n7,s,2020-01-01\n")
+    pq.write_table(
+        pa.table(
+            {"CustomerID": [7.0, 8.0], "Stock_Code": ["t", "s"], "invoicedate": pa.array([18263, 18264], pa.date32())}
+        ),
+        tmp_path / "u.parquet",
+    )
+    columns = {"customer": "Customer ID", "item": "StockCode", "time": "InvoiceDate"}
+    raw = read(path, tmp_path / "u.parquet", columns=columns)
+    assert rows(raw) == [("7", "s", 18262), ("7", "t", 18263), ("8", "s", 18264)]
+    assert [note for note in raw.notes if "is read as" in note] == [
+        "u.parquet: CustomerID is read as Customer ID",
+        "u.parquet: Stock_Code is read as StockCode",
+        "u.parquet: invoicedate is read as InvoiceDate",
+    ]
+    with pytest.raises(InputError, match="The column Customer ID is missing"):
+        read(tmp_path / "u.parquet", path, columns={**columns, "item": "Stock_Code", "time": "invoicedate"})
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_a_second_input_may_have_another_delimiter(tmp_path: Path, path: Path, delimiter: str) -> None:
+    other = tmp_path / "u.csv"
+    for first in (",", delimiter):
+        path.write_text(f"user{first}sku{first}at\nu{first}s{first}2020-01-01\n")
+        other.write_text(f"user{delimiter}SKU{delimiter}at\nu{delimiter}t{delimiter}2020-01-02\n")
+        assert rows(read(path, other)) == [("u", "s", 18262), ("u", "t", 18263)]
+
+
+def test_a_second_input_with_another_unit_of_time(tmp_path: Path, path: Path) -> None:
+    path.write_text("user,sku,at\nu,s,2020-01-01\n")
+    (tmp_path / "u.csv").write_text("user,sku,at\nu,t,2020-01-01T00:01\n")
+    raw = read(path, tmp_path / "u.csv")
+    assert (rows(raw), raw.time_unit) == ([("u", "s", 18262 * 86400), ("u", "t", 18262 * 86400 + 60)], "second")
+
+
+NAME = st.text(st.sampled_from('ab ,;"|é\t'), min_size=1, max_size=6).filter(lambda one: one == one.strip() != "")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(names=st.lists(NAME, min_size=3, max_size=5, unique=True), delimiter=st.sampled_from([",", ";", "\t", "|"]))
+def test_whatever_columns_are_called_they_are_found(tmp_path: Path, names: list[str], delimiter: str) -> None:
+    """Quoted as CSV has it."""
+    path = tmp_path / "t.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter)
+        writer.writerow([name.join("  ") if delimiter not in name and '"' not in name else name for name in names])
+        writer.writerow(["u", "s", "2020-01-01", *names[3:]])
+    columns = dict(zip(("customer", "item", "time"), names, strict=False))
+    assert rows(read(path, columns=columns)) == [("u", "s", 18262)]

@@ -1,0 +1,212 @@
+import csv
+import operator
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+
+from spfedrec_cli.data.raw import Raw, Reading, Request
+from spfedrec_cli.data.reading.rejects import Rejects
+from spfedrec_cli.data.reading.rules import rules
+from spfedrec_cli.data.sources import table as source
+from spfedrec_cli.errors import InputError
+
+COLUMNS = {"customer": "user", "item": "sku", "time": "at", "quantity": "n"}
+
+
+def kept(condition: str, *values: str) -> list[str]:
+    """The values that meet it."""
+    (rule,) = rules(Reading(where=(condition,)), {})
+    assert rule.column == "x"
+    keeps = rule.keeps(pa.array(values, pa.string())).fill_null(False).to_pylist()
+    return [value for value, one in zip(values, keeps, strict=True) if one]
+
+
+@pytest.mark.parametrize(
+    "condition, values, right",
+    [
+        ("x=UK", ["UK", "uk", "UK ", " UK", "U", ""], ["UK"]),
+        ("x = UK", ["UK", "= UK", " UK"], ["UK"]),
+        ("x!=UK", ["UK", "uk", ""], ["uk", ""]),
+        ("x=", ["", " ", "a"], [""]),
+        ("x!=", ["", " ", "a"], [" ", "a"]),
+        ("x=5", ["5", "5.0", "05", "+5", " 5", "5x", "", "50", "5e0"], ["5", "5.0", "05", "+5", " 5", "5e0"]),
+        ("x!=5", ["5", "5.0", "6", "", "x"], ["6", "", "x"]),
+        ("x>0", ["0", "0.01", "-1", "1e-9", "", "nan", "x", "10", ".5"], ["0.01", "1e-9", "10", ".5"]),
+        ("x>=0", ["0", "-0", "-0.1", "1"], ["0", "-0", "1"]),
+        ("x<10", ["9", "10", "100", "-5", "", "9.99"], ["9", "-5", "9.99"]),
+        ("x<=10", ["9", "10", "10.01", "1e1"], ["9", "10", "1e1"]),
+        ("x>-1.5", ["-2", "-1.5", "-1", "0"], ["-1", "0"]),
+        ("x>=2020-02-01", ["2020-01-31", "2020-02-01", "2020-02-01 10:00"], ["2020-02-01", "2020-02-01 10:00"]),
+        ("x<b", ["a", "b", "B", "c"], ["a", "B"]),
+        ("x~^[0-9]{5}", ["12345", "12345A", "1234", "A12345", "DOT"], ["12345", "12345A"]),
+        ("x~a", ["banana", "A", ""], ["banana"]),
+        ("x~a=b", ["a=b", "ab"], ["a=b"]),
+        ("x!~^C", ["C5", "5C", "", "c"], ["5C", "", "c"]),
+        ("x=a=b", ["a=b", "a", "b"], ["a=b"]),
+        ("x=a,b", ["a,b", "a"], ["a,b"]),
+        ("x=<5", ["<5", "4"], ["<5"]),
+        ("x=two\nlines", ["two\nlines", "two"], ["two\nlines"]),
+        ("x=é", ["é", "e"], ["é"]),
+    ],
+)  # fmt: skip
+def test_conditions(condition: str, values: list[str], right: list[str]) -> None:
+    assert kept(condition, *values) == right
+
+
+def test_a_column_with_blanks_in_its_name() -> None:
+    (rule,) = rules(Reading(where=("Customer ID > 5",)), {})
+    assert (rule.column, rule.name) == ("Customer ID", "--where Customer ID > 5")
+
+
+@pytest.mark.parametrize("text", ["", "x", "=5", "x!5", "x>", "x<= "])
+def test_what_is_no_condition(text: str) -> None:
+    hint = r"write it as country=UK, price>0 or code~\^\[0-9\]\{5\}"
+    with pytest.raises(InputError, match=rf"^'{text}' is no condition on a column \(--where\); {hint}"):
+        rules(Reading(where=(text,)), {})
+
+
+def test_what_is_no_regular_expression() -> None:
+    with pytest.raises(InputError, match=r"^'x~\(' holds no regular expression \(--where\); write a regular"):
+        rules(Reading(where=("x~(",)), {})
+
+
+OPERATORS = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+VALUE = st.sampled_from(["", "5", "5.0", "-5", " 5 ", "0", "nan", "inf", "1e3", "a", "A", "b", "é", "10", "9"])
+
+
+def reference(text: str, sign: str, value: str) -> bool:
+    if not re.fullmatch(NUMBER, value):
+        return bool(OPERATORS[sign](text.encode(), value.encode()))
+    number = float(text) if re.fullmatch(NUMBER, text.strip()) else None
+    if number is None:
+        return sign == "!="
+    return bool(OPERATORS[sign](number, float(value)))
+
+
+@settings(max_examples=100)
+@given(texts=st.lists(VALUE, min_size=1, max_size=6), sign=st.sampled_from(list(OPERATORS)), value=VALUE)
+@example(texts=["10", "9"], sign="<", value="9")
+def test_conditions_are_what_python_says(texts: list[str], sign: str, value: str) -> None:
+    value = value.strip()
+    assume(value or sign in ("=", "!="))
+    assert kept(f"x{sign}{value}", *texts) == [text for text in texts if reference(text, sign, value)]
+
+
+@settings(max_examples=60)
+@given(
+    texts=st.lists(st.text("ab1 \n", max_size=4), min_size=1, max_size=6),
+    pattern=st.sampled_from(["a", "^b", "1$", "a.b", "[a1]{2}", ""]),
+)
+def test_expressions_are_what_python_says(texts: list[str], pattern: str) -> None:
+    found = [bool(re.search(pattern.replace("$", r"\Z"), text)) for text in texts]
+    assert kept(f"x~{pattern}", *texts) == [text for text, one in zip(texts, found, strict=True) if one]
+    assert kept(f"x!~{pattern}", *texts) == [text for text, one in zip(texts, found, strict=True) if not one]
+
+
+def test_rules_of_other_options() -> None:
+    columns = {"customer": "user", "item": "sku", "quantity": "n"}
+    found = rules(Reading(where=("x=1",), drop_missing=True, returns="drop"), columns)
+    assert [(rule.name, rule.column) for rule in found] == [
+        ("--where x=1", "x"), ("--drop-missing", "user"), ("--drop-missing", "sku"), ("--returns drop", "n")
+    ]  # fmt: skip
+    *_, missing, returns = found
+    assert missing.keeps(pa.array(["", "NaN", "null", " ", "0", "x"])).to_pylist() == [False] * 3 + [True] * 3
+    quantities = pa.array(["1", "0", "-6.0", "-2147483649", "two", "", "1.5"])
+    assert returns.keeps(quantities).to_pylist() == [True, False, False, False, True, True, True]
+    assert rules(Reading(returns="drop"), {"customer": "user"}) == ()
+    assert rules(Reading(), columns) == ()
+
+
+def read(path: Path, skip: bool = False, **how: object) -> tuple[Raw, Rejects]:
+    rejects = Rejects(skip)
+    return source.read(Request((path,), 0, rejects=rejects, reading=Reading(COLUMNS, **how))), rejects  # type: ignore[arg-type]
+
+
+def test_rows_that_are_not_meant_cannot_be_wrong(tmp_path: Path) -> None:
+    """Each is counted once, under the first rule that it does not meet."""
+    path = tmp_path / "t.csv"
+    rows = ["u,s,2020-01-01,1,x", "u,t,2020-01-02,-1,x", "u,v,soon,1,y", ",w,2020-01-04,1,y", ",w,2020-01-04,-3,x"]
+    path.write_text("\n".join(["user,sku,at,n,c", *rows, "u,z,2020-01-05,6,x"]) + "\n")
+    raw, _ = read(path, where=("c=x",), drop_missing=True, returns="drop")
+    assert raw.item.to_pylist() == ["s", "z"]
+    assert [note for note in raw.notes if "left out" in note] == [
+        "2 rows of t.csv left out: --where c=x",
+        "1 row of t.csv left out: --drop-missing",
+        "1 row of t.csv left out: --returns drop",
+    ]
+
+
+def test_without_the_options_the_sentence_names_them(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("user,sku,at,n\nu,s,2020-01-01,1\nu,t,2020-01-02,-1\n")
+    with pytest.raises(
+        InputError, match=r"The n '-1' is not a quantity .*line 3\); leave returns out with --returns drop"
+    ):
+        read(path)
+    path.write_text("user,sku,at,n\nu,s,2020-01-01,1\nNULL,t,2020-01-02,1\n")
+    with pytest.raises(
+        InputError, match=r"The user 'NULL' is not a text .*line 3\); leave such rows out with --drop-mis"
+    ):
+        read(path)
+
+
+def test_a_condition_on_a_column_that_there_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("user,sku,at,n\nu,s,2020-01-01,1\n")
+    with pytest.raises(
+        InputError, match=r"The column country is missing \(.*line 1\); its columns are user, sku, at, n"
+    ):
+        read(path, where=("country=UK",))
+
+
+USER = st.sampled_from(["u", "v", "", "nan", "NULL"])
+QUANTITY = st.sampled_from(["1", "6.0", "0", "-3", "x", ""])
+ROW = st.tuples(USER, st.sampled_from(["s", "t", " "]), st.sampled_from(["2020-01-01", "", "soon"]), QUANTITY, VALUE)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
+@given(
+    rows=st.lists(ROW, max_size=8),
+    where=st.sampled_from([(), ("c>0",), ("c!=a", "user=u"), ("sku~s",)]),
+    missing=st.booleans(),
+    drop=st.booleans(),
+)
+def test_rows_are_left_out_as_plain_python_does_it(
+    tmp_path: Path, rows: list[tuple[str, ...]], where: tuple[str, ...], missing: bool, drop: bool
+) -> None:
+    """First what is not meant, then what is wrong."""
+    path = tmp_path / "t.csv"
+    rows = [("u", "s", "2020-01-01", "1", "5"), *rows]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("user", "sku", "at", "n", "c"), *rows])
+    raw, rejects = read(path, skip=True, where=where, drop_missing=missing, returns="drop" if drop else "refuse")
+    names = ("user", "sku", "at", "n", "c")
+    tests = [re.fullmatch("(.*?)(!=|=|>|~)(.*)", one).groups() for one in where]  # type: ignore[union-attr]
+
+    def none(text: str) -> bool:
+        return text.lower() in ("", "nan", "null")
+
+    meant = []
+    for row in rows:
+        cells = dict(zip(names, row, strict=True))
+        fits = [bool(re.search(v, cells[c])) if sign == "~" else reference(cells[c], sign, v) for c, sign, v in tests]
+        if all(fits) and not (missing and any(map(none, row[:3]))) and not (drop and row[3] in ("0", "-3")):
+            meant.append(row)
+    wrong = [
+        row for row in meant if none(row[0]) or none(row[1]) or row[2] != "2020-01-01" or row[3] not in ("1", "6.0")
+    ]
+    right = [row for row in meant if row not in wrong]
+    assert list(zip(raw.client.to_pylist(), raw.item.to_pylist(), strict=True)) == [row[:2] for row in right]
+    assert rejects.count == len(wrong)

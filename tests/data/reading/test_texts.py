@@ -1,0 +1,49 @@
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spfedrec_cli.data.reading import texts as module
+from spfedrec_cli.data.reading.texts import Texts
+
+TEXT = st.text(max_size=3) | st.sampled_from(["", "a", "a\0", "é", "x" * 300])
+
+
+def joined(batches: list[list[str]]) -> pa.DictionaryArray:
+    texts = Texts()
+    for batch in batches:
+        texts.append(pa.array(batch, pa.string()).dictionary_encode())
+    return texts.done()
+
+
+@pytest.mark.parametrize("few", [0, 1, 3, 1 << 20])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(batches=st.lists(st.lists(TEXT, max_size=6), max_size=12))
+def test_texts_are_what_was_appended(monkeypatch: pytest.MonkeyPatch, few: int, batches: list[list[str]]) -> None:
+    """However often they are brought together on the way; each distinct text once, in the order of its coming up."""
+    monkeypatch.setattr(module, "_FEW", few)
+    plain = [text for batch in batches for text in batch]
+    found = joined(batches)
+    assert found.to_pylist() == plain
+    assert found.dictionary.to_pylist() == list(dict.fromkeys(plain))
+    assert found.type == pa.dictionary(pa.int32(), pa.string())
+
+
+def test_they_are_brought_together_while_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred batches of the same words do not pile up."""
+    monkeypatch.setattr(module, "_FEW", 4)
+    texts, held = Texts(), []
+    for _ in range(100):
+        texts.append(pa.array(["a", "b", "c"]).dictionary_encode())
+        held.append(sum(len(part.dictionary) for part in texts._parts))
+    assert max(held) <= 3 * 4
+    assert texts.done().to_pylist() == ["a", "b", "c"] * 100
+
+
+def test_slices_and_parts_without_rows() -> None:
+    texts = Texts()
+    whole = pa.array(["a", "b", "c", "b"]).dictionary_encode()
+    for part in (whole.slice(1, 2), whole.slice(0, 0), whole.slice(3)):
+        texts.append(part)
+    assert texts.done().to_pylist() == ["b", "c", "b"]
+    assert Texts().done().to_pylist() == []
