@@ -133,7 +133,7 @@ STATISTICS: list[tuple[str, str, Callable[[Measured], str]]] = [
     ("basket (customer and day): mean", "3.6", lambda m: f"{m.baskets[2].mean():.1f}"),
     ("its p50, p90", "2, 8", lambda m: quantiles(m.baskets[2], 0.5, 0.9)),
     ("days between baskets: p50, p90", "22, 125", lambda m: quantiles(m.gaps, 0.5, 0.9)),
-    ("repeats exactly (quantity)", "9.4%", lambda m: f"{m.repeated[0]:.1%}"),
+    ("repeats exactly (folded into one row)", "9.4%", lambda m: f"{m.repeated[0]:.1%}"),
     ("the same article on a later day", "3.8%", lambda m: f"{m.repeated[1]:.1%}"),
     ("purchases a week, scaled", "303,000", lambda m: f"{m.weeks.mean():,.0f}"),
     ("articles", "105,542", lambda m: f"{len(m.sales):,}"),
@@ -217,7 +217,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
     size = (facts.CUSTOMERS, facts.ARTICLES) if given.full else (given.customers, given.items)
-    measured = Measured(make_shop(Request(None, given.seed, *size)))
+    measured = Measured(make_shop(Request((), given.seed, *size)))
     sys.stdout.write(table(measured))
     if given.plot:
         plot(measured, given.plot)
