@@ -57,7 +57,9 @@ def test_where_rows_are_skipped_nobody_asks_for_advice(file: RawFile) -> None:
     def advice() -> str:
         raise AssertionError
 
-    Rejects(skip=True).add(file, "line", 1, "wrong", "", advice)
+    rejects = Rejects(skip=True)
+    rejects.add(file, "line", 1, "wrong", "", advice)
+    assert rejects.count == 1
 
 
 def test_bytes_that_are_no_text_can_be_listed(file: RawFile) -> None:
