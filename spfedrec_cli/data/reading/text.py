@@ -6,7 +6,6 @@ behind a quote that is not closed for one value.
 """
 
 import json
-import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce
@@ -57,13 +56,13 @@ def _block(data: bytes, layout: Layout, columns: Sequence[str]) -> Batch:
 def _at_once(data: bytes, layout: Layout, columns: Sequence[str]) -> Batch | None:
     """By Arrow; None where something is wrong, or a row is not a line.
 
-    Behind quotes one more row is put: where that does not come out again, one of them stayed open.
+    Behind quotes one more row is put: where one of them stayed open, it is swallowed, and a row is missing.
     """
     if data[:1] in (b"\n", b"\r"):  # which Arrow takes for a row where it stands alone
         return None
     quoted = layout.quotes and b'"' in data
     delimiter = layout.delimiter if len(layout.delimiter) == 1 else "\t"
-    mark, names = secrets.token_hex(8), [str(place) for place in range(len(layout.names))]
+    names = [str(place) for place in range(len(layout.names))]
     blank, as_it_stands = 0, data
     if delimiter != layout.delimiter:
         if b"\t" in data:
@@ -72,7 +71,7 @@ def _at_once(data: bytes, layout: Layout, columns: Sequence[str]) -> Batch | Non
     if data.endswith((b"\n\n", b"\n\r\n", b"\r\r")):
         whole, data = data, data.rstrip(b"\r\n") + b"\n"
         blank = _count(whole) - _count(data)
-    last = [b"" if data.endswith((b"\n", b"\r")) else b"\n", delimiter.join([mark] * len(names)).encode()]
+    last = [b"" if data.endswith((b"\n", b"\r")) else b"\n", delimiter.join(names).encode()]
     block = len(data) + _MARK if quoted else _CACHED
     try:
         table = pyarrow.csv.read_csv(
@@ -90,8 +89,6 @@ def _at_once(data: bytes, layout: Layout, columns: Sequence[str]) -> Batch | Non
     except pa.ArrowInvalid:
         return None
     rows = len(table) - quoted
-    if quoted and any(column[rows].as_py() != mark for column in table.columns):
-        return None
     read = table.slice(0, rows).columns
     if (quoted and rows != _count(data)) or pc.any(reduce(pc.and_, map(_is_empty, read))).as_py():
         return None  # A row that is no line, or one that may be an empty line.
