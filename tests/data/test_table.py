@@ -448,6 +448,15 @@ def test_one_row_in_common_is_one_row(shop: Shop) -> None:
     assert raw.notes == ("1 row stands in an earlier input too: it counts once",)
 
 
+def test_one_customer_stays_one_where_a_single_input_holds_whole_numbers_alone(shop: Shop) -> None:
+    """Ids are mended by the whole column: `7.0` beside `TEST` is a text, in whichever input it stands."""
+    first = shop.write("7.0,s,2020-09-01")
+    second = shop.write("7.0,t,2020-09-02", "TEST,s,2020-09-03", name="more.csv")
+    raw = source.read(Request((first, second), 0, reading=Reading(parse_columns(COLUMNS))))
+    assert raw.client.to_pylist() == ["7.0", "7.0", "TEST"]
+    assert not any("restored" in note for note in raw.notes)
+
+
 def test_without_times_nothing_can_be_told_to_be_the_same(shop: Shop) -> None:
     """Whoever buys milk in both years bought it twice; no moment says that it is the same purchase."""
     first, second = (shop.write("u,s", "v,s", header="user,sku", name=name) for name in ("a.csv", "b.csv"))
