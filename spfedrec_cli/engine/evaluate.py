@@ -97,6 +97,7 @@ def evaluate(
 
 def measured(folder: Path, way: Way, dataset: Path | None = None, tell: Tell = silent) -> Evaluated:
     """The same, with the values of every client."""
+    tell(Progress(f"opening {folder}"))
     opened, world = open_run(folder, dataset)
     read_entries(folder)  # damaged, it is refused before the work
     task = make_task(opened, way.split, way.protocol, way.candidates)
