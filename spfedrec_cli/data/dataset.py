@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spfedrec_cli.data import schema, stored
+from spfedrec_cli.data.arrays import to_arrow
 from spfedrec_cli.data.grouping import distinct, latest
-from spfedrec_cli.data.ids import FORMS, look_up
 from spfedrec_cli.data.oracle import World
 from spfedrec_cli.data.purchases import Purchases, concatenate
 from spfedrec_cli.data.ragged import Ragged
@@ -125,11 +125,11 @@ class Dataset:
 
     def item_index(self, ids: Sequence[str]) -> I32:
         """Items by the source's ids. Raises InputError for an unknown or malformed one, naming a near one."""
-        return look_up(ids, self._item_ids, FORMS[self.manifest.item_form], "an article")
+        return _look_up(ids, self._item_ids, self.manifest.item_form, "an article")
 
     def client_index(self, id: str) -> int:
         """A client by the source's id; raises InputError as `item_index` does."""
-        return int(look_up([id], self._client_ids, FORMS[self.manifest.client_form], "a customer")[0])
+        return int(_look_up([id], self._client_ids, self.manifest.client_form, "a customer")[0])
 
     @cached_property
     def _labels(self) -> pa.Table:
@@ -140,7 +140,7 @@ class Dataset:
         rows = np.asarray(indices, np.int64)
         if not self._labels.num_columns:
             return [{} for _ in rows]
-        labels = self._labels.take(pa.array(rows)).to_pylist()
+        labels = self._labels.take(to_arrow(rows)).to_pylist()
         return [{name: text for name, text in label.items() if text is not None} for label in labels]
 
     def column(self, split: str, name: str) -> npt.NDArray[Any]:
@@ -239,6 +239,12 @@ class Dataset:
                 raise stored.damaged(self._file(table), f"it has {len(read)} of {rows} rows")
             codes[:, place] = read
         return codes
+
+
+def _look_up(ids: Sequence[str], known: pa.Array, form: str, what: str) -> I32:
+    from spfedrec_cli.data.ids import FORMS, look_up  # with Arrow's functions, .1 s, which few need
+
+    return look_up(ids, known, FORMS[form], what)
 
 
 def _in_order(splits: Sequence[str]) -> tuple[str, ...]:
