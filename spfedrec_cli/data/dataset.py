@@ -18,7 +18,7 @@ from spfedrec_cli.data.grouping import distinct, latest
 from spfedrec_cli.data.oracle import World
 from spfedrec_cli.data.purchases import Purchases, concatenate
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.data.schema import MANIFEST, SCHEMA_VERSION, SPLITS, Manifest
+from spfedrec_cli.data.schema import MANIFEST, SCHEMA_VERSION, SPLITS, Manifest, TimeUnit
 from spfedrec_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Dataset:
         self._unions: dict[tuple[str, ...], Purchases] = {}
 
     @classmethod
-    def open(cls, path: Path) -> "Dataset":
+    def open(cls, path: Path | str) -> "Dataset":
         """Raises InputError where `path` is no Dataset, one of another schema version, or damaged."""
         path = Path(path)
         manifest = _read_manifest(path)
@@ -167,10 +167,15 @@ class Dataset:
         return Purchases(*(self.column(split, name) for name in schema.PURCHASES.names))
 
     def frame(self, split: str) -> "pd.DataFrame":
-        """The rows of one split for a notebook: customer_id, article_id, time, purchases, pieces, price."""
+        """The rows of one split for a notebook: customer_id, article_id, time, purchases, pieces, price.
+
+        `time`: days as midnights without a zone; moments as times in UTC; a whole number, which only tells the order,
+        where the source has no times.
+        """
         import pandas as pd
 
         table = stored.table(self._file(split), schema=schema.PURCHASES).to_pandas()
+        table[schema.TIME] = _moments(table[schema.TIME].to_numpy(np.int64), self.manifest.time_unit)
         customers = self._client_ids.take(pa.array(table.pop(schema.CLIENT))).to_pylist()
         articles = self._item_ids.take(pa.array(table.pop(schema.ITEM))).to_pylist()
         ids = pd.DataFrame({"customer_id": customers, "article_id": articles})
@@ -239,6 +244,17 @@ class Dataset:
                 raise stored.damaged(self._file(table), f"it has {len(read)} of {rows} rows")
             codes[:, place] = read
         return codes
+
+
+def _moments(time: I64, unit: TimeUnit) -> "pd.Series[Any]":
+    """Counts since 1970 as dates, to the second: nanoseconds would not reach beyond 2262."""
+    import pandas as pd
+
+    if unit == "row":
+        return pd.Series(time)
+    if unit == "day":
+        return pd.Series(time.astype("datetime64[D]").astype("datetime64[s]"))
+    return pd.Series(time.astype("datetime64[s]")).dt.tz_localize("UTC")
 
 
 def _look_up(ids: Sequence[str], known: pa.Array, form: str, what: str) -> I32:

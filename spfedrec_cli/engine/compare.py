@@ -1,9 +1,9 @@
 """Comparison: is one run better than another, on the same clients?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,12 +11,16 @@ from spfedrec_cli import run
 from spfedrec_cli.engine.beside import BLEND
 from spfedrec_cli.engine.evaluate import K, evaluate
 from spfedrec_cli.engine.load import checkpoint_round
+from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.baselines import known
 from spfedrec_cli.retrieval.index import I32
 from spfedrec_cli.retrieval.intervals import Difference, differences, holm
 from spfedrec_cli.retrieval.metrics import F64, METRICS
 from spfedrec_cli.retrieval.written import file_name, read_clients, read_entries
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Paired:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Tabular):
     """`means`: by competitor and metric; `pairs`: the first against each of the others."""
 
     split: str
@@ -48,6 +52,19 @@ class Comparison:
     means: dict[str, dict[str, float]]
     pairs: list[Paired]
     tests: int
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row each pair and metric, as ("against", "metric"): both means, their difference with its interval of 95 %,
+        and p corrected by Holm."""
+        rows = (row for pair in self.pairs for row in self._rows(pair))
+        return frame(rows).set_index(["against", "metric"])
+
+    def _rows(self, pair: Paired) -> Iterator[dict[str, Any]]:
+        first = next(iter(self.means))
+        for metric, found in pair.differences.items():
+            means = {"first": self.means[first][metric], "other": self.means[pair.name][metric]}
+            spread = {"difference": found.mean, "low": found.low, "high": found.high, "p": pair.p_holm[metric]}
+            yield {"against": pair.name, "metric": metric, **means, **spread}
 
 
 def competitor(name: str) -> Competitor:
@@ -61,20 +78,20 @@ def competitor(name: str) -> Competitor:
 
 
 def compare(
-    names: Sequence[str],
+    names: Sequence[Path | str],
     split: str = "test",
     ks: Sequence[int] = K,
     protocol: str = "full",
     candidates: str = "all",
     metrics: Sequence[str] | None = None,
 ) -> Comparison:
-    """The first of `names` against each of the others, paired by client.
+    """The first of `names` against each of the others, paired by client; what a name is, `competitor` says.
 
     What was not evaluated in this way, or at another checkpoint, is evaluated first. `metrics` are tested ("ndcg@10");
     left out, NDCG and hit rate at every k. InputError for fewer than two, for runs on different Datasets, and for a
     metric that is not measured.
     """
-    every = [competitor(name) for name in dict.fromkeys(names)]
+    every = [competitor(name) for name in dict.fromkeys(map(str, names))]
     if len(every) < 2:
         raise InputError("There is nothing to compare with", hint="name two runs, or one and run:popularity")
     _same_dataset(every)

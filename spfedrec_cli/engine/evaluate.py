@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spfedrec_cli.engine.beside import BLEND, Beside, measure_baselines, measure_blend
 from spfedrec_cli.engine.load import checkpoint_round, load_state, model_scorer, open_run
+from spfedrec_cli.engine.tables import Tabular, by_name
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.baselines import BASELINES, known
 from spfedrec_cli.retrieval.blend import Weights
@@ -16,12 +18,16 @@ from spfedrec_cli.retrieval.groups import Groups, across, by_group, make_kinds
 from spfedrec_cli.retrieval.intervals import Interval, intervals
 from spfedrec_cli.retrieval.popularity import buyers, self_information
 from spfedrec_cli.retrieval.written import write_evaluation
+from spfedrec_cli.run import find
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 K = (10, 12)
 
 
 @dataclass(frozen=True)
-class EvaluationReport:
+class EvaluationReport(Tabular):
     """Means over the clients with ground truth; `skipped` counts those without.
 
     `intervals`: 95 % bootstrap intervals of the run's metrics; `intervals_beside`: of `baselines` and `blends`.
@@ -48,9 +54,13 @@ class EvaluationReport:
     unavailable: dict[str, str] = field(default_factory=dict)
     baseline_settings: dict[str, object] = field(default_factory=dict)
 
+    def to_frame(self) -> "pd.DataFrame":
+        """A row each recommender ("this run", baselines, blends), a column each metric; `intervals` stand apart."""
+        return by_name({"this run": self.metrics, **self.baselines, **self.blends}, "recommender")
+
 
 def evaluate(
-    folder: Path,
+    folder: Path | str,
     split: str = "test",
     ks: Sequence[int] = K,
     baselines: bool | Sequence[str] = False,
@@ -61,10 +71,12 @@ def evaluate(
 ) -> EvaluationReport:
     """Rank for every client with ground truth in `split` and write the measures into the run.
 
+    `folder`: a run, as its path or its name under ./runs.
     `baselines`: True for all that can be had, or names of BASELINES. `blend`: the run, and each of them, blended with
     the client's own recent purchases too. InputError for a name that is unknown or says nothing about the Dataset, and
     where the blend would be measured on validation, on which it is fitted, or nothing is bought again.
     """
+    folder = find(folder)
     names = [] if baselines is False else list(BASELINES) if baselines is True else known(baselines)
     if blend and split == "validation":
         raise InputError(

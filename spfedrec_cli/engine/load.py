@@ -69,10 +69,10 @@ class Crossed:
     meaning: str
 
 
-def crossed(folder: Path) -> list[Crossed]:
+def crossed(folder: Path | str) -> list[Crossed]:
     """What the ledger of a run counted, in the order of the protocol."""
     rows: dict[str, list[dict[str, Any]]] = {kind.kind: [] for kind in KINDS}
-    for entry in run.records(folder / "ledger.jsonl"):
+    for entry in run.records(run.find(folder) / "ledger.jsonl"):
         rows[entry["kind"]].append(entry)
     return [_crossed(kind, rows[kind.kind]) for kind in KINDS if rows[kind.kind]]
 
@@ -117,8 +117,9 @@ def _popularity_counts(dataset: Dataset, config: Config) -> npt.NDArray[np.int64
     return read_popularity(Path(config.request.popularity), dataset).counts
 
 
-def load_config(folder: Path) -> Config:
+def load_config(folder: Path | str) -> Config:
     """The resolved settings of a run."""
+    folder = run.find(folder)
     run.about(folder)
     return resolve(file=folder / "config.toml")
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from spfedrec_cli.engine.load import (
 )
 from spfedrec_cli.engine.memory import check_memory, free_memory, shape_of
 from spfedrec_cli.engine.spread import check_in_step, started, whole
+from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.engine.team import device_of, gathered
 from spfedrec_cli.engine.validation import Validation, validate
 from spfedrec_cli.errors import InputError, SpfedrecError, nearest
@@ -40,6 +41,9 @@ from spfedrec_cli.federated.team import Team
 from spfedrec_cli.placement import described
 from spfedrec_cli.retrieval.evaluate import make_task
 from spfedrec_cli.retrieval.metrics import METRICS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Interrupted(SpfedrecError):
@@ -69,7 +73,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class TrainResult:
+class TrainResult(Tabular):
     """What a training came to. `validation` belongs to `best_round`; bytes are sums over all rounds, as are
     `survivors`, the client updates that are in an aggregate, and `aborted`, the chains that came to no sum.
     """
@@ -87,6 +91,15 @@ class TrainResult:
     best_round: int
     warnings: tuple[str, ...]
 
+    def to_frame(self) -> "pd.DataFrame":
+        """A row each round of the run so far, with a column each validation metric, NaN in rounds without validation.
+
+        It is read from metrics.jsonl. Raises InputError where the run is gone.
+        """
+        lines = run.records(run.find(self.run) / "metrics.jsonl")
+        flat = ({**line, **(line["validation"] or {})} for line in lines)
+        return frame(flat, "round").drop(columns=["rounds", "validation"])
+
 
 Watch = Callable[[Progress], None]
 
@@ -95,8 +108,9 @@ def ignore(progress: Progress) -> None:
     """A watcher that looks away."""
 
 
-def train(dataset: Dataset, config: Config, folder: Path, watch: Watch = ignore) -> TrainResult:
+def train(dataset: Dataset, config: Config, folder: Path | str, watch: Watch = ignore) -> TrainResult:
     """Train into a new run folder. Raises InputError where the folder exists or the settings do not fit the Dataset."""
+    folder = Path(folder)
     _check_monitor(config, dataset)
     about = {
         "dataset": str(dataset.path.resolve()),
@@ -118,7 +132,7 @@ def train(dataset: Dataset, config: Config, folder: Path, watch: Watch = ignore)
 
 
 def resume(
-    folder: Path,
+    folder: Path | str,
     watch: Watch = ignore,
     rounds: int | None = None,
     workers: int | None = None,
@@ -126,6 +140,7 @@ def resume(
 ) -> TrainResult:
     """Go on from the last checkpoint, to the same bits as an unbroken run, unless `device` is another than before;
     `rounds` may prolong the training (under `server.schedule = linear` with the rates of the longer one)."""
+    folder = run.find(folder)
     config, dataset = load_config(folder), load_dataset(folder)
     changed = {"rounds": rounds, "workers": workers, "device": device}
     train = config.train.model_copy(update={key: value for key, value in changed.items() if value is not None})
