@@ -7,6 +7,7 @@ nearest known one named. The resolved configuration is saved beside what it prod
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -172,11 +173,11 @@ class Config(Section):
 
 def presets() -> dict[str, str]:
     """Names of the shipped presets, each with its opening comment."""
-    files = sorted(resources.files("spfedrec_cli.presets").iterdir(), key=lambda file: file.name)
+    files = sorted(_presets().iterdir(), key=lambda file: file.name)
     return {f.name[:-5]: f.read_text().split("\n", 1)[0].lstrip("# ") for f in files if f.name.endswith(".toml")}
 
 
-def resolve(preset: str | None = None, file: Path | None = None, settings: Iterable[str] = ()) -> Config:
+def resolve(preset: str | None = None, file: Path | str | None = None, settings: Iterable[str] = ()) -> Config:
     """The configuration after all layers.
 
     Raises InputError for an unknown preset or key, a file that is not TOML, and a value that does not fit.
@@ -185,7 +186,7 @@ def resolve(preset: str | None = None, file: Path | None = None, settings: Itera
     if preset is not None:
         _merge(layers, _preset(preset), f"preset {preset}")
     if file is not None:
-        _merge(layers, _toml(file), str(file))
+        _merge(layers, _toml(Path(file)), str(file))
     for setting in settings:
         _merge(layers, _setting(setting), f"--set {setting}")
     return validate(layers)
@@ -262,7 +263,11 @@ def _preset(name: str) -> dict[str, Any]:
         near = nearest(name, list(known))
         hint = f"did you mean {near}?" if near else f"the presets are {', '.join(known)}"
         raise InputError(f"There is no preset {name!r}", hint=hint)
-    return tomllib.loads((resources.files("spfedrec_cli.presets") / f"{name}.toml").read_text())
+    return tomllib.loads((_presets() / f"{name}.toml").read_text())
+
+
+def _presets() -> Traversable:
+    return resources.files("spfedrec_cli") / "presets"
 
 
 def _toml(file: Path) -> dict[str, Any]:
