@@ -1,7 +1,4 @@
-"""The Parquet files of a Dataset, read a column at a time, and the sentences for those that cannot be read.
-
-By `ParquetFile`: `read_table` imports pandas, and takes columns out of the names of folders like "size=s".
-"""
+"""The Parquet files of a Dataset, read a column at a time, and the sentences for those that cannot be read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,7 +81,7 @@ def texts(file: Path, name: str, rows: int) -> pa.Array:
 
 def table(file: Path, columns: list[str] | None = None, schema: pa.Schema | None = None) -> pa.Table:
     """Those of `columns` that the file has, or all. Raises InputError where the file cannot be read."""
-    with reading(file), pq.ParquetFile(file) as parquet:
+    with reading(file), pq.ParquetFile(file) as parquet:  # `read_table` would import pandas
         present = parquet.schema_arrow.names
         read = parquet.read(columns and [name for name in columns if name in present])
         read.validate(full=True)  # pyarrow hands on letters that are none
