@@ -69,20 +69,18 @@ def evaluate(
     checkpoint: str = "best",
     blend: bool = False,
 ) -> EvaluationReport:
-    """Rank for every client with ground truth in `split` and write the measures into the run.
+    """Rank for every client with ground truth in `split` and write the measures into the run, a path or a name.
 
-    `folder`: a run, as its path or its name under ./runs.
     `baselines`: True for all that can be had, or names of BASELINES. `blend`: the run, and each of them, blended with
     the client's own recent purchases too. InputError for a name that is unknown or says nothing about the Dataset, and
     where the blend would be measured on validation, on which it is fitted, or nothing is bought again.
     """
-    folder = find(folder)
     names = [] if baselines is False else list(BASELINES) if baselines is True else known(baselines)
     if blend and split == "validation":
         raise InputError(
             "The blend is fitted on validation, so it cannot be measured there", hint="evaluate it on test"
         )
-    dataset, world = open_run(folder)
+    dataset, world = open_run(folder := find(folder))
     task = make_task(dataset, split, protocol, candidates)
     cutoffs = checked(ks, task)
     state, _ = load_state(folder, checkpoint_round(folder, checkpoint))
