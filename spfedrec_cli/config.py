@@ -8,6 +8,7 @@ import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -173,7 +174,7 @@ class Config(Section):
 
 def presets() -> dict[str, str]:
     """Names of the shipped presets, each with its opening comment."""
-    files = sorted(resources.files("spfedrec_cli.presets").iterdir(), key=lambda file: file.name)
+    files = sorted(_presets().iterdir(), key=lambda file: file.name)
     return {f.name[:-5]: f.read_text().split("\n", 1)[0].lstrip("# ") for f in files if f.name.endswith(".toml")}
 
 
@@ -192,7 +193,7 @@ def preset_for(source: str, clients: int) -> str:
     return next(preset for most, preset in _FITTING.get(source, _OTHERWISE) if clients <= most)
 
 
-def resolve(preset: str | None = None, file: Path | None = None, settings: Iterable[str] = ()) -> Config:
+def resolve(preset: str | None = None, file: Path | str | None = None, settings: Iterable[str] = ()) -> Config:
     """The configuration after all layers.
 
     Raises InputError for an unknown preset or key, a file that is not TOML, and a value that does not fit.
@@ -201,7 +202,7 @@ def resolve(preset: str | None = None, file: Path | None = None, settings: Itera
     if preset is not None:
         _merge(layers, _preset(preset), f"preset {preset}")
     if file is not None:
-        _merge(layers, _toml(file), str(file))
+        _merge(layers, _toml(Path(file)), str(file))
     for setting in settings:
         _merge(layers, _setting(setting), f"--set {setting}")
     return validate(layers)
@@ -278,7 +279,11 @@ def _preset(name: str) -> dict[str, Any]:
         near = nearest(name, list(known))
         hint = f"did you mean {near}?" if near else f"the presets are {', '.join(known)}"
         raise InputError(f"There is no preset {name!r}", hint=hint)
-    return tomllib.loads((resources.files("spfedrec_cli.presets") / f"{name}.toml").read_text())
+    return tomllib.loads((_presets() / f"{name}.toml").read_text())
+
+
+def _presets() -> Traversable:
+    return resources.files("spfedrec_cli") / "presets"
 
 
 def _toml(file: Path) -> dict[str, Any]:

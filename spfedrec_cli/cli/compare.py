@@ -7,7 +7,7 @@ import typer
 from rich.console import Group
 
 from spfedrec_cli.cli.evaluate import Candidates, Lengths, Protocol, SplitOption, given, ranking
-from spfedrec_cli.cli.options import AsJson, Debug, Quiet, TrainedOn, where
+from spfedrec_cli.cli.options import AsJson, Debug, Quiet, TrainedOn, run_names, where
 from spfedrec_cli.cli.output import Cell, Output, counted, table
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def command(
         typer.Argument(
             metavar="RUN",
             help="Runs: paths, or names under ./runs; RUN:NAME is a baseline beside it, RUN:blend its blend.",
+            autocompletion=run_names,
         ),
     ],
     metrics: Annotated[

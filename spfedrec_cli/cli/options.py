@@ -1,5 +1,6 @@
 """Arguments that several commands share, and where the names in them lead."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,10 +9,44 @@ import typer
 from spfedrec_cli.errors import InputError, nearest
 from spfedrec_cli.run import DATASETS, RUNS
 
-DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="A Dataset: its path, or a name under ./datasets.")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run: its path, or a name under ./runs.")]
+
+def dataset_names(incomplete: str) -> list[str]:
+    """Datasets under ./datasets that the shell may complete a word to; where there is none, it completes paths."""
+    return _beginning(incomplete, DATASETS.glob("*/dataset.json"))
+
+
+def run_names(incomplete: str) -> list[str]:
+    """The same of runs under ./runs."""
+    return _beginning(incomplete, RUNS.glob("*/run.json"))
+
+
+def preset_names(incomplete: str) -> list[str]:
+    """The same of the presets that ship."""
+    from spfedrec_cli.config import presets
+
+    return [name for name in presets() if name.startswith(incomplete)]
+
+
+def _beginning(incomplete: str, files: Iterable[Path]) -> list[str]:
+    return sorted(file.parent.name for file in files if file.parent.name.startswith(incomplete))
+
+
+DatasetName = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET", help="A Dataset: its path, or a name under ./datasets.", autocompletion=dataset_names
+    ),
+]
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run: its path, or a name under ./runs.", autocompletion=run_names)
+]
 Preset = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Settings that go well together; see `spfedrec config presets`.")
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Settings that go well together; see `spfedrec config presets`.",
+        autocompletion=preset_names,
+    ),
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings from a TOML file.")]
 Settings = Annotated[

@@ -19,6 +19,8 @@ from spfedrec_cli.cli.options import (
     Quiet,
     Settings,
     dataset_folder,
+    dataset_names,
+    run_names,
     where,
 )
 from spfedrec_cli.cli.output import Cell, Output, counted, duration, facts, number, size, table
@@ -43,30 +45,42 @@ EXAMPLES = """Examples:
   spfedrec train --resume first"""
 
 
+Maybe = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DATASET", help="A Dataset: its path, or a name under ./datasets.", autocompletion=dataset_names
+    ),
+]
+Name = Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run; left out, DATASET-PRESET-NUMBER.")]
+Resumed = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUN", help="Go on with a run; of --set it takes train.rounds alone.", autocompletion=run_names
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Processes side by side; the result is the same to the bit.")
+]
+SeveralSeeds = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Train N times, from train.seed on: mean and deviation of validation."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Run a few rounds, say what a training would cost, and leave nothing.")
+]
+
+
 def command(
-    dataset: Annotated[
-        str | None, typer.Argument(metavar="DATASET", help="A Dataset: its path, or a name under ./datasets.")
-    ] = None,
+    dataset: Maybe = None,
     preset: Preset = None,
     config: ConfigFile = None,
     settings: Settings = None,
-    name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the run; left out, DATASET-PRESET-NUMBER.")
-    ] = None,
-    resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Go on with a run; of --set it takes train.rounds alone.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Processes side by side; the result is the same to the bit.")
-    ] = None,
+    name: Name = None,
+    resume: Resumed = None,
+    workers: Workers = None,
     device: Device = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Train N times, from train.seed on: mean and deviation of validation."),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Run a few rounds, say what a training would cost, and leave nothing.")
-    ] = False,
+    seeds: SeveralSeeds = None,
+    dry_run: DryRun = False,
     json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,

@@ -13,12 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spfedrec_cli.data import schema, stored
+from spfedrec_cli.data.arrays import to_arrow
 from spfedrec_cli.data.grouping import distinct, latest
-from spfedrec_cli.data.ids import FORMS, look_up
 from spfedrec_cli.data.oracle import World
 from spfedrec_cli.data.purchases import Purchases, concatenate
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.data.schema import MANIFEST, SCHEMA_VERSION, SPLITS, Manifest
+from spfedrec_cli.data.schema import MANIFEST, SCHEMA_VERSION, SPLITS, Manifest, TimeUnit
 from spfedrec_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Dataset:
         self._unions: dict[tuple[str, ...], Purchases] = {}
 
     @classmethod
-    def open(cls, path: Path) -> "Dataset":
+    def open(cls, path: Path | str) -> "Dataset":
         """Raises InputError where `path` is no Dataset, one of another schema version, or damaged."""
         path = Path(path)
         manifest = _read_manifest(path)
@@ -125,11 +125,11 @@ class Dataset:
 
     def item_index(self, ids: Sequence[str]) -> I32:
         """Items by the source's ids. Raises InputError for an unknown or malformed one, naming a near one."""
-        return look_up(ids, self._item_ids, FORMS[self.manifest.item_form], "an article")
+        return _look_up(ids, self._item_ids, self.manifest.item_form, "an article")
 
     def client_index(self, id: str) -> int:
         """A client by the source's id; raises InputError as `item_index` does."""
-        return int(look_up([id], self._client_ids, FORMS[self.manifest.client_form], "a customer")[0])
+        return int(_look_up([id], self._client_ids, self.manifest.client_form, "a customer")[0])
 
     @cached_property
     def _labels(self) -> pa.Table:
@@ -140,7 +140,7 @@ class Dataset:
         rows = np.asarray(indices, np.int64)
         if not self._labels.num_columns:
             return [{} for _ in rows]
-        labels = self._labels.take(pa.array(rows)).to_pylist()
+        labels = self._labels.take(to_arrow(rows)).to_pylist()
         return [{name: text for name, text in label.items() if text is not None} for label in labels]
 
     def column(self, split: str, name: str) -> npt.NDArray[Any]:
@@ -167,10 +167,15 @@ class Dataset:
         return Purchases(*(self.column(split, name) for name in schema.PURCHASES.names))
 
     def frame(self, split: str) -> "pd.DataFrame":
-        """The rows of one split for a notebook: customer_id, article_id, time, purchases, pieces, price."""
+        """The rows of one split for a notebook: customer_id, article_id, time, purchases, pieces, price.
+
+        `time`: days as midnights without a zone; moments as times in UTC; a whole number, which only tells the order,
+        where the source has no times.
+        """
         import pandas as pd
 
         table = stored.table(self._file(split), schema=schema.PURCHASES).to_pandas()
+        table[schema.TIME] = _moments(table[schema.TIME].to_numpy(np.int64), self.manifest.time_unit)
         customers = self._client_ids.take(pa.array(table.pop(schema.CLIENT))).to_pylist()
         articles = self._item_ids.take(pa.array(table.pop(schema.ITEM))).to_pylist()
         ids = pd.DataFrame({"customer_id": customers, "article_id": articles})
@@ -239,6 +244,23 @@ class Dataset:
                 raise stored.damaged(self._file(table), f"it has {len(read)} of {rows} rows")
             codes[:, place] = read
         return codes
+
+
+def _moments(time: I64, unit: TimeUnit) -> "pd.Series[Any]":
+    """Counts since 1970 as dates, to the second: nanoseconds would not reach beyond 2262."""
+    import pandas as pd
+
+    if unit == "row":
+        return pd.Series(time)
+    if unit == "day":
+        return pd.Series(time.astype("datetime64[D]").astype("datetime64[s]"))
+    return pd.Series(time.astype("datetime64[s]")).dt.tz_localize("UTC")
+
+
+def _look_up(ids: Sequence[str], known: pa.Array, form: str, what: str) -> I32:
+    from spfedrec_cli.data.ids import FORMS, look_up  # with Arrow's functions, .1 s, which few need
+
+    return look_up(ids, known, FORMS[form], what)
 
 
 def _in_order(splits: Sequence[str]) -> tuple[str, ...]:

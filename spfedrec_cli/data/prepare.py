@@ -129,7 +129,7 @@ def _inputs(input: Any) -> tuple[Path | pa.Table, ...]:
 def prepare_csv(
     source: str,
     input: Any,
-    output: Path,
+    output: Path | str,
     seed: int = 0,
     customers: int | float | None = None,
     items: int | None = None,
@@ -148,6 +148,7 @@ def prepare_csv(
     if subset or split:
         raise InputError("Files are written whole", hint="cut and split them when they are prepared as a Dataset")
     _check(source, row, _inputs(input), customers, items, Reading())
+    output = Path(output)
     check_output(output, row.files)
     with replacing(output) as new:
         new.need(_CSV_BYTES * int(customers or 0))

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.data.grouping import chunks, first_of, groups
 from spfedrec_cli.data.parallel import stream
-from spfedrec_cli.data.rows import Rows
+
+if TYPE_CHECKING:
+    from spfedrec_cli.data.rows import Rows
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -51,7 +53,7 @@ def concatenate(parts: Sequence[Purchases]) -> Purchases:
     return Purchases(*(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(Purchases)))
 
 
-def merge(rows: Rows, size: int = CHUNK) -> tuple[Purchases, float]:
+def merge(rows: "Rows", size: int = CHUNK) -> tuple[Purchases, float]:
     """Purchases in the order of the file to rows sorted by (client, time, order in the file); and the share of pairs
     (client, item) that come at two times or more.
 
@@ -72,7 +74,7 @@ def merge(rows: Rows, size: int = CHUNK) -> tuple[Purchases, float]:
     return made.take(slice(end)), again / max(pairs, 1)
 
 
-def _fold(rows: Rows, cut: slice, n_items: int) -> tuple[Purchases, int, int]:
+def _fold(rows: "Rows", cut: slice, n_items: int) -> tuple[Purchases, int, int]:
     """The rows of some whole clients, how many (client, item) they have, and how many of these come more than once."""
     client, item, time, price = rows.client[cut], rows.item[cut], rows.time[cut], rows.price[cut].copy()
     order, starts = groups(np.cumsum(first_of(client) | first_of(time)) * n_items + item)

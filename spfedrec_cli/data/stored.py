@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from spfedrec_cli.data.arrays import to_numpy
 from spfedrec_cli.errors import InputError
 
 
@@ -47,7 +48,7 @@ def parts(file: Path, column: pa.Field, below: int | None = None) -> Iterator[np
     with reading(file), pq.ParquetFile(file) as parquet:
         for group in range(parquet.num_row_groups):
             read = parquet.read_row_group(group, columns=[column.name]).column(column.name).combine_chunks()
-            part = read.to_numpy(zero_copy_only=False)
+            part = to_numpy(read)
             if below is not None and len(part) and not 0 <= part.min() <= part.max() < below:
                 raise damaged(file, f"{column.name} is not always from 0 to {below - 1}")
             yield part
@@ -72,17 +73,16 @@ def offsets(file: Path, column: pa.Field, n: int) -> npt.NDArray[np.int64]:
 def texts(file: Path, name: str, rows: int) -> pa.Array:
     """A column as one Arrow array. Raises InputError where the file cannot be read or has not so many rows."""
     with reading(file):
-        column = pq.read_table(file, columns=[name]).column(name)
+        column = table(file, [name]).column(name)
         if len(column) != rows:
             raise damaged(file, f"{name} has {len(column)} of {rows} rows")
-        column.validate(full=True)  # pyarrow hands on letters that are none
         return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def table(file: Path, columns: list[str] | None = None, schema: pa.Schema | None = None) -> pa.Table:
     """Those of `columns` that the file has, or all. Raises InputError where the file cannot be read."""
-    with reading(file):
-        present = pq.read_schema(file).names
-        read = pq.read_table(file, columns=columns and [name for name in columns if name in present], schema=schema)
-        read.validate(full=True)
-        return read
+    with reading(file), pq.ParquetFile(file) as parquet:  # `read_table` would import pandas
+        present = parquet.schema_arrow.names
+        read = parquet.read(columns and [name for name in columns if name in present])
+        read.validate(full=True)  # pyarrow hands on letters that are none
+        return read if schema is None else read.select(schema.names).cast(schema)

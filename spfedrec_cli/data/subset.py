@@ -7,7 +7,7 @@ of two subsets lies within the larger.
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
@@ -27,19 +27,24 @@ _EPOCH = date(1970, 1, 1).toordinal()
 class Subset:
     """What to keep; None keeps all.
 
-    `customers`: so many of the buyers, or as a float such a fraction. `first` and `last`: days, both included.
+    `customers`: so many of the buyers, or as a float such a fraction. `first` and `last`: days, both included, as a
+    date, as ISO text or as a moment of that day (a datetime, a pandas.Timestamp); InputError for anything else.
     `last_weeks`: so many times seven days before the last purchase. `channel`: of this sales channel. `min_purchases`
     and `min_sales`: customers and items with at least so many purchases, counted again until both hold (a core in the
     sense of Seidman, "Network structure and minimum degree", 1983).
     """
 
     customers: int | float | None = None
-    first: date | None = None
-    last: date | None = None
+    first: date | str | None = None
+    last: date | str | None = None
     last_weeks: int | None = None
     channel: int | None = None
     min_purchases: int | None = None
     min_sales: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("first", "last"):
+            object.__setattr__(self, name, _date(getattr(self, name), name))
 
     def __bool__(self) -> bool:
         return any(value is not None for value in vars(self).values())
@@ -125,6 +130,15 @@ def _core(rows: Rows, purchases: int, sales: int) -> None:
         if kept.all():
             return
         rows.select(kept)
+
+
+def _date(said: date | str | None, name: str) -> date | None:
+    if said is None:
+        return None
+    try:
+        return datetime.fromisoformat(said.isoformat() if isinstance(said, date) else str(said)).date()
+    except ValueError:
+        raise InputError(f"{said!r} is not a date", where=f"{name}=", hint="write it as '2020-09-22'") from None
 
 
 def _day(day: date) -> int:

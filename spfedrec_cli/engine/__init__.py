@@ -10,7 +10,7 @@ from spfedrec_cli.engine.compare import Comparison, Paired, compare
 from spfedrec_cli.engine.evaluate import EvaluationReport, evaluate
 from spfedrec_cli.engine.export import export
 from spfedrec_cli.engine.load import Crossed, crossed, load_config
-from spfedrec_cli.engine.recommend import Ranked, Recommendation, recommend, recommend_all
+from spfedrec_cli.engine.recommend import Ranked, Recommendation, Recommendations, recommend, recommend_all
 from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
 from spfedrec_cli.engine.seeds import Seeds, run_folder, train_seeds
 from spfedrec_cli.engine.train import Begun, Interrupted, Progress, TrainResult, Watch, resume, train
@@ -26,6 +26,7 @@ __all__ = [
     "Progress",
     "Ranked",
     "Recommendation",
+    "Recommendations",
     "Rehearsal",
     "Seeds",
     "Speed",

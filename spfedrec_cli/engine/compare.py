@@ -1,9 +1,9 @@
 """Comparison: is one run better than another, on the same clients?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from spfedrec_cli import run
 from spfedrec_cli.engine.beside import BLEND
 from spfedrec_cli.engine.evaluate import lengths, measured
 from spfedrec_cli.engine.load import checkpoint_round, load_dataset
+from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.engine.way import Way
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.baselines import known
@@ -19,6 +20,9 @@ from spfedrec_cli.retrieval.index import I32
 from spfedrec_cli.retrieval.intervals import Difference, differences, holm
 from spfedrec_cli.retrieval.metrics import F64, METRICS
 from spfedrec_cli.retrieval.written import file_name, read_clients, read_entries
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Paired:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Tabular):
     """`means`: by competitor and metric; `pairs`: the first against each of the others."""
 
     split: str
@@ -50,6 +54,19 @@ class Comparison:
     means: dict[str, dict[str, float]]
     pairs: list[Paired]
     tests: int
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row each pair and metric, as ("against", "metric"): both means, their difference with its interval of 95 %,
+        and p corrected by Holm."""
+        rows = (row for pair in self.pairs for row in self._rows(pair))
+        return frame(rows).set_index(["against", "metric"])
+
+    def _rows(self, pair: Paired) -> Iterator[dict[str, Any]]:
+        first = next(iter(self.means))
+        for metric, found in pair.differences.items():
+            means = {"first": self.means[first][metric], "other": self.means[pair.name][metric]}
+            spread = {"difference": found.mean, "low": found.low, "high": found.high, "p": pair.p_holm[metric]}
+            yield {"against": pair.name, "metric": metric, **means, **spread}
 
 
 def competitor(name: str) -> Competitor:
@@ -63,21 +80,21 @@ def competitor(name: str) -> Competitor:
 
 
 def compare(
-    names: Sequence[str],
+    names: Sequence[Path | str],
     split: str = "test",
     ks: Sequence[int] | None = None,
     protocol: str = "full",
     candidates: str = "all",
     metrics: Sequence[str] | None = None,
-    dataset: Path | None = None,
+    dataset: Path | str | None = None,
 ) -> Comparison:
-    """The first of `names` against each of the others, paired by client.
+    """The first of `names` against each of the others, paired by client; what a name is, `competitor` says.
 
     What was not evaluated in this way, or at another checkpoint, is evaluated first. `metrics` are tested ("ndcg@10");
     left out, NDCG and hit rate at every k. `ks` and `dataset`: as `evaluate` has them. InputError for fewer than two,
     for runs on different Datasets, and for a metric that is not measured.
     """
-    every = [competitor(name) for name in dict.fromkeys(names)]
+    every = [competitor(name) for name in dict.fromkeys(map(str, names))]
     if len(every) < 2:
         raise InputError("There is nothing to compare with", hint="name two runs, or one and run:popularity")
     _same_dataset(every)
@@ -123,7 +140,7 @@ def _same_dataset(every: Sequence[Competitor]) -> None:
 Values = tuple[I32, dict[str, F64]]  # clients int32 (n,), and their values (n,) by metric
 
 
-def _values(each: Competitor, way: Way, dataset: Path | None) -> Values:
+def _values(each: Competitor, way: Way, dataset: Path | str | None) -> Values:
     """From the run's folder, or evaluated now, beside all that was evaluated there before."""
     entry = read_entries(each.folder).get(f"{way.split}/{way.protocol}/{way.candidates}", {})
     ks = way.ks or ()

@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.raw import Progress, Tell, silent
 from spfedrec_cli.engine.beside import BLEND, Beside, measure_baselines, measure_blend
 from spfedrec_cli.engine.load import checkpoint_round, load_state, model_scorer, open_run
+from spfedrec_cli.engine.tables import Tabular, by_name
 from spfedrec_cli.engine.way import Way
 from spfedrec_cli.retrieval.blend import Weights
 from spfedrec_cli.retrieval.evaluate import Evaluation, Scorer, checked, make_task, measure, rank
@@ -20,13 +22,17 @@ from spfedrec_cli.retrieval.metrics import F64
 from spfedrec_cli.retrieval.popularity import buyers, self_information
 from spfedrec_cli.retrieval.task import Task
 from spfedrec_cli.retrieval.written import CannotWrite, read_entries, write_evaluation
+from spfedrec_cli.run import find
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 K = (10, 12)
 FEW_HITS = 10  # with fewer, chance decides which of two recommenders is ahead
 
 
 @dataclass(frozen=True)
-class EvaluationReport:
+class EvaluationReport(Tabular):
     """Means over the clients with ground truth; `skipped` counts those without.
 
     `intervals`: 95 % bootstrap intervals of the run's metrics; `intervals_beside`: of `baselines` and `blends`.
@@ -57,6 +63,10 @@ class EvaluationReport:
     single_truth: bool = False
     notes: tuple[str, ...] = ()
 
+    def to_frame(self) -> "pd.DataFrame":
+        """A row each recommender ("this run", baselines, blends), a column each metric; `intervals` stand apart."""
+        return by_name({"this run": self.metrics, **self.baselines, **self.blends}, "recommender")
+
 
 @dataclass(frozen=True)
 class Evaluated:
@@ -72,7 +82,7 @@ class Evaluated:
 
 
 def evaluate(
-    folder: Path,
+    folder: Path | str,
     split: str = "test",
     ks: Sequence[int] | None = None,
     baselines: bool | Sequence[str] = False,
@@ -80,10 +90,10 @@ def evaluate(
     candidates: str = "all",
     checkpoint: str = "best",
     blend: bool = False,
-    dataset: Path | None = None,
+    dataset: Path | str | None = None,
     tell: Tell = silent,
 ) -> EvaluationReport:
-    """Rank for every client with ground truth in `split` and write the measures into the run.
+    """Rank for every client with ground truth in `split` and write the measures into the run, a path or a name.
 
     `ks`: lengths of the list; left out, K, or all there is to rank where that is less. `baselines`: True for all that
     can be had, or names of BASELINES. `blend`: the run, and each of them, blended with the client's own recent
@@ -92,10 +102,10 @@ def evaluate(
     fitted, or nothing is bought again. A run that cannot be written to is measured all the same, with a note.
     """
     way = Way(split, ks, baselines, protocol, candidates, checkpoint, blend)
-    return measured(folder, way, dataset, tell).report
+    return measured(find(folder), way, dataset, tell).report
 
 
-def measured(folder: Path, way: Way, dataset: Path | None = None, tell: Tell = silent) -> Evaluated:
+def measured(folder: Path, way: Way, dataset: Path | str | None = None, tell: Tell = silent) -> Evaluated:
     """The same, with the values of every client."""
     tell(Progress(f"opening {folder}"))
     opened, world = open_run(folder, dataset)

@@ -18,16 +18,17 @@ from spfedrec_cli.engine.recommend import EVERYTHING
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.state import State, World
 from spfedrec_cli.model.embed import item_embeddings
+from spfedrec_cli.run import find
 
 Formats = tuple[str, ...]
 
 
 def export(
-    folder: Path,
-    output: Path,
+    folder: Path | str,
+    output: Path | str,
     formats: Sequence[str] = ("parquet", "safetensors"),
     checkpoint: str = "best",
-    dataset: Path | None = None,
+    dataset: Path | str | None = None,
 ) -> list[Path]:
     """Write the model into a new folder `output`; returns the files.
 
@@ -40,6 +41,7 @@ def export(
         raise InputError(
             f"There is no export format {', '.join(unknown) or 'named'}", hint=f"choose of {', '.join(EXPORTS)}"
         )
+    folder, output = find(folder), Path(output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError("The output already exists", where=str(output), hint="name a folder that does not exist yet")
     opened, world = open_run(folder, dataset)

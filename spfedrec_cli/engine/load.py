@@ -70,10 +70,10 @@ class Crossed:
     meaning: str
 
 
-def crossed(folder: Path) -> list[Crossed]:
+def crossed(folder: Path | str) -> list[Crossed]:
     """What the ledger of a run counted, in the order of the protocol."""
     rows: dict[str, list[dict[str, Any]]] = {kind.kind: [] for kind in KINDS}
-    for entry in run.records(folder / "ledger.jsonl"):
+    for entry in run.records(run.find(folder) / "ledger.jsonl"):
         rows[entry["kind"]].append(entry)
     return [_crossed(kind, rows[kind.kind]) for kind in KINDS if rows[kind.kind]]
 
@@ -84,7 +84,7 @@ def _crossed(kind: type[Any], entries: list[dict[str, Any]]) -> Crossed:
     return Crossed(kind.kind, kind.direction, count, total / count, largest, kind.meaning)
 
 
-def open_run(folder: Path, dataset: Path | None = None) -> tuple[Dataset, World]:
+def open_run(folder: Path, dataset: Path | str | None = None) -> tuple[Dataset, World]:
     """The Dataset of a run and the world around its model, on the CPU wherever it was trained."""
     opened = load_dataset(folder, dataset)
     return opened, load_world(opened, load_config(folder))
@@ -118,15 +118,17 @@ def _popularity_counts(dataset: Dataset, config: Config) -> npt.NDArray[np.int64
     return read_popularity(Path(config.request.popularity), dataset).counts
 
 
-def load_config(folder: Path) -> Config:
+def load_config(folder: Path | str) -> Config:
     """The resolved settings of a run."""
+    folder = run.find(folder)
     run.about(folder)
     return resolve(file=folder / "config.toml")
 
 
-def load_dataset(folder: Path, given: Path | None = None) -> Dataset:
+def load_dataset(folder: Path, given: Path | str | None = None) -> Dataset:
     """The Dataset that a run was trained on, known by its fingerprint: `given`, else where it was, beside the run or
     under ./datasets. Raises InputError where it is in none of these places, or was prepared anew with other data."""
+    given = None if given is None else Path(given)
     about = run.about(folder)
     recorded, sought = Path(about["dataset"]), about["dataset_sha256"]
     reason: InputError | None = None

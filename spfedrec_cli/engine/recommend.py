@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +16,15 @@ from torch import Tensor
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.engine.load import checkpoint_round, client_queries, load_state, open_run
+from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.state import State, World
 from spfedrec_cli.model.embed import item_embeddings, query_embeddings
 from spfedrec_cli.retrieval import serve
+from spfedrec_cli.run import find
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EVERYTHING = ("train", "validation", "test")  # a customer is served with all that was bought up to now
 SHOWN = 5
@@ -35,28 +41,45 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Recommendation:
+class Recommendation(Tabular):
     """`history`: the last purchases, newest first; `items`: best first. customer_id is None for a history given."""
 
     customer_id: str | None
     history: list[Ranked]
     items: list[Ranked]
 
+    def to_frame(self) -> "pd.DataFrame":
+        """A row each article, best first: customer_id, rank (from 1), article_id, score, and its labels."""
+        return frame(self.rows())
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        for rank, one in enumerate(self.items, 1):
+            place = {"customer_id": self.customer_id, "rank": rank}
+            yield {**place, "article_id": one.article_id, "score": one.score, **one.labels}
+
+
+class Recommendations(list[Recommendation], Tabular):
+    """One a customer, in the order in which they were asked for."""
+
+    def to_frame(self) -> "pd.DataFrame":
+        """The rows of all, one customer's below another's."""
+        return frame(row for one in self for row in one.rows())
+
 
 def recommend(
-    folder: Path,
+    folder: Path | str,
     customers: Sequence[str] | None = None,
     history: Sequence[str] | None = None,
     k: int = 12,
     checkpoint: str = "best",
-) -> list[Recommendation]:
+) -> Recommendations:
     """Ranked articles for `customers`, or for somebody with `history` (article ids, oldest first).
 
     Raises InputError for ids that the Dataset does not know, and where neither or both are given.
     """
     if bool(customers) == bool(history):
         raise InputError("Say for whom to recommend", hint="give customers or a history of articles, not both")
-    dataset, world, state, items = _open(folder, checkpoint)
+    dataset, world, state, items = _open(find(folder), checkpoint)
     if customers:
         clients = np.array([dataset.client_index(customer) for customer in customers], np.int32)
         past = dataset.history(*EVERYTHING).take(clients)
@@ -68,15 +91,17 @@ def recommend(
         queries = stranger_query(world, state, past, items)
     ranked, scores = serve.recommend(queries.numpy(), items.numpy(), k, None if dataset.repeats else past)
     names = list(customers) if customers else [None]
-    return [
+    return Recommendations(
         Recommendation(
             name, _labelled(dataset, past.row(row)[::-1][:SHOWN]), _labelled(dataset, ranked[row], scores[row])
         )
         for row, name in enumerate(names)
-    ]
+    )
 
 
-def recommend_all(folder: Path, output: Path, k: int = 12, format: str = "parquet", checkpoint: str = "best") -> int:
+def recommend_all(
+    folder: Path | str, output: Path | str, k: int = 12, format: str = "parquet", checkpoint: str = "best"
+) -> int:
     """Write the k best articles of every customer; returns the number of customers.
 
     parquet: customer_id, article_id (list), score (list); csv: a row an article with its rank; kaggle: customer_id and
@@ -84,6 +109,7 @@ def recommend_all(folder: Path, output: Path, k: int = 12, format: str = "parque
     """
     if format not in WRITERS:
         raise InputError(f"There is no format {format!r}", hint=f"choose one of {', '.join(WRITERS)}")
+    folder, output = find(folder), Path(output)
     if not output.parent.is_dir():
         raise InputError("The output's folder does not exist", where=str(output.parent), hint="make it first")
     dataset, world, state, items = _open(folder, checkpoint)

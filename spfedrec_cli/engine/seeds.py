@@ -4,28 +4,38 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spfedrec_cli import run
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.engine.train import Begun, TrainResult, Watch, silently, train
+from spfedrec_cli.engine.tables import Tabular, by_name
+from spfedrec_cli.engine.train import Begun, TrainResult, Watch, ignore, silently, train
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
-class Seeds:
+class Seeds(Tabular):
     """The trainings, one a seed; over them the mean and the standard deviation (n − 1) of each validation metric."""
 
     results: tuple[TrainResult, ...]
     mean: dict[str, float]
     deviation: dict[str, float]
 
+    def to_frame(self) -> "pd.DataFrame":
+        """A row each training, named by its run: the round that was best, and the validation metrics of that round."""
+        rows = {result.run.name: {"best_round": result.best_round, **result.validation} for result in self.results}
+        return by_name(rows, "run")
+
 
 def train_seeds(
     dataset: Dataset,
     config: Config,
-    folder: Path,
+    folder: Path | str,
     count: int,
-    watching: Callable[[Path], Watch],
+    watching: Callable[[Path], Watch] = lambda folder: ignore,
     preset: str | None = None,
     begun: Begun = silently,
 ) -> Seeds:
@@ -49,8 +59,9 @@ def train_seeds(
     )
 
 
-def run_folder(folder: Path, seed: int) -> Path:
+def run_folder(folder: Path | str, seed: int) -> Path:
     """Where the training of one seed goes."""
+    folder = Path(folder)
     return folder.with_name(f"{folder.name}-seed-{seed}")
 
 

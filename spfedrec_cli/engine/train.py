@@ -1,16 +1,12 @@
 """Training: rounds, each recorded; validation and checkpoints when they are due."""
 
 import platform
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,6 +27,8 @@ from spfedrec_cli.engine.load import (
 )
 from spfedrec_cli.engine.memory import check_memory, free_memory, shape_of
 from spfedrec_cli.engine.spread import check_in_step, started, whole
+from spfedrec_cli.engine.stop import Stop, deferred_interrupt
+from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.engine.team import device_of, gathered
 from spfedrec_cli.engine.validation import Validation, following_catalogue, validate
 from spfedrec_cli.errors import InputError, SpfedrecError
@@ -39,6 +37,9 @@ from spfedrec_cli.federated.state import State, World, stored_tensors
 from spfedrec_cli.federated.strategies import STRATEGIES, Report
 from spfedrec_cli.federated.team import Team
 from spfedrec_cli.placement import described
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Interrupted(SpfedrecError):
@@ -68,7 +69,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class TrainResult:
+class TrainResult(Tabular):
     """What a training came to. `validation` belongs to `best_round`, chosen by `monitor`; bytes are sums over all
     rounds, as are `survivors`, the client updates that are in an aggregate, and `aborted`, the chains without a sum.
     """
@@ -86,6 +87,15 @@ class TrainResult:
     best_round: int
     warnings: tuple[str, ...]
     monitor: str
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row each round of the run so far, with a column each validation metric, NaN in rounds without validation.
+
+        It is read from metrics.jsonl. Raises InputError where the run is gone.
+        """
+        lines = run.records(run.find(self.run) / "metrics.jsonl")
+        flat = ({**line, **(line["validation"] or {})} for line in lines)
+        return frame(flat, "round").drop(columns=["rounds", "validation"])
 
 
 Watch = Callable[[Progress], None]
@@ -105,7 +115,7 @@ def silently(folder: Path, config: Config) -> None:
 def train(
     dataset: Dataset,
     config: Config,
-    folder: Path,
+    folder: Path | str,
     watch: Watch = ignore,
     preset: str | None = None,
     begun: Begun = silently,
@@ -115,6 +125,7 @@ def train(
     `preset`: its name, where the settings come from one, for the record. `begun` is told of the training once nothing
     is left to refuse, with the settings as they are followed.
     """
+    folder = Path(folder)
     config = following_catalogue(config, dataset)
     about = {
         "dataset": str(dataset.path.resolve()),
@@ -139,16 +150,17 @@ def train(
 
 
 def resume(
-    folder: Path,
+    folder: Path | str,
     watch: Watch = ignore,
     rounds: int | None = None,
     workers: int | None = None,
     device: str | None = None,
-    dataset: Path | None = None,
+    dataset: Path | str | None = None,
 ) -> TrainResult:
     """Go on from the last checkpoint, to the same bits as an unbroken run, unless `device` is another than before;
     `rounds` may prolong the training (under `server.schedule = linear` with the rates of the longer one). `dataset`:
     where the run's Dataset is now, if it is not found by itself."""
+    folder = run.find(folder)
     config, opened = load_config(folder), load_dataset(folder, dataset)
     changed = {"rounds": rounds, "workers": workers, "device": device}
     train = config.train.model_copy(update={key: value for key, value in changed.items() if value is not None})
@@ -255,33 +267,6 @@ def is_patience_over(config: Config, round_: int, tally: Tally) -> bool:
     train = config.train
     validated = round_ // train.eval_every - tally.best_round // train.eval_every
     return 0 < train.patience <= validated and tally.best_round > 0
-
-
-@dataclass
-class Stop:
-    """Whether somebody pressed Ctrl-C."""
-
-    wanted: bool = field(default=False)
-
-
-@contextmanager
-def deferred_interrupt() -> Iterator[Stop]:
-    """Let the first Ctrl-C finish the round, so that it can be saved; a second one stops at once."""
-    stop = Stop()
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if stop.wanted:
-            raise KeyboardInterrupt
-        stop.wanted = True
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def environment(device: torch.device) -> dict[str, Any]:

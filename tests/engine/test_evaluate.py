@@ -121,7 +121,11 @@ def test_few_hits_are_no_verdict(shop: Dataset, config: Callable[..., Config], t
 def test_progress_names_what_is_measured(first: Path) -> None:
     told: list[Progress] = []
     report = engine.evaluate(first, baselines=["popularity"], tell=told.append)
-    assert list(dict.fromkeys(at.stage for at in told)) == [f"opening {first}", "measuring the run", "measuring popularity"]
+    assert list(dict.fromkeys(at.stage for at in told)) == [
+        f"opening {first}",
+        "measuring the run",
+        "measuring popularity",
+    ]
     assert {at.total for at in told} == {0, report.clients}
 
 

@@ -1,0 +1,81 @@
+"""What a command loads before it answers: seconds of waiting, each time."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from spfedrec_cli.data.dataset import Dataset
+
+WATCHED = """
+import sys
+from spfedrec_cli.__main__ import main
+try:
+    main()
+except SystemExit as leaving:
+    assert not leaving.code
+print([name for name in ("torch", "pandas", "scipy") if name in sys.modules], file=sys.stderr)
+"""
+
+
+def loaded(*words: str) -> str:
+    """The last line that a command says on stderr: which of the heavy packages it has loaded."""
+    done = subprocess.run([sys.executable, "-c", WATCHED, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["runs"], ["runs", "--json"], ["describe", "sample"]], ids=" ".join)
+def test_what_only_shows_loads_neither_torch_nor_pandas(a_run: Path, words: Sequence[str]) -> None:
+    assert loaded(*words) == "[]"
+
+
+def test_describing_a_dataset_with_dates_and_names_loads_neither(workplace: Path, synthetic_dataset: Dataset) -> None:
+    """Weeks, baskets, and the names of what is bought most."""
+    assert synthetic_dataset.manifest.time_unit == "day"
+    assert synthetic_dataset.item_labels([0])[0]["name"]
+    assert loaded("describe", str(synthetic_dataset.path)) == "[]"
+
+
+def completed(*words: str) -> tuple[list[str], list[str]]:
+    """What bash offers for the last of the words, and which of the heavy packages were loaded for it."""
+    asked = {"_SPFEDREC_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+    command = [sys.executable, "-c", WATCHED]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **asked}, check=False)
+    return done.stdout.split(), json.loads(done.stderr.splitlines()[-1].replace("'", '"'))
+
+
+@pytest.mark.parametrize(
+    "words, offered",
+    [
+        (["describe", "s"], ["sample"]),
+        (["train", "sample", "--preset", "sy"], ["synthetic"]),
+        (["evaluate", "f"], ["first"]),
+        (["compare", "first", "f"], ["first"]),
+        (["evaluate", "elsewhere"], []),
+        (["comp"], ["compare"]),
+    ],
+    ids=str,
+)
+def test_the_shell_completes_names_at_once(a_run: Path, words: Sequence[str], offered: Sequence[str]) -> None:
+    assert completed("spfedrec", *words) == (offered, [])
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_can_be_told_how(workplace: Path, shell: str) -> None:
+    script = subprocess.run(
+        [sys.executable, "-m", "spfedrec_cli", "--show-completion", shell],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
+        check=True,
+    ).stdout
+    assert "_SPFEDREC_COMPLETE" in script
+
+
+def test_what_is_loaded_is_seen(workplace: Path) -> None:
+    assert "pandas" in loaded("prepare", "--source", "sample", "--output", "sample")
