@@ -58,10 +58,11 @@ def _usage_told() -> Iterator[None]:
     except typer.TyperException as error:
         if not sys.stderr.isatty():
             raise
+        usage: Any = error  # Typer's own types keep their methods to themselves
         words = io.StringIO()
-        error.show(words)
+        usage.show(words)
         Output().lines_of_talk(words.getvalue())
-        raise typer.Exit(error.exit_code) from None
+        raise typer.Exit(usage.exit_code) from None
 
 
 def told(failure: BaseException) -> tuple[str, int]:

@@ -237,9 +237,9 @@ class Output:
             return
         signs = "line" if self.talk.options.ascii_only else "dots"
         with self.talk.status("starting ...", spinner=signs) as status:
-            yield lambda stage: status.update(self._cut(f"{plain(stage)} ..."))
+            yield lambda stage: status.update(self.cut(f"{plain(stage)} ..."))
 
-    def _cut(self, text: str) -> Text:
+    def cut(self, text: str) -> Text:
         """What of it fits on one line behind a spinner: a status that is folded jumps."""
         line = Text(text)
         line.truncate(max(self.talk.width - len("/ "), 1), overflow="ellipsis")
