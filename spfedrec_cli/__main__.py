@@ -3,7 +3,9 @@
 
 def main() -> None:
     from spfedrec_cli.cli.app import app
+    from spfedrec_cli.cli.output import write_what_can_be_written
 
+    write_what_can_be_written()
     app(prog_name="spfedrec")
 
 

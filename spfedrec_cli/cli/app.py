@@ -6,7 +6,7 @@ import typer
 
 from spfedrec_cli import __version__
 from spfedrec_cli.cli import bench, compare, config, describe, evaluate, export, prepare, recommend, runs, train
-from spfedrec_cli.cli.failures import Command
+from spfedrec_cli.cli.failures import Command, Program
 from spfedrec_cli.cli.output import Output
 
 OVERVIEW = """What would a recommender give me that never collects its customers' purchases?
@@ -43,6 +43,7 @@ def build() -> typer.Typer:
     settings = {"help_option_names": ["--help", "-h"], "max_content_width": 100}
     application = typer.Typer(
         name="spfedrec",
+        cls=Program,
         help=OVERVIEW,
         epilog=START,
         no_args_is_help=True,

@@ -96,7 +96,7 @@ def command(
     if report.skipped:
         out.say(f"{counted(report.skipped, 'client')} bought nothing in {report.split}: left out")
     if not baselines and not baseline:
-        out.say(f"Next: spfedrec evaluate {report.run} --baselines shows what simple recommenders reach")
+        out.say(f"What simple recommenders reach: spfedrec evaluate {report.run} --baselines")
 
 
 def given(ks: list[int] | None, **choices: Any) -> dict[str, Any]:

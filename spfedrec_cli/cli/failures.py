@@ -1,11 +1,14 @@
 """The one place where a failure becomes a sentence on stderr and an exit code."""
 
+import io
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from spfedrec_cli.cli.output import Output
 from spfedrec_cli.errors import SpfedrecError
@@ -17,7 +20,7 @@ UNFORESEEN = 1
 class Command(TyperCommand):
     """A command whose failures are told. Has a --debug flag that shows the traceback as well.
 
-    Usage errors, which come before a command runs, are Typer's own and leave with 2.
+    Usage errors, which come before a command runs, are Typer's own and leave with 2; Program shows them.
     """
 
     def invoke(self, ctx: Any) -> Any:
@@ -34,6 +37,32 @@ class Command(TyperCommand):
         sentence, code = told(failure)
         Output().error(sentence)
         raise typer.Exit(code)
+
+
+class Program(TyperGroup):
+    """All commands. A terminal is shown usage errors as other errors are: in lines that end between words."""
+
+    def make_context(self, *words: Any, **more: Any) -> Any:
+        with _usage_told():
+            return super().make_context(*words, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _usage_told():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _usage_told() -> Iterator[None]:
+    try:
+        yield
+    except typer.TyperException as error:
+        if not sys.stderr.isatty():
+            raise
+        usage: Any = error  # Typer's own types keep their methods to themselves
+        words = io.StringIO()
+        usage.show(words)
+        Output().lines_of_talk(words.getvalue())
+        raise typer.Exit(usage.exit_code) from None
 
 
 def told(failure: BaseException) -> tuple[str, int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -84,7 +84,7 @@ def dataset_folder(name: str) -> Path:
     raise InputError(f"There is no Dataset {name!r}", where=f"here and under {DATASETS}", hint=hint)
 
 
-def where(dataset: str | None) -> dict[str, Path]:
+def where(dataset: str | None) -> dict[str, Any]:
     """For the engine: where the run's Dataset is, if that was said."""
     return {} if dataset is None else {"dataset": dataset_folder(dataset)}
 

@@ -1,7 +1,9 @@
 """The single sink: data to stdout, talk to stderr, and never markup from anybody's data."""
 
+import io
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,16 +11,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, Group
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from spfedrec_cli.cli.folding import folded
+
 # Off a terminal nobody is served by lines that are folded at 80 columns.
 UNBOUNDED = 240
+WIDEST = 10_000
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = " .:-=+*%#"
 LONGEST_LINE = 60
+SHORT = 12  # a cell that is no wider is not folded
 
 Cell = str | int | float | None
 
@@ -62,21 +71,38 @@ def duration(seconds: float) -> str:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str] = ()) -> Group:
-    """Rows under their headings; columns of numbers, and those in `right`, stand right. No cell is read as markup."""
+    """Rows under their headings; columns of numbers, and those in `right`, stand right. No cell is read as markup.
+
+    A narrow terminal folds cells at their blanks alone: half an id or half a number would be read as a whole one.
+    """
     made = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for place, column in enumerate(columns):
+        cells = [number(row[place]) for row in rows]
         numeric = column in right or not any(isinstance(row[place], str) for row in rows)
-        made.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
+        made.add_column(
+            Text(column),
+            justify="right" if numeric else "left",
+            no_wrap=numeric,
+            overflow="fold",
+            min_width=narrowest([column, *cells]),
+        )
     for row in rows:
         made.add_row(*(Text(number(cell)) for cell in row))
     return _titled(title, made)
 
 
+def narrowest(cells: Sequence[str]) -> int:
+    """The width of a column whose words stay whole, and short cells too."""
+    words = [blanks + word for cell in cells for blanks, word in re.findall(r"(^ *|)(\S+)", cell)]
+    short = [cell for cell in cells if cell_len(cell) <= SHORT]
+    return max(map(cell_len, words + short), default=0)
+
+
 def facts(title: str, rows: Sequence[tuple[str, Cell]]) -> Group:
     """A table of names and values without headings."""
     made = Table(box=None, show_header=False, pad_edge=False)
-    made.add_column()
-    made.add_column(overflow="fold")
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold", min_width=narrowest([number(value) for _, value in rows]))
     for name, value in rows:
         made.add_row(Text(plain(name)), Text(number(value)))
     return _titled(title, made)
@@ -110,9 +136,38 @@ class _Course:
         yield Text(blocks(self.values, ASCII_BLOCKS if options.ascii_only else BLOCKS))
 
 
-def _titled(title: str, body: Table | Group) -> Group:
-    """rich folds a table's own title to the width of the table."""
-    return Group(Text(plain(title), style="bold"), body)
+@dataclass(frozen=True)
+class _Title:
+    """rich folds a table's own title to the width of the table, and inside a long id."""
+
+    text: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        yield Text(folded(self.text, options.max_width), style="bold", no_wrap=True, overflow="ignore")
+
+
+@dataclass(frozen=True)
+class _Trimmed:
+    """As wide as it has to be at least, and without blanks at the ends of lines.
+
+    A terminal that is narrower folds the lines itself, and would show those blanks as empty lines.
+    """
+
+    body: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        least = Measurement.get(console, options.update_width(WIDEST), self.body).minimum
+        roomy = options.update_width(max(options.max_width, least))
+        for line in Segment.split_lines(console.render(self.body, roomy)):
+            while line and not line[-1].text.strip(" "):
+                line.pop()
+            yield from line[:-1]
+            yield from (Segment(last.text.rstrip(" "), last.style, last.control) for last in line[-1:])
+            yield Segment.line()
+
+
+def _titled(title: str, body: RenderableType) -> Group:
+    return Group(_Title(plain(title)), _Trimmed(body))
 
 
 class Output:
@@ -140,7 +195,7 @@ class Output:
             sys.stdout.flush()
             return
         for place, part in enumerate(shown):
-            self.data.print(*([""] if place else []), part, sep="\n")
+            self.data.print(*([""] if place else []), part, sep="\n", crop=False)
 
     def line(self, text: str) -> None:
         """One line of data, or several, to stdout."""
@@ -149,16 +204,30 @@ class Output:
     def say(self, text: str) -> None:
         """One line of talk to stderr, unless quiet."""
         if not self.quiet:
-            self.talk.print(plain(text), soft_wrap=True)
+            self._tell(text)
 
     def warn(self, text: str) -> None:
         """A line that is shown even when quiet: the result may not be what the user believes."""
-        if self.helper:
-            return
-        self.talk.print(f"Warning: {plain(text)}", soft_wrap=True)
+        if not self.helper:
+            self._tell(f"Warning: {text}")
 
     def error(self, sentence: str) -> None:
-        self.talk.print(f"Error: {plain(sentence)}", soft_wrap=True)
+        self._tell(f"Error: {sentence}")
+
+    def lines_of_talk(self, text: str) -> None:
+        """Lines that somebody else laid out; those that are indented stay as they are."""
+        for line in text.splitlines():
+            if line.startswith(" "):
+                self.talk.print(plain(line), soft_wrap=True)
+            else:
+                self._tell(line)
+
+    def _tell(self, text: str) -> None:
+        """On a terminal in several lines where one is too narrow; a file or a pipe gets one."""
+        line = plain(text)
+        if self.talk.is_terminal and cell_len(line) > self.talk.width:
+            line = folded(line, self.talk.width)
+        self.talk.print(line, soft_wrap=True)
 
     @contextmanager
     def stages(self) -> Iterator[Callable[[str], None]]:
@@ -166,8 +235,22 @@ class Output:
         if not self.live:
             yield lambda stage: self.say(f"{stage} ...")
             return
-        with self.talk.status("starting ...") as status:
-            yield lambda stage: status.update(Text(f"{plain(stage)} ..."))
+        signs = "line" if self.talk.options.ascii_only else "dots"
+        with self.talk.status("starting ...", spinner=signs) as status:
+            yield lambda stage: status.update(self.cut(f"{plain(stage)} ..."))
+
+    def cut(self, text: str) -> Text:
+        """What of it fits on one line behind a spinner: a status that is folded jumps."""
+        line = Text(text)
+        line.truncate(max(self.talk.width - len("/ "), 1), overflow="ellipsis")
+        return line
+
+
+def write_what_can_be_written() -> None:
+    """From now on stdout and stderr replace what their encoding has no sign for, where Python would end in an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _console(stderr: bool) -> Console:

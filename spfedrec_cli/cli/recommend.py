@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Group
 
-from spfedrec_cli.cli.options import AsJson, Debug, Quiet, RunName
-from spfedrec_cli.cli.output import Cell, Output, facts, table
+from spfedrec_cli.cli.options import AsJson, Debug, Quiet, RunName, TrainedOn, where
+from spfedrec_cli.cli.output import Cell, Output, counted, facts, table
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.run import find
 
@@ -21,10 +21,11 @@ EXAMPLES = """Examples:
 \b
   spfedrec recommend first --customer 000058a12d5b43e67d225668fa1f8d618c13dc232df0cad8ffe7ad4a1091e318
   spfedrec recommend first --history 0663713001,0541518023 -k 5
-  spfedrec recommend first --all --output everybody.csv --format csv"""
+  spfedrec recommend first --history 0663713001 --history 0541518023
+  spfedrec recommend first --all --output everybody.csv"""
 
-LABELS = ("name", "type", "colour")
 LENGTH = 12
+LABELS = ("name", "type", "colour")
 
 
 def command(
@@ -33,14 +34,25 @@ def command(
         list[str] | None, typer.Option("--customer", metavar="ID", help="A customer of the Dataset. Repeatable.")
     ] = None,
     history: Annotated[
-        str | None, typer.Option(metavar="A,B,…", help="Articles that somebody bought, oldest first.")
+        list[str] | None,
+        typer.Option(
+            metavar="A,B,…",
+            help="Articles that somebody bought, oldest first: an id, or several with commas between. Repeatable.",
+        ),
     ] = None,
     everybody: Annotated[bool, typer.Option("--all", help="Every customer; needs --output.")] = False,
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Where --all writes.")] = None,
-    format: Annotated[
-        Literal["parquet", "csv", "kaggle"] | None, typer.Option(help="What --all writes; left out, parquet.")
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where --all writes: a .parquet or a .csv.")
     ] = None,
-    k: Annotated[int | None, typer.Option("-k", metavar="K", min=1, help="Length of the list; left out, 12.")] = None,
+    format: Annotated[
+        Literal["parquet", "csv", "kaggle"] | None,
+        typer.Option(help="What --all writes; left out, what the suffix of --output says, parquet where it has none."),
+    ] = None,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", metavar="K", min=1, help="Length of the list; left out, 12, or as many as there are."),
+    ] = None,
+    dataset: TrainedOn = None,
     json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -48,27 +60,30 @@ def command(
     """Rank articles for customers.
 
     For customers of the Dataset, for somebody with a given history, or for everybody.
+
+    A CSV file is safe to open as a spreadsheet: names that begin like a formula stand behind an apostrophe.
     """
     _exactly_one(customers, history, everybody)
     _only_with_all(everybody, output, format)
-    articles = _articles(history) if history is not None else None
     from spfedrec_cli import engine
 
     out = Output(json, quiet)
-    folder, length = find(run), k or LENGTH
+    folder, there = find(run), where(dataset)
     if output is not None:
         with out.stages() as tell:
-            tell("Recommending to everybody")
-            written = engine.recommend_all(folder, output, k=length, format=format or "parquet")
-        value = {"run": str(folder), "output": str(output), "customers_written": written, "k": length}
+            written = engine.recommend_all(folder, output, k=k, format=format, tell=tell, **there)
+        value = {"run": str(folder), "output": str(output), "customers_written": written, "k": k}
         out.result(value, facts(f"Recommendations of {folder}", [("customers", written), ("file", str(output))]))
         return
-    made = engine.recommend(folder, customers=customers, history=articles, k=length)
+    bought = engine.articles(folder, history, **there) if history else None
+    made = engine.recommend(folder, customers=customers, history=bought, k=k, **there)
     out.result({"customers": [_json(one) for one in made]}, *(part for one in made for part in _tables(one)))
+    for one in made:
+        _explain(out, one, k or LENGTH)
 
 
-def _exactly_one(customers: Sequence[str] | None, history: str | None, everybody: bool) -> None:
-    if sum((bool(customers), history is not None, everybody)) != 1:
+def _exactly_one(customers: Sequence[str] | None, history: Sequence[str] | None, everybody: bool) -> None:
+    if sum((bool(customers), bool(history), everybody)) != 1:
         hint = "give one of --customer ID, --history A,B or --all --output FILE"
         raise InputError("It is not clear to whom to recommend", hint=hint)
 
@@ -81,11 +96,13 @@ def _only_with_all(everybody: bool, output: Path | None, format: str | None) -> 
         raise InputError(f"{option} goes with --all", hint="use --json for the recommendations of a few customers")
 
 
-def _articles(history: str) -> list[str]:
-    articles = [article.strip() for article in history.split(",")]
-    if not all(articles):
-        raise InputError(f"--history {history!r} has an empty place", hint="separate articles by single commas")
-    return articles
+def _explain(out: Output, one: "Recommendation", asked: int) -> None:
+    """What might surprise: nothing to go by, or fewer articles than were asked for."""
+    if not one.history:
+        out.say(f"Nothing is known that {_who(one)} bought: ranked by everything else that the model knows")
+    if one.left_out and len(one.items) < asked:
+        bought = counted(one.left_out, "article")
+        out.say(f"{counted(len(one.items), 'article')} for {_who(one)}: {bought} bought before and left out")
 
 
 def _json(one: "Recommendation") -> dict[str, Any]:
@@ -99,8 +116,12 @@ def _labels(labels: dict[str, str]) -> dict[str, str | None]:
     return {label: labels.get(label) for label in LABELS}
 
 
+def _who(one: "Recommendation") -> str:
+    return f"customer {one.customer_id}" if one.customer_id is not None else "this history"
+
+
 def _tables(one: "Recommendation") -> list[Group]:
-    who = f"customer {one.customer_id}" if one.customer_id is not None else "this history"
+    who = _who(one)
     shown = [label for label in LABELS if any(label in item.labels for item in (*one.items, *one.history))]
     bought = [(item.article_id, *(item.labels.get(label, "") for label in shown)) for item in one.history]
     ranked: list[tuple[Cell, ...]] = [

@@ -127,6 +127,12 @@ class Dataset:
         """Items by the source's ids. Raises InputError for an unknown or malformed one, naming a near one."""
         return _look_up(ids, self._item_ids, self.manifest.item_form, "an article")
 
+    def holds_item(self, id: str) -> bool:
+        """Whether it is an item's id, as `item_index` reads it."""
+        from spfedrec_cli.data.ids import FORMS, find  # as in `_look_up`
+
+        return bool(find([id], self._item_ids, FORMS[self.manifest.item_form])[0] >= 0)
+
     def client_index(self, id: str) -> int:
         """A client by the source's id; raises InputError as `item_index` does."""
         return int(_look_up([id], self._client_ids, self.manifest.client_form, "a customer")[0])
@@ -134,6 +140,11 @@ class Dataset:
     @cached_property
     def _labels(self) -> pa.Table:
         return stored.table(self._file("items"), list(schema.DISPLAY))
+
+    @property
+    def labels(self) -> pa.Table:
+        """Name, type and colour of every item, null where unknown; the columns alone that the source has."""
+        return self._labels
 
     def item_labels(self, indices: npt.ArrayLike) -> list[dict[str, str]]:
         """For each item its name, type and colour, as far as the source has them."""

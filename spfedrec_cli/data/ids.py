@@ -1,5 +1,6 @@
 """Identifiers: the forms that sources write them in, and their dense numbers."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,29 +67,51 @@ def dense(ids: pa.Array, known: pa.Array) -> I32:
     return np.asarray(pc.fill_null(pc.index_in(ids, value_set=known), -1).to_numpy(zero_copy_only=False), np.int32)
 
 
+def find(ids: Sequence[str], known: pa.Array, form: Form) -> I32:
+    """Dense numbers of ids that a user typed, -1 for those of the wrong form and for unknown ones."""
+    return _find(_typed(ids, form), known)
+
+
 def look_up(ids: Sequence[str], known: pa.Array, form: Form, what: str) -> I32:
-    """Dense numbers of ids that a user typed. Raises InputError for one of the wrong form or an unknown one."""
-    asked = pa.array([str(one) if form.free else str(one).strip() for one in ids], pa.string())
+    """As `find`, but raises InputError for one of the wrong form or an unknown one."""
+    asked = _typed(ids, form)
     wrong = malformed(asked, form)
     if wrong is not None:
         raise InputError(f"{wrong!r} is not {what} id", hint=f"{what} id is {form.described}")
-    if form.width:
-        asked, _ = restore(asked, form)
-    # Hashes the few that are asked for, not the many that are known.
-    rows = np.flatnonzero(pc.is_in(known, value_set=asked)).astype(np.int32)
-    places = dense(asked, known.take(pa.array(rows)))
-    numbers = np.append(rows, np.int32(-1))[places]
+    numbers = _find(asked, known)
     if (numbers < 0).any():
         unknown = asked[int(np.argmax(numbers < 0))].as_py()
         near = near_id(unknown, known)
-        hint = f"did you mean {near}?" if near else "`spfedrec describe` shows ids that it holds"
-        raise InputError(f"The Dataset does not hold {what} with the id {unknown}", hint=hint)
+        hint = f"did you mean {_shown(near)}?" if near else "`spfedrec describe` shows ids that it holds"
+        raise InputError(f"The Dataset does not hold {what} with the id {_shown(unknown)}", hint=hint)
     return numbers
 
 
+def _typed(ids: Sequence[str], form: Form) -> pa.Array:
+    typed = pa.array([str(one) if form.free else str(one).strip() for one in ids], pa.string())
+    if not form.width:
+        return typed
+    return pc.if_else(pc.match_substring_regex(typed, form.pattern), restore(typed, form)[0], typed)
+
+
+def _find(asked: pa.Array, known: pa.Array) -> I32:
+    # Hashes the few that are asked for, not the many that are known.
+    rows = np.flatnonzero(pc.is_in(known, value_set=asked)).astype(np.int32)
+    places = dense(asked, known.take(pa.array(rows)))
+    return np.append(rows, np.int32(-1))[places]
+
+
+def _shown(id: str) -> str:
+    """In quotes where one would not see where it ends."""
+    return repr(id) if re.search(r"[\s,;]", id) else id
+
+
 def near_id(unknown: str, known: pa.Array) -> str | None:
-    """A known id like `unknown`, sought among those that share the longest beginning: catalogues are large."""
-    for length in range(len(unknown) - 1, 0, -1):
+    """A known id like `unknown`, sought among those that share the longest beginning: catalogues are large.
+
+    In a small one among all, where none shares its first letter.
+    """
+    for length in range(len(unknown), -1 if len(known) <= _NEIGHBOURS else 0, -1):
         neighbours = known.filter(pc.starts_with(known, unknown[:length]))
         if len(neighbours):
             return nearest(unknown, neighbours[:_NEIGHBOURS].to_pylist())

@@ -1,21 +1,17 @@
-"""Recommendations: for known customers, for a history that the model never saw, for everybody."""
+"""Recommendations for known customers, and for a history that the model never saw."""
 
-import csv
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.engine.load import checkpoint_round, client_queries, load_state, open_run
+from spfedrec_cli.engine.load import checkpoint_round, client_queries, load_dataset, load_state, open_run
 from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.state import State, World
@@ -28,7 +24,7 @@ if TYPE_CHECKING:
 
 EVERYTHING = ("train", "validation", "test")  # a customer is served with all that was bought up to now
 SHOWN = 5
-_BLOCK = 2048
+LENGTH = 12
 
 
 @dataclass(frozen=True)
@@ -42,11 +38,15 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Recommendation(Tabular):
-    """`history`: the last purchases, newest first; `items`: best first. customer_id is None for a history given."""
+    """`history`: the last purchases, newest first; `items`: best first. customer_id is None for a history given.
+
+    `left_out` counts the articles that are not ranked because they were bought, where nobody buys one twice.
+    """
 
     customer_id: str | None
     history: list[Ranked]
     items: list[Ranked]
+    left_out: int = 0
 
     def to_frame(self) -> "pd.DataFrame":
         """A row each article, best first: customer_id, rank (from 1), article_id, score, and its labels."""
@@ -70,56 +70,68 @@ def recommend(
     folder: Path | str,
     customers: Sequence[str] | None = None,
     history: Sequence[str] | None = None,
-    k: int = 12,
+    k: int | None = None,
     checkpoint: str = "best",
+    dataset: Path | str | None = None,
 ) -> Recommendations:
-    """Ranked articles for `customers`, or for somebody with `history` (article ids, oldest first).
+    """The `k` best articles (12, or as many as there are) for `customers`, or for somebody with `history`.
 
-    Raises InputError for ids that the Dataset does not know, and where neither or both are given.
+    `history`: article ids, oldest first. A list is shorter than k where the customer has bought the rest, and the
+    Dataset's clients buy nothing twice. `dataset`: where it is now, if it is not found by itself. Raises InputError for
+    ids that the Dataset does not know, for more articles than there are, and where neither or both of customers and
+    history are given.
     """
+    customers, history = _listed(customers), _listed(history)
     if bool(customers) == bool(history):
         raise InputError("Say for whom to recommend", hint="give customers or a history of articles, not both")
-    dataset, world, state, items = _open(find(folder), checkpoint)
+    data, world, state, items = opened(find(folder), checkpoint, dataset)
     if customers:
-        clients = np.array([dataset.client_index(customer) for customer in customers], np.int32)
-        past = dataset.history(*EVERYTHING).take(clients)
+        clients = np.array([data.client_index(customer) for customer in customers], np.int32)
+        past = data.history(*EVERYTHING).take(clients)
         queries = client_queries(world, state, clients, past, items)
     else:
-        latest = list(dict.fromkeys(reversed(history or [])))[::-1]
-        bought = dataset.item_index(latest)
+        latest = list(dict.fromkeys(reversed(history)))[::-1]
+        bought = data.item_index(latest)
         past = Ragged.from_lengths(np.array([len(bought)]), bought)
         queries = stranger_query(world, state, past, items)
-    ranked, scores = serve.recommend(queries.numpy(), items.numpy(), k, None if dataset.repeats else past)
-    names = list(customers) if customers else [None]
+    seen = None if data.repeats else past
+    ranked, scores = serve.recommend(queries.numpy(), items.numpy(), length(k, data), seen)
+    names: Sequence[str | None] = customers or [None]
     return Recommendations(
         Recommendation(
-            name, _labelled(dataset, past.row(row)[::-1][:SHOWN]), _labelled(dataset, ranked[row], scores[row])
+            name,
+            _labelled(data, past.row(row)[::-1][:SHOWN]),
+            _labelled(data, ranked[row], scores[row]),
+            0 if data.repeats else len(past.row(row)),
         )
         for row, name in enumerate(names)
     )
 
 
-def recommend_all(
-    folder: Path | str, output: Path | str, k: int = 12, format: str = "parquet", checkpoint: str = "best"
-) -> int:
-    """Write the k best articles of every customer; returns the number of customers.
+def articles(folder: Path | str, values: Sequence[str], dataset: Path | str | None = None) -> list[str]:
+    """The article ids in `values`: one that is an id is that id, another is split at its commas.
 
-    parquet: customer_id, article_id (list), score (list); csv: a row an article with its rank; kaggle: customer_id and
-    the articles in one column `prediction`, as the competition wants it. Written beside and renamed into place.
+    Raises InputError where nothing stands between two commas; whether all are known, `recommend` says.
     """
-    if format not in WRITERS:
-        raise InputError(f"There is no format {format!r}", hint=f"choose one of {', '.join(WRITERS)}")
-    folder, output = find(folder), Path(output)
-    if not output.parent.is_dir():
-        raise InputError("The output's folder does not exist", where=str(output.parent), hint="make it first")
-    dataset, world, state, items = _open(folder, checkpoint)
-    beside = output.with_name(output.name + ".part")
-    try:
-        WRITERS[format](beside, _everybody(dataset, world, state, items, k))
-        os.replace(beside, output)
-    finally:
-        beside.unlink(missing_ok=True)
-    return dataset.n_clients
+    data = load_dataset(find(folder), dataset)
+    return [article for value in values for article in _split(value, data)]
+
+
+def _split(value: str, dataset: Dataset) -> list[str]:
+    parts = [value] if dataset.holds_item(value) else value.split(",")
+    if not all(part.strip() for part in parts):
+        raise InputError(f"The history {value!r} has an empty place", hint="separate articles by single commas")
+    return [part if dataset.holds_item(part) else part.strip() for part in parts]
+
+
+def _listed(ids: Sequence[str] | None) -> list[str]:
+    """A text is one id, not the letters that it consists of."""
+    return [ids] if isinstance(ids, str) else list(ids or [])
+
+
+def length(k: int | None, dataset: Dataset) -> int:
+    """Of a list for which none was said."""
+    return min(LENGTH, dataset.n_items) if k is None else k
 
 
 def stranger_query(world: World, state: State, past: Ragged, items: Tensor) -> Tensor:
@@ -131,59 +143,11 @@ def stranger_query(world: World, state: State, past: Ragged, items: Tensor) -> T
     return query_embeddings(world.config.model, state.query, codes, past, items, private)
 
 
-Block = tuple[list[str], list[list[str]], list[list[float]]]
-
-
-def _everybody(dataset: Dataset, world: World, state: State, items: Tensor, k: int) -> Iterator[Block]:
-    history, ids = dataset.history(*EVERYTHING), np.array(dataset.item_ids, dtype=object)
-    for start in range(0, dataset.n_clients, _BLOCK):
-        clients = np.arange(start, min(start + _BLOCK, dataset.n_clients), dtype=np.int32)
-        past = history.take(clients)
-        queries = client_queries(world, state, clients, past, items)
-        ranked, scores = serve.recommend(queries.numpy(), items.numpy(), k, None if dataset.repeats else past)
-        names = dataset.client_ids[start : start + _BLOCK]
-        kept = ranked >= 0
-        yield (
-            names,
-            [ids[row[real]].tolist() for row, real in zip(ranked, kept, strict=True)],
-            [row[real].tolist() for row, real in zip(scores, kept, strict=True)],
-        )
-
-
-def _write_parquet(file: Path, blocks: Iterator[Block]) -> None:
-    schema = pa.schema(
-        [("customer_id", pa.string()), ("article_id", pa.list_(pa.string())), ("score", pa.list_(pa.float32()))]
-    )
-    with pq.ParquetWriter(file, schema) as writer:
-        for block in blocks:
-            writer.write_table(pa.table(dict(zip(schema.names, block, strict=True)), schema=schema))
-
-
-def _write_csv(file: Path, blocks: Iterator[Block]) -> None:
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        rows = csv.writer(stream)
-        rows.writerow(["customer_id", "rank", "article_id", "score"])
-        for customers, articles, scores in blocks:
-            for customer, items, values in zip(customers, articles, scores, strict=True):
-                pairs = zip(items, values, strict=True)
-                rows.writerows([customer, rank, item, f"{score:.6f}"] for rank, (item, score) in enumerate(pairs, 1))
-
-
-def _write_kaggle(file: Path, blocks: Iterator[Block]) -> None:
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        rows = csv.writer(stream)
-        rows.writerow(["customer_id", "prediction"])
-        for customers, articles, _ in blocks:
-            rows.writerows([customer, " ".join(items)] for customer, items in zip(customers, articles, strict=True))
-
-
-WRITERS = {"parquet": _write_parquet, "csv": _write_csv, "kaggle": _write_kaggle}
-
-
-def _open(folder: Path, checkpoint: str) -> tuple[Dataset, World, State, Tensor]:
-    dataset, world = open_run(folder)
+def opened(folder: Path, checkpoint: str, dataset: Path | str | None = None) -> tuple[Dataset, World, State, Tensor]:
+    """A run's Dataset, world and state, and the embeddings of all items (n_items, d)."""
+    data, world = open_run(folder, dataset)
     state, _ = load_state(folder, checkpoint_round(folder, checkpoint))
-    return dataset, world, state, item_embeddings(state.item, world.items)
+    return data, world, state, item_embeddings(state.item, world.items)
 
 
 def _labelled(

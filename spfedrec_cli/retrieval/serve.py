@@ -17,10 +17,7 @@ def recommend(queries: F32, item_embeddings: F32, k: int, seen: Ragged | None = 
     n_items, dim = item_embeddings.shape
     if queries.shape[1] != dim:
         raise SpfedrecError(f"Query embeddings have {queries.shape[1]} dimensions, item embeddings {dim}")
-    if not 1 <= k <= n_items:
-        raise InputError(
-            f"The list cannot hold {k} items", hint=f"choose a number from 1 to the {n_items} in the catalogue"
-        )
+    check_length(k, n_items)
     items, scores = np.empty((len(queries), k), np.int32), np.empty((len(queries), k), np.float32)
     for block in blocks(len(queries), n_items):
         rows = np.arange(block.start, block.stop)
@@ -29,3 +26,10 @@ def recommend(queries: F32, item_embeddings: F32, k: int, seen: Ragged | None = 
         own = None if seen is None else seen.take(rows)
         items[block], scores[block] = top_k(dense, k, exclusions(n_items, len(rows), own, None))
     return items, scores
+
+
+def check_length(k: int, n_items: int) -> None:
+    """Raises InputError where a list of k cannot be filled from so many items."""
+    if not 1 <= k <= n_items:
+        hint = f"choose a number from 1 to the {n_items:,} in the catalogue"
+        raise InputError(f"The list cannot hold {k:,} items", hint=hint)

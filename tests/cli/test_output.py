@@ -1,9 +1,12 @@
 import io
 import json
+import re
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console, Group
 from rich.text import Text
 
 from spfedrec_cli.cli.output import (
@@ -19,6 +22,7 @@ from spfedrec_cli.cli.output import (
     plain,
     size,
     table,
+    write_what_can_be_written,
 )
 
 
@@ -156,3 +160,70 @@ def test_the_ends_of_a_course_stand_under_them(capsys: pytest.CaptureFixture[str
 def test_a_course_of_one(capsys: pytest.CaptureFixture[str]) -> None:
     Output().result({}, course("Volume", [3], "2020-01-01", "2020-01-01"))
     assert [row.rstrip() for row in capsys.readouterr().out.splitlines()][1:] == ["█", "2020-01-01"]
+
+
+ID = "000058a12d5b43e67d225668fa1f8d618c13dc232df0cad8ffe7ad4a1091e318"
+
+
+def narrow(width: int, *shown: Group) -> list[str]:
+    """The lines on a terminal of this width."""
+    out, stream = Output(), io.StringIO()
+    out.data = Console(width=width, file=stream, force_terminal=True, no_color=True, markup=False, highlight=False)
+    out.result({}, *shown)
+    return re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines()
+
+
+def test_a_narrow_terminal_folds_words_and_neither_ids_nor_numbers() -> None:
+    rows = [[1, "0663713001", "Push-up body with a name of many words", -12345.5]]
+    lines = narrow(50, table("Recommended", ["", "article", "name", "score"], rows))
+    assert lines[3:] == ["1  0663713001  Push-up body with a     -12345.5000", "               name of many words"]
+
+
+def test_a_table_that_no_terminal_holds_is_folded_by_none_of_us() -> None:
+    lines = narrow(40, table(f"Of customer {ID}", ["customer", "count"], [[ID, 1234567], ["short", 1]]))
+    assert lines[:2] == ["Of customer", ID]
+    assert lines[4:] == [f"{ID}  1,234,567", f"short{'':59}          1"]
+    assert narrow(40, facts("f", [("path", f"/{ID}"), ("few", 1)]))[1:] == [f"path  /{ID}", "few   1"]
+
+
+def test_short_cells_and_their_indentation_stay() -> None:
+    rows = [["this run", 0.5, 0.25], ["  95% from", 0.5, 0.25], ["        to", 0.5, 0.25]]
+    lines = narrow(20, table("t", ["", "hit_rate", "ndcg"], rows))
+    assert [line.split("  0.5")[0].rstrip() for line in lines[3:]] == ["this run", "  95% from", "        to"]
+
+
+def test_talk_on_a_narrow_terminal_can_be_copied() -> None:
+    out, stream = Output(), io.StringIO()
+    out.talk = Console(width=40, file=stream, force_terminal=True, markup=False, highlight=False)
+    out.say("Next: spfedrec train datasets/sample --preset sample")
+    out.error("There is no run; make one with `spfedrec train`.")
+    assert stream.getvalue().splitlines() == [
+        "Next:",
+        "spfedrec train datasets/sample \\",
+        "--preset sample",
+        "Error: There is no run; make one with",
+        "`spfedrec train`.",
+    ]
+
+
+def test_a_stage_stays_on_one_line_of_a_narrow_terminal() -> None:
+    out, stream = Output(), io.StringIO()
+    out.talk = Console(width=20, file=stream, force_terminal=True, no_color=True, markup=False, highlight=False)
+    with out.stages() as tell:
+        tell("Reading a file with a long name")
+        assert str(out.cut("Reading a file with a long name")) == "Reading a file wi…"
+    assert "name" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("encoding, shown", [("ascii", b"Tr?ja ??"), ("latin-1", b"Tr\xf6ja ??")])
+def test_what_cannot_be_written_is_replaced(monkeypatch: pytest.MonkeyPatch, encoding: str, shown: bytes) -> None:
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(f"sys.{name}", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    write_what_can_be_written()
+    out = Output()
+    out.line("Tröja 訓練")
+    out.say("Tröja 訓練")
+    for stream in (sys.stdout, sys.stderr):
+        assert isinstance(stream, io.TextIOWrapper)
+        stream.flush()
+        assert stream.buffer.getvalue() == shown + b"\n"  # type: ignore[attr-defined]

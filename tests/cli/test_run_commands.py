@@ -1,6 +1,8 @@
 """evaluate, recommend, export and runs."""
 
-from collections.abc import Sequence
+import shutil
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
@@ -8,6 +10,8 @@ from unittest.mock import ANY
 import pytest
 from answers import Invoke, StandIn, the_json
 
+from spfedrec_cli import run
+from spfedrec_cli.config import resolve, to_toml
 from spfedrec_cli.engine import Comparison, EvaluationReport, Paired, Ranked, Recommendation
 from spfedrec_cli.retrieval.groups import Group
 from spfedrec_cli.retrieval.intervals import Difference
@@ -256,19 +260,54 @@ def test_recommendations_are_shown_with_the_past_and_without_markup(
 
 
 def test_recommendations_to_a_history(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
-    calls = stand_in(recommend=[Recommendation(None, [PLAIN], [RED])])
-    told = the_json(invoke("recommend", "first", "--history", "1, 2", "--json"))
-    assert calls.last[2] == {"customers": None, "history": ["1", "2"], "k": 12}
+    calls = stand_in(articles=["10,5", "1", "2"], recommend=[Recommendation(None, [PLAIN], [RED])])
+    told = the_json(invoke("recommend", "first", "--history", "10,5", "--history", "1, 2", "--json"))
+    assert calls.made[0] == ("articles", (a_run, ["10,5", "1, 2"]), {})
+    assert calls.last[2] == {"customers": None, "history": ["10,5", "1", "2"], "k": None}
     assert told["customers"][0]["customer_id"] is None
+
+
+def test_a_customer_who_bought_nothing_is_told(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
+    stand_in(recommend=[Recommendation("c1", [], [RED]), Recommendation("c2", [PLAIN], [RED])])
+    told = invoke("recommend", "first", "--customer", "c1", "--customer", "c2").stderr
+    assert told == "Nothing is known that customer c1 bought: ranked by everything else that the model knows\n"
+
+
+@pytest.mark.parametrize("words, told", [([], True), (["-k", "1"], False), (["-k", "2"], True)])
+def test_a_list_that_stays_short_is_explained(
+    invoke: Invoke, a_run: Path, stand_in: StandIn, words: Sequence[str], told: bool
+) -> None:
+    stand_in(recommend=[Recommendation("c1", [PLAIN], [RED], left_out=3)])
+    sentence = "1 article for customer c1: 3 articles bought before and left out"
+    assert (sentence in invoke("recommend", "first", "--customer", "c1", *words).stderr) is told
 
 
 @pytest.mark.parametrize("format", ["parquet", "csv", "kaggle", None])
 def test_recommendations_to_everybody(invoke: Invoke, a_run: Path, stand_in: StandIn, format: str | None) -> None:
-    calls = stand_in(recommend_all=1234)
+    calls = stand_in(recommend_all=lambda *_, tell, **__: tell("Writing") or 1234)
     words = [] if format is None else ["--format", format]
-    told = the_json(invoke("recommend", "first", "--all", "--output", "all", *words, "--json"))
-    assert told == {"run": "runs/first", "output": "all", "customers_written": 1234, "k": 12}
-    assert calls.last == ("recommend_all", (a_run, Path("all")), {"k": 12, "format": format or "parquet"})
+    result = invoke("recommend", "first", "--all", "--output", "all", *words, "-k", "5", "--json")
+    assert the_json(result) == {"run": "runs/first", "output": "all", "customers_written": 1234, "k": 5}
+    assert result.stderr == "Writing ...\n"
+    name, places, said = calls.last
+    assert (name, places, said["k"], said["format"]) == ("recommend_all", (a_run, Path("all")), 5, format)
+
+
+@pytest.mark.parametrize(
+    "output, words, problem",
+    [
+        ("all.json", [], "does not say what to write"),
+        ("all.csv.gz", [], "A packed file is not written"),
+        ("all.parquet", ["--format", "csv"], "is not that of the format csv"),
+        ("no/all.csv", [], "folder does not exist"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_done(
+    invoke: Invoke, a_run: Path, output: str, words: Sequence[str], problem: str
+) -> None:
+    result = invoke("recommend", "first", "--all", "--output", output, *words)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert problem in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -301,26 +340,70 @@ def test_export_lists_its_files(invoke: Invoke, a_run: Path, stand_in: StandIn) 
     assert calls.last[2] == {}
 
 
-def test_runs_are_listed_with_their_best(invoke: Invoke, a_run: Path) -> None:
-    assert the_json(invoke("runs", "--json")) == {
-        "runs": [
-            {
-                "run": "runs/first",
-                "dataset": "sample",
-                "rounds": 3,
-                "rounds_planned": 100,
-                "monitor": "ndcg@10",
-                "best": 0.25,
-            }
-        ]
-    }
-    assert ["first", "sample", "3", "100", "ndcg@10", "0.2500"] in cells(invoke("runs").stdout)
+LISTED = {
+    "run": "runs/first",
+    "started": "2026-11-28T18:05:00+00:00",
+    "dataset": "sample",
+    "preset": None,
+    "seed": 0,
+    "rounds": 3,
+    "rounds_planned": 100,
+    "monitor": "ndcg@10",
+    "validation": 0.25,
+    "test": None,
+}
+
+
+@pytest.fixture
+def dated(a_run: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The run, dated, in a place whose clock is two hours ahead."""
+    run.write_json(a_run / "run.json", {**run.about(a_run), "started": LISTED["started"]})
+    monkeypatch.setenv("TZ", "Europe/Helsinki")
+    time.tzset()
+    yield a_run
+    monkeypatch.delenv("TZ")
+    time.tzset()
+
+
+def test_runs_are_listed_with_how_good_they_are(invoke: Invoke, dated: Path) -> None:
+    assert the_json(invoke("runs", "--json")) == {"runs": [LISTED]}
+    run.write_json(dated / "evaluation.json", {"test/full/all": {"metrics": {"ndcg@10": 0.125}}})
+    rows = cells(invoke("runs").stdout)
+    assert rows[0] == ["Runs,", "measured", "by", "ndcg@10"]
+    assert ["first", "2026-11-28", "20:05", "sample", "0", "3", "of", "100", "0.2500", "0.1250"] in rows
+
+
+def test_runs_as_csv(invoke: Invoke, dated: Path) -> None:
+    assert invoke("runs", "--csv").stdout.splitlines() == [
+        ",".join(LISTED),
+        "runs/first,2026-11-28T18:05:00+00:00,sample,,0,3,100,ndcg@10,0.25,",
+    ]
+    result = invoke("runs", "--csv", "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "choose one of them" in result.stderr
+
+
+def test_settings_that_differ_are_columns_and_many_of_them_lines(invoke: Invoke, dated: Path) -> None:
+    assert invoke("runs", "--changed").stdout == invoke("runs").stdout
+    second = Path("runs/second")
+    shutil.copytree(dated, second)
+    run.write_text(second / "config.toml", to_toml(resolve(settings=["model.dim=8", "train.seed=3"])))
+    rows = cells(invoke("runs", "--changed").stdout)
+    assert [row[-1] for row in rows[1:] if len(row) > 1] == ["model.dim", "32", "8"]
+    assert the_json(invoke("runs", "--changed", "--json"))["runs"][1]["changed"] == {"model.dim": 8}
+    assert invoke("runs", "--changed", "--csv").stdout.splitlines()[0] == ",".join([*LISTED, "model.dim"])
+    several = ["model.dim=8", "server.lr=0.5", "client.lr=0.25", "train.monitor=map@12"]
+    run.write_text(second / "config.toml", to_toml(resolve(settings=several)))
+    rows = cells(invoke("runs", "--changed", "--sort", "validation").stdout)
+    assert ["first", "second"] in rows
+    assert ["server.lr", "0.001", "0.5"] in rows
+    assert [row[-2:] for row in rows if "of" in row] == [["ndcg@10", "0.2500"], ["100", "map@12"]]
 
 
 def test_a_run_without_a_round_is_listed(invoke: Invoke, a_run: Path) -> None:
     (a_run / "metrics.jsonl").unlink()
     (listed,) = the_json(invoke("runs", "--json"))["runs"]
-    assert (listed["rounds"], listed["best"]) == (0, None)
+    assert (listed["rounds"], listed["validation"]) == (0, None)
 
 
 def test_a_damaged_run_is_named_and_hides_no_other(invoke: Invoke, a_run: Path) -> None:

@@ -147,7 +147,7 @@ def test_five_items_are_trained_evaluated_and_compared(invoke: Invoke, workplace
     assert "hit_rate@5 = recall" in evaluated.stdout
     assert "too few to tell recommenders apart" in evaluated.stderr
     assert invoke("compare", "few", "few:popularity").exit_code == 0
-    assert invoke("recommend", "few", "--customer", "u0", "-k", "5").exit_code == 0
+    assert len(the_json(invoke("recommend", "few", "--customer", "u0", "--json"))["customers"][0]["items"]) <= 5
     assert "k = 10 is more than the 5 candidates" in invoke("evaluate", "few", "-k", "10").stderr
 
 

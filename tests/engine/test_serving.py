@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -14,6 +13,7 @@ from safetensors.torch import load_file
 from spfedrec_cli import engine
 from spfedrec_cli.config import ModelConfig
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.engine import TrainResult, load
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.model.towers import item_tower
@@ -65,37 +65,22 @@ def test_recommend_for_a_stranger_depends_on_the_history(trained: TrainResult, s
 
 
 @pytest.mark.parametrize(
-    "bad", [{}, {"customers": ["a"], "history": ["b"]}, {"customers": ["nobody"]}, {"history": ["0"]}]
+    "bad",
+    [
+        {},
+        {"customers": ["a"], "history": ["b"]},
+        {"customers": ["nobody"]},
+        {"history": ["0"]},
+        {"history": []},
+        {"history": ["0100001001"], "k": 201},
+    ],
 )
 def test_recommend_refuses_what_it_cannot_know(trained: TrainResult, bad: dict[str, list[str]]) -> None:
     with pytest.raises(InputError):
         engine.recommend(trained.run, **bad)
 
 
-def test_everybody_gets_what_each_would_get(trained: TrainResult, shop: Dataset, tmp_path: Path) -> None:
-    assert engine.recommend_all(trained.run, tmp_path / "all.parquet", k=5) == shop.n_clients
-    engine.recommend_all(trained.run, tmp_path / "all.csv", k=5, format="csv")
-    engine.recommend_all(trained.run, tmp_path / "kaggle.csv", k=5, format="kaggle")
-    rows = pq.read_table(tmp_path / "all.parquet").to_pylist()
-    assert [row["customer_id"] for row in rows] == shop.client_ids
-    (alone,) = engine.recommend(trained.run, [rows[7]["customer_id"]], k=5)
-    assert rows[7]["article_id"] == [item.article_id for item in alone.items]
-    flat = pyarrow.csv.read_csv(tmp_path / "all.csv", convert_options=_text("article_id")).to_pylist()
-    assert [row["article_id"] for row in flat[35:40]] == rows[7]["article_id"]
-    kaggle = pyarrow.csv.read_csv(tmp_path / "kaggle.csv", convert_options=_text("prediction")).to_pylist()
-    assert kaggle[7]["prediction"].split() == rows[7]["article_id"]
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["all.csv", "all.parquet", "kaggle.csv"]
-
-
-def _text(column: str) -> pyarrow.csv.ConvertOptions:
-    return pyarrow.csv.ConvertOptions(column_types={column: "string"})
-
-
 def test_an_unknown_format_leaves_nothing(trained: TrainResult, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="format"):
-        engine.recommend_all(trained.run, tmp_path / "x", format="xml")
-    with pytest.raises(InputError, match="folder does not exist"):
-        engine.recommend_all(trained.run, tmp_path / "no" / "x")
     with pytest.raises(InputError, match="format"):
         engine.export(trained.run, tmp_path / "x", ["xml"])
     assert list(tmp_path.iterdir()) == []
@@ -129,6 +114,35 @@ def test_what_was_bought_is_left_out_where_nobody_buys_twice(
     past = {shop.item_ids[item] for item in shop.history("train", "validation", "test").row(5)}
     (found,) = engine.recommend(trained.run, [shop.client_ids[5]], k=200)
     assert {item.article_id for item in found.items} == set(shop.item_ids) - past
+
+
+def test_a_list_that_is_short_says_what_was_left_out(
+    trained: TrainResult, shop: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (found,) = engine.recommend(trained.run, history=shop.item_ids[:195])
+    assert (len(found.items), found.left_out) == (12, 0)
+    monkeypatch.setattr(Dataset, "repeats", False)
+    (found,) = engine.recommend(trained.run, history=shop.item_ids[:195])
+    assert [len(found.items), found.left_out] == [5, 195]
+    (found,) = engine.recommend(trained.run, history=shop.item_ids)
+    assert [len(found.items), found.left_out] == [0, 200]
+
+
+def test_a_customer_without_purchases_is_ranked_for_by_the_rest(
+    trained: TrainResult, shop: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = shop.history("train", "validation", "test")
+    rows = [[] if client == 5 else real.row(client).tolist() for client in range(shop.n_clients)]
+    monkeypatch.setattr(Dataset, "history", lambda self, *splits: Ragged.from_rows(rows))
+    (found,) = engine.recommend(trained.run, shop.client_ids[5])
+    assert found.history == []
+    assert len({item.article_id for item in found.items}) == 12
+
+
+def test_one_id_is_not_the_letters_it_consists_of(trained: TrainResult, shop: Dataset) -> None:
+    assert engine.recommend(trained.run, history=shop.item_ids[3]) == engine.recommend(
+        trained.run, history=[shop.item_ids[3]]
+    )
 
 
 def test_a_history_counts_an_article_bought_twice_by_its_last_time(trained: TrainResult, shop: Dataset) -> None:
