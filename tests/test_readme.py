@@ -53,7 +53,7 @@ def figures(text: str) -> list[str]:
 
 def test_figures_are_found() -> None:
     text = "NDCG@10 .149 ± .004 of 18,925, 94 % ([2](docs/3.md)) by `make 4`, MovieLens 100K, Python 3.11. At 30.5"
-    assert figures(text) == [".004", ".149", "18,925", "30.5", "94"]
+    assert figures(text) == [".004", ".149", "18,925", "2", "30.5", "94"]
     assert len(figures(PROSE)) > 30
 
 
