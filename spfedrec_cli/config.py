@@ -4,6 +4,7 @@ Every section is a frozen model and goes alone to the module that it configures.
 nearest known one named. The resolved configuration is saved beside what it produced.
 """
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -174,6 +175,21 @@ def presets() -> dict[str, str]:
     """Names of the shipped presets, each with its opening comment."""
     files = sorted(resources.files("spfedrec_cli.presets").iterdir(), key=lambda file: file.name)
     return {f.name[:-5]: f.read_text().split("\n", 1)[0].lstrip("# ") for f in files if f.name.endswith(".toml")}
+
+
+# By source: the presets that fit its Datasets, each up to so many clients.
+_FITTING: dict[str, tuple[tuple[float, str], ...]] = {
+    "sample": ((math.inf, "sample"),),
+    "movielens": ((2_000, "ml-100k"), (math.inf, "ml-1m")),
+    "hm": ((100_000, "hm-small"), (math.inf, "hm-full")),
+    "synthetic": ((100_000, "synthetic"), (math.inf, "hm-full")),
+}
+_OTHERWISE = ((100_000, "synthetic"), (math.inf, "hm-full"))
+
+
+def preset_for(source: str, clients: int) -> str:
+    """The preset to begin with on a Dataset of this source with so many clients."""
+    return next(preset for most, preset in _FITTING.get(source, _OTHERWISE) if clients <= most)
 
 
 def resolve(preset: str | None = None, file: Path | None = None, settings: Iterable[str] = ()) -> Config:

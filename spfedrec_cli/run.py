@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LAYOUT = 1
 RUNS = Path("runs")
+DATASETS = Path("datasets")
 PRIVATE_BLOCK = 4096  # clients whose private state is one file
 
 
@@ -54,6 +55,10 @@ def find(name: str | Path) -> Path:
     for folder in (Path(name), RUNS / name):
         if (folder / "run.json").is_file():
             return folder
+    for folder in (Path(name), DATASETS / name):
+        if (folder / "dataset.json").is_file():
+            hint = f"train on it with `spfedrec train {name}`; `spfedrec runs` lists the runs there are"
+            raise InputError(f"{str(name)!r} is a Dataset, not a run", where=str(folder), hint=hint)
     if Path(name).exists():
         raise InputError(
             "The folder is not a run: it has no run.json", where=str(name), hint="make one with `spfedrec train`"
@@ -172,7 +177,8 @@ def latest(folder: Path) -> int:
     """The last round with a checkpoint. Raises InputError where there is none yet."""
     found = rounds(folder)
     if not found:
-        raise InputError("The run has no checkpoint yet", where=str(folder), hint="train it again from the start")
+        hint = f"go on with `spfedrec train --resume {folder}`"
+        raise InputError("The run has no checkpoint yet", where=str(folder), hint=hint)
     return found[-1]
 
 

@@ -69,5 +69,6 @@ def train_result(**changes: Any) -> engine.TrainResult:
         "state_sha256": "ab" * 32,
         "best_round": 3,
         "warnings": (),
+        "monitor": "ndcg@10",
     }
     return engine.TrainResult(**{**values, **changes})

@@ -172,3 +172,21 @@ def test_the_presets_of_the_demonstration_ship() -> None:
 def test_numbers_without_meaning_are_refused(setting: str) -> None:
     with pytest.raises(InputError, match="does not fit"):
         config.resolve(settings=[setting])
+
+
+@pytest.mark.parametrize(
+    "source, clients, preset",
+    [
+        ("sample", 5, "sample"),
+        ("movielens", 943, "ml-100k"),
+        ("movielens", 6_040, "ml-1m"),
+        ("hm", 1_039, "hm-small"),
+        ("hm", 1_362_281, "hm-full"),
+        ("synthetic", 5_000, "synthetic"),
+        ("synthetic", 1_371_980, "hm-full"),
+        ("table", 2_500, "synthetic"),
+    ],
+)
+def test_the_preset_to_begin_with(source: str, clients: int, preset: str) -> None:
+    assert config.preset_for(source, clients) == preset
+    assert preset in config.presets()

@@ -7,7 +7,7 @@ import typer
 from rich.console import Group
 
 from spfedrec_cli.cli.evaluate import Candidates, Lengths, Protocol, SplitOption, given, ranking
-from spfedrec_cli.cli.options import AsJson, Debug, Quiet
+from spfedrec_cli.cli.options import AsJson, Debug, Quiet, TrainedOn, where
 from spfedrec_cli.cli.output import Cell, Output, counted, table
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def command(
     ks: Lengths = None,
     protocol: Protocol = None,
     candidates: Candidates = None,
+    dataset: TrainedOn = None,
     json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -51,6 +52,7 @@ def command(
 
     out = Output(json, quiet)
     said = given(split=split, protocol=protocol, candidates=candidates, ks=ks, metrics=metrics)
+    said |= where(dataset)
     with out.stages() as tell:
         tell("Comparing")
         comparison = engine.compare(runs, **said)

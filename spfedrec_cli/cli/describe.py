@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Group
 
-from spfedrec_cli.cli.options import AsJson, DatasetName, Debug, Quiet, dataset_folder
+from spfedrec_cli.cli.options import AsJson, DatasetName, Debug, Quiet, dataset_folder, training
 from spfedrec_cli.cli.output import Cell, Output, counted, course, facts, table
 
 NAME = "describe"
@@ -58,7 +58,7 @@ def command(
     if plot:
         out.say(f"Drawn: {plot}")
     out.say(f"A customer to try: {told['example_client']}")
-    out.say(f"Next: spfedrec train {told['dataset']}")
+    out.say(f"Next: {training(opened.path)}")
 
 
 def _tables(told: Mapping[str, Any]) -> list[Group]:

@@ -1,14 +1,15 @@
 """spfedrec evaluate: how good a run's recommendations are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Group
 
-from spfedrec_cli.cli.options import AsJson, Debug, Quiet, RunName
+from spfedrec_cli.cli.options import AsJson, Debug, Quiet, RunName, TrainedOn, where
 from spfedrec_cli.cli.output import Cell, Output, counted, table
+from spfedrec_cli.cli.stages import staged
 from spfedrec_cli.run import find
 
 if TYPE_CHECKING:
@@ -20,9 +21,12 @@ EXAMPLES = """Examples:
 \b
   spfedrec evaluate first --baselines
   spfedrec evaluate first --split validation -k 10 -k 100
+  spfedrec evaluate first --baselines --more
   spfedrec evaluate first --by customer --baseline popularity
   spfedrec evaluate runs/first --protocol sampled --json"""
 
+TELLING = ("hit_rate", "recall", "ndcg")  # at the first length of list; map at the last
+SAME = {"hit_rate": "recall", "map": "mrr"}  # where every client has one item to be found
 OF_LISTS = ("coverage", "gini", "novelty", "popularity_bias")
 
 SplitOption = Annotated[
@@ -59,11 +63,15 @@ def command(
             help="Show who is served how well: cold customers, new purchases, rare items, or by length of history."
         ),
     ] = None,
+    more: Annotated[
+        bool, typer.Option("--more", help="Show every measure, not only what matters most; --json always has all.")
+    ] = False,
     protocol: Protocol = None,
     candidates: Candidates = None,
     checkpoint: Annotated[
         Literal["best", "last"] | None, typer.Option(help="Which state of the run; left out, best.")
     ] = None,
+    dataset: TrainedOn = None,
     json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -77,12 +85,12 @@ def command(
     out = Output(json, quiet)
     folder = find(run)
     said = given(split=split, protocol=protocol, candidates=candidates, checkpoint=checkpoint, ks=ks)
-    if blend:
-        said["blend"] = True
-    with out.stages() as tell:
-        tell(f"Evaluating {folder}")
-        report = engine.evaluate(folder, baselines=baselines or baseline or False, **said)
-    out.result(_json(report), *(_tables(report) if by is None else _broken_down(report, by)))
+    said |= where(dataset) | ({"blend": True} if blend else {})
+    with staged(out) as tell:
+        report = engine.evaluate(folder, baselines=baselines or baseline or False, **said, tell=tell)
+    out.result(_json(report), *_shown(report, by, more or ks is not None))
+    for note in report.notes:
+        out.warn(note)
     for reason in report.unavailable.values():
         out.say(reason)
     if report.skipped:
@@ -107,18 +115,46 @@ def _json(report: "EvaluationReport") -> dict[str, Any]:
     return {**asdict(report), "run": str(report.run)}
 
 
+def _shown(report: "EvaluationReport", by: str | None, more: bool) -> list[Group]:
+    if by is not None:
+        return _broken_down(report, by)
+    return _tables(report) if more else [_what_matters(report)]
+
+
+def _what_matters(report: "EvaluationReport") -> Group:
+    """One table: is there a hit, how much is found, how high; and what share of the catalogue is ever shown."""
+    first, last = _lengths(report.metrics)[0], _lengths(report.metrics)[-1]
+    named = [*(f"{name}@{first}" for name in TELLING), f"map@{last}", f"coverage@{first}"]
+    metrics = [name for name in _distinct(report, named) if name in report.metrics]
+    headings = [_heading(report, name) for name in metrics]
+    return table(f"{report.split}: {_about(report)}", ["", *headings], _rows(report, metrics))
+
+
+def _distinct(report: "EvaluationReport", metrics: Sequence[str]) -> list[str]:
+    """Without the names that say the same under another name."""
+    same = SAME.values() if report.single_truth else ()
+    return [name for name in metrics if _bare(name) not in same]
+
+
+def _heading(report: "EvaluationReport", metric: str) -> str:
+    """ndcg@10; where every client has one item to be found, also hit_rate@10 = recall."""
+    also = SAME.get(_bare(metric)) if report.single_truth else None
+    return f"{metric} = {also}" if also else metric
+
+
 def _tables(report: "EvaluationReport") -> list[Group]:
     """Two for each length of list, so that a row fits on a terminal."""
     others = {**report.baselines, **report.blends}
     tables = []
     for length in _lengths(report.metrics):
-        metrics = [name for name in report.metrics if name.endswith(f"@{length}")]
+        metrics = _distinct(report, [name for name in report.metrics if name.endswith(f"@{length}")])
         hits = [name for name in metrics if _bare(name) not in OF_LISTS]
         lists = [name for name in metrics if _bare(name) in OF_LISTS]
-        tables.append(_table(_title(report, length), hits, _rows(report, hits)))
+        headings = [_heading(report, name).replace(f"@{length}", "") for name in hits]
+        tables.append(table(_title(report, length), ["", *headings], _rows(report, hits)))
         if lists:
             rows = [_row(name, values, lists) for name, values in {"this run": report.metrics, **others}.items()]
-            tables.append(_table(f"The lists of {length}", lists, rows))
+            tables.append(table(f"The lists of {length}", ["", *map(_bare, lists)], rows))
     return tables
 
 
@@ -135,7 +171,8 @@ def _broken_down(report: "EvaluationReport", by: str) -> list[Group]:
     """The run by kinds of clients or purchases; by activity, also how it differs from client to client."""
     tables = []
     for length in _lengths(report.metrics):
-        metrics = [name for name in report.metrics if name.endswith(f"@{length}") and _bare(name) not in OF_LISTS]
+        named = _distinct(report, list(report.metrics))
+        metrics = [name for name in named if name.endswith(f"@{length}") and _bare(name) not in OF_LISTS]
         rows: list[list[Cell]] = [["all", report.clients, *(report.metrics[name] for name in metrics)]]
         for name, group in report.groups[by].items():
             rows.append([name, group.clients, *(group.metrics[metric] for metric in metrics)])
@@ -157,12 +194,12 @@ def _bare(metric: str) -> str:
 
 
 def _title(report: "EvaluationReport", length: str) -> str:
+    return f"{report.split} at {length}: {_about(report)}"
+
+
+def _about(report: "EvaluationReport") -> str:
     ranked = ranking(report.protocol, report.candidates, report.clients)
-    return f"{report.split} at {length}: {ranked}; {report.run}, round {report.checkpoint_round}"
-
-
-def _table(title: str, metrics: list[str], rows: list[list[Cell]]) -> Group:
-    return table(title, ["", *map(_bare, metrics)], rows)
+    return f"{ranked}; {report.run}, round {report.checkpoint_round}"
 
 
 def _row(name: str, values: Mapping[str, float], metrics: list[str]) -> list[Cell]:

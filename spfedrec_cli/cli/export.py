@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spfedrec_cli.cli.options import AsJson, Debug, Quiet, RunName
+from spfedrec_cli.cli.options import AsJson, Debug, Quiet, RunName, TrainedOn, where
 from spfedrec_cli.cli.output import Cell, Output, size, table
 from spfedrec_cli.run import find
 
@@ -24,6 +24,7 @@ def command(
         str | None,
         typer.Option("--format", metavar="F,…", help="parquet, safetensors, or both; left out, both."),
     ] = None,
+    dataset: TrainedOn = None,
     json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -34,6 +35,7 @@ def command(
     out = Output(json, quiet)
     folder = find(run)
     chosen: dict[str, Any] = {} if formats is None else {"formats": tuple(part.strip() for part in formats.split(","))}
+    chosen |= where(dataset)
     with out.stages() as tell:
         tell(f"Exporting {folder}")
         files = engine.export(folder, output, **chosen)

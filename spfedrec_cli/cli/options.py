@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from spfedrec_cli.errors import InputError, nearest
-
-DATASETS = Path("datasets")
+from spfedrec_cli.run import DATASETS, RUNS
 
 DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="A Dataset: its path, or a name under ./datasets.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run: its path, or a name under ./runs.")]
@@ -23,6 +22,10 @@ Device = Annotated[
     Literal["auto", "cpu", "cuda", "mps"] | None,
     typer.Option("--device", help="Where to compute; auto: cuda where there is a GPU for it, else cpu."),
 ]
+TrainedOn = Annotated[
+    str | None,
+    typer.Option("--dataset", metavar="DATASET", help="Where the run's Dataset is now, if it is not found by itself."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else to stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
@@ -32,9 +35,29 @@ def dataset_folder(name: str) -> Path:
     """The folder of a Dataset; raises InputError where neither the path nor the name leads to anything."""
     places = (Path(name), DATASETS / name)
     described = [folder for folder in places if (folder / "dataset.json").is_file()]
-    if described or places[0].exists():
-        return (*described, places[0])[0]
+    if described:
+        return described[0]
+    for folder in (Path(name), RUNS / name):
+        if (folder / "run.json").is_file():
+            hint = f"resume it with `spfedrec train --resume {name}`, or name a Dataset"
+            raise InputError(f"{name!r} is a run, not a Dataset", where=str(folder), hint=hint)
+    if places[0].exists():
+        return places[0]
     known = sorted(file.parent.name for file in DATASETS.glob("*/dataset.json"))
     near = nearest(name, known)
     hint = f"did you mean {near}?" if near else "make one with `spfedrec prepare`, or check the path"
     raise InputError(f"There is no Dataset {name!r}", where=f"here and under {DATASETS}", hint=hint)
+
+
+def where(dataset: str | None) -> dict[str, Path]:
+    """For the engine: where the run's Dataset is, if that was said."""
+    return {} if dataset is None else {"dataset": dataset_folder(dataset)}
+
+
+def training(dataset: Path) -> str:
+    """The command that trains on a Dataset, with the preset that fits it."""
+    from spfedrec_cli.config import preset_for
+    from spfedrec_cli.data.dataset import Dataset
+
+    opened = Dataset.open(dataset)
+    return f"spfedrec train {dataset} --preset {preset_for(opened.manifest.source, opened.n_clients)}"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Group
 
-from spfedrec_cli.cli.options import AsJson, Debug, Quiet
+from spfedrec_cli.cli.options import AsJson, Debug, Quiet, training
 from spfedrec_cli.cli.output import Cell, Output, counted, duration, facts, table
-from spfedrec_cli.cli.reading import reading
+from spfedrec_cli.cli.stages import staged
 from spfedrec_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def command(
     told = (where, drop_missing, returns, time_format, timezone, encoding, no_header)
     how = _reading(columns, item_table, customer_table, *told)
     as_csv = _is_csv(format, skip_bad_rows or how != Reading())
-    with reading(out) as tell:
+    with staged(out) as tell:
         if as_csv:
             written = prepare_csv(source, input, output, **common, tell=tell)
         else:
@@ -214,7 +214,8 @@ def _show(out: Output, made: "Summary") -> None:
     out.result(_json(made), *steps, facts(f"Dataset {made.dataset}", _facts(made)))
     if made.skipped_rows:
         out.warn(f"{counted(made.skipped_rows, 'row')} could not be read: see {made.dataset / 'skipped-rows.csv'}")
-    out.say(f"Next: spfedrec describe {made.dataset}, or spfedrec train {made.dataset}")
+    out.say(f"Next: spfedrec describe {made.dataset}")
+    out.say(f"  or: {training(made.dataset)}")
 
 
 def _show_csv(out: Output, made: "CsvSummary") -> None:

@@ -10,15 +10,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spfedrec_cli.cli.options import AsJson, ConfigFile, Debug, Device, Preset, Quiet, Settings, dataset_folder
+from spfedrec_cli.cli.options import (
+    AsJson,
+    ConfigFile,
+    Debug,
+    Device,
+    Preset,
+    Quiet,
+    Settings,
+    dataset_folder,
+    where,
+)
 from spfedrec_cli.cli.output import Cell, Output, counted, duration, facts, number, size, table
 from spfedrec_cli.cli.watch import following
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.run import RUNS, about, find, is_helper
+from spfedrec_cli.run import RUNS, find, is_helper
+from spfedrec_cli.run import rounds as run_rounds
 
 if TYPE_CHECKING:
     from spfedrec_cli.config import Config
-    from spfedrec_cli.engine import Seeds, TrainResult
+    from spfedrec_cli.engine import Begun, Seeds, TrainResult
 
 NAME = "train"
 EXAMPLES = """Examples:
@@ -67,8 +78,8 @@ def command(
     Settings come from the defaults, then the preset, then the file, then --set; a later one wins.
     """
     out = Output(json, quiet, is_helper())
-    where = {"workers": workers, "device": device}
-    chosen = [*(settings or []), *(f"train.{key}={value}" for key, value in where.items() if value is not None)]
+    placed = {"workers": workers, "device": device}
+    chosen = [*(settings or []), *(f"train.{key}={value}" for key, value in placed.items() if value is not None)]
     if resume is not None:
         _refuse_beside_resume(preset=preset, config=config, name=name, dry_run=dry_run or None, seeds=seeds)
         result = _resume(out, find(resume), dataset, settings or [], workers, device)
@@ -101,9 +112,8 @@ def _start(
     from spfedrec_cli.data.dataset import Dataset
 
     dataset = Dataset.open(folder)
-    _announce(out, dataset.n_clients, target, config)
     with following(out, config.train.monitor) as follow:
-        result = engine.train(dataset, config, target, follow)
+        result = engine.train(dataset, config, target, follow, preset, _announcing(out, dataset.n_clients, config))
         _warn(follow.warn, result.warnings)
     return result
 
@@ -124,20 +134,21 @@ def _repeat(
 
         def watching(run: Path) -> "engine.Watch":
             stack.close()
-            _announce(out, dataset.n_clients, run, config)
             return stack.enter_context(following(out, config.train.monitor))
 
-        found = engine.train_seeds(dataset, config, target, count, watching)
+        announce = _announcing(out, dataset.n_clients, config)
+        found = engine.train_seeds(dataset, config, target, count, watching, preset, announce)
     rows = [(metric, mean, found.deviation[metric]) for metric, mean in found.mean.items()]
     shown = table(f"Validation over {counted(count, 'seed')}", ["metric", "mean", "deviation"], rows)
-    runs = table("Runs", ["run", "seed", "best round", config.train.monitor], _seed_rows(found, first, config))
+    monitor = found.results[0].monitor
+    runs = table("Runs", ["run", "seed", "best round", monitor], _seed_rows(found, first, monitor))
     told = {"runs": [_json(result) for result in found.results], "validation": found.mean, "deviation": found.deviation}
     out.result(told, shown, runs)
 
 
-def _seed_rows(found: "Seeds", first: int, config: "Config") -> list[tuple[Cell, ...]]:
+def _seed_rows(found: "Seeds", first: int, monitor: str) -> list[tuple[Cell, ...]]:
     numbered = enumerate(found.results, first)
-    return [(str(run.run), str(seed), run.best_round, run.validation[config.train.monitor]) for seed, run in numbered]
+    return [(str(run.run), str(seed), run.best_round, run.validation[monitor]) for seed, run in numbered]
 
 
 def _rehearse(out: Output, folder: Path, preset: str | None, file: Path | None, settings: list[str]) -> None:
@@ -170,14 +181,15 @@ def _resume(
     out: Output, folder: Path, dataset: str | None, settings: list[str], workers: int | None, device: str | None
 ) -> "TrainResult":
     rounds = _rounds(settings)
-    if dataset is not None:
-        _same_dataset(folder, dataset_folder(dataset))
     from spfedrec_cli import engine
 
-    out.say(f"Going on with {folder}")
+    before = run_rounds(folder)
     with following(out, engine.load_config(folder).train.monitor) as follow:
-        result = engine.resume(folder, follow, rounds, workers, device)
+        result = engine.resume(folder, follow, rounds, workers, device, **where(dataset))
         _warn(follow.warn, result.warnings)
+    if before and before[-1] == result.rounds:
+        out.say(f"{folder} was finished already, with {counted(result.rounds, 'round')}: nothing was trained")
+        out.say(f"To prolong it: spfedrec train --resume {folder} --set train.rounds={2 * result.rounds}")
     return result
 
 
@@ -186,12 +198,6 @@ def _refuse_beside_resume(**given: object) -> None:
         if value is not None:
             option = name.replace("_", "-")
             raise InputError("A resumed run keeps its name and settings", hint=f"leave --{option} out")
-
-
-def _same_dataset(run: Path, dataset: Path) -> None:
-    trained_on = Path(about(run)["dataset"])
-    if dataset.resolve() != trained_on:
-        raise InputError(f"The run was trained on {trained_on}", where=str(dataset), hint="leave DATASET out")
 
 
 def _rounds(settings: list[str]) -> int | None:
@@ -218,9 +224,17 @@ def name_of_run(name: str | None, dataset: str, preset: str | None, seed: int | 
     return next(f"{stem}-{n}" for n in count(1) if not (RUNS / f"{stem}-{n}{behind}").exists())
 
 
-def _announce(out: Output, clients: int, target: Path, config: "Config") -> None:
-    cohort = counted(min(config.federated.cohort_size, clients), "client")
-    out.say(f"Training {target}: {counted(config.train.rounds, 'round')}, each with {cohort} of {clients:,}")
+def _announcing(out: Output, clients: int, asked: "Config") -> "Begun":
+    """Says what begins, and where the settings follow the catalogue."""
+
+    def announce(target: Path, config: "Config") -> None:
+        cohort = counted(min(config.federated.cohort_size, clients), "client")
+        out.say(f"Training {target}: {counted(config.train.rounds, 'round')}, each with {cohort} of {clients:,}")
+        if config.train.monitor != asked.train.monitor:
+            fewer = f"there are fewer items than {asked.train.monitor} asks for"
+            out.say(f"The best round is chosen by {config.train.monitor}: {fewer}")
+
+    return announce
 
 
 def _warn(warn: Any, warnings: Iterable[str]) -> None:
@@ -238,6 +252,7 @@ def _json(result: "TrainResult") -> dict[str, Any]:
         "clients_per_second": round(result.clients_per_second, 3),
         "validation": result.validation,
         "best_round": result.best_round,
+        "monitor": result.monitor,
         "bytes_up": result.bytes_up,
         "bytes_down": result.bytes_down,
         "state_sha256": result.state_sha256,
@@ -266,14 +281,20 @@ def _lost(result: "TrainResult") -> list[tuple[str, Cell]]:
     return told
 
 
+def _what_matters(result: "TrainResult") -> dict[str, float]:
+    """Of the validation: whether anything is found, how much, how high, and what the best round was chosen by."""
+    told = ("hit_rate", "recall", "ndcg", result.monitor.partition("@")[0])
+    return {metric: value for metric, value in result.validation.items() if metric.partition("@")[0] in told}
+
+
 def _facts(result: "TrainResult") -> list[tuple[str, Cell]]:
     updates = max(result.client_updates, 1)
     return [
         ("rounds", result.rounds),
         ("client updates", result.client_updates),
         *_lost(result),
-        ("clients per second", f"{result.clients_per_second:,.0f}"),
-        *((f"validation {metric}", number(value)) for metric, value in result.validation.items()),
+        *([("clients per second", f"{result.clients_per_second:,.0f}")] if result.clients_per_second else []),
+        *((f"validation {metric}", number(value)) for metric, value in _what_matters(result).items()),
         ("best round", result.best_round),
         ("sent by a client a round", size(result.bytes_up / updates)),
         ("received by a client a round", size(result.bytes_down / updates)),

@@ -47,7 +47,10 @@ class Pace:
     def _validated(self) -> list[str]:
         if not self.validation:
             return []
-        metric = self.monitor if self.monitor in self.validation else next(iter(self.validation))
+        name = (self.monitor or "").partition("@")[0]  # its length of list may follow the catalogue
+        metric = self.monitor if self.monitor in self.validation else None
+        metric = metric or next((each for each in self.validation if each.startswith(f"{name}@")), None)
+        metric = metric or next(iter(self.validation))
         return [f"{metric} {self.validation[metric]:.4f}"]
 
 

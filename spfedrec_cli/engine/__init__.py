@@ -13,9 +13,10 @@ from spfedrec_cli.engine.load import Crossed, crossed, load_config
 from spfedrec_cli.engine.recommend import Ranked, Recommendation, recommend, recommend_all
 from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
 from spfedrec_cli.engine.seeds import Seeds, run_folder, train_seeds
-from spfedrec_cli.engine.train import Interrupted, Progress, TrainResult, Watch, resume, train
+from spfedrec_cli.engine.train import Begun, Interrupted, Progress, TrainResult, Watch, resume, train
 
 __all__ = [
+    "Begun",
     "Bench",
     "Comparison",
     "Crossed",

@@ -1,9 +1,11 @@
 """What stands beside a run in its evaluation: the baselines, and blends with the client's own recent purchases."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.raw import Progress, Tell
+from spfedrec_cli.engine.way import Way
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.baselines import BASELINES, Chosen, Unavailable
 from spfedrec_cli.retrieval.blend import Weights, blended, fit
@@ -11,7 +13,7 @@ from spfedrec_cli.retrieval.evaluate import Evaluation, Scorer
 
 BLEND = "blend"
 
-Measure = Callable[[Scorer], Evaluation]
+Measure = Callable[[str, Scorer], Evaluation]  # a recommender's name and scores to what it is worth
 
 
 @dataclass(frozen=True)
@@ -26,36 +28,29 @@ class Beside:
     unavailable: dict[str, str] = field(default_factory=dict)
 
 
-def measure_baselines(
-    beside: Beside,
-    dataset: Dataset,
-    split: str,
-    protocol: str,
-    names: Sequence[str],
-    measure: Measure,
-    every: bool,
-    blend: bool,
-) -> None:
-    """Enter the named baselines into `beside`, with `blend` their blends too.
+def measure_baselines(beside: Beside, dataset: Dataset, way: Way, measure: Measure, tell: Tell) -> None:
+    """Enter the baselines that are asked for into `beside`, with `way.blend` their blends too.
 
-    `every`: they were not asked for by name, so one that says nothing about the Dataset is left out, and one that
-    cannot be had is told of. Otherwise the one raises InputError, the other Unavailable.
+    Where they were not asked for by name, one that says nothing about the Dataset is left out, and one that cannot be
+    had is told of. Otherwise the one raises InputError, the other Unavailable.
     """
-    for name in names:
+    every = way.baselines is True
+    for name in way.names:
+        tell(Progress(f"measuring {name}"))
         try:
-            scorer = BASELINES[name](dataset, split, protocol)
+            scorer = BASELINES[name](dataset, way.split, way.protocol)
         except Unavailable as reason:
             if not every:
                 raise
             beside.unavailable[name] = reason.sentence()
             continue
         if scorer is not None:
-            beside.baselines[name] = measure(scorer)
+            beside.baselines[name] = measure(name, scorer)
             if isinstance(scorer, Chosen):
                 beside.settings[name] = scorer.setting
-            if blend:
-                learner = BASELINES[name](dataset, "validation", protocol)
-                measure_blend(beside, f"{name}-{BLEND}", dataset, split, learner, scorer, measure)
+            if way.blend:
+                learner = BASELINES[name](dataset, "validation", way.protocol)
+                measure_blend(beside, f"{name}-{BLEND}", dataset, way.split, learner, scorer, measure)
         elif not every:
             problem = f"The baseline '{name}' says nothing about this Dataset"
             raise InputError(problem, where=str(dataset.path), hint="leave it out")
@@ -73,4 +68,4 @@ def measure_blend(
     """Enter the blend of `scorer` into `beside`, by weights fitted to `learner`, its like for validation."""
     assert learner is not None
     beside.weights[name] = fit(learner, dataset)
-    beside.blends[name] = measure(blended(scorer, dataset, split, beside.weights[name]))
+    beside.blends[name] = measure(name, blended(scorer, dataset, split, beside.weights[name]))

@@ -1,7 +1,7 @@
 """Comparison: is one run better than another, on the same clients?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,12 @@ import numpy as np
 
 from spfedrec_cli import run
 from spfedrec_cli.engine.beside import BLEND
-from spfedrec_cli.engine.evaluate import K, evaluate
-from spfedrec_cli.engine.load import checkpoint_round
+from spfedrec_cli.engine.evaluate import lengths, measured
+from spfedrec_cli.engine.load import checkpoint_round, load_dataset
+from spfedrec_cli.engine.way import Way
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.baselines import known
+from spfedrec_cli.retrieval.evaluate import make_task
 from spfedrec_cli.retrieval.index import I32
 from spfedrec_cli.retrieval.intervals import Difference, differences, holm
 from spfedrec_cli.retrieval.metrics import F64, METRICS
@@ -63,27 +65,30 @@ def competitor(name: str) -> Competitor:
 def compare(
     names: Sequence[str],
     split: str = "test",
-    ks: Sequence[int] = K,
+    ks: Sequence[int] | None = None,
     protocol: str = "full",
     candidates: str = "all",
     metrics: Sequence[str] | None = None,
+    dataset: Path | None = None,
 ) -> Comparison:
     """The first of `names` against each of the others, paired by client.
 
     What was not evaluated in this way, or at another checkpoint, is evaluated first. `metrics` are tested ("ndcg@10");
-    left out, NDCG and hit rate at every k. InputError for fewer than two, for runs on different Datasets, and for a
-    metric that is not measured.
+    left out, NDCG and hit rate at every k. `ks` and `dataset`: as `evaluate` has them. InputError for fewer than two,
+    for runs on different Datasets, and for a metric that is not measured.
     """
     every = [competitor(name) for name in dict.fromkeys(names)]
     if len(every) < 2:
         raise InputError("There is nothing to compare with", hint="name two runs, or one and run:popularity")
     _same_dataset(every)
-    tested = list(metrics or [f"{name}@{k}" for name in ("hit_rate", "ndcg") for k in sorted(set(ks))])
-    cutoffs = sorted({*ks, *(_k(metric) for metric in tested)})
-    measured = [_values(each, split, cutoffs, protocol, candidates) for each in every]
-    clients = measured[0][0]
-    assert all(np.array_equal(clients, other) for other, _ in measured)  # the same Dataset, split and protocol
-    of = [{metric: values[metric] for metric in tested} for _, values in measured]
+    asked = [_k(metric) for metric in metrics or ()]
+    places = lengths(ks, make_task(load_dataset(every[0].folder, dataset), split, protocol, candidates))
+    tested = list(metrics or [f"{name}@{k}" for name in ("hit_rate", "ndcg") for k in places])
+    way = Way(split, sorted({*places, *asked}), protocol=protocol, candidates=candidates)
+    values = [_values(each, way, dataset) for each in every]
+    clients = values[0][0]
+    assert all(np.array_equal(clients, other) for other, _ in values)  # the same Dataset, split and protocol
+    of = [{metric: by_client[metric] for metric in tested} for _, by_client in values]
     found = [differences(of[0], other) for other in of[1:]]
     flat = holm(np.array([each.p for pair in found for each in pair.values()]))
     adjusted = iter(flat.tolist())
@@ -91,7 +96,7 @@ def compare(
         Paired(each.name, pair, {metric: next(adjusted) for metric in pair})
         for each, pair in zip(every[1:], found, strict=True)
     ]
-    means = {each.name: {m: float(v.mean()) for m, v in values.items()} for each, values in zip(every, of, strict=True)}
+    means = {each.name: {m: float(v.mean()) for m, v in found.items()} for each, found in zip(every, of, strict=True)}
     return Comparison(split, protocol, candidates, len(clients), means, pairs, len(flat))
 
 
@@ -118,18 +123,20 @@ def _same_dataset(every: Sequence[Competitor]) -> None:
 Values = tuple[I32, dict[str, F64]]  # clients int32 (n,), and their values (n,) by metric
 
 
-def _values(each: Competitor, split: str, ks: Sequence[int], protocol: str, candidates: str) -> Values:
+def _values(each: Competitor, way: Way, dataset: Path | None) -> Values:
     """From the run's folder, or evaluated now, beside all that was evaluated there before."""
-    entry = read_entries(each.folder).get(f"{split}/{protocol}/{candidates}", {})
+    entry = read_entries(each.folder).get(f"{way.split}/{way.protocol}/{way.candidates}", {})
+    ks = way.ks or ()
     if _is_current(entry, each):
-        found = read_clients(each.folder / file_name(split, protocol, candidates, each.recommender))
-        if all(f"ndcg@{k}" in found[1] for k in ks):
-            return found
+        kept = read_clients(each.folder / file_name(way.split, way.protocol, way.candidates, each.recommender))
+        if all(f"ndcg@{k}" in kept[1] for k in ks):
+            return kept
     baselines = {*entry.get("baselines", {}), each.recommender.removesuffix(BLEND).removesuffix("-")} - {""}
     blend = bool(entry.get("blends")) or each.recommender.endswith(BLEND)
     before = {int(metric.partition("@")[2]) for metric in entry.get("metrics", {})}
-    evaluate(each.folder, split, sorted({*ks, *before}), sorted(baselines), protocol, candidates, blend=blend)
-    return read_clients(each.folder / file_name(split, protocol, candidates, each.recommender))
+    wider = replace(way, ks=sorted({*ks, *before}), baselines=sorted(baselines), blend=blend)
+    found = measured(each.folder, wider, dataset).of(each.recommender)
+    return found.clients, found.per_client
 
 
 def _is_current(entry: Mapping[str, Any], each: Competitor) -> bool:

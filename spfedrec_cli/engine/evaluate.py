@@ -1,23 +1,28 @@
 """Evaluation: the model and the baselines, ranked and measured by the same rules."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.raw import Progress, Tell, silent
 from spfedrec_cli.engine.beside import BLEND, Beside, measure_baselines, measure_blend
 from spfedrec_cli.engine.load import checkpoint_round, load_state, model_scorer, open_run
-from spfedrec_cli.errors import InputError
-from spfedrec_cli.retrieval.baselines import BASELINES, known
+from spfedrec_cli.engine.way import Way
 from spfedrec_cli.retrieval.blend import Weights
-from spfedrec_cli.retrieval.evaluate import checked, make_task, measure, rank
+from spfedrec_cli.retrieval.evaluate import Evaluation, Scorer, checked, make_task, measure, rank
 from spfedrec_cli.retrieval.evaluate import evaluate as evaluate_scorer
 from spfedrec_cli.retrieval.groups import Groups, across, by_group, make_kinds
+from spfedrec_cli.retrieval.index import F32, I32
 from spfedrec_cli.retrieval.intervals import Interval, intervals
+from spfedrec_cli.retrieval.metrics import F64
 from spfedrec_cli.retrieval.popularity import buyers, self_information
-from spfedrec_cli.retrieval.written import write_evaluation
+from spfedrec_cli.retrieval.task import Task
+from spfedrec_cli.retrieval.written import CannotWrite, read_entries, write_evaluation
 
 K = (10, 12)
+FEW_HITS = 10  # with fewer, chance decides which of two recommenders is ahead
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class EvaluationReport:
     `blends`: the run ("blend") and each baseline ("ease-blend") blended with the client's own recent purchases, by
     `blend_weights`. `groups`: the run by kinds of clients and purchases; `across`: how it differs from client to
     client. `unavailable`: why a baseline is not there; `baseline_settings`: what was chosen for those that are.
+    `single_truth`: every client has one item to be found, so that recall is hit rate and MAP is MRR. `notes`: what has
+    to be known before the figures are believed.
     """
 
     run: Path
@@ -47,52 +54,68 @@ class EvaluationReport:
     across: dict[str, dict[str, float]] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
     baseline_settings: dict[str, object] = field(default_factory=dict)
+    single_truth: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A report, and the values of every client behind it: of the run, and of what stands beside it by name."""
+
+    report: EvaluationReport
+    run: Evaluation
+    others: Mapping[str, Evaluation]
+
+    def of(self, recommender: str) -> Evaluation:
+        """The run's own where no name is given."""
+        return self.others[recommender] if recommender else self.run
 
 
 def evaluate(
     folder: Path,
     split: str = "test",
-    ks: Sequence[int] = K,
+    ks: Sequence[int] | None = None,
     baselines: bool | Sequence[str] = False,
     protocol: str = "full",
     candidates: str = "all",
     checkpoint: str = "best",
     blend: bool = False,
+    dataset: Path | None = None,
+    tell: Tell = silent,
 ) -> EvaluationReport:
     """Rank for every client with ground truth in `split` and write the measures into the run.
 
-    `baselines`: True for all that can be had, or names of BASELINES. `blend`: the run, and each of them, blended with
-    the client's own recent purchases too. InputError for a name that is unknown or says nothing about the Dataset, and
-    where the blend would be measured on validation, on which it is fitted, or nothing is bought again.
+    `ks`: lengths of the list; left out, K, or all there is to rank where that is less. `baselines`: True for all that
+    can be had, or names of BASELINES. `blend`: the run, and each of them, blended with the client's own recent
+    purchases too. `dataset`: where the run's Dataset is now, if it is not found by itself. InputError for a name that
+    is unknown or says nothing about the Dataset, and where the blend would be measured on validation, on which it is
+    fitted, or nothing is bought again. A run that cannot be written to is measured all the same, with a note.
     """
-    names = [] if baselines is False else list(BASELINES) if baselines is True else known(baselines)
-    if blend and split == "validation":
-        raise InputError(
-            "The blend is fitted on validation, so it cannot be measured there", hint="evaluate it on test"
-        )
-    dataset, world = open_run(folder)
-    task = make_task(dataset, split, protocol, candidates)
-    cutoffs = checked(ks, task)
-    state, _ = load_state(folder, checkpoint_round(folder, checkpoint))
-    bought = buyers(dataset)
-    surprise = self_information(bought, len(dataset.clients_with_history("train")))
+    way = Way(split, ks, baselines, protocol, candidates, checkpoint, blend)
+    return measured(folder, way, dataset, tell).report
 
-    ours = partial(model_scorer, dataset, world, state)
-    ranking = rank(ours(split), task, cutoffs[-1])
+
+def measured(folder: Path, way: Way, dataset: Path | None = None, tell: Tell = silent) -> Evaluated:
+    """The same, with the values of every client."""
+    opened, world = open_run(folder, dataset)
+    read_entries(folder)  # damaged, it is refused before the work
+    task = make_task(opened, way.split, way.protocol, way.candidates)
+    cutoffs = lengths(way.ks, task)
+    state, _ = load_state(folder, checkpoint_round(folder, way.checkpoint))
+    bought = buyers(opened)
+    surprise = self_information(bought, len(opened.clients_with_history("train")))
+    ours = partial(model_scorer, opened, world, state)
+
+    ranking = rank(_followed(ours(way.split), "the run", task, tell), task, cutoffs[-1])
     found = measure(ranking, task, cutoffs, surprise)
-    groups = by_group(ranking, task, found.per_client, cutoffs, make_kinds(dataset, task, bought))
-
-    measured = partial(evaluate_scorer, task=task, ks=cutoffs, surprise=surprise)
-    beside = Beside()
-    if blend:
-        measure_blend(beside, BLEND, dataset, split, ours("validation"), ours(split), measured)
-    measure_baselines(beside, dataset, split, protocol, names, measured, every=baselines is True, blend=blend)
+    groups = by_group(ranking, task, found.per_client, cutoffs, make_kinds(opened, task, bought))
+    beside = _beside(way, opened, task, cutoffs, surprise, ours, tell)
     others = {**beside.baselines, **beside.blends}
     report = EvaluationReport(
         run=folder,
-        split=split,
-        protocol=protocol,
-        candidates=candidates,
+        split=way.split,
+        protocol=way.protocol,
+        candidates=way.candidates,
         clients=len(task.clients),
         skipped=task.skipped,
         metrics=found.metrics,
@@ -106,6 +129,62 @@ def evaluate(
         across=across(found.per_client),
         unavailable=beside.unavailable,
         baseline_settings=beside.settings,
+        single_truth=bool((task.truth.lengths == 1).all()),
+        notes=_few_hits([found, *others.values()], cutoffs[0]),
     )
-    write_evaluation(folder, found, {**asdict(report), "run": str(folder)}, others)
+    return Evaluated(_kept(report, found, others), found, others)
+
+
+def lengths(ks: Sequence[int] | None, task: Task) -> list[int]:
+    """Of the lists, ascending: `ks`, or where none are said K, as far as there is so much to rank. InputError where
+    what was said cannot be."""
+    return checked([min(k, task.most_candidates) for k in K] if ks is None else ks, task)
+
+
+def _beside(
+    way: Way, dataset: Dataset, task: Task, ks: list[int], surprise: F64, ours: Callable[[str], Scorer], tell: Tell
+) -> Beside:
+    """The baselines and blends that are asked for, by the rules of the run."""
+
+    def measure_as(name: str, scorer: Scorer) -> Evaluation:
+        return evaluate_scorer(_followed(scorer, name, task, tell), task, ks, surprise)
+
+    beside = Beside()
+    if way.blend:
+        tell(Progress(f"measuring {BLEND}"))
+        measure_blend(beside, BLEND, dataset, way.split, ours("validation"), ours(way.split), measure_as)
+    measure_baselines(beside, dataset, way, measure_as, tell)
+    return beside
+
+
+def _followed(scorer: Scorer, name: str, task: Task, tell: Tell) -> Scorer:
+    """The scorer, telling how many clients of the task it has scored."""
+    done = 0
+
+    def score(clients: I32) -> F32:
+        nonlocal done
+        tell(Progress(f"measuring {name}", done, len(task.clients), unit="clients"))
+        done += len(clients)
+        return scorer(clients)
+
+    return score
+
+
+def _few_hits(every: Sequence[Evaluation], k: int) -> tuple[str, ...]:
+    """A note where hardly anybody was served anything, by whatever recommender."""
+    clients = len(every[0].clients)
+    most = max(round(found.metrics[f"hit_rate@{k}"] * clients) for found in every)
+    if most >= FEW_HITS:
+        return ()
+    of = "the only client" if clients == 1 else f"{clients:,} clients"
+    told = f"Of {of} ranked, at most {most} found a purchase in the first {k}: too few to tell recommenders apart"
+    return (f"{told}. Prepare more customers, or a longer history.",)
+
+
+def _kept(report: EvaluationReport, found: Evaluation, others: Mapping[str, Evaluation]) -> EvaluationReport:
+    """Writes the evaluation into the run; where that is impossible, the report says so."""
+    try:
+        write_evaluation(report.run, found, {**asdict(report), "run": str(report.run)}, others)
+    except CannotWrite as error:
+        return replace(report, notes=(*report.notes, f"These results are not kept: {error.sentence()}"))
     return report

@@ -23,7 +23,11 @@ Formats = tuple[str, ...]
 
 
 def export(
-    folder: Path, output: Path, formats: Sequence[str] = ("parquet", "safetensors"), checkpoint: str = "best"
+    folder: Path,
+    output: Path,
+    formats: Sequence[str] = ("parquet", "safetensors"),
+    checkpoint: str = "best",
+    dataset: Path | None = None,
 ) -> list[Path]:
     """Write the model into a new folder `output`; returns the files.
 
@@ -38,14 +42,14 @@ def export(
         )
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError("The output already exists", where=str(output), hint="name a folder that does not exist yet")
-    dataset, world = open_run(folder)
+    opened, world = open_run(folder, dataset)
     state, _ = load_state(folder, checkpoint_round(folder, checkpoint))
     output.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
     try:
         beside.chmod(0o755)
         for name in dict.fromkeys(formats):
-            EXPORTS[name](beside, dataset, world, state)
+            EXPORTS[name](beside, opened, world, state)
         if output.exists():
             output.rmdir()
         os.replace(beside, output)

@@ -1,6 +1,6 @@
 """What every command needs of a run: its settings, its Dataset, its state."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.popularity import Given, read_popularity
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.data.schema import MANIFEST
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.messages import KINDS
 from spfedrec_cli.federated.state import State, World, make_world, state_from_tensors, stored_tensors
@@ -83,10 +84,10 @@ def _crossed(kind: type[Any], entries: list[dict[str, Any]]) -> Crossed:
     return Crossed(kind.kind, kind.direction, count, total / count, largest, kind.meaning)
 
 
-def open_run(folder: Path) -> tuple[Dataset, World]:
+def open_run(folder: Path, dataset: Path | None = None) -> tuple[Dataset, World]:
     """The Dataset of a run and the world around its model, on the CPU wherever it was trained."""
-    dataset = load_dataset(folder)
-    return dataset, load_world(dataset, load_config(folder))
+    opened = load_dataset(folder, dataset)
+    return opened, load_world(opened, load_config(folder))
 
 
 def load_world(dataset: Dataset, config: Config, team: Team = ALONE, device: torch.device = CPU) -> World:
@@ -123,14 +124,42 @@ def load_config(folder: Path) -> Config:
     return resolve(file=folder / "config.toml")
 
 
-def load_dataset(folder: Path) -> Dataset:
-    """The Dataset of a run. Raises InputError where it is gone or was prepared anew with other data."""
+def load_dataset(folder: Path, given: Path | None = None) -> Dataset:
+    """The Dataset that a run was trained on, known by its fingerprint: `given`, else where it was, beside the run or
+    under ./datasets. Raises InputError where it is in none of these places, or was prepared anew with other data."""
     about = run.about(folder)
-    dataset = Dataset.open(Path(about["dataset"]))
-    if dataset.fingerprint != about["dataset_sha256"]:
-        hint = "prepare the same data again, or train a new run"
-        raise InputError("The Dataset is not the one that the run was trained on", where=str(dataset.path), hint=hint)
-    return dataset
+    recorded, sought = Path(about["dataset"]), about["dataset_sha256"]
+    reason: InputError | None = None
+    for place in [given] if given is not None else _places(folder, recorded, about["dataset_name"]):
+        if given is None and not (place / MANIFEST).is_file():
+            continue
+        try:
+            dataset = Dataset.open(place)
+        except InputError as error:
+            reason = error if place in (given, recorded) else reason
+            continue
+        if dataset.fingerprint == sought:
+            return dataset
+        reason = _another(place) if place in (given, recorded) else reason
+    problem = (
+        f"The Dataset of the run, {about['dataset_name']}, is not where it was, nor beside the run or under ./datasets"
+    )
+    raise reason or InputError(problem, where=str(recorded), hint="say where it is with --dataset")
+
+
+def _another(place: Path) -> InputError:
+    hint = "prepare the same data again, say where they are with --dataset, or train a new run"
+    return InputError("The Dataset is not the one that the run was trained on", where=str(place), hint=hint)
+
+
+def _places(folder: Path, recorded: Path, name: str) -> Iterator[Path]:
+    """Where a run's Dataset may be, the likeliest first: a project that was moved took it along."""
+    yield recorded
+    runs = folder.resolve().parent
+    around = (runs.parent / run.DATASETS, runs, runs.parent, run.DATASETS)
+    yield from (beside / name for beside in around)
+    for beside in (around[0], run.DATASETS):
+        yield from sorted(file.parent for file in beside.glob(f"*/{MANIFEST}"))
 
 
 def checkpoint_round(folder: Path, which: str) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from spfedrec_cli import run
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.engine.train import TrainResult, Watch, train
+from spfedrec_cli.engine.train import Begun, TrainResult, Watch, silently, train
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,26 @@ class Seeds:
     deviation: dict[str, float]
 
 
-def train_seeds(dataset: Dataset, config: Config, folder: Path, count: int, watching: Callable[[Path], Watch]) -> Seeds:
+def train_seeds(
+    dataset: Dataset,
+    config: Config,
+    folder: Path,
+    count: int,
+    watching: Callable[[Path], Watch],
+    preset: str | None = None,
+    begun: Begun = silently,
+) -> Seeds:
     """Train `count` times, with the seeds train.seed, train.seed + 1, …; the runs are FOLDER-seed-N beside one another.
 
-    `watching` gives who watches the training in a folder. Raises InputError, before any training, where one of the
-    folders exists.
+    `watching` gives who watches the training in a folder; `preset` and `begun` as `train` has them. Raises InputError,
+    before any training, where one of the folders exists.
     """
     folders = {seed: run_folder(folder, seed) for seed in range(config.train.seed, config.train.seed + count)}
     for each in folders.values():
         run.check_free(each)
-    results = [train(dataset, _seeded(config, seed), each, watching(each)) for seed, each in folders.items()]
+    results = [
+        train(dataset, _seeded(config, seed), each, watching(each), preset, begun) for seed, each in folders.items()
+    ]
     metrics = list(results[0].validation)
     values = {metric: [result.validation[metric] for result in results] for metric in metrics}
     return Seeds(

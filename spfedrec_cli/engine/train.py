@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,15 +32,13 @@ from spfedrec_cli.engine.load import (
 from spfedrec_cli.engine.memory import check_memory, free_memory, shape_of
 from spfedrec_cli.engine.spread import check_in_step, started, whole
 from spfedrec_cli.engine.team import device_of, gathered
-from spfedrec_cli.engine.validation import Validation, validate
-from spfedrec_cli.errors import InputError, SpfedrecError, nearest
+from spfedrec_cli.engine.validation import Validation, following_catalogue, validate
+from spfedrec_cli.errors import InputError, SpfedrecError
 from spfedrec_cli.federated.aggregation import SECRETS
 from spfedrec_cli.federated.state import State, World, stored_tensors
 from spfedrec_cli.federated.strategies import STRATEGIES, Report
 from spfedrec_cli.federated.team import Team
 from spfedrec_cli.placement import described
-from spfedrec_cli.retrieval.evaluate import make_task
-from spfedrec_cli.retrieval.metrics import METRICS
 
 
 class Interrupted(SpfedrecError):
@@ -70,8 +69,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training came to. `validation` belongs to `best_round`; bytes are sums over all rounds, as are
-    `survivors`, the client updates that are in an aggregate, and `aborted`, the chains that came to no sum.
+    """What a training came to. `validation` belongs to `best_round`, chosen by `monitor`; bytes are sums over all
+    rounds, as are `survivors`, the client updates that are in an aggregate, and `aborted`, the chains without a sum.
     """
 
     run: Path
@@ -86,6 +85,7 @@ class TrainResult:
     state_sha256: str
     best_round: int
     warnings: tuple[str, ...]
+    monitor: str
 
 
 Watch = Callable[[Progress], None]
@@ -95,13 +95,33 @@ def ignore(progress: Progress) -> None:
     """A watcher that looks away."""
 
 
-def train(dataset: Dataset, config: Config, folder: Path, watch: Watch = ignore) -> TrainResult:
-    """Train into a new run folder. Raises InputError where the folder exists or the settings do not fit the Dataset."""
-    _check_monitor(config, dataset)
+Begun = Callable[[Path, Config], None]
+
+
+def silently(folder: Path, config: Config) -> None:
+    """For those who do not ask when a training begins."""
+
+
+def train(
+    dataset: Dataset,
+    config: Config,
+    folder: Path,
+    watch: Watch = ignore,
+    preset: str | None = None,
+    begun: Begun = silently,
+) -> TrainResult:
+    """Train into a new run folder. Raises InputError where the folder exists or the settings do not fit the Dataset.
+
+    `preset`: its name, where the settings come from one, for the record. `begun` is told of the training once nothing
+    is left to refuse, with the settings as they are followed.
+    """
+    config = following_catalogue(config, dataset)
     about = {
         "dataset": str(dataset.path.resolve()),
         "dataset_sha256": dataset.fingerprint,
         "dataset_name": dataset.name,
+        "preset": preset,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "secrets": SECRETS.get(config.federated.aggregation),
     }
     given = given_popularity(dataset, config)
@@ -114,6 +134,7 @@ def train(dataset: Dataset, config: Config, folder: Path, watch: Watch = ignore)
         if team.is_chief:
             about |= {"version": spfedrec_cli.__version__}
             run.create(folder, to_toml(config), about, environment(world.device))
+            begun(folder, config)
         return _train(dataset, world, None, Place(folder if team.is_chief else None, watch))
 
 
@@ -123,27 +144,29 @@ def resume(
     rounds: int | None = None,
     workers: int | None = None,
     device: str | None = None,
+    dataset: Path | None = None,
 ) -> TrainResult:
     """Go on from the last checkpoint, to the same bits as an unbroken run, unless `device` is another than before;
-    `rounds` may prolong the training (under `server.schedule = linear` with the rates of the longer one)."""
-    config, dataset = load_config(folder), load_dataset(folder)
+    `rounds` may prolong the training (under `server.schedule = linear` with the rates of the longer one). `dataset`:
+    where the run's Dataset is now, if it is not found by itself."""
+    config, opened = load_config(folder), load_dataset(folder, dataset)
     changed = {"rounds": rounds, "workers": workers, "device": device}
     train = config.train.model_copy(update={key: value for key, value in changed.items() if value is not None})
     config = config.model_copy(update={"train": train})
     loaded = load_state(folder, run.latest(folder)) if run.rounds(folder) else None
     reached = loaded[0].round if loaded else 0
     if loaded is None:
-        check_popularity(folder, dataset, config)
+        check_popularity(folder, opened, config)
     if reached > config.train.rounds:
         raise InputError(f"The run is already at round {reached}", where=str(folder), hint="give a number above that")
-    check_memory(shape_of(dataset), config, free_memory())
-    with gathered(dataset, config, "train") as team:
-        world = load_world(dataset, config, team, device_of(config.train.device, team))
+    check_memory(shape_of(opened), config, free_memory())
+    with gathered(opened, config, "train") as team:
+        world = load_world(opened, config, team, device_of(config.train.device, team))
         if team.is_chief:
             run.write_text(folder / "config.toml", to_toml(config))
             for name in ("metrics.jsonl", "ledger.jsonl"):
                 run.rewind(folder / name, reached)
-        return _train(dataset, world, loaded, Place(folder if team.is_chief else None, watch))
+        return _train(opened, world, loaded, Place(folder if team.is_chief else None, watch))
 
 
 def train_in(dataset: Dataset, config: Config, team: Team) -> None:
@@ -200,7 +223,7 @@ def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, p
                 where = None if place.folder is None else str(place.folder)
                 raise Interrupted(f"Stopped; round {state.round} of {train.rounds} is saved", where=where, hint=hint)
     speed = (tally.client_updates - updates_before) / seconds if seconds else 0.0
-    return _result(place.folder or Path(), whole(world, state), tally, speed)
+    return _result(place.folder or Path(), whole(world, state), tally, speed, train.monitor)
 
 
 def _agreed(team: Team, stop: "Stop") -> bool:
@@ -208,7 +231,7 @@ def _agreed(team: Team, stop: "Stop") -> bool:
     return bool(team.sum(torch.tensor([int(stop.wanted)])))
 
 
-def _result(folder: Path, state: State, tally: Tally, speed: float) -> TrainResult:
+def _result(folder: Path, state: State, tally: Tally, speed: float, monitor: str) -> TrainResult:
     every = {**stored_tensors(state), **({} if state.private is None else {"private": state.private})}
     return TrainResult(
         run=folder,
@@ -223,6 +246,7 @@ def _result(folder: Path, state: State, tally: Tally, speed: float) -> TrainResu
         state_sha256=run.digest(every),
         best_round=tally.best_round,
         warnings=tally.warnings,
+        monitor=monitor,
     )
 
 
@@ -267,18 +291,6 @@ def environment(device: torch.device) -> dict[str, Any]:
     versions = {"spfedrec": spfedrec_cli.__version__, "torch": torch.__version__, "numpy": np.__version__}
     machine = {"python": platform.python_version(), "platform": platform.platform(), "processor": platform.machine()}
     return {**versions, "pyarrow": pyarrow.__version__, **machine, "device": described(device)}
-
-
-def _check_monitor(config: Config, dataset: Dataset) -> None:
-    """Raise InputError before training where the monitor could not be measured."""
-    metric, k = config.train.monitor.split("@")
-    if metric not in METRICS:
-        near = nearest(metric, list(METRICS)) or next(iter(METRICS))
-        raise InputError(f"There is no metric {metric!r} for train.monitor", hint=f"did you mean {near}@{k}?")
-    candidates = make_task(dataset, "validation").most_candidates
-    if int(k) > candidates:
-        hint = f"choose at most {metric}@{candidates}"
-        raise InputError(f"train.monitor = {metric}@{k} asks for more items than there are", hint=hint)
 
 
 DROWNED = "server.tau is larger than √v in most coordinates, so the optimiser does not adapt; lower server.tau"

@@ -6,14 +6,17 @@ from functools import cached_property
 
 import numpy as np
 
+from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.engine.collapse import collapsed
 from spfedrec_cli.engine.load import scorer
 from spfedrec_cli.engine.spread import whole
+from spfedrec_cli.errors import InputError, nearest
 from spfedrec_cli.federated.state import State, World
 from spfedrec_cli.retrieval.evaluate import Task, evaluate, history_splits, make_task
 from spfedrec_cli.retrieval.index import I32
+from spfedrec_cli.retrieval.metrics import METRICS
 from spfedrec_cli.rng import distinct
 
 
@@ -51,9 +54,24 @@ def validate(validation: Validation, state: State) -> tuple[dict[str, float], li
     train, state = world.config.train, whole(world, state)
     if world.team.is_chief:
         task, k = validation.task, int(train.monitor.split("@")[1])
-        scores = evaluate(scorer(world, state, validation.recall), task, sorted({10, k})).metrics
+        ks = sorted({min(10, task.most_candidates), k})
+        scores = evaluate(scorer(world, state, validation.recall), task, ks).metrics
         late = state.round > train.eval_every
         told = collapsed(world, state, task.clients, validation.history) if late else None
         warnings = [told] if told else []
     scores, warnings = json.loads(world.team.told(json.dumps([scores, warnings])))
     return dict(scores), list(warnings)
+
+
+def following_catalogue(config: Config, dataset: Dataset) -> Config:
+    """The settings with a monitor that can be measured: where there are fewer items than it asks for, it takes all.
+
+    Raises InputError where there is no such metric, or nobody to validate on.
+    """
+    metric, k = config.train.monitor.split("@")
+    if metric not in METRICS:
+        near = nearest(metric, list(METRICS)) or next(iter(METRICS))
+        raise InputError(f"There is no metric {metric!r} for train.monitor", hint=f"did you mean {near}@{k}?")
+    candidates = make_task(dataset, "validation").most_candidates
+    monitor = f"{metric}@{min(int(k), candidates)}"
+    return config.model_copy(update={"train": config.train.model_copy(update={"monitor": monitor})})

@@ -20,6 +20,10 @@ from spfedrec_cli.retrieval.metrics import F64
 REPORT = "evaluation.json"
 
 
+class CannotWrite(SpfedrecError):
+    """The folder of the run is not to be written to, or its disk is full."""
+
+
 def write_evaluation(
     folder: Path, evaluation: Evaluation, report: Mapping[str, object], beside: Mapping[str, Evaluation] | None = None
 ) -> Path:
@@ -92,6 +96,6 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(beside, path)
     except OSError as error:
         hint = str(error.strerror or error)
-        raise SpfedrecError("The evaluation cannot be written", where=str(path), hint=hint) from None
+        raise CannotWrite("The evaluation cannot be written", where=str(path), hint=hint) from None
     finally:
         beside.unlink(missing_ok=True)

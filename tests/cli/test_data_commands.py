@@ -25,6 +25,7 @@ def test_prepare_shows_a_table_and_talks_on_stderr(invoke: Invoke) -> None:
     assert "purchases          138" in result.stdout
     assert "reading ..." in result.stderr
     assert "Next: spfedrec describe one" in result.stderr
+    assert "  or: spfedrec train one --preset sample" in result.stderr
     assert "Next" not in result.stdout
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from answers import Invoke, StandIn, the_json
@@ -48,7 +49,7 @@ def test_the_json_of_an_evaluation(invoke: Invoke, a_run: Path, stand_in: StandI
 
 def test_a_table_for_each_length_and_a_row_for_each_recommender(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
     stand_in(evaluate=report())
-    result = invoke("evaluate", "first")
+    result = invoke("evaluate", "first", "--more")
     rows = cells(result.stdout)
     at_10, at_12 = rows.index(["ndcg", "map"]), len(rows) - 1 - rows[::-1].index(["ndcg", "map"])
     assert rows[at_10 + 2 : at_10 + 4] == [["this", "run", "0.2500", "0.5000"], ["popularity", "0.1250", "0.7500"]]
@@ -57,10 +58,36 @@ def test_a_table_for_each_length_and_a_row_for_each_recommender(invoke: Invoke, 
     assert "1 client bought nothing in test: left out" in result.stderr
 
 
+def test_one_table_of_what_matters(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
+    stand_in(evaluate=report())
+    rows = cells(invoke("evaluate", "first").stdout)
+    assert rows[0] == ["test:", "all", "items", "ranked", "for", "3", "clients;", "runs/first,", "round", "40"]
+    assert rows[1] == ["ndcg@10", "map@12"]
+    assert rows[3:] == [["this", "run", "0.2500", "0.6250"], ["popularity", "0.1250", "0.8750"]]
+
+
+def test_names_that_coincide_are_said_once(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
+    values = {"hit_rate@10": 0.5, "recall@10": 0.5, "ndcg@10": 0.25, "mrr@10": 0.125, "map@10": 0.125}
+    stand_in(evaluate=report(metrics=values, baselines={}, single_truth=True))
+    headings = "hit_rate@10 = recall ndcg@10 map@10 = mrr"
+    assert headings.split() in cells(invoke("evaluate", "first").stdout)
+    assert headings.replace("@10", "").split() in cells(invoke("evaluate", "first", "--more").stdout)
+    stand_in(evaluate=report(metrics=values, baselines={}))
+    assert ["hit_rate@10", "recall@10", "ndcg@10", "map@10"] in cells(invoke("evaluate", "first").stdout)
+
+
+def test_what_has_to_be_known_before_the_figures_are_believed_is_a_warning(
+    invoke: Invoke, a_run: Path, stand_in: StandIn
+) -> None:
+    stand_in(evaluate=report(notes=("too few to tell",)))
+    assert "Warning: too few to tell\n" in invoke("evaluate", "first", "--quiet").stderr
+    assert the_json(invoke("evaluate", "first", "--json"))["notes"] == ["too few to tell"]
+
+
 def test_what_is_not_said_is_left_to_the_engine(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
     calls = stand_in(evaluate=report())
     invoke("evaluate", "first")
-    assert calls.last == ("evaluate", (a_run,), {"baselines": False})
+    assert calls.last == ("evaluate", (a_run,), {"baselines": False, "tell": ANY})
 
 
 def test_what_is_said_reaches_the_engine(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
@@ -74,6 +101,7 @@ def test_what_is_said_reaches_the_engine(invoke: Invoke, a_run: Path, stand_in: 
         "candidates": "active",
         "checkpoint": "last",
         "ks": (5, 20),
+        "tell": ANY,
     }
     assert "the ground truth among 99 items" in result.stdout
 
@@ -97,7 +125,7 @@ def test_the_interval_stands_below_the_run_and_lists_are_a_table_of_their_own(
     invoke: Invoke, a_run: Path, stand_in: StandIn
 ) -> None:
     stand_in(evaluate=wide())
-    result = invoke("evaluate", "first", "--baselines", "--blend")
+    result = invoke("evaluate", "first", "--baselines", "--blend", "--more")
     rows = cells(result.stdout)
     start = rows.index(["ndcg"])
     assert rows[start + 2 : start + 7] == [
@@ -129,7 +157,7 @@ def test_who_is_served_how_well(invoke: Invoke, a_run: Path, stand_in: StandIn) 
 def test_the_json_has_all_of_it(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
     calls = stand_in(evaluate=wide())
     told = the_json(invoke("evaluate", "first", "--baseline", "ease", "--baseline", "popularity", "--blend", "--json"))
-    assert calls.last[2] == {"baselines": ["ease", "popularity"], "blend": True}
+    assert calls.last[2] == {"baselines": ["ease", "popularity"], "blend": True, "tell": ANY}
     assert told["intervals"]["ndcg@10"] == [0.0625, 0.4375]
     assert told["groups"]["customer"]["warm"]["metrics"] == {"ndcg@10": 0.5}
     assert told["across"] == {"ndcg@10": {"p10": 0.0, "median": 0.125}}

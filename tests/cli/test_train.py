@@ -39,6 +39,7 @@ def test_the_json_of_a_training(invoke: Invoke, sample: Dataset, training: Calls
         "bytes_up": 48_000,
         "bytes_down": 8_000,
         "state_sha256": "ab" * 32,
+        "monitor": "ndcg@10",
         "warnings": ["lower tau"],
     }
 
@@ -62,7 +63,8 @@ def test_quiet_leaves_the_warning(invoke: Invoke, sample: Dataset, training: Cal
 def test_the_settings_reach_the_engine(invoke: Invoke, sample: Dataset, training: Calls, workplace: Path) -> None:
     Path("mine.toml").write_text("[train]\nrounds = 6\nseed = 4\n")
     invoke("train", "sample", "--config", "mine.toml", "--set", "train.rounds=7", "--set", "model.dim=8", "--name", "x")
-    _, (dataset, config, folder, _), _ = training.last
+    _, (dataset, config, folder, _, preset, _), _ = training.last
+    assert preset is None
     assert dataset.path == Path("datasets/sample")
     assert (config.train.rounds, config.train.seed, config.model.dim) == (7, 4, 8)
     assert folder == Path("runs/x")
@@ -105,6 +107,58 @@ def test_a_run_is_resumed_by_name(invoke: Invoke, a_run: Path, training: Calls, 
     assert (name, folder, rounds, workers, device) == ("resume", a_run, None, None, None)
 
 
+def test_another_dataset_is_not_the_runs(invoke: Invoke, a_run: Path, workplace: Path) -> None:
+    invoke("prepare", "--source", "synthetic", "--customers", "50", "--items", "30", "--output", "datasets/other")
+    result = invoke("train", "other", "--resume", "first")
+    assert result.exit_code == 2
+    assert "not the one that the run was trained on (datasets/other)" in result.stderr
+
+
+def test_a_finished_run_says_so_and_how_to_prolong_it(invoke: Invoke, sample: Dataset) -> None:
+    invoke("train", "sample", "--preset", "sample", "--set", "train.rounds=2", "--name", "done")
+    result = invoke("train", "--resume", "done")
+    assert result.exit_code == 0
+    assert "runs/done was finished already, with 2 rounds: nothing was trained" in result.stderr
+    assert "To prolong it: spfedrec train --resume runs/done --set train.rounds=4" in result.stderr
+    assert "clients per second" not in result.stdout
+    assert "finished" not in invoke("train", "--resume", "done", "--set", "train.rounds=3").stderr
+
+
+def test_a_training_is_announced_after_the_checks(invoke: Invoke, sample: Dataset) -> None:
+    refused = invoke("train", "sample", "--preset", "sample", "--set", "train.monitor=ndgc@10")
+    assert refused.exit_code == 2
+    assert "Training" not in refused.stderr
+    told = invoke("train", "sample", "--preset", "sample", "--set", "train.rounds=1", "--set", "train.monitor=ndcg@200")
+    assert "Training runs/sample-1: 1 round" in told.stderr
+    assert "The best round is chosen by ndcg@134: there are fewer items than ndcg@200 asks for" in told.stderr
+    assert "validation ndcg@134" in told.stdout
+
+
+def test_five_items_are_trained_evaluated_and_compared(invoke: Invoke, workplace: Path) -> None:
+    """A catalogue smaller than every length of list that is a default."""
+    rows = [f"u{n},s{(n + day) % 5},2020-01-0{day + 1}" for n in range(4) for day in range(5)]
+    Path("five.csv").write_text("\n".join(["user,sku,at", *rows]) + "\n")
+    columns = ["--columns", "customer=user,item=sku,time=at", "--split", "leave-one-out"]
+    invoke("prepare", "--source", "table", "--input", "five.csv", *columns, "--output", "datasets/five")
+    assert invoke("train", "five", "--set", "train.rounds=2", "--name", "few").exit_code == 0
+    evaluated = invoke("evaluate", "few", "--baselines")
+    assert evaluated.exit_code == 0
+    assert "hit_rate@5 = recall" in evaluated.stdout
+    assert "too few to tell recommenders apart" in evaluated.stderr
+    assert invoke("compare", "few", "few:popularity").exit_code == 0
+    assert invoke("recommend", "few", "--customer", "u0", "-k", "5").exit_code == 0
+    assert "k = 10 is more than the 5 candidates" in invoke("evaluate", "few", "-k", "10").stderr
+
+
+def test_a_dataset_is_no_run_and_a_run_is_no_dataset(invoke: Invoke, a_run: Path) -> None:
+    taken_for_a_run = invoke("evaluate", "sample")
+    assert taken_for_a_run.exit_code == 2
+    assert "'sample' is a Dataset, not a run (datasets/sample); train on it with" in taken_for_a_run.stderr
+    taken_for_a_dataset = invoke("train", "first")
+    assert taken_for_a_dataset.exit_code == 2
+    assert "'first' is a run, not a Dataset (runs/first); resume it with" in taken_for_a_dataset.stderr
+
+
 def test_a_resumed_run_may_be_prolonged(invoke: Invoke, a_run: Path, training: Calls) -> None:
     invoke("train", "--resume", "first", "--set", "train.rounds=300")
     assert training.last[1][2] == 300
@@ -117,13 +171,11 @@ def test_a_resumed_run_may_be_prolonged(invoke: Invoke, a_run: Path, training: C
         (["--preset", "sample"], "leave --preset out"),
         (["--config", "x.toml"], "leave --config out"),
         (["--name", "x"], "leave --name out"),
-        (["other"], "The run was trained on"),
     ],
 )
 def test_a_resumed_run_keeps_what_it_is(
     invoke: Invoke, a_run: Path, training: Calls, words: Sequence[str], problem: str
 ) -> None:
-    Path("other").mkdir()
     result = invoke("train", "--resume", "first", *words)
     assert result.exit_code == 2
     assert problem in result.stderr

@@ -71,7 +71,7 @@ def test_what_was_measured_is_not_measured_again(first: Path, monkeypatch: pytes
     def refuse(*arguments: object, **keywords: object) -> None:
         raise AssertionError("it was measured again")
 
-    monkeypatch.setattr(sys.modules["spfedrec_cli.engine.compare"], "evaluate", refuse)
+    monkeypatch.setattr(sys.modules["spfedrec_cli.engine.compare"], "measured", refuse)
     assert engine.compare(again, ks=(10,)) == before
     with pytest.raises(AssertionError):
         engine.compare(again, ks=(7,))  # another length of list

@@ -1,14 +1,20 @@
 """What an evaluation says beyond the means, and what it refuses."""
 
+import errno
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from spfedrec_cli import engine
+from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.prepare import prepare
+from spfedrec_cli.data.raw import Progress
 from spfedrec_cli.engine import TrainResult, load
+from spfedrec_cli.engine.evaluate import FEW_HITS
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.baselines import BASELINES, Unavailable
 from spfedrec_cli.retrieval.blend import fit
@@ -80,3 +86,50 @@ def test_the_blend_is_fitted_without_test(first: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Dataset, "column", without_test)
     assert fit(load.model_scorer(dataset, world, state, "validation"), dataset) == expected.blend_weights["blend"]
+
+
+def test_a_run_that_cannot_be_written_to_is_measured_all_the_same(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = engine.evaluate(first, ks=(10,))
+    for file in first.glob("evaluation*"):
+        file.unlink()
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("spfedrec_cli.retrieval.written.os.replace", refuse)
+    shown = engine.evaluate(first, ks=(10,))
+    assert shown.metrics == kept.metrics
+    note = shown.notes[-1]
+    assert note.startswith("These results are not kept: The evaluation cannot be written")
+    assert "Read-only file system" in note
+    assert not list(first.glob("*evaluation*"))
+    found = engine.compare([str(first), f"{first}:popularity"], ks=(10,))
+    assert found.means[str(first)]["ndcg@10"] == kept.metrics["ndcg@10"]
+
+
+def test_few_hits_are_no_verdict(shop: Dataset, config: Callable[..., Config], tmp_path: Path) -> None:
+    """40 clients, of whom hardly one is served what it bought."""
+    prepare(source="synthetic", input=None, output=tmp_path / "few", customers=40, items=500)
+    done = engine.train(Dataset.open(tmp_path / "few"), config("train.rounds=1"), tmp_path / "run")
+    report = engine.evaluate(done.run, baselines=["popularity"])
+    most = max(values["hit_rate@10"] for values in (report.metrics, *report.baselines.values())) * report.clients
+    assert most < FEW_HITS
+    (note,) = report.notes
+    assert f"{report.clients} clients ranked, at most {most:.0f} found a purchase in the first 10" in note
+
+
+def test_progress_names_what_is_measured(first: Path) -> None:
+    told: list[Progress] = []
+    report = engine.evaluate(first, baselines=["popularity"], tell=told.append)
+    assert list(dict.fromkeys(at.stage for at in told)) == ["measuring the run", "measuring popularity"]
+    assert {at.total for at in told} == {0, report.clients}
+
+
+def test_a_single_item_to_be_found_is_said(first: Path, tmp_path: Path) -> None:
+    assert not engine.evaluate(first).single_truth
+    prepare(source="sample", input=None, output=tmp_path / "sample")
+    config = resolve("sample", settings=["train.rounds=1"])
+    report = engine.evaluate(engine.train(Dataset.open(tmp_path / "sample"), config, tmp_path / "x").run)
+    assert report.single_truth
+    assert report.metrics["recall@10"] == report.metrics["hit_rate@10"]
+    assert report.metrics["map@10"] == report.metrics["mrr@10"]

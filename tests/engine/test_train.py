@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ import torch
 from spfedrec_cli import engine, run
 from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.engine import Progress, TrainResult
+from spfedrec_cli.data.prepare import prepare
+from spfedrec_cli.engine import Progress, TrainResult, load
 from spfedrec_cli.errors import InputError, SpfedrecError
 
 Make = Callable[..., Config]
@@ -216,12 +218,62 @@ def test_a_resume_to_fewer_rounds_changes_nothing(shop: Dataset, config: Make, t
     engine.resume(tmp_path / "run")
 
 
-def test_a_monitor_beyond_the_catalogue_is_refused_before_anything_is_written(
-    shop: Dataset, config: Make, tmp_path: Path
-) -> None:
-    with pytest.raises(InputError, match="at most ndcg@200"):
-        engine.train(shop, config("train.monitor=ndcg@500"), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+def test_a_monitor_follows_the_catalogue(shop: Dataset, config: Make, tmp_path: Path) -> None:
+    told: list[tuple[Path, str]] = []
+    done = engine.train(
+        shop,
+        config("train.monitor=ndcg@500", "train.rounds=1"),
+        tmp_path / "run",
+        preset="synthetic",
+        begun=lambda folder, followed: told.append((folder, followed.train.monitor)),
+    )
+    assert told == [(tmp_path / "run", "ndcg@200")]  # after all that could be refused
+    assert done.monitor == "ndcg@200"
+    assert set(done.validation) >= {"ndcg@200", "ndcg@10"}
+    assert engine.load_config(done.run).train.monitor == "ndcg@200"
+    about = run.about(done.run)
+    assert about["preset"] == "synthetic"
+    assert datetime.fromisoformat(about["started"]).tzinfo is UTC
+
+
+def test_a_training_that_is_refused_was_not_begun(shop: Dataset, config: Make, tmp_path: Path) -> None:
+    told: list[Path] = []
+    with pytest.raises(InputError):
+        engine.train(shop, config("train.monitor=ndgc@10"), tmp_path / "run", begun=lambda *of: told.append(of[0]))
+    assert told == []
+
+
+def test_a_project_that_was_moved_finds_its_dataset(shop: Dataset, config: Make, tmp_path: Path) -> None:
+    """Beside the run, under its project, or where it is said to be; never another one of the same name."""
+    shutil.copytree(shop.path, tmp_path / "old" / "datasets" / "shop")
+    config_ = config("train.rounds=1")
+    engine.train(Dataset.open(tmp_path / "old" / "datasets" / "shop"), config_, tmp_path / "old" / "runs" / "first")
+    (tmp_path / "old").rename(tmp_path / "new")
+    here = tmp_path / "new" / "runs" / "first"
+    assert load.load_dataset(here).path.samefile(tmp_path / "new" / "datasets" / "shop")
+    (tmp_path / "new" / "datasets" / "shop").rename(tmp_path / "new" / "datasets" / "renamed")
+    assert load.load_dataset(here).path.samefile(tmp_path / "new" / "datasets" / "renamed")
+    (tmp_path / "new" / "datasets" / "renamed").rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"shop, is not where it was.*say where it is with --dataset"):
+        load.load_dataset(here)
+    assert load.load_dataset(here, tmp_path / "elsewhere").path == tmp_path / "elsewhere"
+    assert engine.resume(here, rounds=2, dataset=tmp_path / "elsewhere").rounds == 2
+    prepare(source="synthetic", input=None, output=tmp_path / "another", customers=300, items=200, seed=1)
+    with pytest.raises(InputError, match="not the one that the run was trained on"):
+        load.load_dataset(here, tmp_path / "another")
+    with pytest.raises(InputError, match="does not exist"):
+        load.load_dataset(here, tmp_path / "nowhere")
+
+
+def test_a_damaged_dataset_nearby_is_passed_over(shop: Dataset, config: Make, tmp_path: Path) -> None:
+    shutil.copytree(shop.path, tmp_path / "datasets" / "a-damaged")
+    (tmp_path / "datasets" / "a-damaged" / "items.parquet").write_bytes(b"")
+    shutil.copytree(shop.path, tmp_path / "datasets" / "moved")
+    done = engine.train(
+        Dataset.open(tmp_path / "datasets" / "moved"), config("train.rounds=1"), tmp_path / "runs" / "x"
+    )
+    (tmp_path / "datasets" / "moved").rename(tmp_path / "datasets" / "z-good")
+    assert load.load_dataset(done.run).path.name == "z-good"
 
 
 def test_the_last_round_is_validated_even_where_none_is_due(shop: Dataset, config: Make, tmp_path: Path) -> None:

@@ -61,5 +61,5 @@ def test_what_is_read_is_read_once(
     read: list[str] = []
     monkeypatch.setattr("spfedrec_cli.engine.validation.make_task", lambda *of: read.append(of[1]) or make_task(*of))
     done = engine.train(shop, config("train.rounds=6", "train.eval_every=2"), tmp_path / "run")
-    assert read == ["validation"]
+    assert read == ["validation"] * 2  # checked before the training, then once for all validations
     assert sum(bool(each["validation"]) for each in run.records(done.run / "metrics.jsonl")) == 3

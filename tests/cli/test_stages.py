@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from spfedrec_cli.cli.output import Output
-from spfedrec_cli.cli.reading import reading, sentence
+from spfedrec_cli.cli.stages import sentence, staged
 from spfedrec_cli.data.raw import Progress
 
 
@@ -18,7 +18,7 @@ def test_how_far_how_fast_and_how_much_longer() -> None:
 
 
 def test_off_a_terminal_each_stage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with reading(Output()) as tell:
+    with staged(Output()) as tell:
         for at in (Progress("reading a"), Progress("reading a", 1, 2), Progress("sorting")):
             tell(at)
     assert capsys.readouterr().err == "reading a ...\nsorting ...\n"
@@ -27,7 +27,7 @@ def test_off_a_terminal_each_stage_is_one_line(capsys: pytest.CaptureFixture[str
 def test_on_a_terminal_there_is_a_bar_for_the_stage() -> None:
     out = Output()
     out.talk = Console(file=io.StringIO(), force_terminal=True, width=100, markup=False)
-    with reading(out) as tell:
+    with staged(out) as tell:
         tell(Progress("reading [bold]x.csv", 1_000_000, 4_000_000, 10_000))
         tell(Progress("sorting", rows=10_000))
     shown = out.talk.file.getvalue()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""How a preparation is followed: a bar on a terminal, else one plain line a stage."""
+"""How work in stages is followed: a bar on a terminal, else one plain line a stage."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def reading(out: Output) -> Iterator[Callable[["Progress"], None]]:
-    """A function for `prepare` to call with its progress."""
+def staged(out: Output) -> Iterator[Callable[["Progress"], None]]:
+    """A function for `prepare` and `evaluate` to call with their progress."""
     if not out.live:
         yield _Lines(out)
         return

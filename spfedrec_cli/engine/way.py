@@ -1,0 +1,33 @@
+"""How an evaluation is made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spfedrec_cli.errors import InputError
+from spfedrec_cli.retrieval.baselines import BASELINES, known
+
+
+@dataclass(frozen=True)
+class Way:
+    """How an evaluation is made, in the words of `evaluate`. Raises InputError for what cannot be."""
+
+    split: str = "test"
+    ks: Sequence[int] | None = None
+    baselines: bool | Sequence[str] = False
+    protocol: str = "full"
+    candidates: str = "all"
+    checkpoint: str = "best"
+    blend: bool = False
+
+    def __post_init__(self) -> None:
+        if self.blend and self.split == "validation":
+            problem = "The blend is fitted on validation, so it cannot be measured there"
+            raise InputError(problem, hint="evaluate it on test")
+        known(self.names)
+
+    @property
+    def names(self) -> list[str]:
+        """The baselines that are asked for."""
+        if isinstance(self.baselines, bool):
+            return list(BASELINES) if self.baselines else []
+        return known(self.baselines)
