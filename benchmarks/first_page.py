@@ -1,8 +1,8 @@
-"""The tables of results in README: some rows and columns of docs/results.md, as they stand there.
+"""The tables of README that are parts of docs/: some rows and columns of a section, as they stand there.
 
     python benchmarks/first_page.py
 
-`make results` does the same after it has written docs/results.md.
+`make results` does the same at its end.
 """
 
 from collections.abc import Mapping
@@ -12,20 +12,43 @@ from pathlib import Path
 from measure import table, write_section
 
 CHECKOUT = Path(__file__).parents[1]
-RESULTS, README = CHECKOUT / "docs" / "results.md", CHECKOUT / "README.md"
+README = CHECKOUT / "README.md"
 
 
 @dataclass(frozen=True)
 class Extract:
     """Rows by their first cell (what follows a semicolon does not count), columns by their head, and what either is
-    called in README."""
+    called in README; the page of docs/, and the head of the first column."""
 
     rows: Mapping[str, str]
     columns: Mapping[str, str]
+    page: str = "results.md"
+    head: str = ""
+
+    def text(self) -> str:
+        return (CHECKOUT / "docs" / self.page).read_text(encoding="utf-8")
 
 
 PAPER, SLATE, CENTRAL = "SpFedRec, `paper`, P = 0.25", "SpFedRec, `slate`", "the same model, trained centrally"
+MODES = {
+    "`paper`, P = 0.25": "`paper`, P = 0.25, the default",
+    "`paper`, P = 1": "`paper`, P = 1",
+    "`slate`": "`slate`",
+    "`catalogue`": "`catalogue`",
+}
 EXTRACTS = {
+    "modes": Extract(
+        MODES,
+        {
+            "the server sees of one client": "it sees of one client",
+            "true purchases in a request": "true purchases in a request",
+            "kB up, chains": "kB up",
+            "kB down, chains": "kB down",
+            "MB in 30 rounds, chains": "MB a customer and month",
+        },
+        "protocol.md",
+        "`request.mode`",
+    ),
     "ml-100k": Extract(
         {
             "SpFedRec (`split`)": PAPER,
@@ -65,15 +88,21 @@ def section(text: str, name: str) -> str:
 
 
 def extracted(text: str, extract: Extract) -> str:
-    """The table of an extract. Raises KeyError where a row is missing, ValueError where a column is."""
+    """The table of an extract, without what stands in brackets.
+
+    Raises KeyError where a row is missing, ValueError where a column is.
+    """
     head, *body = (_cells(line) for line in _lines(text))
     places = [head.index(name) for name in extract.columns]
     named = {cells[0].partition(";")[0]: cells for cells in body}
     found = [
-        [shown + "".join(named[name][0].partition(";")[1:]), *(named[name][place] for place in places)]
+        [
+            shown + "".join(named[name][0].partition(";")[1:]),
+            *(named[name][place].partition(" (")[0] for place in places),
+        ]
         for name, shown in extract.rows.items()
     ]
-    return table(["", *extract.columns.values()], found)
+    return table([extract.head, *extract.columns.values()], found)
 
 
 def _lines(text: str) -> list[str]:
@@ -88,9 +117,8 @@ def _cells(line: str) -> list[str]:
 
 def write() -> None:
     """All extracts into README."""
-    results = RESULTS.read_text(encoding="utf-8")
     for name, extract in EXTRACTS.items():
-        write_section(README, name, extracted(section(results, name), extract))
+        write_section(README, name, extracted(section(extract.text(), name), extract))
 
 
 if __name__ == "__main__":

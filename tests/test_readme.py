@@ -63,14 +63,13 @@ def test_every_figure_stands_in_docs_beside_the_command_that_makes_it(figure: st
     assert any(alone.search(section) and re.search(MAKES, section) for section in sections())
 
 
-def test_tables_of_results_are_rows_of_docs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_are_rows_of_docs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(CHECKOUT / "benchmarks")
     import first_page
 
     for name, extract in first_page.EXTRACTS.items():
-        table = first_page.extracted(first_page.section(RESULTS, name), extract)
+        table = first_page.extracted(first_page.section(extract.text(), name), extract)
         assert first_page.section(README, name).strip() == table
-        assert table.count("\n") == 6  # a head, its rule, five rows
 
 
 def test_the_verdict_is_that_of_the_results() -> None:
