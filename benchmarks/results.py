@@ -1,4 +1,5 @@
-"""What the presets reach, beside baselines; ablations; quality against what it costs. Writes docs/results.md.
+"""What the presets reach, beside baselines; ablations; quality against what it costs. Writes docs/results.md, and
+the tables of README that are parts of it.
 
     python benchmarks/results.py [--data FOLDER] [--only SECTION] [--jobs 2] [--seeds 5] [--quick] [--write]
 
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import first_page
 from cases import WAY, Case, ablations, costs, main_rows, possible, way
 from curves import draw_cost, draw_learning
 from full_size import FullSize
@@ -30,7 +32,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 
 CHECKOUT = Path(__file__).parents[1]
-DOCUMENT, README = CHECKOUT / "docs" / "results.md", CHECKOUT / "README.md"
+DOCUMENT = CHECKOUT / "docs" / "results.md"
 IMAGES = CHECKOUT / "docs" / "images"
 BOTH = ("full", "sampled")
 CUSTOMERS, ITEMS = 20_000, 5_000
@@ -243,7 +245,6 @@ def of_full_size(plan: Plan) -> list[str]:
 
 
 NEEDED = {"ml-100k": "ml-100k", "ablations": "ml-100k", "costs": "ml-100k", "hm": "hm"}  # folders in the data
-IN_README = {"ml-100k", "synthetic"}  # their first sentence and their table
 SECTIONS: dict[str, Callable[[Plan], list[str]]] = {
     "ml-100k": of_movielens,
     "synthetic": of_synthetic,
@@ -280,9 +281,9 @@ def main() -> None:
         sys.stdout.write(f"{text}\n\n")
         if asked.write and not asked.quick:
             write_section(DOCUMENT, name, text)
-            if name in IN_README:
-                write_section(README, name, "\n\n".join(parts[:2]))
         sys.stderr.write(f"{name}: {minutes(since)}\n")
+    if asked.write and not asked.quick:
+        first_page.write()
     sys.stderr.write(f"all of it: {minutes(began)}\n")
 
 

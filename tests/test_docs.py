@@ -10,14 +10,31 @@ from spfedrec_cli import config
 from spfedrec_cli.cli.app import app
 
 CHECKOUT = Path(__file__).parents[1]
-PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md")), *sorted(CHECKOUT.glob("*/README.md"))]
+PAGES = [
+    *sorted(CHECKOUT.glob("*.md")),
+    *sorted((CHECKOUT / "docs").glob("*.md")),
+    *sorted(CHECKOUT.glob("*/README.md")),
+]
 COMMANDS = set(get_command(app).commands)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
 def test_every_link_resolves(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", page.read_text())
+    text = page.read_text()
+    links = [*re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text), *re.findall(r"src(?:set)?=\"([^\"]+)\"", text)]
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_every_link_to_a_heading_resolves(page: Path) -> None:
+    for target, heading in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
+        assert heading in headings(page.parent / target if target else page), (target, heading)
+
+
+def headings(page: Path) -> set[str]:
+    """What a link writes for each heading of a page: lower case, hyphens for blanks, without other signs."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
@@ -26,10 +43,15 @@ def test_every_command_named_exists(page: Path) -> None:
     assert named <= COMMANDS
 
 
-def test_readme_names_every_command_and_preset() -> None:
-    readme = (CHECKOUT / "README.md").read_text()
-    assert [command for command in COMMANDS if f"`spfedrec {command}`" not in readme] == []
-    assert [name for name in config.presets() if f"`{name}`" not in readme] == []
+@pytest.mark.parametrize("page", ["README.md", "docs/commands.md"])
+def test_every_command_is_named(page: str) -> None:
+    text = (CHECKOUT / page).read_text()
+    assert [command for command in COMMANDS if f"`spfedrec {command}`" not in text] == []
+
+
+def test_every_preset_is_named() -> None:
+    text = (CHECKOUT / "docs" / "commands.md").read_text()
+    assert [name for name in config.presets() if f"| `{name}` |" not in text] == []
 
 
 def test_every_setting_stands_in_the_table_with_its_default() -> None:
@@ -46,7 +68,13 @@ def test_every_preset_opens_with_its_purpose_and_its_command(name: str) -> None:
     assert re.fullmatch(rf"# spfedrec train \S+ --preset {name}", lines[1])
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "bench", "bench-engine", "bench-linearity", "results"])
-def test_make_targets_of_the_readme_exist(target: str) -> None:
-    assert f"make {target}" in (CHECKOUT / "README.md").read_text()
-    assert re.search(rf"^{target}:", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
+def test_every_make_target_is_named_and_exists() -> None:
+    named = set(re.findall(r"^\| `make ([a-z-]+)", (CHECKOUT / "docs" / "commands.md").read_text(), re.MULTILINE))
+    rules = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+    assert named == rules - {"help", "setup", "format", "clean-demo"}
+
+
+def test_the_glossary_names_a_term_once() -> None:
+    text = (CHECKOUT / "docs" / "glossary.md").read_text()
+    terms = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")][1:]
+    assert len(terms) == len(set(terms)) > 40

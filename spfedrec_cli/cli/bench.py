@@ -33,7 +33,7 @@ def command(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Measure how many clients a second this machine trains.
+    """Measure how many clients per second this machine trains.
 
     Local training alone (with clipping, rounding and the sum of integers), then whole rounds over a catalogue of H&M's
     size, on clients and purchases made up in memory. No Dataset is needed and nothing is written.

@@ -65,7 +65,7 @@ class ClientUpdate:
     """Client to aggregator, in fixed point: Δθ_u, then g_v of the request and of the pool."""
 
     kind: ClassVar[str] = "update"
-    meaning: ClassVar[str] = "what the device learned: only the sum is seen"
+    meaning: ClassVar[str] = "what the device learned: its cohort's sum is seen"
     direction: ClassVar[str] = "up"
     round: int
     query: I32  # (P,), empty where every client keeps a tower of its own
@@ -77,7 +77,7 @@ class PurchaseCounts:
     """Client to aggregator, once: which items it bought, as ones in a vector over the catalogue."""
 
     kind: ClassVar[str] = "popularity"
-    meaning: ClassVar[str] = "items bought, once: only the sum is seen"
+    meaning: ClassVar[str] = "items bought, once: the sum over all clients is seen"
     direction: ClassVar[str] = "up"
     round: int
     counts: I32  # (n_items,)
@@ -201,7 +201,7 @@ class MaskedUpdate:
     """Member to aggregator: its payload under two masks. In place of `ClientUpdate`."""
 
     kind: ClassVar[str] = "masked"
-    meaning: ClassVar[str] = "what the device learned, masked: only the chain's sum is seen"
+    meaning: ClassVar[str] = "what the device learned, masked: its chain's sum is seen"
     direction: ClassVar[str] = "up"
     round: int
     chain: I32  # (2,)
@@ -238,7 +238,7 @@ class WholeUpdate:
     """Client to aggregator, in fixed point: Δ of both towers, tables and all, so that no row tells what was bought."""
 
     kind: ClassVar[str] = "delta"
-    meaning: ClassVar[str] = "what the device learned of both towers: only the sum is seen"
+    meaning: ClassVar[str] = "what the device learned of both towers: its cohort's sum is seen"
     direction: ClassVar[str] = "up"
     round: int
     query: I32  # (P,)

@@ -250,14 +250,14 @@ def refusals(file: RawFile) -> Iterator[None]:
         raise InputError(
             "The file cannot be read", where=str(file), hint=_first_line(error.strerror or error)
         ) from None
+    except (EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError):
+        raise damaged(file) from None
     except RuntimeError as error:
         if "encrypted" not in str(error) and "password" not in str(error):
             raise
         raise InputError("The archive is encrypted", where=str(file), hint="unpack it") from None
     except (pa.ArrowException, pa.ArrowTypeError, pa.ArrowKeyError, pa.ArrowIndexError) as error:
         raise InputError(f"The file cannot be read: {_first_line(error)}", where=str(file), hint=_AGAIN) from None
-    except (EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError):
-        raise damaged(file) from None
 
 
 def damaged(file: RawFile) -> InputError:

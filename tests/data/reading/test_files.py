@@ -327,6 +327,16 @@ def test_a_damaged_member(archive: Zip) -> None:
         content(unpack(path))
 
 
+def test_a_flag_that_the_unpacker_does_not_know(archive: Zip) -> None:
+    """zipfile raises NotImplementedError, which is a RuntimeError as that of an encrypted archive is."""
+    path = archive("a.csv")
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"PK\x01\x02") + 8] |= 32
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"cut short or damaged \(.*all.zip/a.csv\)"):
+        content(unpack(path))
+
+
 def test_an_encrypted_archive(archive: Zip) -> None:
     path = archive("a.csv")
     raw = bytearray(path.read_bytes())
