@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from worlds import build_world, merged
 
 from spfedrec_cli.config import validate
-from spfedrec_cli.federated import blocks, client, descent, local, strategies
+from spfedrec_cli.federated import client, layout, strategies
+from spfedrec_cli.federated import layout as blocks, layout as local, layout as descent
 from spfedrec_cli.federated.exchange import I64, Cohort, CohortResult, Published
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.publishing import publish_catalogue, start_on_slate
@@ -267,7 +268,7 @@ def test_logq_changes_softmax_alone(name: str) -> None:
     assert torch.equal(*losses) == (name not in ESTIMATES)
 
 
-@pytest.mark.parametrize("name", descent.IN_PLACE)
+@pytest.mark.parametrize("name", ["sgd","adam"])
 def test_a_perturbed_optimizer_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     built = build_world({"client": {"batch_size": 3, "optimizer": name, "lr": 0.01, "eps": 1e-3, "momentum": 0.5}})
     state = trained_a_little(built)
