@@ -3,17 +3,18 @@
 import numpy as np
 import numpy.typing as npt
 
-from spfedrec_cli.kernels.compiling import compiled, compiled_as_written
+from spfedrec_cli.kernels.compiling import compiled, inlined, inlined_as_written
 
 F32 = npt.NDArray[np.float32]
 f32 = np.float32
 
 _LOWEST = f32(-87.0)  # e^x below is no normal float any more
 _HIGHEST = f32(88.0)
+_ALL_BUT_SIGN = np.int32(0x7FFFFFFF)
 _LOG2_E, _LN2_HIGH, _LN2_LOW = f32(1.44269504), f32(0.693359375), f32(-2.12194440e-4)
 
 
-@compiled_as_written
+@inlined_as_written
 def exp(x: np.float32) -> np.float32:
     """e^x, off by 2 units of the last place at most, for −87 ≤ x ≤ 88, and as at these ends beyond: 2^n times a
     polynomial of the rest (Cephes). The one of the C library works on a single number, this one on a vector of them."""
@@ -29,49 +30,99 @@ def exp(x: np.float32) -> np.float32:
     return (p * r * r + r + f32(1.0)) * power
 
 
-@compiled
-def sigmoid(x: np.float32) -> np.float32:
-    """1 / (1 + e^−x)."""
-    return f32(1.0) / (f32(1.0) + exp(-x))
-
-
-@compiled
+@inlined
 def fill(values: F32, value: np.float32) -> None:
     """values[:] = value, without a check of shapes at run time."""
     for i in range(len(values)):
         values[i] = value
 
 
-@compiled
+@inlined
 def copy(to: F32, values: F32) -> None:
     """to (n,) = values (n,)."""
     for i in range(len(to)):
         to[i] = values[i]
 
 
-@compiled
+@inlined
+def copy_times(to: F32, values: F32, factor: np.float32) -> None:
+    """to (n,) = factor · values (n,)."""
+    for i in range(len(to)):
+        to[i] = factor * values[i]
+
+
+@inlined
 def dot(one: F32, two: F32) -> np.float32:
     """Of two vectors (n,)."""
-    total = f32(0.0)
+    found = f32(0.0)
     for i in range(len(one)):
-        total += one[i] * two[i]
-    return total
+        found += one[i] * two[i]
+    return found
 
 
 @compiled
 def largest(values: F32) -> np.float32:
-    """The largest absolute value, 0 of none."""
-    most = f32(0.0)
+    """The largest absolute value, 0 of none. The bits of floats that are not negative stand in the order of floats: read
+    as integers they are compared on vector units, which floats are not, for one of them might be no number."""
+    most = np.int32(0)
     for i in range(len(values)):
-        most = max(most, abs(values[i]))
-    return most
+        most = max(most, np.int32(np.float32(values[i]).view(np.int32) & _ALL_BUT_SIGN))
+    return np.float32(np.int32(most).view(np.float32))
 
 
 @compiled
-def add_times(total: F32, values: F32, factor: np.float32) -> None:
-    """total (n,) += factor · values (n,)."""
-    for i in range(len(total)):
-        total[i] += factor * values[i]
+def largest_difference(one: F32, two: F32) -> np.float32:
+    """The largest absolute value of one − two (n,)."""
+    most = np.int32(0)
+    for i in range(len(one)):
+        most = max(most, np.int32(np.float32(one[i] - two[i]).view(np.int32) & _ALL_BUT_SIGN))
+    return np.float32(np.int32(most).view(np.float32))
+
+
+@compiled
+def highest(values: F32, least: np.float32) -> np.float32:
+    """The largest value, or `least`. Likewise, once the bits of negative floats are turned round."""
+    most = _ordered(least)
+    for i in range(len(values)):
+        most = max(most, _ordered(values[i]))
+    return np.float32(np.int32(most ^ ((most >> np.int32(31)) & _ALL_BUT_SIGN)).view(np.float32))
+
+
+@inlined
+def _ordered(value: np.float32) -> np.int32:
+    """An integer that is larger where the float is."""
+    bits = np.float32(value).view(np.int32)
+    return np.int32(bits ^ ((bits >> np.int32(31)) & _ALL_BUT_SIGN))
+
+
+@inlined
+def add_times(to: F32, values: F32, factor: np.float32) -> None:
+    """to (n,) += factor · values (n,)."""
+    for i in range(len(to)):
+        to[i] += factor * values[i]
+
+
+@inlined
+def total(values: F32) -> np.float32:
+    """Σ values (n,)."""
+    found = f32(0.0)
+    for i in range(len(values)):
+        found += values[i]
+    return found
+
+
+@inlined
+def scale(values: F32, factor: np.float32) -> None:
+    """values (n,) *= factor."""
+    for i in range(len(values)):
+        values[i] *= factor
+
+
+@inlined
+def add(values: F32, number: np.float32) -> None:
+    """values (n,) += number."""
+    for i in range(len(values)):
+        values[i] += number
 
 
 @compiled
@@ -82,10 +133,10 @@ def products(rows: F32, vector: F32, out: F32) -> None:
 
 
 @compiled
-def add_weighted(total: F32, rows: F32, weights: F32) -> None:
-    """total (d,) += Σ_k weights (n,) · rows (n, d)."""
+def add_weighted(to: F32, rows: F32, weights: F32) -> None:
+    """to (d,) += Σ_k weights (n,) · rows (n, d)."""
     for k in range(len(weights)):
-        add_times(total, rows[k], weights[k])
+        add_times(to, rows[k], weights[k])
 
 
 @compiled

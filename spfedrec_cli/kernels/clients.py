@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.kernels import descent
-from spfedrec_cli.kernels.arithmetic import F32, add_times, add_weighted, copy, dot, f32, fill
+from spfedrec_cli.kernels.arithmetic import F32, add_times, add_weighted, copy, copy_times, dot, f32, fill
 from spfedrec_cli.kernels.compiling import called, compiled
 from spfedrec_cli.kernels.descent import Rule
 from spfedrec_cli.kernels.draws import U64, draw_order
@@ -18,7 +18,7 @@ from spfedrec_cli.kernels.encoding import I32, add_rounded_product
 from spfedrec_cli.kernels.history import weigh_history
 from spfedrec_cli.kernels.losses import loss_and_gradients
 from spfedrec_cli.kernels.scores import pull, score_hidden, score_pool, score_targets
-from spfedrec_cli.kernels.tower import Passed, Tower, backward, forward, of_stretched, room_for, stretched
+from spfedrec_cli.kernels.tower import Passed, Tower, backward, forward, multiply_out, of_stretched, room_for, stretched
 from spfedrec_cli.kernels.uploads import (
     add_items,
     add_pool,
@@ -104,8 +104,7 @@ class Room(NamedTuple):
     """Memory for one client at a time, whose candidates are N at most."""
 
     passed: Passed
-    fields: F32  # (3, F · e) the weights of the rows that its fields pick, and two moments of each
-    dense: F32  # (3, D) likewise of all others
+    weights: F32  # (4, F · e + D) of the rows that its fields pick and all others; their gradients, two moments of each
     items: F32  # (N, d) candidates
     by_item: F32  # (N, d) gradients, where there are several steps
     by_pool: F32  # (M, d)
@@ -129,8 +128,7 @@ def make_room(tower: Tower, dense: int, candidates: int, pool: tuple[int, ...], 
 
     return Room(
         passed=room_for(tower),
-        fields=floats(3, tower.fields * tower.field_dim),
-        dense=floats(3, dense),
+        weights=floats(4, tower.fields * tower.field_dim + dense),
         items=floats(candidates, dim),
         by_item=floats(candidates * several, dim),
         by_pool=floats(seats * several, dim),
@@ -156,6 +154,7 @@ def train(
     """All local steps of the members from `begin` to `end`, and what each uploads; returns how many coordinates were
     saturated."""
     saturated, tables, limit = 0, len(published.query) - published.dense, settings.limit
+    width, now = tower.fields * tower.field_dim, room.weights[0]
     for k in range(begin, end):
         count, bought = clients.targets[k], clients.bought[k]
         if count == 0:
@@ -171,11 +170,11 @@ def train(
         # What the device holds before its first step: ṽ of its candidates, and a tower, a copy where it is to move.
         hold_items(published.embeddings, seats, room.items)
         start = private if settings.own_tower else published.query
-        hold_fields(tower.field_dim, start, starts, room.fields)
+        hold_fields(tower.field_dim, start, starts, now)
         dense = start[tables:]
         if not only_gradient:
-            hold_dense(dense, room.dense)
-            dense = room.dense[0]
+            copy(now[width:], dense)
+            dense = now[width:]
 
         loss = 0.0
         for number in range(steps):
@@ -189,7 +188,8 @@ def train(
                 tower, settings, published, seats, expected, of_pool, bought, targets, private, dense, room
             )
             if not only_gradient:
-                descent.step(settings.rule, number + 1, tower, room.passed, room.fields, room.dense)
+                multiply_out(tower, room.passed, room.weights[1])
+                descent.step(settings.rule, number + 1, now, room.weights[1], room.weights[2], room.weights[3])
             if steps > 1:
                 add_step(bought, len(seats), room)
         upload.losses[k] = loss / steps
@@ -198,13 +198,12 @@ def train(
         query, of_pool = upload.query[place], upload.pool[place]
         saturated += upload_candidates(settings, steps, bought, upload.rows, row_of, upload.base, of_pool, room)
         if settings.own_tower:
-            keep_tower(tower.field_dim, private, starts, room.fields[0], room.dense[0])
+            keep_tower(tower.field_dim, private, starts, now)
         elif only_gradient:
             factor = -settings.rule.lr * settings.scale_query
             saturated += upload_gradient(tower, query, starts, tables, room.passed, factor, limit)
         else:
-            moved = room.fields[0], room.dense[0]
-            saturated += upload_moved(tower.field_dim, query, start, starts, moved, settings.scale_query, limit)
+            saturated += upload_moved(tower.field_dim, query, start, starts, now, settings.scale_query, limit)
     return saturated
 
 
@@ -216,20 +215,10 @@ def hold_items(embeddings: F32, seats: I32, items: F32) -> None:
 
 
 @compiled
-def hold_fields(width: int, start: F32, starts: I64, fields: F32) -> None:
-    """The rows of the client's fields, with no moments yet."""
+def hold_fields(width: int, start: F32, starts: I64, weights: F32) -> None:
+    """The rows of the client's fields, which come first among its weights."""
     for field in range(len(starts)):
-        copy(fields[0, field * width : (field + 1) * width], start[starts[field] : starts[field] + width])
-    fill(fields[1], f32(0.0))
-    fill(fields[2], f32(0.0))
-
-
-@compiled
-def hold_dense(start: F32, dense: F32) -> None:
-    """All other weights, with no moments yet."""
-    copy(dense[0], start)
-    fill(dense[1], f32(0.0))
-    fill(dense[2], f32(0.0))
+        copy(weights[field * width : (field + 1) * width], start[starts[field] : starts[field] + width])
 
 
 @compiled
@@ -248,7 +237,8 @@ def gradients(
 ) -> float:
     """The loss of one local step. Its gradients by the weights are left in `room.passed`, those by scores in `room.own`
     and `room.negatives`, those by vectors in `room.vectors`. A private embedding takes its step."""
-    items, fields, vectors = room.items[: len(seats)], room.fields[0], room.vectors
+    items, vectors = room.items[: len(seats)], room.vectors
+    fields = room.weights[0, : tower.fields * tower.field_dim]
     pooled, base, query, vector = vectors[POOLED], vectors[BASE], vectors[QUERY], vectors[VECTOR]
     others, embedding = len(seats) - bought, len(private) if not settings.own_tower else 0
 
@@ -263,8 +253,7 @@ def gradients(
     add_times(base[:embedding], private, f32(1.0))
     forward(tower, fields, dense, base, pooled, room.passed)
     length = stretched(tower, room.passed.rights[len(tower.matrices), : len(query)], query)
-    fill(vector, f32(0.0))
-    add_times(vector, query, f32(1.0) / settings.temperature)
+    copy_times(vector, query, f32(1.0) / settings.temperature)
     scores, by_own = room.own[SCORES, :bought], room.own[BY_OWN, :bought]
     negatives = room.negatives[0, : others + len(published.pool)]
     score_targets(items, vector, targets, scores)
@@ -305,18 +294,19 @@ def upload_candidates(
         factor = scale / f32(steps)
         cut = upload_sums(rows, row_of, base, room.by_item, factor, limit)
         return cut + upload_pool(pool, room.by_pool, factor, limit)
-    vector, of_history, free = room.vectors[VECTOR], room.vectors[OF_HISTORY], room.vectors[BASE]
+    vector, of_history = room.vectors[VECTOR], room.vectors[OF_HISTORY]
     by_own, weights, by_hidden = room.own[BY_OWN, :bought], room.own[WEIGHTS, :bought], room.negatives[0, :others]
     cut = upload_items(
-        rows, row_of, base, vector, by_own, of_history, weights, by_hidden, scale, limit, free
+        rows, row_of, base, vector, by_own, of_history, weights, by_hidden, scale, limit
     )
     by_pool = room.negatives[0, others : others + len(pool) // len(vector)]
     return cut + add_rounded_product(pool, by_pool, vector, scale, limit)
 
 
 @compiled
-def keep_tower(width: int, private: F32, starts: I64, fields: F32, dense: F32) -> None:
+def keep_tower(width: int, private: F32, starts: I64, weights: F32) -> None:
     """A tower of one's own, as it is after the last step."""
     for field in range(len(starts)):
-        copy(private[starts[field] : starts[field] + width], fields[field * width : (field + 1) * width])
+        copy(private[starts[field] : starts[field] + width], weights[field * width : (field + 1) * width])
+    dense = weights[len(starts) * width :]
     copy(private[len(private) - len(dense) :], dense)

@@ -16,7 +16,7 @@ import numba
 from numba.core import config as numba_config
 
 F = TypeVar("F", bound=Callable[..., Any])
-SUMS = frozenset({"reassoc", "contract", "nsz", "arcp"})
+SUMS = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
 EXACT = frozenset({"contract"})  # for sums whose order keeps their last places right
 
 
@@ -25,9 +25,14 @@ def compiled(function: F) -> F:
     return _inner(function, SUMS)
 
 
-def compiled_as_written(function: F) -> F:
+def inlined(function: F) -> F:
+    """A short one, which becomes part of whoever calls it: a call takes as long as some tens of additions."""
+    return _inner(function, SUMS, forceinline=True)
+
+
+def inlined_as_written(function: F) -> F:
     """The same, but that floats are added up in the order written."""
-    return _inner(function, EXACT)
+    return _inner(function, EXACT, forceinline=True)
 
 
 def called(function: F) -> F:
@@ -39,8 +44,8 @@ def called(function: F) -> F:
             return cast(F, numba.njit(**_options(SUMS))(function))
 
 
-def _inner(function: F, fast: frozenset[str]) -> F:
-    return cast(F, numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_options(fast))(function))
+def _inner(function: F, fast: frozenset[str], **more: bool) -> F:
+    return cast(F, numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **more, **_options(fast))(function))
 
 
 def _options(fast: frozenset[str]) -> dict[str, Any]:

@@ -6,8 +6,8 @@ Saturated coordinates are cut and counted. Whether any is, the two vectors of a 
 import numpy as np
 import numpy.typing as npt
 
-from spfedrec_cli.kernels.arithmetic import F32, f32, largest
-from spfedrec_cli.kernels.compiling import compiled
+from spfedrec_cli.kernels.arithmetic import F32, f32, largest, largest_difference
+from spfedrec_cli.kernels.compiling import compiled, inlined
 
 I32 = npt.NDArray[np.int32]
 _SLACK = f32(1.0 - 1e-4)  # what a bound on a rounded sum of two products may be short of, relatively
@@ -28,7 +28,7 @@ def add_rounded(total: I32, values: F32, factor: np.float32, limit: np.float32) 
     return cut
 
 
-@compiled
+@inlined
 def add_within(total: I32, values: F32, factor: np.float32) -> None:
     """The same where none needs to be cut."""
     for i in range(len(values)):
@@ -36,21 +36,36 @@ def add_within(total: I32, values: F32, factor: np.float32) -> None:
 
 
 @compiled
-def add_rounded_product(total: I32, left: F32, right: F32, factor: np.float32, limit: np.float32) -> int:
-    """total (n · m,) += round(factor · left (n,) × right (m,)); returns how many were cut."""
-    cut, width, most = 0, len(right), largest(right)
-    for i in range(len(left)):
-        row, of_row = total[i * width : (i + 1) * width], factor * left[i]
-        if abs(of_row) * most <= limit * _SLACK:
-            add_within(row, right, of_row)
-        else:
-            cut += add_rounded(row, right, of_row, limit)
-    return cut
+def add_rounded_difference(total: I32, one: F32, two: F32, factor: np.float32, limit: np.float32) -> int:
+    """total (n,) += round(factor · (one − two) (n,)); returns how many were cut."""
+    if abs(factor) * largest_difference(one, two) > limit * _SLACK:
+        return add_rounded_sum(total, one, factor, two, -factor, limit)
+    for i in range(len(total)):
+        total[i] += np.int32(np.rint(factor * (one[i] - two[i])))
+    return 0
 
 
 @compiled
-def add_rounded_sum(total: I32, one: F32, a: np.float32, two: F32, b: np.float32, room: F32, limit: np.float32) -> int:
-    """total (n,) += round(a · one (n,) + b · two (n,)); returns how many were cut."""
+def add_rounded_product(total: I32, left: F32, right: F32, factor: np.float32, limit: np.float32) -> int:
+    """total (n · m,) += round(factor · left (n,) × right (m,)); returns how many were cut."""
+    width = len(right)
+    if abs(factor) * largest(left) * largest(right) <= limit * _SLACK:
+        for i in range(len(left)):
+            add_within(total[i * width : (i + 1) * width], right, factor * left[i])
+        return 0
+    cut = 0
+    for i in range(len(left)):
+        cut += add_rounded(total[i * width : (i + 1) * width], right, factor * left[i], limit)
+    return cut
+
+
+@inlined
+def add_rounded_sum(total: I32, one: F32, a: np.float32, two: F32, b: np.float32, limit: np.float32) -> int:
+    """total (n,) += round(a · one (n,) + b · two (n,)), cut at ±limit; returns how many were cut."""
+    cut = 0
     for i in range(len(one)):
-        room[i] = a * one[i] + b * two[i]
-    return add_rounded(total, room, f32(1.0), limit)
+        rounded = np.rint(a * one[i] + b * two[i])
+        kept = min(max(rounded, -limit), limit)
+        cut += rounded != kept
+        total[i] += np.int32(kept)
+    return cut

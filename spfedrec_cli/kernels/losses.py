@@ -10,7 +10,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from spfedrec_cli.kernels.arithmetic import F32, copy, exp, f32, fill
+from spfedrec_cli.kernels.arithmetic import F32, copy, exp, f32, fill, highest
 from spfedrec_cli.kernels.compiling import compiled
 
 I64 = npt.NDArray[np.int64]
@@ -54,9 +54,7 @@ def softmax(own: F32, targets: I64, negatives: F32, by_own: F32) -> float:
 @compiled
 def powers(negatives: F32) -> tuple[np.float32, np.float32]:
     """Leaves e^{n_j − max n} in place of n_j; returns their sum and log Σ_j e^{n_j}, `FLOOR` without any."""
-    top, total = FLOOR, f32(0.0)
-    for j in range(len(negatives)):
-        top = max(top, negatives[j])
+    top, total = highest(negatives, FLOOR), f32(0.0)
     for j in range(len(negatives)):
         negatives[j] = exp(negatives[j] - top)
         total += negatives[j]

@@ -9,8 +9,21 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from spfedrec_cli.kernels.arithmetic import F32, add_times, copy, dot, exp, f32, fill, times, transposed_times
-from spfedrec_cli.kernels.compiling import compiled
+from spfedrec_cli.kernels.arithmetic import (
+    F32,
+    add,
+    add_times,
+    copy,
+    copy_times,
+    dot,
+    exp,
+    f32,
+    scale,
+    times,
+    total,
+    transposed_times,
+)
+from spfedrec_cli.kernels.compiling import compiled, inlined
 
 I64 = npt.NDArray[np.int64]
 
@@ -47,21 +60,27 @@ def room_for(tower: Tower) -> Passed:
     return Passed(*(np.zeros((rows, widest), np.float32) for rows in (count + 1, count, 3)))
 
 
-@compiled
+@inlined
+def part(tower: Tower, field: int) -> slice:
+    """Where that of a field stands in a vector of all fields (F · e,)."""
+    return slice(field * tower.field_dim, (field + 1) * tower.field_dim)
+
+
+@inlined
 def matrix(tower: Tower, t: int) -> slice:
     """Where matrix number t stands among the weights, row after row."""
     rows, columns, start = tower.matrices[t, 0], tower.matrices[t, 1], tower.matrices[t, 2]
     return slice(start, start + rows * columns)
 
 
-@compiled
+@inlined
 def bias(tower: Tower, t: int) -> slice:
     """Where that of the layer stands whose matrix has number t."""
     end = matrix(tower, t).stop
     return slice(end, end + tower.matrices[t, 0])
 
 
-@compiled
+@inlined
 def first_layer(tower: Tower) -> int:
     """The number of its matrix."""
     return 2 if tower.gated else 0
@@ -90,8 +109,8 @@ def enter(tower: Tower, fields: F32, dense: F32, history: F32, passed: Passed) -
     if tower.gated:
         gates = passed.aside[GATES, : tower.fields]
         squeeze_and_excite(tower, fields, dense, passed.rights[0, : tower.fields], passed.rights[1], gates)
-        for i in range(width):
-            values[i] *= gates[i // tower.field_dim]
+        for field in range(tower.fields):
+            scale(values[part(tower, field)], gates[field])
     if tower.history:
         copy(values[width : width + len(history)], history)
 
@@ -100,9 +119,8 @@ def enter(tower: Tower, fields: F32, dense: F32, history: F32, passed: Passed) -
 def squeeze_and_excite(tower: Tower, fields: F32, dense: F32, means: F32, narrow: F32, gates: F32) -> None:
     """The gates s (F,) = σ(W2 δ(W1 z)), z being the means of the fields (F,)."""
     squeezed = narrow[: tower.matrices[0, 0]]
-    fill(means, f32(0.0))
-    for i in range(len(fields)):
-        means[i // tower.field_dim] += fields[i] / f32(tower.field_dim)
+    for field in range(tower.fields):
+        means[field] = total(fields[part(tower, field)]) / f32(tower.field_dim)
     times(dense[matrix(tower, 0)], means, squeezed)
     for i in range(len(squeezed)):
         squeezed[i] = max(squeezed[i], f32(0.0))
@@ -134,8 +152,8 @@ def backward(tower: Tower, fields: F32, dense: F32, of_raw: F32, passed: Passed,
         transposed_times(dense[matrix(tower, 1)], of_gates, of_squeezed)
         where_positive(passed.rights[1], of_squeezed)
         transposed_times(dense[matrix(tower, 0)], of_squeezed, of_means)
-        for i in range(width):
-            of_fields[i] += of_means[i // tower.field_dim] / f32(tower.field_dim)
+        for field in range(tower.fields):
+            add(of_fields[part(tower, field)], of_means[field] / f32(tower.field_dim))
 
 
 @compiled
@@ -149,12 +167,25 @@ def where_positive(values: F32, grad: F32) -> None:
 def through_gates(tower: Tower, fields: F32, gates: F32, of_fields: F32, of_gates: F32) -> None:
     """The gradient by what the gates (F,) let through becomes that by the fields (F · e,) as far as the gates stay as
     they are, and that by what a gate is the sigmoid of (F,)."""
-    fill(of_gates, f32(0.0))
-    for i in range(len(fields)):
-        of_gates[i // tower.field_dim] += of_fields[i] * fields[i]
-        of_fields[i] *= gates[i // tower.field_dim]
     for field in range(tower.fields):
-        of_gates[field] *= gates[field] * (f32(1.0) - gates[field])
+        of_field, gate = of_fields[part(tower, field)], gates[field]
+        of_gates[field] = dot(of_field, fields[part(tower, field)]) * gate * (f32(1.0) - gate)
+        scale(of_field, gate)
+
+
+@compiled
+def multiply_out(tower: Tower, passed: Passed, grad: F32) -> None:
+    """The gradient (F · e + D,) by all weights, those of the fields first."""
+    width = tower.fields * tower.field_dim
+    copy(grad[:width], passed.aside[OF_FIELDS])
+    dense = grad[width:]
+    for t in range(len(tower.matrices)):
+        left, right = passed.lefts[t, : tower.matrices[t, 0]], passed.rights[t, : tower.matrices[t, 1]]
+        product = dense[matrix(tower, t)]
+        for i in range(len(left)):
+            copy_times(product[i * len(right) : (i + 1) * len(right)], right, left[i])
+        if t >= first_layer(tower):
+            copy(dense[bias(tower, t)], left)
 
 
 @compiled

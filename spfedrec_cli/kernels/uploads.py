@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.kernels.arithmetic import F32, add_times, f32, fill
-from spfedrec_cli.kernels.compiling import compiled
-from spfedrec_cli.kernels.encoding import I32, add_rounded, add_rounded_product, add_rounded_sum
+from spfedrec_cli.kernels.compiling import compiled, inlined
+from spfedrec_cli.kernels.encoding import I32, add_rounded, add_rounded_difference, add_rounded_product, add_rounded_sum
 from spfedrec_cli.kernels.tower import OF_FIELDS, Passed, Tower, bias, first_layer, matrix
 
 I64 = npt.NDArray[np.int64]
@@ -14,7 +14,7 @@ I64 = npt.NDArray[np.int64]
 @compiled
 def upload_items(
     rows: I32, row_of: I32, base: int, vector: F32, by_own: F32, of_history: F32, weights: F32, by_hidden: F32,
-    scale: np.float32, limit: np.float32, room: F32,
+    scale: np.float32, limit: np.float32,
 ) -> int:  # fmt: skip
     """g_v of the only step: of each purchase its score's gradient times the query and its weight times the history's
     gradient, of V− behind them the former."""
@@ -22,7 +22,7 @@ def upload_items(
     for i in range(bought):
         if row_of[i] >= 0:
             row, a, b = rows[row_of[i] - base], scale * by_own[i], scale * weights[i]
-            cut += add_rounded_sum(row, vector, a, of_history, b, room, limit)
+            cut += add_rounded_sum(row, vector, a, of_history, b, limit)
     for i in range(len(by_hidden)):
         cut += add_rounded(rows[row_of[bought + i] - base], vector, scale * by_hidden[i], limit)
     return cut
@@ -38,7 +38,7 @@ def add_items(by_item: F32, vector: F32, by_own: F32, of_history: F32, weights: 
         add_times(by_item[bought + i], vector, by_hidden[i])
 
 
-@compiled
+@inlined
 def add_both(total: F32, one: F32, a: np.float32, two: F32, b: np.float32) -> None:
     """total (n,) += a · one (n,) + b · two (n,)."""
     for i in range(len(total)):
@@ -93,15 +93,12 @@ def upload_gradient(
 
 @compiled
 def upload_moved(
-    width: int, query: I32, start: F32, starts: I64, moved: tuple[F32, F32], scale: np.float32, limit: np.float32
+    width: int, query: I32, start: F32, starts: I64, weights: F32, scale: np.float32, limit: np.float32
 ) -> int:
-    """Δθ_u = θ_end − θ_start (P,), of which the rows of the client's fields (F · e,) and all other weights (D,) are
-    used up."""
-    cut, (fields, dense) = 0, moved
-    tables = len(query) - len(dense)
+    """Δθ_u = θ_end − θ_start (P,), from the client's own weights (F · e + D,)."""
+    cut, fields = 0, width * len(starts)
+    tables = len(query) - (len(weights) - fields)
     for field in range(len(starts)):
-        row, part = starts[field], fields[field * width : (field + 1) * width]
-        add_times(part, start[row : row + width], f32(-1.0))
-        cut += add_rounded(query[row : row + width], part, scale, limit)
-    add_times(dense, start[tables:], f32(-1.0))
-    return cut + add_rounded(query[tables:], dense, scale, limit)
+        row, mine = slice(starts[field], starts[field] + width), weights[field * width : (field + 1) * width]
+        cut += add_rounded_difference(query[row], mine, start[row], scale, limit)
+    return cut + add_rounded_difference(query[tables:], weights[fields:], start[tables:], scale, limit)
