@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from spfedrec_cli.config import Config
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.client import kinds, logq_share, target_counts, targets_stream
 from spfedrec_cli.federated.exchange import Cohort, Published
@@ -37,7 +36,7 @@ class Layout:
     def of(cls, world: World, published: Published, cohort: Cohort) -> "Layout":
         seats = _seats(world, published)
         laid_out = _published(world, published), _clients(world, published, cohort, seats)
-        return cls(_tower(published.query, world.config), _settings(world), *laid_out)
+        return cls(tower_of(published.query), _settings(world), *laid_out)
 
     def room(self) -> kernel.Room:
         """For one thread."""
@@ -55,7 +54,8 @@ def target_numbers(world: World, published: Published, own: Ragged) -> I64:
     return np.minimum(wanted, published.slate.holds(own, world.n_items))
 
 
-def _tower(like: Weights, config: Config) -> Tower:
+def tower_of(like: Weights) -> Tower:
+    """The shape of a query tower with such weights."""
     dense = {name: weight for name, weight in like.items() if not name.startswith("field.")}
     fields, starts = len(like) - len(dense), np.cumsum([0, *(weight.numel() for weight in dense.values())])
     named = zip(dense.items(), starts.tolist(), strict=False)

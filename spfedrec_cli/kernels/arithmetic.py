@@ -26,8 +26,9 @@ def exp(x: np.float32) -> np.float32:
     p = p * r + f32(4.1665795894e-2)
     p = p * r + f32(1.6666665459e-1)
     p = p * r + f32(5.0000001201e-1)
-    power: np.float32 = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
-    return (p * r * r + r + f32(1.0)) * power
+    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+    found: np.float32 = (p * r * r + r + f32(1.0)) * power
+    return found
 
 
 @inlined
@@ -62,8 +63,8 @@ def dot(one: F32, two: F32) -> np.float32:
 
 @compiled
 def largest(values: F32) -> np.float32:
-    """The largest absolute value, 0 of none. The bits of floats that are not negative stand in the order of floats: read
-    as integers they are compared on vector units, which floats are not, for one of them might be no number."""
+    """The largest absolute value, 0 of none. Bits of floats that are not negative stand in the order of floats: read as
+    integers they are compared on vector units, which floats are not, for one of them might be no number."""
     most = np.int32(0)
     for i in range(len(values)):
         most = max(most, np.int32(np.float32(values[i]).view(np.int32) & _ALL_BUT_SIGN))

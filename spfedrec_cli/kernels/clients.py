@@ -67,11 +67,13 @@ class Published(NamedTuple):
 
 
 class Clients(NamedTuple):
-    """A cohort: ids (K,); where their fields' rows begin in the tables (K, F). Candidates of member k are those from
-    starts[k] to starts[k + 1]: where their embeddings are, the first bought[k] being purchases, oldest first, and behind
-    them V−, where these are negatives, with the log of the expected number of each; what to add to that of the pool's
-    (K,); how many targets an epoch has (K,), 0 of who does not train; the private embedding (K, d) or tower (K, P),
-    which are changed in place (none: (1, 0))."""
+    """A cohort: ids (K,); where their fields' rows begin in the tables (K, F).
+
+    Candidates of member k are those from starts[k] to starts[k + 1]: where their embeddings are, the first bought[k]
+    being purchases, oldest first, and behind them V−, where these are negatives, with the log of the expected number of
+    each; what to add to that of the pool's (K,); how many targets an epoch has (K,), 0 of who does not train; the
+    private embedding (K, d) or tower (K, P), which are changed in place (none: (1, 0)).
+    """
 
     ids: U64
     fields: I64
@@ -85,15 +87,17 @@ class Clients(NamedTuple):
 
 
 class Upload(NamedTuple):
-    """Where uploads are added to, all in the same place or each in its own: query (1 or K, P), pool (1 or K, M · d), and
-    of candidates rows (n, d), whose numbers go with the candidates (−1: never leaves the device). `each` is 1 where
-    every client has a place of its own, else 0; `first` is the client of the first one, `base` the number of the first
-    row. Losses are (K,)."""
+    """Where uploads are added to, all in the same place or each in its own.
+
+    query (1 or K, P), pool (1 or K, M · d), and of candidates rows (n, d), whose numbers go with the candidates (−1:
+    never leaves the device). `each` is 1 where every client has a place of its own, else 0; `first` is the client of
+    the first one, `base` the number of the first row. Losses are (K,).
+    """
 
     query: I32
     pool: I32
     rows: I32
-    row_of: I32
+    row_of: I64
     each: int
     first: int
     base: int
@@ -271,7 +275,7 @@ def gradients(
     of_stretched(tower, query, length, settings.temperature, of_raw)
     backward(tower, fields, dense, of_raw, room.passed, vectors[OF_HISTORY])
     add_times(private[:embedding], of_raw, -settings.private_lr)
-    return loss + 0.0 * dot(of_raw, of_raw)  # which is no number where anything before was none
+    return loss + 0.0 * float(dot(of_raw, of_raw))  # which is no number where anything before was none
 
 
 @compiled
@@ -286,7 +290,7 @@ def add_step(bought: int, candidates: int, room: Room) -> None:
 
 @compiled
 def upload_candidates(
-    settings: Settings, steps: int, bought: int, rows: I32, row_of: I32, base: int, pool: I32, room: Room
+    settings: Settings, steps: int, bought: int, rows: I32, row_of: I64, base: int, pool: I32, room: Room
 ) -> int:
     """g_v, the mean over the steps, of all candidates and the pool."""
     scale, limit, others = settings.scale_item, settings.limit, len(row_of) - bought
@@ -296,9 +300,7 @@ def upload_candidates(
         return cut + upload_pool(pool, room.by_pool, factor, limit)
     vector, of_history = room.vectors[VECTOR], room.vectors[OF_HISTORY]
     by_own, weights, by_hidden = room.own[BY_OWN, :bought], room.own[WEIGHTS, :bought], room.negatives[0, :others]
-    cut = upload_items(
-        rows, row_of, base, vector, by_own, of_history, weights, by_hidden, scale, limit
-    )
+    cut = upload_items(rows, row_of, base, vector, by_own, of_history, weights, by_hidden, scale, limit)
     by_pool = room.negatives[0, others : others + len(pool) // len(vector)]
     return cut + add_rounded_product(pool, by_pool, vector, scale, limit)
 

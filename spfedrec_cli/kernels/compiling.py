@@ -6,9 +6,11 @@ keep loops from being vectorised.
 """
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -18,6 +20,9 @@ from numba.core import config as numba_config
 F = TypeVar("F", bound=Callable[..., Any])
 SUMS = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
 EXACT = frozenset({"contract"})  # for sums whose order keeps their last places right
+SAID = "Compiling the clients' training for this processor, which takes some seconds, once"
+_njit: Any = numba.njit  # some of its options are in no annotation
+_config: Any = numba_config
 
 
 def compiled(function: F) -> F:
@@ -36,39 +41,52 @@ def inlined_as_written(function: F) -> F:
 
 
 def called(function: F) -> F:
-    """One that Python calls, kept on disk with all that it calls. The interpreter is free for other threads meanwhile."""
-    with _kept_apart():
-        try:
-            return cast(F, numba.njit(cache=True, **_options(SUMS))(function))
-        except RuntimeError:  # no folder that can be written: it is compiled in every process
-            return cast(F, numba.njit(**_options(SUMS))(function))
+    """One that Python calls, kept on disk with all that it calls. Other threads may run meanwhile."""
+    if folder() is None:
+        return cast(F, _njit(**_options(SUMS))(function))
+    with _kept_in_folder():
+        return cast(F, _njit(cache=True, **_options(SUMS))(function))
+
+
+def announce(function: Callable[..., Any]) -> None:
+    """Logs, once, that a function is about to be compiled, where it neither is nor was kept on disk."""
+    dispatcher, place = cast(Any, function), folder()
+    name = f"{function.__module__.rsplit('.', 1)[-1]}.{function.__name__}"
+    if not dispatcher.signatures and (place is None or not any(place.rglob(f"{name}-*.nbi"))):
+        logging.getLogger("spfedrec_cli").info(SAID)
+
+
+@cache
+def folder() -> Path | None:
+    """Where machine code is kept, or None where nothing can be written.
+
+    It is named by all sources of this package: numba itself only asks whether the file of a function has changed, not
+    those of the functions that it calls.
+    """
+    base = os.environ.get("NUMBA_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in sources)).hexdigest()[:16]
+    place = Path(base) / "spfedrec" / digest
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return place if os.access(place, os.W_OK) else None
+
+
+@contextmanager
+def _kept_in_folder() -> Iterator[None]:
+    before = _config.CACHE_DIR
+    _config.CACHE_DIR = str(folder())
+    try:
+        yield
+    finally:
+        _config.CACHE_DIR = before
 
 
 def _inner(function: F, fast: frozenset[str], **more: bool) -> F:
-    return cast(F, numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **more, **_options(fast))(function))
+    return cast(F, _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **more, **_options(fast))(function))
 
 
 def _options(fast: frozenset[str]) -> dict[str, Any]:
     return {"nogil": True, "error_model": "numpy", "fastmath": set(fast), "_nrt": False}
-
-
-@contextmanager
-def _kept_apart() -> Iterator[None]:
-    """Machine code is kept in a folder named by all sources of this package: numba itself only asks whether the file of
-    a function has changed, not those of the functions that it calls."""
-    before = numba_config.CACHE_DIR
-    numba_config.CACHE_DIR = str(_folder())
-    try:
-        yield
-    finally:
-        numba_config.CACHE_DIR = before
-
-
-def _folder() -> Path:
-    kept = os.environ.get("NUMBA_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return Path(kept) / "spfedrec" / _digest()
-
-
-def _digest() -> str:
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"\0".join(file.read_bytes() for file in sources)).hexdigest()[:16]

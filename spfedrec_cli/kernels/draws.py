@@ -1,4 +1,4 @@
-"""Addressed random numbers, compiled: the words of `rng.philox`, and the order of a client's purchases that they give."""
+"""Addressed random numbers, compiled: the words of `rng.philox`, and the order that they give a client's purchases."""
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,9 @@ def words(key: U64, client: np.uint64, round_: np.uint64, out: U64) -> None:
 
 
 @compiled
-def draw_order(address: tuple[U64, np.uint64, np.uint64], seats: I32, eligible: int, count: int, size: int, drawn: U64, places: I64) -> None:
+def draw_order(
+    address: tuple[U64, np.uint64, np.uint64], seats: I32, eligible: int, count: int, size: int, drawn: U64, places: I64
+) -> None:
     """The places of purchases that may be targets, whose seats are below `eligible`, in the order that is drawn at the
     address (key of the stream, client, round): the first `count` are. One batch of all needs no order."""
     found = 0

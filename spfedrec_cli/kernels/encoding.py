@@ -1,6 +1,6 @@
 """Fixed point for one client: what `federated.codec` does, added to a sum as it is rounded.
 
-Saturated coordinates are cut and counted. Whether any is, the two vectors of a product tell before it is multiplied out.
+Saturated coordinates are cut and counted. Whether a product has any, its two vectors tell before it is multiplied out.
 """
 
 import numpy as np

@@ -2,7 +2,7 @@
 
 Every one takes the scores of the client's purchases (L,), the places of the targets among them (T,), scores of the
 negatives (M,), `FLOOR` where one is no negative for this client, and how many are. It returns the mean loss over the
-targets and puts gradients in place: of the targets at their places in `by_own` (L,), of the negatives over their scores.
+targets. Gradients by targets are put at their places in `by_own` (L,), those by negatives over their scores.
 """
 
 import math
@@ -71,8 +71,8 @@ def softplus_at(values: F32, places: I64) -> float:
     for t in range(len(places)):
         x = values[places[t]]
         positive += max(x, f32(0.0))
-        product *= 1.0 + exp(-abs(x))
-    return positive + math.log(product)
+        product *= 1.0 + float(exp(-abs(x)))
+    return float(positive) + math.log(product)
 
 
 @compiled
@@ -94,9 +94,9 @@ def softplus_sum(values: F32) -> float:
         product = 1.0
         for j in range(start, min(start + _SOME, len(values))):
             positive += max(values[j], f32(0.0))
-            product *= 1.0 + exp(-abs(values[j]))
+            product *= 1.0 + float(exp(-abs(values[j])))
         logs += math.log(product)
-    return positive + logs
+    return float(positive) + logs
 
 
 @compiled

@@ -191,7 +191,7 @@ def multiply_out(tower: Tower, passed: Passed, grad: F32) -> None:
 @compiled
 def stretched(tower: Tower, raw: F32, query: F32) -> np.float32:
     """Leaves raw (d,) at length 1 in `query`; returns the length that it was divided by."""
-    length = max(np.sqrt(dot(raw, raw)), tower.flat)
+    length = max(f32(np.sqrt(dot(raw, raw))), tower.flat)
     for i in range(len(raw)):
         query[i] = raw[i] / length
     return length

@@ -1,4 +1,4 @@
-"""What one client uploads, in fixed point, added to where it belongs; every function returns how many were saturated."""
+"""What one client uploads, in fixed point, added where it belongs. Functions return how many were saturated."""
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,17 @@ I64 = npt.NDArray[np.int64]
 
 @compiled
 def upload_items(
-    rows: I32, row_of: I32, base: int, vector: F32, by_own: F32, of_history: F32, weights: F32, by_hidden: F32,
-    scale: np.float32, limit: np.float32,
-) -> int:  # fmt: skip
+    rows: I32,
+    row_of: I64,
+    base: int,
+    vector: F32,
+    by_own: F32,
+    of_history: F32,
+    weights: F32,
+    by_hidden: F32,
+    scale: np.float32,
+    limit: np.float32,
+) -> int:
     """g_v of the only step: of each purchase its score's gradient times the query and its weight times the history's
     gradient, of V− behind them the former."""
     cut, bought = 0, len(by_own)
@@ -53,7 +61,7 @@ def add_pool(by_pool: F32, vector: F32, by_negative: F32) -> None:
 
 
 @compiled
-def upload_sums(rows: I32, row_of: I32, base: int, by_item: F32, factor: np.float32, limit: np.float32) -> int:
+def upload_sums(rows: I32, row_of: I64, base: int, by_item: F32, factor: np.float32, limit: np.float32) -> int:
     """g_v of the candidates, the mean over several steps, whose sum is used up."""
     cut = 0
     for i in range(len(row_of)):
