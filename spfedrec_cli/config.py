@@ -153,6 +153,7 @@ class TrainConfig(Section):
         "ndcg@10", pattern=r"^[a-z_]+@[1-9][0-9]*$", description="validation metric that chooses the best"
     )
     workers: int = Field(1, ge=1, le=64, description="processes side by side; the bits stay the same")
+    threads: int = Field(1, ge=1, le=256, description="of each process, in local training; the bits stay the same")
     shards: int = Field(4, ge=1, le=1024, description="parts that clients are dealt into, for up to as many workers")
     patience: int = Field(0, ge=0, description="stop after so many validations in a row without a better one; 0: never")
     engine: Literal["simulation", "reference"] = Field("simulation", description="reference: one client at a time")

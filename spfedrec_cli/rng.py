@@ -41,7 +41,8 @@ def philox(counter: U64, key: tuple[int, int]) -> U64:
 
 
 @lru_cache(maxsize=1024)
-def _key(seed: int, stream: str) -> tuple[int, int]:
+def stream_key(seed: int, stream: str) -> tuple[int, int]:
+    """The key of Philox for a stream of a run."""
     digest = hashlib.sha256(f"spfedrec/{seed}/{stream}".encode()).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")
 
@@ -94,7 +95,7 @@ def _words(seed: int, stream: str, clients: U64, round_: int, groups: U64) -> U6
     counter = np.empty((4, len(clients)), np.uint64)
     counter[0], counter[1] = groups & _LOW, clients & _LOW
     counter[2], counter[3] = np.uint64(round_ & 0xFFFFFFFF), clients >> _SHIFT
-    return philox(counter, _key(seed, stream))
+    return philox(counter, stream_key(seed, stream))
 
 
 def _centred(words: U64) -> F64:

@@ -13,9 +13,9 @@ import torch
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.federated.blocks import BLOCK_CELLS
 from spfedrec_cli.federated.cohort import largest_cohort
 from spfedrec_cli.federated.request import MEMORY
+from spfedrec_cli.federated.simulation import COORDINATES
 from spfedrec_cli.model.features import ID, Features
 from spfedrec_cli.model.towers import flatten, init_item_tower, init_query_tower
 from spfedrec_cli.retrieval.index import BLOCK_BYTES
@@ -66,9 +66,17 @@ def reckon(shape: Shape, config: Config) -> dict[str, int]:
         "the catalogue in eight bits": size * shape.items * (6 * dim if mode == "slate" else 0),
         "a round's requests": int(60 * asked),
         "a round of the item tower": int(4 * rows * (_GRAPH * wide + 4 * dim * size)),
-        "local training": size * 8 * BLOCK_CELLS,
+        "local training": size * config.train.threads * _upload(shape, config, rows, query),
         "validation": _TEMPORARIES * min(BLOCK_BYTES, 4 * shape.clients * shape.items),
     }
+
+
+def _upload(shape: Shape, config: Config, rows: float, query: int) -> int:
+    """Where a thread adds uploads up; or those that stand beside each other, where they are not added before they are
+    masked."""
+    pool, dim = _public(shape, config), config.model.dim
+    own = 4 * (query + (rows + pool) * dim)
+    return int(own if config.federated.aggregation == "sum" else 8 * COORDINATES + 3 * own)
 
 
 def _public(shape: Shape, config: Config) -> int:

@@ -7,12 +7,16 @@ A protocol is one class and one row of `AGGREGATIONS`; one that single devices f
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from spfedrec_cli.federated import messages
 from spfedrec_cli.federated.ring import Ring, RingByMessages
 from spfedrec_cli.federated.secagg.sources import SeededSecrets
 from spfedrec_cli.federated.sums import Aggregation, Opening, Sizes, Sums, Updates, add_rows, signed
+
+I64 = npt.NDArray[np.int64]
 
 
 class IdealSum:
@@ -28,9 +32,18 @@ class IdealSum:
         if len(updates.pool_rows):
             add_rows(sums.items, updates.pool_rows, updates.pool.sum(0, dtype=torch.int32).sub_(above))
         sums.query += updates.query.sum(0, dtype=torch.int32).sub_(above)
-        sums.clients += len(updates.query)
-        sums.saturated += updates.saturated
-        self._uploaded[updates.members] = True
+        self.count(updates.members, updates.saturated)
+
+    def add_sum(self, query: Tensor, items: Tensor) -> None:
+        """Takes the sum over some clients, query (P,) and items (R, d), of whoever has it; `count` says whose it is."""
+        self._sums.query += query
+        self._sums.items += items
+
+    def count(self, members: I64, saturated: int) -> None:
+        """The clients whose updates are in the sum, and how many of their coordinates were clipped."""
+        self._sums.clients += len(members)
+        self._sums.saturated += saturated
+        self._uploaded[members] = True
 
     def close(self) -> tuple[Sums, Sizes]:
         opening = self._opening

@@ -3,12 +3,13 @@
 import numpy as np
 
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.federated import messages
 from spfedrec_cli.federated.catalogue import published_at
 from spfedrec_cli.federated.exchange import Cohort, Published
 from spfedrec_cli.federated.messages import Broadcast, Message, PublishedCatalogue, PublishedSlate
 from spfedrec_cli.federated.ring import stays_in_shards
 from spfedrec_cli.federated.state import World
-from spfedrec_cli.federated.sums import Opening
+from spfedrec_cli.federated.sums import Opening, Sizes
 from spfedrec_cli.model.towers import flatten
 from spfedrec_cli.placement import fetched
 
@@ -74,3 +75,20 @@ def catalogue(world: World, published: Published) -> PublishedCatalogue | None:
         return None
     since = published_at(published.round, world.config.request.refresh)
     return PublishedCatalogue(since, fetched(kept.steps).numpy(), fetched(kept.codes).numpy().view(np.uint8))
+
+
+def message_sizes(world: World, published: Published, cohort: Cohort) -> Sizes:
+    """What would cross before an update does, without building it: the bytes of `messages.serialise`."""
+    width, dim, pool = world.shared_width, published.embeddings.shape[1], len(published.pool)
+    if published.slate is not None:
+        same = {
+            messages.Broadcast: messages.size([width, 0, 0]),
+            messages.PublishedSlate: messages.size([pool, pool * dim]),
+        }
+        return {kind: np.full(len(cohort), size) for kind, size in same.items()}
+    asked = cohort.own.lengths + cohort.hidden.items.lengths
+    return {
+        messages.Broadcast: np.full(len(cohort), messages.size([width, pool, pool * dim])),
+        messages.Request: messages.size([asked]),
+        messages.Embeddings: messages.size([asked * dim]),
+    }

@@ -19,7 +19,6 @@ from spfedrec_cli.federated.cohort import largest_cohort
 from spfedrec_cli.federated.cost import Shapes, client_floats
 from spfedrec_cli.federated.request import Memory
 from spfedrec_cli.federated.ring import stays_in_shards
-from spfedrec_cli.federated.scratch import Scratch
 from spfedrec_cli.federated.secagg.terms import FEWEST
 from spfedrec_cli.federated.slate import Rotation
 from spfedrec_cli.federated.team import ALONE, Shards, Team
@@ -51,7 +50,6 @@ class World:
     device: torch.device = CPU  # where the towers lie, and all that is computed with them
     given_popularity: Callable[[], I64] | None = field(default=None, compare=False, repr=False)  # (n_items,)
     memory: Memory = field(default_factory=Memory, compare=False, repr=False)
-    scratch: Scratch = field(default_factory=Scratch, compare=False, repr=False)
     rotation: Rotation = field(default_factory=Rotation, compare=False, repr=False)
     holders: Holders = field(default_factory=Holders, compare=False, repr=False)
 
@@ -151,7 +149,7 @@ def make_world(
     if config.federated.aggregation == "ring":
         _check_chains(config.federated, len(eligible), shards)
     held, features = _living_here(purchased, shards), (items.on(device), clients.on(device))
-    return World(config, *features, held, eligible, width, shards, device, given_popularity, scratch=Scratch(device))
+    return World(config, *features, held, eligible, width, shards, device, given_popularity)
 
 
 def _check_chains(federated: FederatedConfig, eligible: int, shards: Shards) -> None:

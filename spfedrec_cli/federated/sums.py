@@ -74,6 +74,21 @@ class Updates:
     saturated: int
     zero_point: int = 0
 
+    def of(self, chosen: npt.NDArray[np.bool_]) -> "Updates":
+        """Of some of the clients (k,) alone."""
+        if chosen.all():
+            return self
+        some, rows = torch.from_numpy(chosen), torch.from_numpy(np.repeat(chosen, self.counts))
+        return replace(
+            self,
+            members=self.members[chosen],
+            query=self.query[some],
+            own_rows=self.own_rows[rows],
+            own=self.own[rows],
+            counts=self.counts[chosen],
+            pool=self.pool[some],
+        )
+
 
 @dataclass
 class Sums:

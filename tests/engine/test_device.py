@@ -16,12 +16,25 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine import TrainResult, spread, team
 from spfedrec_cli.engine.load import load_state, load_world
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated import strategies
+from spfedrec_cli.federated.batched import cohort
 from spfedrec_cli.federated.state import stored_tensors
 from spfedrec_cli.federated.team import Team
 
 Make = Callable[..., Config]
 SMALL = ["request.slate_size=30", "client.private_state=none"]
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU that CUDA can use")
+
+
+@pytest.fixture(autouse=True)
+def batched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU too, the form that a device takes."""
+    monkeypatch.setitem(strategies.ENGINES, "simulation", cohort.train_cohort)
+
+
+@pytest.fixture
+def trained(batched: None, shop: Dataset, config: Make, tmp_path: Path) -> TrainResult:
+    return engine.train(shop, config(), tmp_path / "cpu")
 
 
 def test_a_training_on_a_device_ends_in_the_same_files(

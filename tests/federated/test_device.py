@@ -10,6 +10,7 @@ from worlds import build_world, merged
 
 from spfedrec_cli import run
 from spfedrec_cli.federated import strategies
+from spfedrec_cli.federated.batched import cohort
 from spfedrec_cli.federated.state import State, initial_state, stored_tensors
 from spfedrec_cli.federated.team import Team
 from spfedrec_cli.placement import CPU, chosen, repeatable
@@ -30,6 +31,12 @@ MODES = {
     "the whole catalogue": {"request": {"mode": "catalogue"}},
     "one device at a time": {"client": {"private_state": "embedding"}, "train": {"engine": "reference"}},
 }
+
+
+@pytest.fixture(autouse=True)
+def batched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU too, the form that a device takes."""
+    monkeypatch.setitem(strategies.ENGINES, "simulation", cohort.train_cohort)
 
 
 def digest(state: State) -> str:

@@ -1,4 +1,6 @@
-"""One client, written twice, proven once: `client.py` and `simulation.py` agree in every configuration there is."""
+"""One client, written twice, proven once: `client.py` and `simulation.py` agree in every configuration there is.
+
+So does the batched form that a GPU would take, which computes on the CPU here."""
 
 import itertools
 import random
@@ -13,13 +15,13 @@ from hypothesis import strategies as st
 from worlds import build_world, merged
 
 from spfedrec_cli.config import validate
-from spfedrec_cli.federated import blocks, client, descent, local, strategies
+from spfedrec_cli.federated import client, layout, simulation, strategies
+from spfedrec_cli.federated.batched import blocks, cohort, descent, gradients, local
 from spfedrec_cli.federated.exchange import I64, Cohort, CohortResult, Published
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.publishing import publish_catalogue, start_on_slate
 from spfedrec_cli.federated.request import draw_obfuscating
 from spfedrec_cli.federated.state import State, World, initial_state
-from spfedrec_cli.model import gradients
 from spfedrec_cli.model.loss import ESTIMATES, LOSSES
 
 CHOICES: dict[str, list[dict[str, Any]]] = {
@@ -91,13 +93,16 @@ def pairs(row: dict[str, int]) -> set[tuple[str, int, str, int]]:
     return {(one, row[one], two, row[two]) for one, two in itertools.combinations(row, 2)}
 
 
-def both(world: World, state: State) -> tuple[CohortResult, CohortResult]:
+FORMS: dict[str, strategies.Engine] = {"compiled": simulation.train_cohort, "batched": cohort.train_cohort}
+
+
+def both(world: World, state: State, form: str = "compiled") -> tuple[CohortResult, CohortResult]:
     """One cohort's steps 2 to 6 by either engine, from the same state."""
     round_ = state.round + 1
     state = strategies.publish_popularity(state, world, Ledger(round_))
     clients = strategies.draw_cohort(world.config.federated, world.eligible, world.seed, round_)
     if world.config.request.mode != "paper":
-        return both_on_slate(world, state, clients)
+        return both_on_slate(world, state, clients, form)
     own, q = world.purchased.take(clients), strategies.obfuscating_distribution(state, world)
     pool = strategies.draw_pool(world.config, q, round_)
     hidden = draw_obfuscating(world.config.request, q, clients, own, world.seed, round_)
@@ -107,14 +112,14 @@ def both(world: World, state: State) -> tuple[CohortResult, CohortResult]:
     dropped = strategies.drop_out(world.config.federated, clients, world.seed, round_)
     privates = [strategies.private_states(state, world, clients) for _ in range(2)]
     cohorts = [Cohort(clients, own, hidden, private, dropped) for private in privates]
-    fast, plain = (strategies.ENGINES[name] for name in ("simulation", "reference"))
+    fast, plain = FORMS[form], strategies.ENGINES["reference"]
     return fast(world, published, cohorts[0]), plain(world, published, cohorts[1])
 
 
-def both_on_slate(world: World, state: State, clients: I64) -> tuple[CohortResult, CohortResult]:
+def both_on_slate(world: World, state: State, clients: I64, form: str) -> tuple[CohortResult, CohortResult]:
     state = publish_catalogue(state, world, clients, Ledger(state.round + 1))
     start = start_on_slate(state, world, clients, strategies.private_states(state, world, clients))
-    fast, plain = (strategies.ENGINES[name] for name in ("simulation", "reference"))
+    fast, plain = FORMS[form], strategies.ENGINES["reference"]
     return fast(world, start.published, start.cohort), plain(world, start.published, start.cohort)
 
 
@@ -122,8 +127,8 @@ def signed(total: torch.Tensor) -> torch.Tensor:
     return total.long()
 
 
-def assert_equal(world: World, state: State, clients: int) -> CohortResult:
-    fast, plain = both(world, state)
+def assert_equal(world: World, state: State, clients: int, form: str = "compiled") -> CohortResult:
+    fast, plain = both(world, state, form)
     assert list(fast.sizes) == list(plain.sizes)
     for kind, sizes in plain.sizes.items():
         np.testing.assert_array_equal(fast.sizes[kind], sizes)
@@ -149,12 +154,13 @@ def trained_a_little(world: World, rounds: int = 2) -> State:
     return state
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("setting", every_pair())
-def test_simulation_equals_reference(setting: dict[str, Any]) -> None:
+def test_simulation_equals_reference(setting: dict[str, Any], form: str) -> None:
     built = build_world(setting)
     # Three rounds, because after two one configuration (no history, Adam, squeeze-and-excitation) stands at a kink:
     # there a last place in the weights moves the loss of the plain client itself by 2e-4.
-    plain = assert_equal(built, trained_a_little(built, 3), len(built.eligible))
+    plain = assert_equal(built, trained_a_little(built, 3), len(built.eligible), form)
     if not plain.sums.clients or not plain.losses.any():  # of a cohort of one nothing may be in the slate
         return
     if built.shared_width:
@@ -173,22 +179,28 @@ def test_on_random_ragged_cohorts(lengths: list[int], seed: int) -> None:
     # Without hidden layers: over tens of steps float32 noise may carry a unit across the kink of its ReLU, and a client
     # then learns something else. The other tests have hidden layers, and starts that stay clear of the kinks.
     built = build_world(merged(kind, {"model": {"hidden": [], "se_ratio": 0}}), lengths, seed)
-    assert_equal(built, trained_a_little(built, 1), len(built.eligible))
+    state = trained_a_little(built, 1)
+    for form in FORMS:
+        assert_equal(built, state, len(built.eligible), form)
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("local_steps", [{}, {"batch_size": 150, "momentum": 0.5, "local_epochs": 2, "lr": 0.01}])
 @pytest.mark.parametrize("negatives", ["request", "both"])
-def test_clients_with_one_and_with_two_thousand_purchases(negatives: str, local_steps: dict[str, Any]) -> None:
+def test_clients_with_one_and_with_two_thousand_purchases(
+    negatives: str, local_steps: dict[str, Any], form: str
+) -> None:
     built = build_world({"client": {"negatives": negatives, **local_steps}}, [1, 2000, 3])
-    assert_equal(built, initial_state(built), 3)
+    assert_equal(built, initial_state(built), 3, form)
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("client", [{}, {"batch_size": 4}, {"negatives": "request"}, {"negatives": "both"}])
-def test_saturated_coordinates_are_counted_alike(client: dict[str, Any]) -> None:
+def test_saturated_coordinates_are_counted_alike(client: dict[str, Any], form: str) -> None:
     """Where the two vectors of a product tell, for the towers and the pool of one step, and where they do not."""
     built = build_world({"client": client, "federated": {"range_query": 0.001, "range_item": 0.01}})
     state = initial_state(built)
-    fast, plain = both(built, state)
+    fast, plain = both(built, state, form)
     assert fast.sums.saturated == pytest.approx(plain.sums.saturated, abs=2)
     assert plain.sums.saturated > 100
 
@@ -214,40 +226,71 @@ def one_off(hidden: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.nd
     return np.roll(hidden, 1, 1), expected
 
 
-PERTURBATIONS = {
-    "target split of the client": (client, "split_batches", lambda f: lambda c, i, r, *n: f(c, i, r + 1, *n)),
-    "order of the client's batches": (client, "split_batches", lambda f: lambda *a: first_batch_last(f(*a))),
-    "epochs of the simulation": (blocks, "targets_stream", lambda f: lambda epoch: f(0)),
-    "number of targets of the simulation": (blocks, "target_counts", lambda f: lambda s, n: f(s, n) + 1),
-    "kinds of negatives of the client": (client, "kinds", lambda f: lambda c, n: 1),
-    "negatives of the simulation": (blocks, "side_by_side", lambda f: lambda *a: one_off(*f(*a))),
-    "steps of the simulation": (blocks, "step_counts", lambda f: lambda c, n: np.maximum(1, f(c, n) - 1)),
-    "temperature of the simulation": (local, "unit", lambda f: lambda v: f(v) * 1.001),
-    "query tower of the client": (client, "query_tower", lambda f: lambda *a: f(*a) * 1.001),
-    "history of the client": (client, "history_weights", lambda f: lambda m, mask: f(m, mask) * 0.99),
-    "rows of the simulation": (local, "rows", lambda f: lambda e, p, out: f(e, p.roll(1, 0), out)),
+def other_settings(**changes: Any) -> Any:
+    """The compiled loop's settings with some changed."""
+    return layout, "_settings", lambda f: lambda world: f(world)._replace(**changes)
+
+
+def other_rule(**changes: Any) -> Any:
+    return layout, "_settings", lambda f: lambda world: f(world)._replace(rule=f(world).rule._replace(**changes))
+
+
+OF_CLIENT = {
+    "target split": (client, "split_batches", lambda f: lambda c, i, r, *n: f(c, i, r + 1, *n)),
+    "order of batches": (client, "split_batches", lambda f: lambda *a: first_batch_last(f(*a))),
+    "kinds of negatives": (client, "kinds", lambda f: lambda c, n: 1),
+    "query tower": (client, "query_tower", lambda f: lambda *a: f(*a) * 1.001),
+    "history": (client, "history_weights", lambda f: lambda m, mask: f(m, mask) * 0.99),
 }
+OF_COMPILED = {
+    "epochs": (layout, "targets_stream", lambda f: lambda epoch: f(0)),
+    "number of targets": (layout, "target_counts", lambda f: lambda s, n: np.minimum(n, f(s, n) + 1)),
+    "correction of negatives": (layout, "logq_share", lambda f: lambda c: 0.9 * f(c)),
+    "steps": other_settings(epochs=1),
+    "batches": other_settings(batch_size=4),
+    "temperature": other_settings(temperature=np.float32(0.1001)),
+    "history of the loop": other_settings(history=0),
+    "loss": other_settings(loss=1),
+    "codec": other_settings(scale_item=np.float32(20900.0)),
+    "learning rate": other_rule(lr=np.float32(0.0101)),
+    "items": (layout, "_seats", lambda f: lambda *a: np.roll(f(*a), 1)),
+    "fields": (layout, "_field_starts", lambda f: lambda *a: np.roll(f(*a), 1, 0)),
+}
+OF_BATCHED = {
+    "epochs": (blocks, "targets_stream", lambda f: lambda epoch: f(0)),
+    "number of targets": (blocks, "target_numbers", lambda f: lambda *a: f(*a) + 1),
+    "negatives": (blocks, "side_by_side", lambda f: lambda *a: one_off(*f(*a))),
+    "steps": (blocks, "step_counts", lambda f: lambda c, n: np.maximum(1, f(c, n) - 1)),
+    "temperature": (local, "unit", lambda f: lambda v: f(v) * 1.001),
+    "rows": (local, "rows", lambda f: lambda e, p, out: f(e, p.roll(1, 0), out)),
+}
+PERTURBATIONS = [
+    pytest.param(form, *change, id=f"{form}, {name}")
+    for form, changes in (("compiled", OF_CLIENT), ("compiled", OF_COMPILED), ("batched", OF_BATCHED))
+    for name, change in changes.items()
+]
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("name", PERTURBATIONS)
-def test_a_perturbed_side_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str, optimizer: str) -> None:
+@pytest.mark.parametrize("form, module, attribute, change", PERTURBATIONS)
+def test_a_perturbed_side_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, form: str, module: Any, attribute: str, change: Any, optimizer: str
+) -> None:
     steps = {"batch_size": 3, "local_epochs": 2, "optimizer": optimizer, "lr": 0.01, "eps": 1e-3}
     one_block = {"train": {"shards": 1}}
     built = build_world({"client": {"negatives": "both", **steps}, "request": {"rate": 1.0}, **one_block})
     state = trained_a_little(built)
-    assert_equal(built, state, len(built.eligible))
-    module, attribute, change = PERTURBATIONS[name]
+    assert_equal(built, state, len(built.eligible), form)
     monkeypatch.setattr(module, attribute, change(getattr(module, attribute)))
     with pytest.raises(AssertionError):
-        assert_equal(built, state, len(built.eligible))
+        assert_equal(built, state, len(built.eligible), form)
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_perturbed_loss_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_perturbed_loss_of_the_batched_form_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     built = build_world({"client": {"loss": name}})
     state = trained_a_little(built)
-    assert_equal(built, state, len(built.eligible))
+    assert_equal(built, state, len(built.eligible), "batched")
     gradient = gradients.GRADIENTS[name]
 
     def perturbed(targets: torch.Tensor, *rest: torch.Tensor) -> Any:
@@ -255,7 +298,7 @@ def test_a_perturbed_loss_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str)
 
     monkeypatch.setitem(gradients.GRADIENTS, name, perturbed)
     with pytest.raises(AssertionError):
-        assert_equal(built, state, len(built.eligible))
+        assert_equal(built, state, len(built.eligible), "batched")
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -279,4 +322,4 @@ def test_a_perturbed_optimizer_is_noticed(monkeypatch: pytest.MonkeyPatch, name:
 
     monkeypatch.setitem(descent.IN_PLACE, name, perturbed)
     with pytest.raises(AssertionError):
-        assert_equal(built, state, len(built.eligible))
+        assert_equal(built, state, len(built.eligible), "batched")

@@ -9,7 +9,8 @@ from worlds import build_world
 
 from spfedrec_cli.config import ClientConfig
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.federated import blocks, client, descent, messages, state, strategies
+from spfedrec_cli.federated import client, messages, state, strategies
+from spfedrec_cli.federated.batched import descent
 from spfedrec_cli.federated.codec import Codec
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.messages import Broadcast, Embeddings, Request
@@ -118,9 +119,6 @@ def test_batches_are_an_order_of_the_purchases_that_every_epoch_draws_anew() -> 
     assert not torch.equal(masks[0], masks[3])
     whole = client.split_batches(build_world({"client": {"target_share": 0.7}}).config, 4, 1, 10)
     assert torch.equal(whole[0], torch.stack(masks[:3]).any(0))
-    lengths = np.array([1, 10, 11])
-    counts = blocks.step_counts(build_world({"client": settings}).config.client, client.target_counts(0.7, lengths))
-    assert counts.tolist() == [2 * 1, 2 * 3, 2 * 3]
 
 
 def test_the_seed_changes_the_order_of_every_epoch() -> None:
@@ -175,17 +173,6 @@ def test_towers_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(state, "LARGEST_PRIVATE", 4 * 10 * width - 1)
     with pytest.raises(InputError, match=rf"10 query towers of {width} weights"):
         build_world(TOWER)
-
-
-def test_blocks_of_several_steps_put_longer_ones_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bits depend on the cohort alone: any cut gives the same integers but for rounding, and the same for one cut."""
-    world = build_world({"client": {"batch_size": 2, "optimizer": "adam", "eps": 1e-3, "lr": 0.01}})
-    one, _ = split_round(initial_state(world), world)
-    again, _ = split_round(initial_state(world), world)
-    assert torch.equal(flatten(one.query), flatten(again.query))
-    monkeypatch.setattr(blocks, "BLOCK_CELLS", 1)
-    other, _ = split_round(initial_state(world), world)
-    torch.testing.assert_close(flatten(one.query), flatten(other.query), rtol=1e-3, atol=1e-4)
 
 
 def test_own_towers_come_back_as_weights_a_client() -> None:

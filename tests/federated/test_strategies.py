@@ -9,8 +9,7 @@ import torch
 from worlds import build_world
 
 from spfedrec_cli.errors import InputError, SpfedrecError
-from spfedrec_cli.federated import blocks, messages, strategies
-from spfedrec_cli.federated.exchange import Published
+from spfedrec_cli.federated import messages, strategies
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.publishing import taking_part
 from spfedrec_cli.federated.request import popularity_weights
@@ -270,19 +269,3 @@ def test_an_empty_cohort_under_either_engine(engine: str) -> None:
     empty = next(round_ for round_, cohort in enumerate(drawn) if not len(cohort))
     _, report = split_round(replace(initial_state(world), round=empty), world)
     assert (report.clients, report.loss) == (0, 0.0)
-
-
-def test_blocks_are_cut_by_shard_then_length_then_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "BLOCK_CELLS", 1)  # one client a block
-    monkeypatch.setattr(blocks, "_WORTH_A_BLOCK", 0)  # no bucket joins a longer one
-    seen: list[int] = []
-    inner = blocks._block
-
-    def watched(world: strategies.World, published: Published, clients: np.ndarray, *rest: Any) -> Any:
-        seen.extend(clients.tolist())
-        return inner(world, published, clients, *rest)
-
-    monkeypatch.setattr(blocks, "_block", watched)
-    world = build_world({"train": {"shards": 2}}, lengths=[4, 1, 4, 4, 1, 4, 4])
-    split_round(initial_state(world), world)
-    assert seen == [4, 0, 2, 6, 1, 3, 5]

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from spfedrec_cli.config import ClientConfig
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.federated.client import target_counts, targets_stream
+from spfedrec_cli.federated.client import targets_stream
 from spfedrec_cli.federated.exchange import Cohort, Published
+from spfedrec_cli.federated.layout import target_numbers
 from spfedrec_cli.federated.negatives import side_by_side
 from spfedrec_cli.federated.pool import chance_of
 from spfedrec_cli.federated.request import Obfuscation
@@ -97,14 +98,6 @@ def _buckets(lengths: I64) -> I64:
 def without_targets(world: World, published: Published, cohort: Cohort) -> I64:
     """Clients that have nothing to learn from in this round, and have not dropped out, as places in the cohort."""
     return np.flatnonzero((target_numbers(world, published, cohort.own) == 0) & ~cohort.dropped)
-
-
-def target_numbers(world: World, published: Published, own: Ragged) -> I64:
-    """(K,) targets of an epoch: the share of a client's purchases, but no more than lie in the slate."""
-    wanted = target_counts(world.config.client.target_share, own.lengths)
-    if published.slate is None:
-        return wanted
-    return np.minimum(wanted, published.slate.holds(own, world.n_items))
 
 
 def step_counts(client: ClientConfig, targets: I64) -> I64:

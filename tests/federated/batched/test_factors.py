@@ -6,8 +6,17 @@ import pytest
 import torch
 from worlds import build_world
 
+from spfedrec_cli.federated.batched.factors import (
+    Products,
+    backward,
+    field_places,
+    forward,
+    largest,
+    of_unit,
+    times,
+    write,
+)
 from spfedrec_cli.federated.state import initial_state
-from spfedrec_cli.model.factors import Products, backward, field_places, forward, largest, of_unit, times, write
 from spfedrec_cli.model.towers import flatten, query_tower, unflatten, unit
 
 

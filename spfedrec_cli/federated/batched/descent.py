@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.config import ClientConfig
-from spfedrec_cli.federated.blocks import Block
+from spfedrec_cli.federated.batched.blocks import Block
+from spfedrec_cli.federated.batched.factors import Factors, largest, times, write
+from spfedrec_cli.federated.batched.scratch import Scratch
 from spfedrec_cli.federated.codec import Codec, integers_
-from spfedrec_cli.federated.scratch import Scratch
-from spfedrec_cli.model.factors import Factors, largest, times, write
 from spfedrec_cli.model.towers import Weights
 
 _CACHED = 1 << 20  # floats of gradients that are worked on at a time: 4 MiB

@@ -12,14 +12,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spfedrec_cli.federated.blocks import Block
+from spfedrec_cli.federated.batched.blocks import Block
+from spfedrec_cli.federated.batched.factors import Products
+from spfedrec_cli.federated.batched.local import Learned
+from spfedrec_cli.federated.batched.scratch import Scratch
 from spfedrec_cli.federated.codec import ZERO_POINT, Codec, integers_
 from spfedrec_cli.federated.exchange import Published
-from spfedrec_cli.federated.local import Learned
-from spfedrec_cli.federated.scratch import Scratch
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.federated.sums import Updates
-from spfedrec_cli.model.factors import Products
 from spfedrec_cli.placement import placed
 
 I64 = npt.NDArray[np.int64]

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.config import Config, ModelConfig
-from spfedrec_cli.federated.blocks import Block
-from spfedrec_cli.federated.descent import Towers
+from spfedrec_cli.federated.batched.blocks import Block
+from spfedrec_cli.federated.batched.descent import Towers
+from spfedrec_cli.federated.batched.factors import Factors, Products, backward, field_places, forward, of_unit
+from spfedrec_cli.federated.batched.gradients import loss_and_gradients
+from spfedrec_cli.federated.batched.scratch import Scratch
 from spfedrec_cli.federated.exchange import Published
-from spfedrec_cli.federated.scratch import Scratch
 from spfedrec_cli.federated.state import World
-from spfedrec_cli.model.factors import Factors, Products, backward, field_places, forward, of_unit
-from spfedrec_cli.model.gradients import loss_and_gradients
 from spfedrec_cli.model.towers import Weights, flatten, history_weights, unit
 from spfedrec_cli.placement import fetched, placed
 

@@ -1,0 +1,92 @@
+"""How a loop becomes machine code: by numba, at its first call, kept on disk for the next process.
+
+Floats may be added up in another order and multiplied and added at once, as vector units do; everything else is as
+written, so that a value that is no number stays one. A division by zero gives what numpy gives: to check for it would
+keep loops from being vectorised.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+from numba.core import config as numba_config
+
+F = TypeVar("F", bound=Callable[..., Any])
+SUMS = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
+EXACT = frozenset({"contract"})  # for sums whose order keeps their last places right
+SAID = "Compiling the clients' training for this processor, which takes some seconds, once"
+_njit: Any = numba.njit  # some of its options are in no annotation
+_config: Any = numba_config
+
+
+def compiled(function: F) -> F:
+    """A loop over numbers for other compiled functions to call. It allocates nothing and counts no references."""
+    return _inner(function, SUMS)
+
+
+def inlined(function: F) -> F:
+    """A short one, which becomes part of whoever calls it: a call takes as long as some tens of additions."""
+    return _inner(function, SUMS, forceinline=True)
+
+
+def inlined_as_written(function: F) -> F:
+    """The same, but that floats are added up in the order written."""
+    return _inner(function, EXACT, forceinline=True)
+
+
+def called(function: F) -> F:
+    """One that Python calls, kept on disk with all that it calls. Other threads may run meanwhile."""
+    if folder() is None:
+        return cast(F, _njit(**_options(SUMS))(function))
+    with _kept_in_folder():
+        return cast(F, _njit(cache=True, **_options(SUMS))(function))
+
+
+def announce(function: Callable[..., Any]) -> None:
+    """Logs, once, that a function is about to be compiled, where it neither is nor was kept on disk."""
+    dispatcher, place = cast(Any, function), folder()
+    name = f"{function.__module__.rsplit('.', 1)[-1]}.{function.__name__}"
+    if not dispatcher.signatures and (place is None or not any(place.rglob(f"{name}-*.nbi"))):
+        logging.getLogger("spfedrec_cli").info(SAID)
+
+
+@cache
+def folder() -> Path | None:
+    """Where machine code is kept, or None where nothing can be written.
+
+    It is named by all sources of this package: numba itself only asks whether the file of a function has changed, not
+    those of the functions that it calls.
+    """
+    base = os.environ.get("NUMBA_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in sources)).hexdigest()[:16]
+    place = Path(base) / "spfedrec" / digest
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return place if os.access(place, os.W_OK) else None
+
+
+@contextmanager
+def _kept_in_folder() -> Iterator[None]:
+    before = _config.CACHE_DIR
+    _config.CACHE_DIR = str(folder())
+    try:
+        yield
+    finally:
+        _config.CACHE_DIR = before
+
+
+def _inner(function: F, fast: frozenset[str], **more: bool) -> F:
+    return cast(F, _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **more, **_options(fast))(function))
+
+
+def _options(fast: frozenset[str]) -> dict[str, Any]:
+    return {"nogil": True, "error_model": "numpy", "fastmath": set(fast), "_nrt": False}

@@ -1,0 +1,89 @@
+"""Addressed random numbers, compiled: the words of `rng.philox`, and the order that they give a client's purchases."""
+
+import numpy as np
+import numpy.typing as npt
+
+from spfedrec_cli.kernels.compiling import compiled
+
+U64 = npt.NDArray[np.uint64]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+u64 = np.uint64
+
+_M0, _M1 = u64(0xD2511F53), u64(0xCD9E8D57)
+_W0, _W1 = u64(0x9E3779B9), u64(0xBB67AE85)
+_LOW, _SHIFT = u64(0xFFFFFFFF), u64(32)
+_ROUNDS = 10
+Words = tuple[np.uint64, np.uint64, np.uint64, np.uint64]
+
+
+@compiled
+def philox(counter: Words, k0: np.uint64, k1: np.uint64) -> Words:
+    """Philox 4x32-10 of a counter of four words: four words."""
+    c0, c1, c2, c3 = counter
+    for _ in range(_ROUNDS):
+        p0, p1 = c0 * _M0, c2 * _M1
+        c0, c1 = (p1 >> _SHIFT) ^ c1 ^ k0, p1 & _LOW
+        c2, c3 = (p0 >> _SHIFT) ^ c3 ^ k1, p0 & _LOW
+        k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+    return c0, c1, c2, c3
+
+
+@compiled
+def words(key: U64, client: np.uint64, round_: np.uint64, out: U64) -> None:
+    """The 32 bits (n,) behind `rng.uniform` for index 0 … n − 1 of a client in a stream with this key (2,)."""
+    for start in range(0, len(out), 4):
+        found = philox((u64(start // 4), client & _LOW, round_, client >> _SHIFT), key[0], key[1])
+        for lane in range(min(4, len(out) - start)):
+            out[start + lane] = found[lane]
+
+
+@compiled
+def draw_order(
+    address: tuple[U64, np.uint64, np.uint64], seats: I32, eligible: int, count: int, size: int, drawn: U64, places: I64
+) -> None:
+    """The places of purchases that may be targets, whose seats are below `eligible`, in the order that is drawn at the
+    address (key of the stream, client, round): the first `count` are. One batch of all needs no order."""
+    found = 0
+    for i in range(len(drawn)):
+        if seats[i] < eligible:
+            places[found] = i
+            found += 1
+    if count < found or size < found:
+        key, client, round_ = address
+        words(key, client, round_, drawn)
+        order(drawn, places[:found])
+
+
+@compiled
+def order(drawn: U64, places: I64) -> None:
+    """Sorts places (n,) by what was drawn for each, equal ones as they stand. `drawn` is used up."""
+    for i in range(len(places)):
+        drawn[i] = (drawn[places[i]] << _SHIFT) | u64(places[i])
+    sort(drawn[: len(places)])
+    for i in range(len(places)):
+        places[i] = np.int64(drawn[i] & _LOW)
+
+
+@compiled
+def sort(values: U64) -> None:
+    """Ascending, by heaps (Williams, "Algorithm 232: Heapsort", 1964)."""
+    for root in range(len(values) // 2 - 1, -1, -1):
+        sift(values, root, len(values))
+    for end in range(len(values) - 1, 0, -1):
+        values[0], values[end] = values[end], values[0]
+        sift(values, 0, end)
+
+
+@compiled
+def sift(values: U64, root: int, end: int) -> None:
+    """Lets the value at `root` sink among the first `end` until none below it is larger."""
+    value, child = values[root], 2 * root + 1
+    while child < end:
+        if child + 1 < end and values[child + 1] > values[child]:
+            child += 1
+        if values[child] <= value:
+            break
+        values[root] = values[child]
+        root, child = child, 2 * child + 1
+    values[root] = value
