@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.load import client_queries
-from spfedrec_cli.engine.recommend import EVERYTHING, length, opened
+from spfedrec_cli.engine.recommend import EVERYTHING, length, opened, product
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval import serve
 from spfedrec_cli.retrieval.index import EMPTY, F32, I32
@@ -68,7 +68,8 @@ def recommend_all(
             clients = np.arange(start, min(start + _BLOCK, data.n_clients), dtype=np.int32)
             past = history.take(clients)
             queries = client_queries(world, state, clients, past, items)
-            found = serve.recommend(queries.numpy(), items.numpy(), places, None if data.repeats else past)
+            seen = None if data.repeats else past
+            found = serve.recommend(queries.numpy(), items.numpy(), places, seen, product, os.cpu_count() or 1)
             yield Lists(data.client_ids[start : start + _BLOCK], *found)
 
     tell(f"Recommending to {data.n_clients:,} customers")

@@ -17,6 +17,7 @@ from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.state import State, World
 from spfedrec_cli.model.embed import item_embeddings, query_embeddings
 from spfedrec_cli.retrieval import serve
+from spfedrec_cli.retrieval.index import F32
 from spfedrec_cli.run import find
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def recommend(
         past = Ragged.from_lengths(np.array([len(bought)]), bought)
         queries = stranger_query(world, state, past, items)
     seen = None if data.repeats else past
-    ranked, scores = serve.recommend(queries.numpy(), items.numpy(), length(k, data), seen)
+    ranked, scores = serve.recommend(queries.numpy(), items.numpy(), length(k, data), seen, product)
     names: Sequence[str | None] = customers or [None]
     return Recommendations(
         Recommendation(
@@ -132,6 +133,11 @@ def _listed(ids: Sequence[str] | None) -> list[str]:
 def length(k: int | None, dataset: Dataset) -> int:
     """Of a list for which none was said."""
     return min(LENGTH, dataset.n_items) if k is None else k
+
+
+def product(one: F32, two: F32) -> F32:
+    """Of matrices, by torch: in half of the time that numpy takes for so few dimensions."""
+    return np.asarray(torch.mm(torch.from_numpy(one), torch.from_numpy(two)).numpy(), np.float32)
 
 
 def stranger_query(world: World, state: State, past: Ragged, items: Tensor) -> Tensor:

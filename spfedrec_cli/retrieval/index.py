@@ -7,13 +7,13 @@ import numpy.typing as npt
 
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import SpfedrecError
+from spfedrec_cli.kernels.top import keep_best
 
 Bool = npt.NDArray[np.bool_]
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
 
 BLOCK_BYTES = 32 * 2**20  # float32 scores held at once
-GROUPS_PER_PLACE = 64  # more groups: a tighter bound; fewer: a cheaper one
 
 EMPTY = -1  # the item of a place that nothing could fill; its score is -inf
 
@@ -50,35 +50,27 @@ def refuse_nan(scores: F32, clients: npt.NDArray[np.integer]) -> None:
         )
 
 
+class Best:
+    """The k best items of n rows so far: score descending, equal scores by item id."""
+
+    def __init__(self, rows: int, k: int) -> None:
+        self._items, self._scores = np.full((rows, k), EMPTY, np.int32), np.full((rows, k), np.nan, np.float32)
+
+    def take(self, scores: F32, first: int = 0) -> None:
+        """Score the next items, from `first` on: (n, w) float32, NaN where an item may not be ranked."""
+        keep_best(np.ascontiguousarray(scores), first, self._items, self._scores)
+
+    def lists(self) -> tuple[I32, F32]:
+        """Items int32 (n, k) and their scores float32 (n, k); a place that nothing fills has item -1, score -inf."""
+        return self._items, np.where(self._items == EMPTY, np.float32(-np.inf), self._scores)
+
+
 def top_k(scores: F32, k: int, excluded: Bool | None = None) -> tuple[I32, F32]:
     """The k best items of every row: items int32 (n, k) and their scores float32 (n, k).
 
     `scores` (n, n_items) without NaN; equal scores are ordered by item id, also at the border of the list. `excluded`
     (n, n_items) items are dropped, never ranked: a row with fewer than k others ends in item -1 with score -inf.
     """
-    masked = scores if excluded is None else np.where(excluded, np.float32(-np.inf), scores)
-    bounds = _lower_bounds(masked, k)
-    items = np.full((len(scores), k), EMPTY, np.int32)
-    best = np.full((len(scores), k), -np.inf, np.float32)
-    for i, row in enumerate(masked):
-        near = np.flatnonzero(row >= bounds[i])
-        if excluded is not None:  # an allowed item may score -inf too, so the mask decides, not the score
-            near = near[~excluded[i, near]]
-        near = near[np.argsort(-row[near], kind="stable")[:k]]
-        items[i, : near.size], best[i, : near.size] = near, row[near]
-    return items, best
-
-
-def _lower_bounds(scores: F32, k: int) -> F32:
-    """(n,): no more than the k-th best score of each row, and mostly close to it.
-
-    Groups of columns: the k-th largest of their maxima is reached by at least k items. About nine times as fast as to
-    partition whole rows, and as exact, since everything that reaches the bound is sorted.
-    """
-    n, width = scores.shape
-    if k >= width:
-        return np.full(n, -np.inf, np.float32)
-    groups = min(width, k * GROUPS_PER_PLACE)
-    size = width // groups
-    maxima = scores[:, : groups * size].reshape(n, size, groups).max(axis=1)
-    return np.partition(maxima, groups - k, axis=1)[:, groups - k]
+    best = Best(len(scores), k)
+    best.take(scores if excluded is None else np.where(excluded, np.float32(np.nan), scores))
+    return best.lists()

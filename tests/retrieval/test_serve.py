@@ -2,10 +2,13 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import InputError, SpfedrecError
-from spfedrec_cli.retrieval import index
+from spfedrec_cli.retrieval import serve
+from spfedrec_cli.retrieval.index import exclusions, top_k
 from spfedrec_cli.retrieval.serve import recommend
 
 ITEMS = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], np.float32)
@@ -30,7 +33,7 @@ def test_blocks_do_not_show() -> None:
     queries, items = draw.integers(-3, 4, (40, 8)).astype(np.float32), draw.integers(-3, 4, (90, 8)).astype(np.float32)
     seen = Ragged.from_rows([draw.permutation(90)[: i % 5].tolist() for i in range(40)])
     whole = recommend(queries, items, 6, seen)
-    with mock.patch.object(index, "BLOCK_BYTES", 7 * 90 * 4):
+    with mock.patch.object(serve, "QUERIES", 7), mock.patch.object(serve, "ITEMS", 11):
         cut = recommend(queries, items, 6, seen)
     assert (whole[0] == cut[0]).all()
     assert (whole[1] == cut[1]).all()
@@ -51,6 +54,23 @@ def test_other_dimensions() -> None:
         recommend(QUERIES[:, :1], ITEMS, 2)
 
 
-def test_nan_is_refused() -> None:
-    with pytest.raises(SpfedrecError, match="NaN"):
-        recommend(QUERIES * np.nan, ITEMS, 2)
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_what_may_come_to_no_number_is_refused(value: float) -> None:
+    broken = np.array([[1, 0], [value, 1e30]], np.float32)
+    with pytest.raises(SpfedrecError, match=r"NaN.*client 1"):
+        recommend(broken, ITEMS * np.float32(1e10), 2)
+    with pytest.raises(SpfedrecError, match=r"NaN.*client 0"):
+        recommend(QUERIES * np.float32(1e10), np.where(ITEMS > 0, np.float32(value), 0), 2)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 12))
+def test_recommend_equals_top_k_of_all_scores(seed: int, n_items: int, k: int) -> None:
+    draw = np.random.default_rng(seed)
+    queries, items = (draw.integers(-2, 3, (n, 4)).astype(np.float32) for n in (9, n_items))
+    seen = Ragged.from_rows([draw.permutation(n_items)[: draw.integers(0, n_items + 1)].tolist() for _ in range(9)])
+    k = min(k, n_items)
+    with mock.patch.object(serve, "QUERIES", 4), mock.patch.object(serve, "ITEMS", 7):
+        found = recommend(queries, items, k, seen, threads=3)
+    expected = top_k(queries @ items.T, k, exclusions(n_items, 9, seen, None))
+    assert np.array_equal(found[0], expected[0])
+    assert np.array_equal(found[1], expected[1])
