@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -470,3 +471,53 @@ def test_an_obfuscating_item_has_no_row_in_an_update(
     assert modes.trained(little_shop, "synthetic", (modes.SUM, *SMALL), 1).requested
     assert uploaded
     assert all(rows == purchases for rows, purchases in uploaded)
+
+
+@pytest.fixture
+def pictures(monkeypatch: pytest.MonkeyPatch) -> Any:
+    return the_module("pictures", monkeypatch)
+
+
+def test_the_pictures_show_the_figures_of_the_documentation(pictures: Any) -> None:
+    """As drawn now and as they lie in docs/images: whoever changes a table draws them again."""
+    drawn = dict(pictures.pictures(CHECKOUT / "docs" / "figures.md"))
+    assert set(drawn) == {f"{name}-{scheme}.svg" for name in ("round", "quality") for scheme in ("light", "dark")}
+    for name, svg in drawn.items():
+        kept = (CHECKOUT / "docs" / "images" / name).read_text()
+        assert len(svg) < 40_000
+        assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", svg)  # nothing from elsewhere
+        for tag in ("title", "desc", "text"):
+            found, here = ([part.text for part in ElementTree.fromstring(each).iter(SVG + tag)] for each in (svg, kept))
+            assert found == here
+            assert all(found)
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_a_bar_ends_at_its_mean_and_its_line_at_its_interval(pictures: Any) -> None:
+    """Of one bar the scale goes to 1.1 times the end of its interval."""
+    palette = pictures.bars.PALETTES["light"]
+    svg = pictures.bars.drawn({"Shop": [("SpFedRec & more", 0.2, 0.1, 0.4)]}, palette, "A <title>", "told")
+    root = ElementTree.fromstring(svg)
+    bar = next(each for each in root.iter(SVG + "path") if palette.ours in each.get("style", ""))
+    line = next(each for each in root.iter(SVG + "path") if "stroke-width: 1.3" in each.get("style", ""))
+    left, right = (function(ends(bar)) for function in (min, max))
+    assert [(x - left) / (right - left) for x in ends(line)] == pytest.approx([0.5, 2], abs=1e-3)
+    assert [each.text for each in root.iter(SVG + "text")][-1] == "Shop"
+    assert {"SpFedRec & more", ".200"} <= {each.text for each in root.iter(SVG + "text")}
+
+
+def ends(path: ElementTree.Element) -> list[float]:
+    """All x of a path of straight lines."""
+    return [float(x) for x in re.findall(r"[ML] ([\d.]+)", path.get("d", ""))]
+
+
+@pytest.mark.slow
+def test_bars_of_the_made_up_shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ours first, each mean within its interval, the best possible last."""
+    printed = run("quality.py", "--quick", "--only", "synthetic", "--work", str(tmp_path))
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in printed.splitlines() if "|" in line][2:]
+    assert [row[0] for row in rows[:3]] == ["SpFedRec, paper", "SpFedRec, slate", "same model, central"]
+    assert (rows[3][0] in {"EASE", "iALS"}, rows[-1][0]) == (True, "best possible")
+    assert all(float(low) <= float(mean) <= float(high) for _, mean, low, high in rows)
