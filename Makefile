@@ -12,7 +12,8 @@ DEV := $(VENV)/.installed-dev
 export PIP_ROOT_USER_ACTION = ignore
 
 .PHONY: help setup demo test lint format
-.PHONY: bench bench-chain bench-cost bench-engine bench-linearity bench-pass bench-prepare results clean-demo
+.PHONY: bench bench-chain bench-cost bench-engine bench-linearity bench-modes bench-pass bench-prepare bench-quality
+.PHONY: results pictures clean-demo
 
 help:
 	@echo "make setup    install spfedrec with its development tools into $(VENV)"
@@ -26,6 +27,9 @@ help:
 	@echo "make bench-linearity    seconds a round against clients and candidates"
 	@echo "make bench-pass    one pass over all customers of H&M's number, by two workers and by one"
 	@echo "make bench-cost    what a client works and sends in a round, split against full"
+	@echo "make bench-modes    what each request mode shows of a client, and its bytes: docs/protocol.md"
+	@echo "make bench-quality    NDCG@10 with 95 % intervals for the picture on the first page: docs/figures.md"
+	@echo "make pictures    draw the pictures on the first page from docs/figures.md"
 	@echo "make results    quality beside baselines, ablations, quality against cost: docs/results.md"
 	@echo "make bench-prepare    prepare all of H&M, beside merely reading its largest file"
 
@@ -112,6 +116,16 @@ bench-prepare: $(DEV)
 # Data of MovieLens 100K: SPFEDREC_REAL_DATA. What is trained already, in runs/results, is not trained again.
 results: $(DEV)
 	@$(BIN)/python benchmarks/results.py --write $(RESULTS_ARGS)
+
+# Data of MovieLens 100K: SPFEDREC_REAL_DATA. Prepares in runs/results what `results` does not find there either.
+bench-modes: $(DEV)
+	@$(BIN)/python benchmarks/modes.py --write
+
+bench-quality: $(DEV)
+	@$(BIN)/python benchmarks/quality.py --write
+
+pictures: $(DEV)
+	@$(BIN)/python benchmarks/pictures.py
 
 clean-demo:
 	rm -rf datasets/demo-sample datasets/demo-synthetic runs/demo-sample runs/demo-synthetic

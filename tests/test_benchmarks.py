@@ -5,9 +5,11 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -15,6 +17,9 @@ import pytest
 from spfedrec_cli import engine
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.federated import strategies
+from spfedrec_cli.federated.aggregation import AGGREGATIONS
 from spfedrec_cli.federated.messages import ClientUpdate
 
 CHECKOUT = Path(__file__).parents[1]
@@ -376,3 +381,143 @@ def test_results_without_data_says_so(tmp_path: Path, section: str, needed: str)
     words = [sys.executable, str(CHECKOUT / "benchmarks" / "results.py"), "--only", section]
     done = subprocess.run([*words, "--data", str(tmp_path)], capture_output=True, text=True, check=True, cwd=CHECKOUT)
     assert (done.stdout, f"no {needed} in" in done.stderr) == ("", True)
+
+
+@pytest.fixture
+def modes(monkeypatch: pytest.MonkeyPatch) -> Any:
+    return the_module("modes", monkeypatch)
+
+
+@pytest.fixture
+def little_shop(tmp_path: Path) -> Path:
+    prepare("synthetic", None, tmp_path / "shop", customers=120, items=60)
+    return tmp_path / "shop"
+
+
+SMALL = ("federated.cohort_size=40", "client.pool_size=8", "model.dim=4", "request.slate_size=20")
+
+
+def ragged(*rows: list[int]) -> Ragged:
+    return Ragged.from_lengths(
+        np.array([len(row) for row in rows]), np.concatenate([np.array(row, np.int32) for row in rows])
+    )
+
+
+def test_rows_of_one_client_alone_are_counted_by_sum(modes: Any) -> None:
+    """Clients 0 and 1 in one chain request {1, 2, 3} and {2, 3, 4} and bought {1, 2} and {4}: 1 and 4 are rows of one
+    alone. In the chain of client 2 all is its own. Where the pool's rows {4, 5} are added in, 4 is everybody's."""
+    own, requests = ragged([1, 2], [4], [2]), ragged([1, 2, 3], [2, 3, 4], [2, 5])
+    rows = modes.Rows()
+    rows.add(own, requests, np.array([0, 0, 1]), np.empty(0, np.int64), 6)
+    assert rows == modes.Rows(sums=2, clients=3, items=4 + 2, alone=2 + 2, purchases=4, exposed=2 + 1)
+    assert modes.alone_row("", "", rows)[-2:] == ["66.7 %", "75.0 %"]
+    rows = modes.Rows()
+    rows.add(own, requests, np.array([0, 0, 0]), np.array([4, 5]), 6)
+    assert rows == modes.Rows(sums=1, clients=3, items=5, alone=1, purchases=4, exposed=1)
+
+
+def test_a_client_that_downloads_the_catalogue_is_the_largest(modes: Any) -> None:
+    """Rounds of (10, 20) and (30, 5) bytes down; 100 more in round 1: (60 + 5 + 100) / 4."""
+    crossed = modes.Crossed({"up": [np.array([1, 2])], "down": [np.array([10, 20]), np.array([30, 5])]})
+    assert (crossed.largest("down"), crossed.mean("down")) == (30, 65 / 4)
+    crossed.catalogues = {1: (100, 100)}
+    assert (crossed.largest("down"), crossed.mean("down")) == (120, 165 / 4)
+    assert (crossed.largest("up"), crossed.mean("up")) == (2, 1.5)
+
+
+def test_every_mode_has_a_row_that_the_documentation_shows(
+    modes: Any, little_shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of P = .25 four items of five are purchases at least; chains cost more than the ideal sum; nobody who requests
+    nothing is seen to."""
+    before = dict(strategies.ENGINES), dict(AGGREGATIONS)
+    monkeypatch.setattr(modes, "MODES", [replace(each, settings=(*each.settings, *SMALL)) for each in modes.MODES])
+    printed = modes.of_modes(little_shop, "synthetic", 2)
+    assert before == (strategies.ENGINES, AGGREGATIONS)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in printed.splitlines()]
+    shares = [row[2] for row in rows[2:]]
+    assert 70 <= int(shares[0].removesuffix(" %")) <= 80
+    assert shares[3:] == ["no request"] * 2
+    up = [[float(row[column].split(" ")[0].replace(",", "")) for column in (3, 5)] for row in rows[2:]]
+    assert all(chains >= ideal for chains, ideal in up)
+    documented = (CHECKOUT / "docs" / "protocol.md").read_text()
+    assert "\n".join(printed.splitlines()[:2]) in documented
+    for row in rows[2:]:
+        assert re.search(rf"\| {re.escape(row[0])} \| {row[1]} \| [^|]+ \|", documented)
+
+
+def test_longer_chains_leave_fewer_rows_to_one_client(modes: Any, little_shop: Path) -> None:
+    """And what they are over stands in the documentation."""
+    lengths = {name: (*settings, *SMALL) for name, settings in modes.SUMS.items()}
+    found = [modes.trained(little_shop, "synthetic", settings, 2).rows for settings in lengths.values()]
+    ten, hundred, ideal = (rows.alone / rows.items for rows in found)
+    assert ten > hundred >= ideal
+    documented = (CHECKOUT / "docs" / "protocol.md").read_text()
+    assert all(f"| MovieLens 100K | {name} |" in documented for name in modes.SUMS)
+
+
+def test_an_obfuscating_item_has_no_row_in_an_update(
+    modes: Any, little_shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where training negatives are a public pool, so that a row which is not zero tells of a purchase."""
+    uploaded: list[tuple[int, int]] = []
+
+    class Watching(modes.WatchedSum):  # type: ignore[misc, name-defined]
+        def add(self, updates: Any) -> None:
+            uploaded.append((int(updates.counts.sum()), self._opening.own.take(updates.members).lengths.sum()))
+            super().add(updates)
+
+    monkeypatch.setattr(modes, "WatchedSum", Watching)
+    assert modes.trained(little_shop, "synthetic", (modes.SUM, *SMALL), 1).requested
+    assert uploaded
+    assert all(rows == purchases for rows, purchases in uploaded)
+
+
+@pytest.fixture
+def pictures(monkeypatch: pytest.MonkeyPatch) -> Any:
+    return the_module("pictures", monkeypatch)
+
+
+def test_the_pictures_show_the_figures_of_the_documentation(pictures: Any) -> None:
+    """As drawn now and as they lie in docs/images: whoever changes a table draws them again."""
+    drawn = dict(pictures.pictures(CHECKOUT / "docs" / "figures.md"))
+    assert set(drawn) == {f"{name}-{scheme}.svg" for name in ("round", "quality") for scheme in ("light", "dark")}
+    for name, svg in drawn.items():
+        kept = (CHECKOUT / "docs" / "images" / name).read_text()
+        assert len(svg) < 40_000
+        assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", svg)  # nothing from elsewhere
+        for tag in ("title", "desc", "text"):
+            found, here = ([part.text for part in ElementTree.fromstring(each).iter(SVG + tag)] for each in (svg, kept))
+            assert found == here
+            assert all(found)
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_a_bar_ends_at_its_mean_and_its_line_at_its_interval(pictures: Any) -> None:
+    """Of one bar the scale goes to 1.1 times the end of its interval."""
+    palette = pictures.bars.PALETTES["light"]
+    svg = pictures.bars.drawn({"Shop": [("SpFedRec & more", 0.2, 0.1, 0.4)]}, palette, "A <title>", "told")
+    root = ElementTree.fromstring(svg)
+    bar = next(each for each in root.iter(SVG + "path") if palette.ours in each.get("style", ""))
+    line = next(each for each in root.iter(SVG + "path") if "stroke-width: 1.3" in each.get("style", ""))
+    left, right = (function(ends(bar)) for function in (min, max))
+    assert [(x - left) / (right - left) for x in ends(line)] == pytest.approx([0.5, 2], abs=1e-3)
+    assert [each.text for each in root.iter(SVG + "text")][-1] == "Shop"
+    assert {"SpFedRec & more", ".200"} <= {each.text for each in root.iter(SVG + "text")}
+
+
+def ends(path: ElementTree.Element) -> list[float]:
+    """All x of a path of straight lines."""
+    return [float(x) for x in re.findall(r"[ML] ([\d.]+)", path.get("d", ""))]
+
+
+@pytest.mark.slow
+def test_bars_of_the_made_up_shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ours first, each mean within its interval, the best possible last."""
+    printed = run("quality.py", "--quick", "--only", "synthetic", "--work", str(tmp_path))
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in printed.splitlines() if "|" in line][2:]
+    assert [row[0] for row in rows[:3]] == ["SpFedRec, paper", "SpFedRec, slate", "same model, central"]
+    assert (rows[3][0] in {"EASE", "iALS"}, rows[-1][0]) == (True, "best possible")
+    assert all(float(low) <= float(mean) <= float(high) for _, mean, low, high in rows)
