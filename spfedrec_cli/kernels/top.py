@@ -39,7 +39,7 @@ def _any_enters(scores: F32, last: np.float32) -> bool:
     count = np.int32(0)
     for place in range(len(scores)):
         count = np.int32(count + (np.int32(0) if scores[place] <= last else np.int32(1)))
-    return count > 0
+    return bool(count > 0)
 
 
 @inlined_as_written
