@@ -124,18 +124,22 @@ def _expected_of_pool(world: World, published: Published) -> F32:
 def _clients(world: World, published: Published, cohort: Cohort, seats: I32) -> kernel.Clients:
     client, own, hidden = world.config.client, cohort.own, cohort.hidden
     shares = logq_share(client) * np.log(kinds(client, hidden.items.lengths)) * (published.slate is None)
-    candidates, expected = own, np.zeros(len(own.values), np.float32)
+    starts, expected, places = own.offsets, np.zeros(len(own.values), np.float32), seats[own.values]
     if client.uses_own:
-        logs = logq_share(client) * np.log(hidden.inclusion) + np.repeat(shares, hidden.items.lengths)
-        expected = np.insert(expected, np.repeat(own.offsets[1:], hidden.items.lengths), logs.astype(np.float32))
-        candidates = own.followed_by(hidden.items)
+        starts, count = own.offsets + hidden.items.offsets, len(own.values) + len(hidden.inclusion)
+        own_rows = np.arange(len(own.values)) + np.repeat(hidden.items.offsets[:-1], own.lengths)
+        hidden_rows = np.arange(len(hidden.inclusion)) + np.repeat(own.offsets[1:], hidden.items.lengths)
+        expected, places = np.zeros(count, np.float32), np.empty(count, np.int32)
+        places[own_rows], places[hidden_rows] = seats[own.values], seats[hidden.items.values]
+        if logq_share(client):
+            expected[hidden_rows] = np.log(hidden.inclusion) + np.repeat(shares, hidden.items.lengths)
     nothing = torch.zeros(1, 0)
     return kernel.Clients(
         ids=cohort.clients.astype(np.uint64),
         fields=_field_starts(world, published.query, cohort.clients),
-        starts=candidates.offsets,
+        starts=starts,
         bought=own.lengths,
-        seats=seats[candidates.values],
+        seats=places,
         expected=expected,
         pool_expected=shares.astype(np.float32),
         targets=target_numbers(world, published, own) * ~cohort.dropped,

@@ -12,14 +12,15 @@ import numpy.typing as npt
 
 from spfedrec_cli.config import RequestConfig
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.rng import uniform, uniform_ragged, uniform_rows
+from spfedrec_cli.kernels.tries import Law, Wanted, draw
+from spfedrec_cli.rng import stream_key, uniform, uniform_rows
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
 
 RACE_SHARE = 8  # race where more than one in so many of the available items is wanted
-_DOUBLINGS = 6  # of the number of tries, before the race takes over
+_PATIENCE = 32  # times the draws that are likely to do, before the race takes over
 MEMORY = 1 << 24  # items of V− that the devices of a simulation remember in all
 _RACE_CELLS = 1 << 22  # (clients × items) of one block of races
 
@@ -120,18 +121,11 @@ def draw_obfuscating(
     available = int(drawable.sum()) - own.astype(np.int64)
     wanted = np.minimum(wanted, np.maximum(available, 0))
     racing = wanted * RACE_SHARE > available
-    items = np.empty(int(wanted.sum()), np.int32)
+    items = np.zeros(int(wanted.sum()), np.int32)
     inclusion = np.empty(len(items))
     slots = Ragged.from_lengths(wanted, items)
-    pending = np.flatnonzero(~racing & (wanted > 0))
-    tries = wanted + wanted // 4 + 8
-    for _ in range(_DOUBLINGS):
-        if not pending.size:
-            break
-        pending = _by_tries(q, clients, purchased, seed, epoch, slots, inclusion, pending, tries[pending])
-        tries *= 2
-    racing = racing.copy()
-    racing[pending] = True
+    tries = (wanted + wanted // 4 + 8) * _PATIENCE * (~racing & (wanted > 0))
+    racing |= (_by_tries(q, clients, purchased, seed, epoch, slots, inclusion, tries) == 0) & (wanted > 0)
     _by_race(q, clients, purchased, seed, epoch, slots, inclusion, np.flatnonzero(racing & (wanted > 0)))
     return Obfuscation(slots, inclusion)
 
@@ -145,50 +139,21 @@ def shuffled_request(
 
 
 def _by_tries(
-    q: F64, clients: I64, purchased: Ragged, seed: int, epoch: int, slots: Ragged, inclusion: F64, rows: I64, tries: I64
+    q: F64, clients: I64, purchased: Ragged, seed: int, epoch: int, slots: Ragged, inclusion: F64, tries: I64
 ) -> I64:
-    """Fill the slots of `rows` from so many draws each; returns the rows for which they did not suffice.
+    """Fill the slots of those who have any tries (K,); returns how many they took (K,), 0 where they did not suffice.
 
     The inclusion probability of item j is 1 − (1 − q_j / (1 − q(V+)))^T, T being the draws made that hit no item of V+.
     """
-    draws = Ragged.from_lengths(tries, np.empty(0, np.int32))
-    row = draws.row_index()
-    u = uniform_ragged(seed, "request/tries", clients[rows], epoch, tries)
-    cumulative = np.cumsum(q)
-    drawn = np.minimum(np.searchsorted(cumulative, u * cumulative[-1], side="right"), len(q) - 1)
-    key = row * np.int64(len(q)) + drawn
-    fresh = np.zeros(len(key), np.bool_)
-    fresh[np.unique(key, return_index=True)[1]] = True
-    foreign = ~_among(key, rows, purchased, len(q))
-    fresh &= foreign
-    rank, tried = _running(fresh, draws), _running(foreign, draws)
-    need = slots.lengths[rows]
-    enough = np.bincount(row[fresh], minlength=len(rows)) >= need
-    kept = fresh & (rank <= need[row]) & enough[row]
-    made = np.zeros(len(rows), np.int64)
-    np.maximum.at(made, row[kept], tried[kept])
-    own = purchased.take(rows)
-    left = 1.0 - np.bincount(own.row_index(), weights=q[own.values], minlength=len(rows))
-    target = slots.offsets[:-1][rows[row[kept]]] + rank[kept] - 1
-    slots.values[target] = drawn[kept]
-    chance = (q[drawn[kept]] / left[row[kept]]).clip(max=1 - 1e-15)
-    inclusion[target] = -np.expm1(made[row[kept]] * np.log1p(-chance))
-    return rows[~enough]
-
-
-def _running(flags: Bool, draws: Ragged) -> I64:
-    """How many of a row's flags are set up to each draw."""
-    total = np.cumsum(flags, dtype=np.int64)
-    before = np.concatenate([[0], total])[draws.offsets[:-1]]
-    return np.asarray(total - np.repeat(before, draws.lengths), np.int64)
-
-
-def _among(key: I64, rows: I64, purchased: Ragged, n_items: int) -> Bool:
-    """Which keys (place in rows · n_items + item) are purchases of that client."""
-    own = purchased.take(rows)
-    taken = np.sort(own.row_index() * np.int64(n_items) + own.values)
-    found = np.searchsorted(taken, key)
-    return taken[np.minimum(found, len(taken) - 1)] == key if len(taken) else np.zeros(len(key), np.bool_)
+    made, ids = np.zeros(len(clients), np.int64), clients.astype(np.uint64)
+    key = np.array(stream_key(seed, "request/tries"), np.uint64)
+    wanted = Wanted(ids, purchased.offsets, purchased.values, slots.offsets, slots.values, tries)
+    draw(Law.of(q), key, np.uint64(epoch), wanted, np.zeros(len(q), np.int32), made)
+    left = 1.0 - np.bincount(purchased.row_index(), weights=q[purchased.values], minlength=len(clients))
+    each, left = slots.lengths, np.maximum(left, 1e-300)
+    chance = (q[slots.values] / np.repeat(left, each)).clip(max=1 - 1e-15)
+    inclusion[:] = -np.expm1(np.repeat(made, each) * np.log1p(-chance))
+    return made
 
 
 def _by_race(

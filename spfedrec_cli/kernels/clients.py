@@ -157,7 +157,7 @@ def train(
 ) -> int:
     """All local steps of the members from `begin` to `end`, and what each uploads; returns how many coordinates were
     saturated."""
-    saturated, tables, limit = 0, len(published.query) - published.dense, settings.limit
+    saturated, tables = 0, len(published.query) - published.dense
     width, now = tower.fields * tower.field_dim, room.weights[0]
     for k in range(begin, end):
         count, bought = clients.targets[k], clients.bought[k]
@@ -187,10 +187,8 @@ def train(
                 address = (published.keys[epoch], clients.ids[k], published.round)
                 draw_order(address, seats, published.eligible, count, size, room.drawn[:bought], room.places)
             targets = room.places[batch * size : min((batch + 1) * size, count)]
-            of_pool = clients.pool_expected[k]
-            loss += gradients(
-                tower, settings, published, seats, expected, of_pool, bought, targets, private, dense, room
-            )
+            more = clients.pool_expected[k]
+            loss += gradients(tower, settings, published, seats, expected, more, bought, targets, private, dense, room)
             if not only_gradient:
                 multiply_out(tower, room.passed, room.weights[1])
                 descent.step(settings.rule, number + 1, now, room.weights[1], room.weights[2], room.weights[3])
@@ -199,15 +197,12 @@ def train(
         upload.losses[k] = loss / steps
 
         place = (k - upload.first) * upload.each
-        query, of_pool = upload.query[place], upload.pool[place]
-        saturated += upload_candidates(settings, steps, bought, upload.rows, row_of, upload.base, of_pool, room)
+        pool = upload.pool[place]
+        saturated += upload_candidates(settings, steps, bought, upload.rows, row_of, upload.base, pool, room)
         if settings.own_tower:
             keep_tower(tower.field_dim, private, starts, now)
-        elif only_gradient:
-            factor = -settings.rule.lr * settings.scale_query
-            saturated += upload_gradient(tower, query, starts, tables, room.passed, factor, limit)
         else:
-            saturated += upload_moved(tower.field_dim, query, start, starts, now, settings.scale_query, limit)
+            saturated += upload_tower(tower, settings, upload.query[place], start, starts, only_gradient, room)
     return saturated
 
 
@@ -303,6 +298,18 @@ def upload_candidates(
     cut = upload_items(rows, row_of, base, vector, by_own, of_history, weights, by_hidden, scale, limit)
     by_pool = room.negatives[0, others : others + len(pool) // len(vector)]
     return cut + add_rounded_product(pool, by_pool, vector, scale, limit)
+
+
+@compiled
+def upload_tower(
+    tower: Tower, settings: Settings, query: I32, start: F32, starts: I64, only_gradient: bool, room: Room
+) -> int:
+    """Δθ_u: −lr · gradient, where that is all there is to it, and else what moved."""
+    now, scale, limit = room.weights[0], settings.scale_query, settings.limit
+    if not only_gradient:
+        return upload_moved(tower.field_dim, query, start, starts, now, scale, limit)
+    tables = len(query) - (len(now) - tower.fields * tower.field_dim)
+    return upload_gradient(tower, query, starts, tables, room.passed, -settings.rule.lr * scale, limit)
 
 
 @compiled

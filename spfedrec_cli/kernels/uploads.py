@@ -3,9 +3,17 @@
 import numpy as np
 import numpy.typing as npt
 
-from spfedrec_cli.kernels.arithmetic import F32, add_times, f32, fill
+from spfedrec_cli.kernels.arithmetic import F32, add_times, f32, fill, largest
 from spfedrec_cli.kernels.compiling import compiled, inlined
-from spfedrec_cli.kernels.encoding import I32, add_rounded, add_rounded_difference, add_rounded_product, add_rounded_sum
+from spfedrec_cli.kernels.encoding import (
+    I32,
+    SLACK,
+    add_rounded,
+    add_rounded_difference,
+    add_rounded_product,
+    add_rounded_sum,
+    add_sum_within,
+)
 from spfedrec_cli.kernels.tower import OF_FIELDS, Passed, Tower, bias, first_layer, matrix
 
 I64 = npt.NDArray[np.int64]
@@ -27,12 +35,16 @@ def upload_items(
     """g_v of the only step: of each purchase its score's gradient times the query and its weight times the history's
     gradient, of V− behind them the former."""
     cut, bought = 0, len(by_own)
-    for i in range(bought):
+    most, of_most = largest(vector), largest(of_history)
+    for i in range(len(row_of)):
         if row_of[i] >= 0:
-            row, a, b = rows[row_of[i] - base], scale * by_own[i], scale * weights[i]
-            cut += add_rounded_sum(row, vector, a, of_history, b, limit)
-    for i in range(len(by_hidden)):
-        cut += add_rounded(rows[row_of[bought + i] - base], vector, scale * by_hidden[i], limit)
+            row = rows[row_of[i] - base]
+            a = scale * (by_own[i] if i < bought else by_hidden[i - bought])
+            b = scale * weights[i] if i < bought else f32(0.0)
+            if abs(a) * most + abs(b) * of_most <= limit * SLACK:
+                add_sum_within(row, vector, a, of_history, b)
+            else:
+                cut += add_rounded_sum(row, vector, a, of_history, b, limit)
     return cut
 
 

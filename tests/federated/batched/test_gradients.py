@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from spfedrec_cli.federated.batched import gradients
 from spfedrec_cli.federated.batched.gradients import GRADIENTS, by_autograd, loss_and_gradients
-from spfedrec_cli.model import gradients
 from spfedrec_cli.model.loss import LOSSES
 
 

@@ -1,0 +1,84 @@
+"""Items drawn from a distribution until so many distinct ones, none of them a client's own, have come: for V−."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from spfedrec_cli.kernels.compiling import called, compiled
+from spfedrec_cli.kernels.draws import U64, philox, u64
+
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+_LOW, _SHIFT = u64(0xFFFFFFFF), u64(32)
+
+
+class Law(NamedTuple):
+    """A distribution over items: cumulative weights (n,), and for each of as many equal parts of their sum the first
+    item that reaches beyond its beginning, from which a search is short (Chen and Asau, "On generating random variates
+    from an empirical distribution", 1974)."""
+
+    cumulative: F64
+    guide: I64
+
+    @classmethod
+    def of(cls, weights: F64) -> "Law":
+        cumulative = np.cumsum(weights)
+        beginnings = np.arange(len(weights)) / len(weights) * cumulative[-1]
+        return cls(cumulative, np.searchsorted(cumulative, beginnings, side="right"))
+
+
+class Wanted(NamedTuple):
+    """Of clients with ids (K,): their own items, those of client k from own_starts[k] to own_starts[k + 1]; likewise
+    the slots to be filled; after how many draws to give up (K,), 0 for who is not asked."""
+
+    clients: U64
+    own_starts: I64
+    own: I32
+    starts: I64
+    slots: I32
+    tries: I64
+
+
+@called
+def draw(law: Law, key: U64, round_: np.uint64, wanted: Wanted, mark: I32, made: I64) -> None:
+    """Fills the slots, and puts into `made` (K,) how many draws, but for those of own items, it took: 0 where so many
+    tries did not suffice. Draw t of a client is `rng.uniform` at index t. `mark` (n,) is zeros."""
+    for k in range(len(wanted.clients)):
+        slots = wanted.slots[wanted.starts[k] : wanted.starts[k + 1]]
+        own = wanted.own[wanted.own_starts[k] : wanted.own_starts[k + 1]]
+        for i in range(len(own)):
+            mark[own[i]] = -(k + 1)
+        made[k] = fill_slots(law, key, round_, wanted.clients[k], wanted.tries[k], k + 1, slots, mark)
+
+
+@compiled
+def fill_slots(
+    law: Law, key: U64, round_: np.uint64, client: np.uint64, tries: int, stamp: int, slots: I32, mark: I32
+) -> int:
+    """Of one client, whose own items are marked by −stamp; those that have come are by stamp."""
+    found, foreign = 0, 0
+    for start in range(0, tries, 4):
+        words = philox((u64(start // 4), client & _LOW, round_, client >> _SHIFT), key[0], key[1])
+        for lane in range(min(4, tries - start)):
+            if found == len(slots):
+                return foreign
+            item = search(law, (float(words[lane]) + 0.5) * 2.0**-32)
+            foreign += mark[item] != -stamp
+            if abs(mark[item]) != stamp:
+                mark[item], slots[found] = stamp, item
+                found += 1
+    return foreign if found == len(slots) else 0
+
+
+@compiled
+def search(law: Law, share: float) -> int:
+    """The first item whose cumulative weight is above this share (0 to 1) of the sum, or the last one."""
+    weight, last = share * law.cumulative[-1], len(law.cumulative) - 1
+    item = int(law.guide[int(share * len(law.guide))])
+    while item > 0 and law.cumulative[item - 1] > weight:
+        item -= 1
+    while item < last and law.cumulative[item] <= weight:
+        item += 1
+    return item
