@@ -1,5 +1,6 @@
 """How a training is followed: a bar on a terminal, else one plain line at each validation."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -73,14 +74,40 @@ class Follower:
             self._out.warn(warning)
 
 
+class _Notes(logging.Handler):
+    """What the engine logs for a person to read, as lines of talk."""
+
+    def __init__(self, out: Output) -> None:
+        super().__init__(logging.INFO)
+        self._out = out
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._out.say(record.getMessage())
+
+
+@contextmanager
+def heard(out: Output) -> Iterator[None]:
+    """While a command works, what the engine logs is said."""
+    log, handler = logging.getLogger("spfedrec_cli"), _Notes(out)
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
 @contextmanager
 def following(out: Output, monitor: str | None = None) -> Iterator[Follower]:
     """A function for the engine to call with the progress of every round; `monitor` is the metric to show."""
     if not out.live:
-        yield Follower(out, _lines(out), monitor)
+        with heard(out):
+            yield Follower(out, _lines(out), monitor)
         return
     sentence = TextColumn("{task.fields[sentence]}", markup=False)
-    with Progress(BarColumn(bar_width=12), sentence, console=out.talk, transient=True) as bar:
+    with heard(out), Progress(BarColumn(bar_width=12), sentence, console=out.talk, transient=True) as bar:
         yield Follower(out, _bar(bar, bar.add_task("", total=None, sentence="first round ...")), monitor)
 
 

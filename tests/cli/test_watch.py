@@ -1,4 +1,5 @@
 import io
+import logging
 
 import pytest
 from answers import progress
@@ -63,3 +64,14 @@ def test_a_bar_is_drawn_on_a_terminal_unless_quiet(quiet: bool, drawn: bool) -> 
         follow(progress(1))
         follow(progress(2, validation={"ndcg@10": 0.5}))
     assert ("round 2/4, 1.0 s left, ndcg@10 0.5000" in screen.getvalue()) is drawn
+
+
+def test_what_the_engine_logs_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("spfedrec_cli.kernels")
+    with following(Output()):
+        log.info("Compiling, once")
+    log.info("nobody listens any more")
+    assert capsys.readouterr().err == "Compiling, once\n"
+    with following(Output(quiet=True)):
+        log.info("Compiling, once")
+    assert capsys.readouterr().err == ""
