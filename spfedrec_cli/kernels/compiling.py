@@ -8,6 +8,8 @@ keep loops from being vectorised.
 import hashlib
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -21,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 SUMS = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
 EXACT = frozenset({"contract"})  # for sums whose order keeps their last places right
 SAID = "Compiling the clients' training for this processor, which takes some seconds, once"
+_APART = "SPFEDREC_COMPILES"
 _njit: Any = numba.njit  # some of its options are in no annotation
 _config: Any = numba_config
 
@@ -50,10 +53,24 @@ def called(function: F) -> F:
 
 def announce(function: Callable[..., Any]) -> None:
     """Logs, once, that a function is about to be compiled, where it neither is nor was kept on disk."""
-    dispatcher, place = cast(Any, function), folder()
-    name = f"{function.__module__.rsplit('.', 1)[-1]}.{function.__name__}"
-    if not dispatcher.signatures and (place is None or not any(place.rglob(f"{name}-*.nbi"))):
+    if not cast(Any, function).signatures and not is_kept(function):
         logging.getLogger("spfedrec_cli").info(SAID)
+
+
+def compile_apart(function: Callable[..., Any], program: str) -> None:
+    """Where the machine code of a function is not on disk, another process makes it: by a `program` that calls it.
+
+    What a process has compiled itself may round otherwise than what it reads from disk: so everybody reads.
+    """
+    if folder() is None or _APART in os.environ or is_kept(function):
+        return
+    subprocess.run([sys.executable, "-c", program], env={**os.environ, _APART: "1"}, capture_output=True, check=False)
+
+
+def is_kept(function: Callable[..., Any]) -> bool:
+    """Whether its machine code is on disk."""
+    place, name = folder(), f"{function.__module__.rsplit('.', 1)[-1]}.{function.__name__}"
+    return place is not None and any(place.rglob(f"{name}-*.nbi"))
 
 
 @cache
