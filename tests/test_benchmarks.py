@@ -462,13 +462,17 @@ def test_an_obfuscating_item_has_no_row_in_an_update(
     """Where training negatives are a public pool, so that a row which is not zero tells of a purchase."""
     uploaded: list[tuple[int, int]] = []
 
-    class Watching(modes.WatchedSum):  # type: ignore[misc, name-defined]
+    class Watching(modes.WatchedRing):  # type: ignore[misc, name-defined]
+        def __init__(self, opening: Any, crossed: Any) -> None:
+            super().__init__(opening, crossed)
+            self.own = opening.own
+
         def add(self, updates: Any) -> None:
-            uploaded.append((int(updates.counts.sum()), self._opening.own.take(updates.members).lengths.sum()))
+            uploaded.append((int(updates.counts.sum()), self.own.take(updates.members).lengths.sum()))
             super().add(updates)
 
-    monkeypatch.setattr(modes, "WatchedSum", Watching)
-    assert modes.trained(little_shop, "synthetic", (modes.SUM, *SMALL, "train.engine=reference"), 1).requested
+    monkeypatch.setattr(modes, "WatchedRing", Watching)
+    assert modes.trained(little_shop, "synthetic", (modes.RING, *SMALL), 1).requested
     assert uploaded
     assert all(rows == purchases for rows, purchases in uploaded)
 
