@@ -22,7 +22,7 @@ from numba.core import config as numba_config
 F = TypeVar("F", bound=Callable[..., Any])
 SUMS = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
 EXACT = frozenset({"contract"})  # for sums whose order keeps their last places right
-SAID = "Compiling the clients' training for this processor, which takes some seconds, once"
+SAID = "Compiling the clients' training for this processor, once: about half a minute"
 _APART = "SPFEDREC_COMPILES"
 _njit: Any = numba.njit  # some of its options are in no annotation
 _config: Any = numba_config
