@@ -82,7 +82,7 @@ class _Notes(logging.Handler):
         self._out = out
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._out.say(record.getMessage())
+        (self._out.warn if record.levelno >= logging.WARNING else self._out.say)(record.getMessage())
 
 
 @contextmanager

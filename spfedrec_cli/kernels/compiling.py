@@ -23,6 +23,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 SUMS = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
 EXACT = frozenset({"contract"})  # for sums whose order keeps their last places right
 SAID = "Compiling the clients' training for this processor, once: about half a minute"
+UNKEPT = (
+    "The machine code cannot be kept on disk, so that several processes, or a resumed run, may end in other bits; "
+    "set NUMBA_CACHE_DIR to a folder that can be written"
+)
 _APART = "SPFEDREC_COMPILES"
 _njit: Any = numba.njit  # some of its options are in no annotation
 _config: Any = numba_config
@@ -57,14 +61,20 @@ def announce(function: Callable[..., Any]) -> None:
         logging.getLogger("spfedrec_cli").info(SAID)
 
 
+@cache
 def compile_apart(function: Callable[..., Any], program: str) -> None:
     """Where the machine code of a function is not on disk, another process makes it: by a `program` that calls it.
 
-    What a process has compiled itself may round otherwise than what it reads from disk: so everybody reads.
+    What a process has compiled itself may round otherwise than what it reads from disk: so everybody reads. Logs where
+    that cannot be had.
     """
-    if folder() is None or _APART in os.environ or is_kept(function):
+    if _APART in os.environ or is_kept(function):
         return
-    subprocess.run([sys.executable, "-c", program], env={**os.environ, _APART: "1"}, capture_output=True, check=False)
+    if folder() is not None:
+        here = {**os.environ, _APART: "1"}
+        subprocess.run([sys.executable, "-c", program], env=here, capture_output=True, check=False)
+    if not is_kept(function):
+        logging.getLogger("spfedrec_cli").warning(UNKEPT)
 
 
 def is_kept(function: Callable[..., Any]) -> bool:

@@ -74,4 +74,5 @@ def test_what_the_engine_logs_is_said(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err == "Compiling, once\n"
     with following(Output(quiet=True)):
         log.info("Compiling, once")
-    assert capsys.readouterr().err == ""
+        log.warning("it is not kept")
+    assert capsys.readouterr().err == "Warning: it is not kept\n"
