@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.federated import messages, server
+from spfedrec_cli.federated import messages
 from spfedrec_cli.federated.catalogue import Catalogue, published_at
 from spfedrec_cli.federated.cohort import drop_out
 from spfedrec_cli.federated.exchange import F64, Cohort, Published
+from spfedrec_cli.federated.item_tower import Served, serve
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.request import Obfuscation
 from spfedrec_cli.federated.slate import Slate, whole_catalogue
@@ -28,7 +29,7 @@ I64 = npt.NDArray[np.int64]
 class Start:
     """What training starts from: the item tower's output with its graph, what clients are told, and the clients."""
 
-    served: server.Served
+    served: Served
     published: Published
     cohort: Cohort
 
@@ -40,9 +41,15 @@ def start_on_request(state: State, world: World, here: I64, private: Tensor | No
     hidden = world.memory.recall(config.request, q, here, own, world.seed, round_)
     dropped = drop_out(config.federated, here, world.seed, round_)
     rows = taking_part(world, own.values, hidden.items.values, pool)
-    served = server.serve(state.item, world.items, rows, config.model.id_dropout, world.seed, round_, world.team)
+    served = serve_rows(state, world, rows, config.model.id_dropout)
     published = Published(round_, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q)
     return Start(served, published, Cohort(here, own, hidden, private, dropped))
+
+
+def serve_rows(state: State, world: World, rows: I64, id_dropout: float) -> Served:
+    """The item tower on the items `rows`, ascending, in the round that begins."""
+    threads = world.config.train.threads
+    return serve(state.item, world.items, rows, id_dropout, world.seed, state.round + 1, world.team, threads)
 
 
 def start_on_slate(state: State, world: World, here: I64, private: Tensor | None) -> Start:
@@ -50,8 +57,7 @@ def start_on_slate(state: State, world: World, here: I64, private: Tensor | None
     catalogue that it keeps."""
     round_, slate = state.round + 1, draw_slate(state, world)
     own = world.purchased.take(here)
-    dropout = world.config.model.id_dropout
-    served = server.serve(state.item, world.items, slate.items, dropout, world.seed, round_, world.team)
+    served = serve_rows(state, world, slate.items, world.config.model.id_dropout)
     others = np.setdiff1d(own.values, slate.items).astype(np.int64)
     nobody_keeps_it = torch.zeros(len(others), world.config.model.dim, device=world.device)
     kept = nobody_keeps_it if state.catalogue is None else state.catalogue.rows(others)
@@ -79,10 +85,8 @@ def publish_catalogue(state: State, world: World, clients: I64, ledger: Ledger) 
     if request.mode != "slate" or world.config.model.history == "none":
         return state
     if published_at(round_, request.refresh) == round_:
-        every = np.arange(world.n_items)
-        with torch.no_grad():
-            served = server.serve(state.item, world.items, every, 0.0, world.seed, round_, world.team)
-        state = replace(state, catalogue=Catalogue.of(served.embeddings))
+        everything = serve_rows(state, world, np.arange(world.n_items), 0.0).embeddings
+        state = replace(state, catalogue=Catalogue.of(everything))
     lacking = world.holders.missing(
         world.config.federated, request.refresh, world.eligible, clients, world.seed, round_
     )

@@ -5,7 +5,6 @@ is compiled for, does the same by the batched operations of `batched`.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +20,11 @@ from spfedrec_cli.federated.sums import Updates
 from spfedrec_cli.kernels import clients as kernel
 from spfedrec_cli.kernels.compiling import announce, compile_apart
 from spfedrec_cli.placement import CPU
+from spfedrec_cli.threads import shared
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
-_PIECES = 8  # of a thread's work, so that none waits long for the last one
+_PIECES = 8  # of the work of each of several threads, so that none waits long for the last one
 _FEWEST = 16  # clients of a piece
 _ONE_ROUND = """
 from spfedrec_cli.engine import made
@@ -113,10 +113,10 @@ def _slate_rows(layout: Layout) -> tuple[I64, I64]:
 
 def _train(layout: Layout, some: range, uploads: list[kernel.Upload]) -> int:
     """Threads, one for each of `uploads`, take piece after piece; returns how many coordinates were saturated."""
-    size = max(_FEWEST, -(-len(some) // (_PIECES * len(uploads))))
+    size = len(some) if len(uploads) == 1 else max(_FEWEST, -(-len(some) // (_PIECES * len(uploads))))
     announce(kernel.train)
     compile_apart(kernel.train, _ONE_ROUND)
-    pieces = iter(range(some.start, some.stop, size))
+    pieces = iter(range(some.start, some.stop, max(1, size)))
 
     def work(upload: kernel.Upload) -> int:
         room, cut = layout.room(), 0
@@ -127,7 +127,4 @@ def _train(layout: Layout, some: range, uploads: list[kernel.Upload]) -> int:
             )
         return cut
 
-    if len(uploads) == 1:
-        return work(uploads[0])
-    with ThreadPoolExecutor(len(uploads)) as threads:
-        return sum(threads.map(work, uploads))
+    return sum(shared(work, uploads, len(uploads)))

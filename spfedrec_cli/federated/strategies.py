@@ -18,10 +18,12 @@ from spfedrec_cli.federated import central, full, full_simulation, messages, ser
 from spfedrec_cli.federated.cohort import draw_cohort, drop_out, largest_cohort
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.full import Whole
+from spfedrec_cli.federated.item_tower import Served
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.pool import draw_items
 from spfedrec_cli.federated.publishing import (
     publish_catalogue,
+    serve_rows,
     start_on_request,
     start_on_slate,
     taking_part,
@@ -130,7 +132,7 @@ def central_round(state: State, world: World) -> tuple[State, Report]:
 
     # Forward through the item tower, then through the query tower of every client.
     rows = taking_part(world, cohort.own.values, cohort.hidden.items.values, pool)
-    served = server.serve(state.item, world.items, rows, config.model.id_dropout, world.seed, round_, world.team)
+    served = serve_rows(state, world, rows, config.model.id_dropout)
     published = Published(round_, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q)
     found = central.gradients(world, published, cohort)
     nothing = CohortResult(Sums.zero(0, (0,), len(cohort)), found.private, found.losses, {})
@@ -197,7 +199,7 @@ def kept_private(state: State, world: World, clients: I64, private: Tensor | Non
     return state.private.index_copy_(0, torch.from_numpy(world.shards.seats(clients)), private)
 
 
-def server_step(state: State, world: World, served: server.Served, sums: Sums) -> State:
+def server_step(state: State, world: World, served: Served, sums: Sums) -> State:
     """Decode the aggregate, take the means over the survivors, step both towers. Without survivors nothing moves."""
     if sums.clients == 0:
         return state
@@ -209,7 +211,7 @@ def server_step(state: State, world: World, served: server.Served, sums: Sums) -
     return step_towers(state, world, served, delta, mean)
 
 
-def step_towers(state: State, world: World, served: server.Served, delta: Weights | None, mean: Tensor) -> State:
+def step_towers(state: State, world: World, served: Served, delta: Weights | None, mean: Tensor) -> State:
     """θ_u along the mean Δθ_u (where it is shared), the item tower by the mean g_v."""
     rates, query, query_moments = server.scheduled(world.config, state.round + 1), state.query, state.query_moments
     if delta is not None:

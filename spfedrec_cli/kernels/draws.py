@@ -3,8 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from spfedrec_cli.kernels.compiling import compiled
+from spfedrec_cli.kernels.compiling import called, compiled
 
+F64 = npt.NDArray[np.float64]
 U64 = npt.NDArray[np.uint64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -36,6 +37,15 @@ def words(key: U64, client: np.uint64, round_: np.uint64, out: U64) -> None:
         found = philox((u64(start // 4), client & _LOW, round_, client >> _SHIFT), key[0], key[1])
         for lane in range(min(4, len(out) - start)):
             out[start + lane] = found[lane]
+
+
+@called
+def uniform_each(key: U64, clients: I64, round_: np.uint64, out: F64) -> None:
+    """`rng.uniform` for each of the clients (n,) in a stream with this key (2,)."""
+    for i in range(len(clients)):
+        client = u64(clients[i])
+        found = philox((u64(0), client & _LOW, round_, client >> _SHIFT), key[0], key[1])
+        out[i] = (float(found[0]) + 0.5) * 2.0**-32
 
 
 @compiled

@@ -1,13 +1,13 @@
 """Recommendations for query embeddings: exact, over the whole catalogue."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import InputError, SpfedrecError
 from spfedrec_cli.retrieval.index import F32, I32, Best, refuse_nan
+from spfedrec_cli.threads import shared
 
 Product = Callable[[F32, F32], F32]  # (n, d) and (d, w) to (n, w)
 
@@ -48,8 +48,7 @@ def recommend(
             best.take(dense, first)
         items[rows], scores[rows] = best.lists()
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(rank, range(0, len(queries), QUERIES)))
+    shared(rank, range(0, len(queries), QUERIES), threads)
     return items, scores
 
 

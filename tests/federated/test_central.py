@@ -11,12 +11,14 @@ from worlds import build_world
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated import batches, central, client, strategies
 from spfedrec_cli.federated.exchange import Cohort, Published
+from spfedrec_cli.federated.item_tower import serve
 from spfedrec_cli.federated.publishing import taking_part
 from spfedrec_cli.federated.simulation import train_cohort
 from spfedrec_cli.federated.state import State, World, initial_state, state_tensors
 from spfedrec_cli.federated.strategies import central_round, split_round
 from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.model.towers import flatten, history_weights, item_tower, query_tower
+from spfedrec_cli.rng import uniform
 
 MODES: dict[str, dict[str, Any]] = {
     "public negatives": {},
@@ -39,7 +41,7 @@ def a_round(world: World, state: State) -> tuple[Published, Cohort]:
     pool = strategies.draw_pool(world.config, q, 1)
     cohort = strategies.without_requests(state, world, clients, 1)
     rows = taking_part(world, cohort.own.values, cohort.hidden.items.values, pool)
-    served = strategies.server.serve(state.item, world.items, rows, world.config.model.id_dropout, world.seed, 1)
+    served = serve(state.item, world.items, rows, world.config.model.id_dropout, world.seed, 1)
     return Published(1, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q), cohort
 
 
@@ -69,7 +71,7 @@ def one_graph(world: World, state: State, published: Published, cohort: Cohort) 
     model, pool = world.config.model, published.rows[published.pool]
     query = {name: weight.clone().requires_grad_() for name, weight in state.query.items()}
     item = {name: weight.clone().requires_grad_() for name, weight in state.item.items()}
-    keep = strategies.server.uniform(world.seed, "id_dropout", np.arange(world.n_items), 1) >= model.id_dropout
+    keep = uniform(world.seed, "id_dropout", np.arange(world.n_items), 1) >= model.id_dropout
     every = item_tower(item, world.items.codes, torch.from_numpy(keep).float())
     losses = []
     for place, member in enumerate(cohort.clients):

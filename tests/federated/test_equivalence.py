@@ -18,6 +18,7 @@ from spfedrec_cli.config import validate
 from spfedrec_cli.federated import client, layout, simulation, strategies
 from spfedrec_cli.federated.batched import blocks, cohort, descent, gradients, local
 from spfedrec_cli.federated.exchange import I64, Cohort, CohortResult, Published
+from spfedrec_cli.federated.item_tower import serve
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.publishing import publish_catalogue, start_on_slate
 from spfedrec_cli.federated.request import draw_obfuscating
@@ -107,7 +108,7 @@ def both(world: World, state: State, form: str = "compiled") -> tuple[CohortResu
     pool = strategies.draw_pool(world.config, q, round_)
     hidden = draw_obfuscating(world.config.request, q, clients, own, world.seed, round_)
     rows = np.unique(np.concatenate([own.values, hidden.items.values, pool])).astype(np.int64)
-    embeddings = strategies.server.serve(state.item, world.items, rows, 0.0, world.seed, round_).embeddings.detach()
+    embeddings = serve(state.item, world.items, rows, 0.0, world.seed, round_).embeddings.detach()
     published = Published(round_, state.query, rows, embeddings, np.searchsorted(rows, pool), q)
     dropped = strategies.drop_out(world.config.federated, clients, world.seed, round_)
     privates = [strategies.private_states(state, world, clients) for _ in range(2)]

@@ -14,6 +14,7 @@ from spfedrec_cli.federated import messages, opening, publishing, reference, sim
 from spfedrec_cli.federated.client import split_batches
 from spfedrec_cli.federated.cohort import draw_cohort
 from spfedrec_cli.federated.exchange import CohortResult
+from spfedrec_cli.federated.item_tower import serve
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.publishing import Start, publish_catalogue, start_on_slate, without_target
 from spfedrec_cli.federated.slate import Slate
@@ -174,7 +175,7 @@ def test_the_catalogue_is_of_the_round_in_which_it_was_published() -> None:
     before = state.catalogue
     assert before is not None
     items = np.arange(world.n_items)
-    fresh = publishing.server.serve(state.item, world.items, items, 0.0, world.seed, 4).embeddings
+    fresh = serve(state.item, world.items, items, 0.0, world.seed, 4).embeddings
     state, _ = rounds(world, 1, state)
     assert state.catalogue is not None
     assert (state.catalogue.codes != before.codes).any()

@@ -10,6 +10,7 @@ from worlds import features
 
 from spfedrec_cli.config import ModelConfig, ServerConfig, validate
 from spfedrec_cli.federated import server
+from spfedrec_cli.federated.item_tower import serve
 from spfedrec_cli.federated.state import Moments
 from spfedrec_cli.model import towers
 
@@ -110,7 +111,7 @@ def test_only_rows_that_took_part_are_touched() -> None:
     weights, catalogue, moments = item_world()
     before = {name: w.clone() for name, w in weights.items()}
     rows = np.array([2, 5])
-    served = server.serve(weights, catalogue, rows, 0.0, 0, 1)
+    served = serve(weights, catalogue, rows, 0.0, 0, 1)
     weights, moments = server.item_step(ServerConfig(), weights, moments, served, torch.randn(2, 4))
     moved = (weights["field.id"] != before["field.id"]).any(1).nonzero()[:, 0].tolist()
     assert moved == [2, 5]
@@ -118,13 +119,6 @@ def test_only_rows_that_took_part_are_touched() -> None:
     types = set(catalogue.codes[[2, 5], 1].tolist())
     assert set((weights["field.type"] != before["field.type"]).any(1).nonzero()[:, 0].tolist()) == types
     assert not torch.equal(weights["mlp.0.weight"], before["mlp.0.weight"])
-
-
-def test_served_rows_are_the_rows_of_the_whole_tower() -> None:
-    weights, catalogue, _ = item_world()
-    weights["field.id"] += torch.randn(8, 3)
-    served = server.serve(weights, catalogue, np.array([1, 4, 7]), 0.0, 0, 1)
-    torch.testing.assert_close(served.embeddings.detach(), towers.item_tower(weights, catalogue.codes)[[1, 4, 7]])
 
 
 def test_the_split_gradient_is_the_whole_gradient() -> None:
@@ -135,21 +129,11 @@ def test_the_split_gradient_is_the_whole_gradient() -> None:
     loss = (towers.item_tower(whole, catalogue.codes[[2, 5]]) * direction).sum()
     grads = dict(zip(whole, torch.autograd.grad(loss, list(whole.values())), strict=True))
     before = {name: w.clone() for name, w in weights.items()}
-    served = server.serve(weights, catalogue, np.array([2, 5]), 0.0, 0, 1)
+    served = serve(weights, catalogue, np.array([2, 5]), 0.0, 0, 1)
     config = ServerConfig(item_optimizer="sgd", item_lr=1.0)
     weights, _ = server.item_step(config, weights, moments, served, direction)
     for name, grad in grads.items():
         torch.testing.assert_close(weights[name], before[name] - grad)
-
-
-def test_id_dropout_leaves_out_its_share() -> None:
-    catalogue = features(np.random.default_rng(0), 2000, {"id": 2000, "type": 1})
-    weights = towers.init_item_tower(ModelConfig(dim=4, field_dim=3, hidden=(5,)), catalogue, 0)
-    bare = towers.item_tower(weights, catalogue.codes)[0]
-    weights["field.id"] += 1.0
-    served = server.serve(weights, catalogue, np.arange(2000), 0.3, 0, 1).embeddings.detach()
-    without = torch.isclose(served, bare, atol=1e-6).all(1)
-    assert float(without.float().mean()) == pytest.approx(0.3, abs=0.05)
 
 
 def test_drowned_is_noticed() -> None:
@@ -157,10 +141,3 @@ def test_drowned_is_noticed() -> None:
     assert server.is_drowned(moments, 1e-3)
     assert not server.is_drowned(moments, 1e-5)
     assert not server.is_drowned(Moments({"w": torch.zeros(4)}, moments.second, {}), 1e-3)
-
-
-def test_id_dropout_is_drawn_anew_every_round() -> None:
-    weights, catalogue, _ = item_world()
-    weights["field.id"] += 1.0
-    served = [server.serve(weights, catalogue, np.arange(8), 0.5, 0, round_).embeddings for round_ in (1, 2)]
-    assert not torch.equal(served[0], served[1])

@@ -10,6 +10,7 @@ from worlds import build_world
 
 from spfedrec_cli.errors import InputError, SpfedrecError
 from spfedrec_cli.federated import messages, strategies
+from spfedrec_cli.federated.item_tower import serve
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.publishing import taking_part
 from spfedrec_cli.federated.request import popularity_weights
@@ -232,7 +233,7 @@ def test_both_sums_are_divided_by_the_survivors() -> None:
     steps = []
     for clients in (1, 2):
         state = initial_state(world)
-        served = strategies.server.serve(state.item, world.items, rows, 0.0, 0, 1)
+        served = serve(state.item, world.items, rows, 0.0, 0, 1)
         width = sum(weight.numel() for weight in state.query.values())
         one = [torch.full(shape, step * clients).int() for shape, step in (((width,), 1000), ((2, 8), 500))]
         before = {name: tensor.clone() for name, tensor in state_tensors(state).items()}
