@@ -5,6 +5,7 @@ client's own are kept. Where almost the whole catalogue is wanted, the same law 
 arrives after an exponential time of rate q_j; the first ones win), which costs one draw an item and always ends.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from spfedrec_cli.config import RequestConfig
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.kernels.tries import Law, Wanted, draw
 from spfedrec_cli.rng import stream_key, uniform, uniform_rows
+from spfedrec_cli.threads import shared
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -51,15 +53,15 @@ class Memory:
         self._items, self._inclusion = np.empty(0, np.int32), np.empty(0)
 
     def recall(
-        self, request: RequestConfig, q: F64, clients: I64, purchased: Ragged, seed: int, round_: int
+        self, request: RequestConfig, q: F64, clients: I64, purchased: Ragged, seed: int, round_: int, threads: int = 1
     ) -> Obfuscation:
         """`draw_obfuscating`, from memory for the clients that were there before."""
         if request.redraw:
-            return draw_obfuscating(request, q, clients, purchased, seed, round_)
+            return draw_obfuscating(request, q, clients, purchased, seed, round_, threads)
         self._make_room(int(clients.max(initial=-1)) + 1)
         known = self._start[clients] >= 0
         new = np.flatnonzero(~known)
-        drawn = draw_obfuscating(request, q, clients[new], purchased.take(new), seed, round_)
+        drawn = draw_obfuscating(request, q, clients[new], purchased.take(new), seed, round_, threads)
         if not known.any():
             self._remember(clients, drawn)
             return drawn
@@ -107,7 +109,7 @@ def popularity_weights(request: RequestConfig, counts: npt.NDArray[np.integer]) 
 
 
 def draw_obfuscating(
-    request: RequestConfig, q: F64, clients: I64, purchased: Ragged, seed: int, round_: int
+    request: RequestConfig, q: F64, clients: I64, purchased: Ragged, seed: int, round_: int, threads: int = 1
 ) -> Obfuscation:
     """V− of each of `clients`, whose distinct purchases are the rows of `purchased`.
 
@@ -125,7 +127,7 @@ def draw_obfuscating(
     inclusion = np.empty(len(items))
     slots = Ragged.from_lengths(wanted, items)
     tries = (wanted + wanted // 4 + 8) * _PATIENCE * (~racing & (wanted > 0))
-    racing |= (_by_tries(q, clients, purchased, seed, epoch, slots, inclusion, tries) == 0) & (wanted > 0)
+    racing |= (_by_tries(q, clients, purchased, seed, epoch, slots, inclusion, tries, threads) == 0) & (wanted > 0)
     _by_race(q, clients, purchased, seed, epoch, slots, inclusion, np.flatnonzero(racing & (wanted > 0)))
     return Obfuscation(slots, inclusion)
 
@@ -139,20 +141,37 @@ def shuffled_request(
 
 
 def _by_tries(
-    q: F64, clients: I64, purchased: Ragged, seed: int, epoch: int, slots: Ragged, inclusion: F64, tries: I64
+    q: F64,
+    clients: I64,
+    purchased: Ragged,
+    seed: int,
+    epoch: int,
+    slots: Ragged,
+    inclusion: F64,
+    tries: I64,
+    threads: int,
 ) -> I64:
     """Fill the slots of those who have any tries (K,); returns how many they took (K,), 0 where they did not suffice.
 
     The inclusion probability of item j is 1 − (1 − q_j / (1 − q(V+)))^T, T being the draws made that hit no item of V+.
     """
-    made, ids = np.zeros(len(clients), np.int64), clients.astype(np.uint64)
+    made, ids, law = np.zeros(len(clients), np.int64), clients.astype(np.uint64), Law.of(q)
     key = np.array(stream_key(seed, "request/tries"), np.uint64)
-    wanted = Wanted(ids, purchased.offsets, purchased.values, slots.offsets, slots.values, tries)
-    draw(Law.of(q), key, np.uint64(epoch), wanted, np.zeros(len(q), np.int32), made)
-    left = 1.0 - np.bincount(purchased.row_index(), weights=q[purchased.values], minlength=len(clients))
-    each, left = slots.lengths, np.maximum(left, 1e-300)
-    chance = (q[slots.values] / np.repeat(left, each)).clip(max=1 - 1e-15)
-    inclusion[:] = -np.expm1(np.repeat(made, each) * np.log1p(-chance))
+
+    def fill(rows: slice) -> None:
+        bounds = slice(rows.start, rows.stop + 1)
+        own_starts, starts, mine = purchased.offsets[bounds], slots.offsets[bounds], made[rows]
+        wanted = Wanted(ids[rows], own_starts, purchased.values, starts, slots.values, tries[rows])
+        draw(law, key, np.uint64(epoch), wanted, np.zeros(len(q), np.int32), mine)
+        own, filled = (slice(each[0], each[-1]) for each in (own_starts, starts))
+        of_own = np.repeat(np.arange(len(mine)), np.diff(own_starts))
+        left = 1.0 - np.bincount(of_own, weights=q[purchased.values[own]], minlength=len(mine))
+        each = np.diff(starts)
+        chance = (q[slots.values[filled]] / np.repeat(np.maximum(left, 1e-300), each)).clip(max=1 - 1e-15)
+        inclusion[filled] = -np.expm1(np.repeat(mine, each) * np.log1p(-chance))
+
+    cuts = np.linspace(0, len(clients), threads + 1).astype(int)
+    shared(fill, [slice(begin, end) for begin, end in itertools.pairwise(cuts)], threads)
     return made
 
 

@@ -249,7 +249,8 @@ def without_requests(state: State, world: World, clients: I64, round_: int) -> C
         none = Obfuscation(Ragged.from_lengths(np.zeros(len(here), np.int64), np.empty(0, np.int32)), np.empty(0))
         return Cohort(here, own, none, private, dropped)
     q = obfuscating_distribution(state, world)
-    hidden = world.memory.recall(world.config.request, q, here, own, world.seed, round_)
+    config = world.config
+    hidden = world.memory.recall(config.request, q, here, own, world.seed, round_, config.train.threads)
     return Cohort(here, own, hidden, private, dropped)
 
 

@@ -47,6 +47,14 @@ def test_one_client_alone_gets_the_same(rate: float) -> None:
     np.testing.assert_array_equal(alone.items.values, together.items.row(2))
 
 
+@pytest.mark.parametrize("threads", [2, 3, 9])
+def test_any_number_of_threads_draws_the_same(threads: int) -> None:
+    own, q, clients = purchases([5, 40, 1, 0, 90, 7, 2]), ZIPF / ZIPF.sum(), np.arange(7) + 30
+    alone, shared = (draw_obfuscating(config(0.5), q, clients, own, 5, 1, number) for number in (1, threads))
+    np.testing.assert_array_equal(shared.items.values, alone.items.values)
+    np.testing.assert_array_equal(shared.inclusion, alone.inclusion)
+
+
 def test_redrawn_ones_differ_by_round_and_memoised_ones_do_not() -> None:
     own, q, clients = purchases([30]), ZIPF / ZIPF.sum(), np.array([4])
     draws = {
