@@ -20,7 +20,7 @@ _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
 _ROUNDS = 10
-_TURNS = 4
+TURNS = 4
 _PIECE = 1 << 13
 
 
@@ -108,7 +108,7 @@ def permuted(seed: int, stream: str, population: int, places: npt.ArrayLike, rou
     A Feistel network of four rounds over the next even number of bits, walked on until it comes back into the range
     (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002).
     """
-    half = max(1, -(-(population - 1).bit_length() // 2))
+    half = half_of(population)
     found = np.asarray(places, np.uint64)
     outside = np.arange(len(found))
     while outside.size:
@@ -117,10 +117,15 @@ def permuted(seed: int, stream: str, population: int, places: npt.ArrayLike, rou
     return found.astype(np.int64)
 
 
+def half_of(population: int) -> int:
+    """Bits of either half of a number that goes through the network."""
+    return max(1, -(-(population - 1).bit_length() // 2))
+
+
 def _feistel(seed: int, stream: str, values: U64, half: int, round_: int) -> U64:
     mask = np.uint64((1 << half) - 1)
     left, right = values >> np.uint64(half), values & mask
-    for turn in range(_TURNS):
+    for turn in range(TURNS):
         counter = np.full(len(values), turn, np.uint64)
         left, right = right, left ^ (_words(seed, stream, counter, round_, right)[0] & mask)
     return left << np.uint64(half) | right

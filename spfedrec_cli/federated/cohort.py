@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.config import FederatedConfig
-from spfedrec_cli.rng import distinct, permuted, uniform
+from spfedrec_cli.kernels.draws import permuted
+from spfedrec_cli.rng import distinct, uniform
 
 I64 = npt.NDArray[np.int64]
 
@@ -34,6 +35,8 @@ def draw_cohort(federated: FederatedConfig, eligible: I64, seed: int, round_: in
 
 def drop_out(federated: FederatedConfig, clients: I64, seed: int, round_: int) -> npt.NDArray[np.bool_]:
     """Which of these clients fall silent before they upload (federated.dropout)."""
+    if federated.dropout == 0:
+        return np.zeros(len(clients), np.bool_)
     return np.asarray(uniform(seed, "dropout", clients, round_) < federated.dropout)
 
 

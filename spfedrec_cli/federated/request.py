@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from spfedrec_cli.config import RequestConfig
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.kernels.tries import Law, Wanted, draw
+from spfedrec_cli.kernels.tries import Law, Wanted, copy_rows, draw
 from spfedrec_cli.rng import stream_key, uniform, uniform_rows
 from spfedrec_cli.threads import shared
 
@@ -95,11 +95,7 @@ class Memory:
 
 def _copy(to: Obfuscation, rows: I64, items: npt.NDArray[np.int32], inclusion: F64, starts: I64) -> None:
     """Fills the named rows of `to` from flat arrays, in which they begin at `starts`."""
-    lengths = to.items.lengths[rows]
-    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    there = np.repeat(to.items.offsets[:-1][rows], lengths) + within
-    here = np.repeat(starts, lengths) + within
-    to.items.values[there], to.inclusion[there] = items[here], inclusion[here]
+    copy_rows(rows, starts, to.items.offsets, items, inclusion, to.items.values, to.inclusion)
 
 
 def popularity_weights(request: RequestConfig, counts: npt.NDArray[np.integer]) -> F64:

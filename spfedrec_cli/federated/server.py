@@ -6,6 +6,7 @@ only rows that took part.
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,8 +14,9 @@ from spfedrec_cli.config import Config, ServerConfig
 from spfedrec_cli.federated.item_tower import Served, pulled
 from spfedrec_cli.federated.state import Moments
 from spfedrec_cli.federated.team import ALONE, Team
+from spfedrec_cli.kernels import item_rules as kernel
 from spfedrec_cli.model.towers import Weights
-from spfedrec_cli.placement import placed
+from spfedrec_cli.placement import CPU, placed
 from spfedrec_cli.threads import shared
 
 EPSILON = 1e-8  # of the item optimisers
@@ -25,9 +27,18 @@ def item_step(
     server: ServerConfig, item: Weights, moments: Moments, served: Served, mean: Tensor, team: Team = ALONE
 ) -> tuple[Weights, Moments]:
     """Step 7, second half: back-propagate the mean g_v (R, d) into the item tower. Its weights are written in place."""
-    rule = ITEM_OPTIMIZERS[server.item_optimizer]
+    compiled = mean.device == CPU and server.item_optimizer in kernel.NUMBERS
+    step = _step_rows_compiled if compiled else _step_rows
     for name, (rows, grad) in pulled(item, served, mean, team).items():
-        _step_rows(rule, server, item[name], placed(grad, mean.device), moments, name, rows, served.threads)
+        _step(
+            step,
+            server,
+            [item[name], moments.first[name], moments.second[name]],
+            moments.steps[name],
+            rows,
+            grad,
+            served.threads,
+        )
     return item, moments
 
 
@@ -133,31 +144,36 @@ def sgd(server: ServerConfig, grad: Tensor, first: Tensor, second: Tensor, steps
 ITEM_OPTIMIZERS: dict[str, ItemRule] = {"adam": adam, "adagrad": adagrad, "sgd": sgd}
 
 
-def _step_rows(
-    rule: ItemRule,
+Step = Callable[[ServerConfig, list[Tensor], Tensor, Tensor, Tensor], None]
+
+
+def _step(
+    step: Step,
     server: ServerConfig,
-    weight: Tensor,
-    grad: Tensor,
-    moments: Moments,
-    name: str,
+    tables: list[Tensor],
+    steps: Tensor,
     rows: Tensor | None,
+    grad: Tensor,
     threads: int,
 ) -> None:
-    """One step of one weight; of a table only the rows named, with their own moments and step counts."""
-    first, second, steps = moments.first[name], moments.second[name], moments.steps[name]
+    """One step of one weight and its moments, `tables`, in place; of a table only the rows named (n,), with step counts
+    of their own. Any other weight (None) is a single row."""
     if rows is None:
-        steps += 1
-        change, new_first, new_second = rule(server, grad, first, second, steps)
-        for old, new in ((weight, weight - change), (first, new_first), (second, new_second)):
-            old.copy_(new)
-        return
-    rows = placed(rows, weight.device)
+        rows, grad, tables = torch.zeros(1, dtype=torch.int64), grad.reshape(1, -1), [t.view(1, -1) for t in tables]
+    rows, grad = placed(rows, steps.device), placed(grad, steps.device)
+    pieces = [slice(at, at + TOGETHER) for at in range(0, len(rows), TOGETHER)]
+    shared(lambda part: step(server, tables, steps, rows[part], grad[part]), pieces, threads)
 
-    def step(part: slice) -> None:
-        some = rows[part]
-        count = steps[some] + 1
-        change, new_first, new_second = rule(server, grad[part], first[some], second[some], count[:, None])
-        for old, new in ((weight, weight[some] - change), (first, new_first), (second, new_second), (steps, count)):
-            old.index_copy_(0, some, new)
 
-    shared(step, [slice(at, at + TOGETHER) for at in range(0, len(rows), TOGETHER)], threads)
+def _step_rows(server: ServerConfig, tables: list[Tensor], steps: Tensor, rows: Tensor, grad: Tensor) -> None:
+    weight, first, second = (table[rows] for table in tables)
+    count = steps[rows] + 1
+    change, *moments = ITEM_OPTIMIZERS[server.item_optimizer](server, grad, first, second, count[:, None])
+    for old, new in zip([*tables, steps], [weight - change, *moments, count], strict=True):
+        old.index_copy_(0, rows, new)
+
+
+def _step_rows_compiled(server: ServerConfig, tables: list[Tensor], steps: Tensor, rows: Tensor, grad: Tensor) -> None:
+    numbers = (np.float32(number) for number in (server.item_lr, server.beta1, server.beta2, EPSILON))
+    rule = kernel.Rule(kernel.NUMBERS[server.item_optimizer], *numbers)
+    kernel.step_rows(rule, *(each.numpy() for each in (*tables, steps, rows, grad)))

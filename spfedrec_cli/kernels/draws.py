@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.kernels.compiling import called, compiled
+from spfedrec_cli.rng import TURNS, half_of, stream_key
 
 F64 = npt.NDArray[np.float64]
 U64 = npt.NDArray[np.uint64]
@@ -46,6 +47,34 @@ def uniform_each(key: U64, clients: I64, round_: np.uint64, out: F64) -> None:
         client = u64(clients[i])
         found = philox((u64(0), client & _LOW, round_, client >> _SHIFT), key[0], key[1])
         out[i] = (float(found[0]) + 0.5) * 2.0**-32
+
+
+def permuted(seed: int, stream: str, population: int, places: I64, round_: int) -> I64:
+    """As `rng.permuted`, to the same bits."""
+    found, key = places.astype(np.uint64), np.array(stream_key(seed, stream), np.uint64)
+    permute(key, u64(population), half_of(population), u64(round_), found)
+    return found.astype(np.int64)
+
+
+@called
+def permute(key: U64, population: np.uint64, half: int, round_: np.uint64, places: U64) -> None:
+    """`rng.permuted`, in place: a Feistel network over 2 · `half` bits, walked on until it comes into the range."""
+    for i in range(len(places)):
+        place = feistel(key, half, round_, places[i])
+        while place >= population:
+            place = feistel(key, half, round_, place)
+        places[i] = place
+
+
+@compiled
+def feistel(key: U64, half: int, round_: np.uint64, value: np.uint64) -> np.uint64:
+    """One walk of a number of 2 · `half` bits."""
+    mask = (u64(1) << u64(half)) - u64(1)
+    left, right = value >> u64(half), value & mask
+    for turn in range(TURNS):
+        found = philox((right & _LOW, u64(turn), round_, u64(0)), key[0], key[1])
+        left, right = right, left ^ (found[0] & mask)
+    return left << u64(half) | right
 
 
 @compiled

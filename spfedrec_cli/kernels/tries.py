@@ -53,6 +53,16 @@ def draw(law: Law, key: U64, round_: np.uint64, wanted: Wanted, mark: I32, made:
         made[k] = fill_slots(law, key, round_, wanted.clients[k], wanted.tries[k], k + 1, slots, mark)
 
 
+@called
+def copy_rows(rows: I64, starts: I64, offsets: I64, items: I32, chances: F64, to: I32, to_chances: F64) -> None:
+    """Fills the named rows (n,) of a ragged array, row r being from offsets[r] to offsets[r + 1], from flat arrays, in
+    which they begin at starts (n,)."""
+    for i in range(len(rows)):
+        there, here = offsets[rows[i]], starts[i]
+        for k in range(offsets[rows[i] + 1] - there):
+            to[there + k], to_chances[there + k] = items[here + k], chances[here + k]
+
+
 @compiled
 def fill_slots(
     law: Law, key: U64, round_: np.uint64, client: np.uint64, tries: int, stamp: int, slots: I32, mark: I32

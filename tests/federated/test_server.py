@@ -136,6 +136,27 @@ def test_the_split_gradient_is_the_whole_gradient() -> None:
         torch.testing.assert_close(weights[name], before[name] - grad)
 
 
+@pytest.mark.parametrize("name", server.ITEM_OPTIMIZERS)
+@pytest.mark.parametrize("whole", [True, False], ids=["a weight", "rows of a table"])
+def test_compiled_rules_are_the_rules(name: str, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "TOGETHER", 3)
+    config, rows = ServerConfig(item_optimizer=name, item_lr=0.05), torch.tensor([4, 0, 5, 2, 1])
+    start = [torch.randn(6, 3), torch.randn(6, 3), torch.rand(6, 3)]
+    steps = torch.zeros(1 if whole else 6, dtype=torch.int32)
+    grads = [torch.randn(6 if whole else 5, 3) for _ in range(3)]
+    found = {}
+    for step in (server._step_rows, server._step_rows_compiled):
+        tables, count = [table.clone() for table in start], steps.clone()
+        for grad in grads:
+            server._step(step, config, tables, count, None if whole else rows, grad, 2)
+        found[step.__name__] = tables, count
+    (plain, plain_count), (compiled, compiled_count) = found.values()
+    assert not torch.equal(plain[0], start[0])
+    assert torch.equal(plain_count, compiled_count)
+    for one, other in zip(plain, compiled, strict=True):
+        torch.testing.assert_close(other, one)
+
+
 def test_drowned_is_noticed() -> None:
     moments = Moments({"w": torch.ones(4)}, {"w": torch.full((4,), 1e-8)}, {})  # √v = 1e-4
     assert server.is_drowned(moments, 1e-3)

@@ -20,7 +20,7 @@ from spfedrec_cli.federated.state import initial_state
 from spfedrec_cli.kernels import arithmetic, descent, draws, encoding, history, losses, tower
 from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.model.towers import flatten, history_weights, query_tower, unflatten
-from spfedrec_cli.rng import stream_key, uniform
+from spfedrec_cli.rng import permuted, stream_key, uniform
 
 F32 = np.float32
 
@@ -196,3 +196,17 @@ def test_a_product_in_fixed_point(limit: float) -> None:
     one, two = np.zeros(9, np.int32), floats(9, seed=2)
     entered(encoding.add_rounded_sum)(one, right, F32(2.0), two, F32(-3.0), F32(4.0))
     np.testing.assert_array_equal(one, np.rint(2 * right - 3 * two).clip(-4, 4))
+
+
+@given(st.integers(1, 3000), st.integers(0, 2**31), st.integers(1, 9))
+@settings(max_examples=50, deadline=None)
+def test_permuted_places_are_those_of_the_plain_form(population: int, seed: int, round_: int) -> None:
+    places = np.arange(0, population, 3)
+    found = draws.permuted(seed, "cohort", population, places, round_)
+    assert found.tolist() == permuted(seed, "cohort", population, places, round_).tolist()
+
+
+def test_one_draw_each_is_that_of_the_plain_form() -> None:
+    clients, found = np.array([0, 7, 2**40 + 3]), np.empty(3)
+    draws.uniform_each(np.array(stream_key(5, "x"), np.uint64), clients, np.uint64(9), found)
+    assert found.tolist() == uniform(5, "x", clients, 9).tolist()
