@@ -158,7 +158,8 @@ class TrainConfig(Section):
     patience: int = Field(0, ge=0, description="stop after so many validations in a row without a better one; 0: never")
     engine: Literal["simulation", "reference"] = Field("simulation", description="reference: one client at a time")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        "cpu", description="where the simulator computes; auto: cuda where there is a GPU for it, else cpu"
+        "cpu",
+        description="where the server computes (clients: the CPU); auto: cuda where there is a GPU for it, else cpu",
     )
 
 
