@@ -16,6 +16,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spfedrec_cli.errors import InputError, nearest
+from spfedrec_cli.threads import cores
 
 
 class Section(BaseModel):
@@ -153,13 +154,21 @@ class TrainConfig(Section):
         "ndcg@10", pattern=r"^[a-z_]+@[1-9][0-9]*$", description="validation metric that chooses the best"
     )
     workers: int = Field(1, ge=1, le=64, description="processes side by side; the bits stay the same")
-    threads: int = Field(1, ge=1, le=256, description="of each process, in local training; the bits stay the same")
+    threads: int = Field(
+        0, ge=0, le=256, description="of each process; 0: one for each core that is left to it. The bits stay the same"
+    )
     shards: int = Field(4, ge=1, le=1024, description="parts that clients are dealt into, for up to as many workers")
     patience: int = Field(0, ge=0, description="stop after so many validations in a row without a better one; 0: never")
     engine: Literal["simulation", "reference"] = Field("simulation", description="reference: one client at a time")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        "cpu", description="where the simulator computes; auto: cuda where there is a GPU for it, else cpu"
+        "cpu",
+        description="where the server computes (clients: the CPU); auto: cuda where there is a GPU for it, else cpu",
     )
+
+    @property
+    def threads_here(self) -> int:
+        """Threads of each process on this machine."""
+        return self.threads or max(1, cores() // self.workers)
 
 
 class Config(Section):

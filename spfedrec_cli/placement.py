@@ -1,4 +1,4 @@
-"""Where the simulator computes: the CPU, a GPU by CUDA, or Apple's by Metal (mps).
+"""Where the server computes: the CPU, a GPU by CUDA, or Apple's by Metal (mps). Clients compute on the CPU.
 
 Tensors go there by `placed` and come back by `fetched`, and by nothing else; on the CPU both do nothing. NumPy, and
 whatever is written or sent, stay on the CPU; so do 64-bit floats, which Metal does not have.
@@ -49,7 +49,6 @@ def repeatable(device: torch.device) -> torch.device:
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first called
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.set_float32_matmul_precision("highest")  # TF32 has 10 bits, a fixed-point coordinate up to 20
         torch.cuda.set_device(device)
     return device

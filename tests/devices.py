@@ -27,12 +27,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from spfedrec_cli import placement
+from spfedrec_cli.federated import item_tower, server
 
 THERE = torch.device("cpu", 0)  # torch computes on it as on the CPU, yet the two are not equal
 Place = tuple[str, int]
 _BROUGHT = {torch.Tensor.numpy, torch.Tensor.__array__}
 # On CUDA these take a single number from the CPU although they are no arithmetic.
 _TAKE_A_NUMBER = {torch.ops.aten.index_put_.default, torch.ops.aten.fill_.Tensor}
+
+
+def as_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU's item tower by the operations that other devices take, so that bits can be compared."""
+    monkeypatch.setattr(item_tower, "ByHand", item_tower.ByAutograd)
+    monkeypatch.setattr(server, "_step_rows_compiled", server._step_rows)
 
 
 class Astray(AssertionError):

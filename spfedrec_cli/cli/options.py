@@ -55,7 +55,7 @@ Settings = Annotated[
 ]
 Device = Annotated[
     Literal["auto", "cpu", "cuda", "mps"] | None,
-    typer.Option("--device", help="Where to compute; auto: cuda where there is a GPU for it, else cpu."),
+    typer.Option("--device", help="Where the server computes; auto: cuda where there is a GPU for it, else cpu."),
 ]
 TrainedOn = Annotated[
     str | None,

@@ -18,6 +18,7 @@ from spfedrec_cli.retrieval import serve
 from spfedrec_cli.retrieval.index import EMPTY, F32, I32
 from spfedrec_cli.run import find
 from spfedrec_cli.spreadsheet import harmless, row
+from spfedrec_cli.threads import cores
 
 SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
@@ -69,7 +70,7 @@ def recommend_all(
             past = history.take(clients)
             queries = client_queries(world, state, clients, past, items)
             seen = None if data.repeats else past
-            found = serve.recommend(queries.numpy(), items.numpy(), places, seen, product, os.cpu_count() or 1)
+            found = serve.recommend(queries.numpy(), items.numpy(), places, seen, product, cores())
             yield Lists(data.client_ids[start : start + _BLOCK], *found)
 
     tell(f"Recommending to {data.n_clients:,} customers")

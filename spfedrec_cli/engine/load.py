@@ -215,7 +215,7 @@ def client_queries(world: World, state: State, clients: npt.ArrayLike, history: 
     if world.config.client.private_state == "tower":
         return _own_tower_queries(world, state, rows, history, items)
     private = None if state.private is None else placed(state.private.index_select(0, rows), world.device)
-    codes = world.clients.codes.index_select(0, placed(rows, world.device))
+    codes = placed(world.clients.codes.index_select(0, rows), world.device)
     return query_embeddings(world.config.model, state.query, codes, history, items, private)
 
 
@@ -226,6 +226,6 @@ def _own_tower_queries(world: World, state: State, rows: Tensor, history: Ragged
     for part in torch.split(torch.arange(len(rows)), _TOWERS):
         some = rows.index_select(0, part)
         towers = unflatten(placed(state.private.index_select(0, some), world.device), state.query)
-        codes = world.clients.codes.index_select(0, placed(some, world.device))
+        codes = placed(world.clients.codes.index_select(0, some), world.device)
         found.append(query_embeddings(world.config.model, towers, codes, history.take(part.numpy()), items))
     return torch.cat(found)

@@ -66,7 +66,7 @@ def reckon(shape: Shape, config: Config) -> dict[str, int]:
         "the catalogue in eight bits": size * shape.items * (6 * dim if mode == "slate" else 0),
         "a round's requests": int(60 * asked),
         "a round of the item tower": int(4 * rows * (_GRAPH * wide + 4 * dim * size)),
-        "local training": size * config.train.threads * _upload(shape, config, rows, query),
+        "local training": size * config.train.threads_here * _upload(shape, config, rows, query),
         "validation": _TEMPORARIES * min(BLOCK_BYTES, 4 * shape.clients * shape.items),
     }
 

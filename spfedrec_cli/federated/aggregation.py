@@ -14,7 +14,7 @@ from torch import Tensor
 from spfedrec_cli.federated import messages
 from spfedrec_cli.federated.ring import Ring, RingByMessages
 from spfedrec_cli.federated.secagg.sources import SeededSecrets
-from spfedrec_cli.federated.sums import Aggregation, Opening, Sizes, Sums, Updates, add_rows, signed
+from spfedrec_cli.federated.sums import Aggregation, Opening, Sizes, Sums, Updates, add_rows
 
 I64 = npt.NDArray[np.int64]
 
@@ -24,14 +24,14 @@ class IdealSum:
 
     def __init__(self, opening: Opening) -> None:
         self._opening, self._uploaded = opening, np.zeros(len(opening.clients), np.bool_)
-        self._sums = Sums.zero(opening.width, (len(opening.rows), opening.dim), device=opening.device)
+        self._sums = Sums.zero(opening.width, (len(opening.rows), opening.dim))
 
     def add(self, updates: Updates) -> None:
-        sums, above = self._sums, signed(len(updates.query) * updates.zero_point)
+        sums = self._sums
         add_rows(sums.items, updates.own_rows, updates.own)
         if len(updates.pool_rows):
-            add_rows(sums.items, updates.pool_rows, updates.pool.sum(0, dtype=torch.int32).sub_(above))
-        sums.query += updates.query.sum(0, dtype=torch.int32).sub_(above)
+            add_rows(sums.items, updates.pool_rows, updates.pool.sum(0, dtype=torch.int32))
+        sums.query += updates.query.sum(0, dtype=torch.int32)
         self.count(updates.members, updates.saturated)
 
     def add_sum(self, query: Tensor, items: Tensor) -> None:
@@ -49,7 +49,7 @@ class IdealSum:
         opening = self._opening
         rows = opening.own.lengths + opening.hidden.lengths + len(opening.pool)
         sizes = messages.size([opening.width, rows * opening.dim]) * self._uploaded
-        return self._sums.fetched(), {messages.ClientUpdate: sizes}
+        return self._sums, {messages.ClientUpdate: sizes}
 
 
 Open = Callable[[Opening], Aggregation]

@@ -1,6 +1,6 @@
 """What passes between the server's steps and the clients' in one round of the simulator."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from spfedrec_cli.federated.request import Obfuscation
 from spfedrec_cli.federated.slate import Slate
 from spfedrec_cli.federated.sums import Sizes, Sums
 from spfedrec_cli.model.towers import Weights
+from spfedrec_cli.placement import fetched
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -38,6 +39,12 @@ class Published:
     def summed(self) -> I64:
         """The items whose gradients are uploaded: those that take part, or the slate's alone."""
         return self.rows if self.slate is None else self.slate.items
+
+    def fetched(self) -> "Published":
+        """The same as it reaches clients, who compute on the CPU. The catalogue stays where it lies: whoever builds its
+        message fetches it."""
+        query = {name: fetched(weight) for name, weight in self.query.items()}
+        return replace(self, query=query, embeddings=fetched(self.embeddings))
 
 
 @dataclass(frozen=True)

@@ -46,14 +46,6 @@ class Layout:
         return kernel.make_room(self.tower, self.published.dense, candidates, self.published.pool.shape, several)
 
 
-def target_numbers(world: World, published: Published, own: Ragged) -> I64:
-    """(K,) targets of an epoch: the share of a client's purchases, but no more than lie in the slate."""
-    wanted = target_counts(world.config.client.target_share, own.lengths)
-    if published.slate is None:
-        return wanted
-    return np.minimum(wanted, published.slate.holds(own, world.n_items))
-
-
 def tower_of(like: Weights) -> Tower:
     """The shape of a query tower with such weights."""
     dense = {name: weight for name, weight in like.items() if not name.startswith("field.")}
@@ -142,9 +134,17 @@ def _clients(world: World, published: Published, cohort: Cohort, seats: I32) -> 
         seats=places,
         expected=expected,
         pool_expected=shares.astype(np.float32),
-        targets=target_numbers(world, published, own) * ~cohort.dropped,
+        targets=_target_numbers(world, published, own) * ~cohort.dropped,
         private=(nothing if cohort.private is None else cohort.private.clone()).numpy(),
     )
+
+
+def _target_numbers(world: World, published: Published, own: Ragged) -> I64:
+    """(K,) targets of an epoch: the share of a client's purchases, but no more than lie in the slate."""
+    wanted = target_counts(world.config.client.target_share, own.lengths)
+    if published.slate is None:
+        return wanted
+    return np.minimum(wanted, published.slate.holds(own, world.n_items))
 
 
 def _seats(world: World, published: Published) -> I32:

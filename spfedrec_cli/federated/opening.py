@@ -35,7 +35,6 @@ def opening(world: World, published: Published, cohort: Cohort) -> Opening:
         codec_query=codec_query,
         codec_item=codec_item,
         told=lambda: told(world, published),
-        device=published.embeddings.device,
     )
 
 
@@ -56,15 +55,15 @@ def told(world: World, published: Published) -> tuple[Message, ...]:
 def broadcast(world: World, published: Published) -> Broadcast:
     """The message of step 1: θ_u where it is shared, and the public pool, where that is not a slate."""
     places = published.pool if published.slate is None else published.pool[:0]
-    pool, embeddings = published.rows[places].astype(np.int32), fetched(published.embeddings).numpy()[places]
-    query = fetched(flatten(published.query))[: world.shared_width].numpy()
+    pool, embeddings = published.rows[places].astype(np.int32), published.embeddings.numpy()[places]
+    query = flatten(published.query)[: world.shared_width].numpy()
     return Broadcast(published.round, query, pool, embeddings)
 
 
 def slate(published: Published) -> PublishedSlate:
     """The slate with its embeddings. There has to be one."""
     assert published.slate is not None
-    embeddings = fetched(published.embeddings).numpy()[published.pool]
+    embeddings = published.embeddings.numpy()[published.pool]
     return PublishedSlate(published.round, published.slate.items.astype(np.int32), embeddings)
 
 

@@ -38,7 +38,7 @@ def start_on_request(state: State, world: World, here: I64, private: Tensor | No
     """The clients `here` request V+ ∪ V−; the server runs the item tower on those rows and the pool's."""
     config, round_ = world.config, state.round + 1
     own = world.purchased.take(here)
-    hidden = world.memory.recall(config.request, q, here, own, world.seed, round_, config.train.threads)
+    hidden = world.memory.recall(config.request, q, here, own, world.seed, round_, config.train.threads_here)
     dropped = drop_out(config.federated, here, world.seed, round_)
     rows = taking_part(world, own.values, hidden.items.values, pool)
     served = serve_rows(state, world, rows, config.model.id_dropout)
@@ -48,7 +48,7 @@ def start_on_request(state: State, world: World, here: I64, private: Tensor | No
 
 def serve_rows(state: State, world: World, rows: I64, id_dropout: float) -> Served:
     """The item tower on the items `rows`, ascending, in the round that begins."""
-    threads = world.config.train.threads
+    threads = world.config.train.threads_here
     return serve(state.item, world.items, rows, id_dropout, world.seed, state.round + 1, world.team, threads)
 
 

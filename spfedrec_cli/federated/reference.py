@@ -1,11 +1,10 @@
 """The cohort as single devices that exchange real messages with the server: what the fast form must equal."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from spfedrec_cli.federated import client, messages
 from spfedrec_cli.federated import opening as messages_of
@@ -13,7 +12,6 @@ from spfedrec_cli.federated.aggregation import BY_MESSAGES
 from spfedrec_cli.federated.exchange import I64, Cohort, CohortResult, Published
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.federated.sums import Sizes, Updates
-from spfedrec_cli.placement import fetched, placed
 
 ON_REQUEST = (messages.Broadcast, messages.Request, messages.Embeddings, messages.ClientUpdate)
 ON_SLATE = (messages.Broadcast, messages.PublishedSlate, messages.ClientUpdate)
@@ -33,7 +31,7 @@ _Visiting = Callable[[client.Device, client.Public], _Visit]
 
 def train_one_by_one(world: World, published: Published, cohort: Cohort) -> CohortResult:
     """Steps 2 to 6, a device at a time; message sizes as they are. (A device that drops out trains in vain.)"""
-    published, kinds = _on_cpu(published), ON_REQUEST if published.slate is None else ON_SLATE
+    published, kinds = published.fetched(), ON_REQUEST if published.slate is None else ON_SLATE
     visits = _visits(world, published, cohort)
     aggregation = BY_MESSAGES[world.config.federated.aggregation](messages_of.opening(world, published, cohort))
     survivors = np.flatnonzero(~cohort.dropped).tolist()
@@ -59,24 +57,15 @@ def _sizes(visits: list[_Visit], kinds: Sequence[type[messages.Message]]) -> Siz
     return dict(zip(kinds, np.array(every, np.int64).reshape(-1, len(kinds)).T, strict=True))
 
 
-def _on_cpu(published: Published) -> Published:
-    """A phone has no part of the simulator's GPU."""
-    return replace(published, embeddings=fetched(published.embeddings))
-
-
 def _visits(world: World, published: Published, cohort: Cohort) -> list[_Visit]:
     """Every device's round, one after another."""
-    catalogue, codes = messages_of.catalogue(world, published), _codes(world, cohort)
+    catalogue, codes = messages_of.catalogue(world, published), world.clients.codes
     public = client.Public(world.config, *world.codecs(), published.query, published.obfuscating)
     visit, visits = _visiting(world, published), []
     for place, member in enumerate(cohort.clients.tolist()):
         private = None if cohort.private is None else cohort.private[place]
-        visits.append(visit(client.Device(member, cohort.own.row(place), codes[place], private, catalogue), public))
+        visits.append(visit(client.Device(member, cohort.own.row(place), codes[member], private, catalogue), public))
     return visits
-
-
-def _codes(world: World, cohort: Cohort) -> Tensor:
-    return fetched(world.clients.codes.index_select(0, placed(cohort.clients, world.device)))
 
 
 def _visiting(world: World, published: Published) -> _Visiting:

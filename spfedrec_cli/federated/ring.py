@@ -27,8 +27,7 @@ from spfedrec_cli.federated.secagg.terms import (
     payload,
     unions,
 )
-from spfedrec_cli.federated.sums import Opening, Sizes, Sums, Updates, add_rows, signed
-from spfedrec_cli.placement import fetched
+from spfedrec_cli.federated.sums import Opening, Sizes, Sums, Updates, add_rows
 from spfedrec_cli.rng import uniform
 
 I64 = npt.NDArray[np.int64]
@@ -125,18 +124,14 @@ class Ring:
         owner = np.repeat(np.arange(len(updates.members)), updates.counts)
         kept = self._seats[updates.members[owner]] >= 0
         some, rows = torch.from_numpy(chosen), torch.from_numpy(np.flatnonzero(kept))
-        query, own, pool, places = (
-            fetched(values) for values in (updates.query, updates.own, updates.pool, updates.own_rows)
-        )
-        above = signed(updates.zero_point)
-        items = self._opening.rows[places.index_select(0, rows).numpy()]
+        items = self._opening.rows[updates.own_rows.index_select(0, rows).numpy()]
         self._chains.add(
             self._seats[updates.members[chosen]],
-            (query.index_select(0, some) - above).numpy(),
+            updates.query.index_select(0, some).numpy(),
             np.searchsorted(chosen, owner[kept]),
             items,
-            own.index_select(0, rows).numpy(),
-            (pool.index_select(0, some) - above).numpy(),
+            updates.own.index_select(0, rows).numpy(),
+            updates.pool.index_select(0, some).numpy(),
         )
         self._uploaded[updates.members] = True
 

@@ -1,7 +1,7 @@
 """A whole cohort at once: `client.py` as one compiled loop over clients, which threads share.
 
-Only integers are summed over clients, so that any number of threads comes to the same bits. A GPU, which nothing here
-is compiled for, does the same by the batched operations of `batched`.
+Only integers are summed over clients, so that any number of threads comes to the same bits. Clients train on the CPU
+whatever `train.device` is: what the server has published is fetched once a round.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 
 from spfedrec_cli.federated.aggregation import AGGREGATIONS, IdealSum
-from spfedrec_cli.federated.batched import cohort as batched
 from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
 from spfedrec_cli.federated.layout import Layout
 from spfedrec_cli.federated.opening import message_sizes, opening
@@ -19,7 +18,6 @@ from spfedrec_cli.federated.state import World
 from spfedrec_cli.federated.sums import Updates
 from spfedrec_cli.kernels import clients as kernel
 from spfedrec_cli.kernels.compiling import announce, compile_apart
-from spfedrec_cli.placement import CPU
 from spfedrec_cli.threads import shared
 
 F64 = npt.NDArray[np.float64]
@@ -39,8 +37,7 @@ COORDINATES = 1 << 20  # of uploads that stand beside each other
 
 def train_cohort(world: World, published: Published, cohort: Cohort) -> CohortResult:
     """Steps 4 to 6; message sizes by their formula. What comes out is on the CPU."""
-    if world.device != CPU:
-        return batched.train_cohort(world, published, cohort)
+    published = published.fetched()
     aggregation = AGGREGATIONS[world.config.federated.aggregation](opening(world, published, cohort))
     layout, losses = Layout.of(world, published, cohort), np.zeros(len(cohort))
     if isinstance(aggregation, IdealSum):
@@ -64,7 +61,7 @@ def _add_sum(
     )  # what is not in a slate never leaves the device
     shapes = (1, world.shared_width), (1, pool.size), (len(published.summed), pool.shape[1])
     uploads = []
-    for _ in range(world.config.train.threads):
+    for _ in range(world.config.train.threads_here):
         query, of_pool, rows = (np.zeros(shape, np.int32) for shape in shapes)
         uploads.append(kernel.Upload(query, of_pool, rows, row_of, 0, 0, 0, losses))
     saturated = _train(layout, range(len(cohort)), uploads)
@@ -86,7 +83,7 @@ def _updates(world: World, published: Published, cohort: Cohort, layout: Layout,
         own = np.zeros((0 if slate else rows.stop - rows.start, pool.shape[1]), np.int32)
         of_rows = of_pool.reshape(-1, pool.shape[1]) if slate else own
         upload = kernel.Upload(query, of_pool, of_rows, row_of, 1, first, rows.start, losses)
-        saturated = _train(layout, range(first, some.stop), [upload] * world.config.train.threads)
+        saturated = _train(layout, range(first, some.stop), [upload] * world.config.train.threads_here)
         yield Updates(
             members=np.arange(first, some.stop),
             query=torch.from_numpy(query),

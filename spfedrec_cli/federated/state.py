@@ -47,7 +47,7 @@ class World:
     eligible: I64
     width: int  # P, the number of weights in θ_u
     shards: Shards
-    device: torch.device = CPU  # where the towers lie, and all that is computed with them
+    device: torch.device = CPU  # where the server computes: towers, moments and the fields of items lie there
     given_popularity: Callable[[], I64] | None = field(default=None, compare=False, repr=False)  # (n_items,)
     memory: Memory = field(default_factory=Memory, compare=False, repr=False)
     rotation: Rotation = field(default_factory=Rotation, compare=False, repr=False)
@@ -148,8 +148,8 @@ def make_world(
     shards = Shards(config.train.shards, team)
     if config.federated.aggregation == "ring":
         _check_chains(config.federated, len(eligible), shards)
-    held, features = _living_here(purchased, shards), (items.on(device), clients.on(device))
-    return World(config, *features, held, eligible, width, shards, device, given_popularity)
+    held = _living_here(purchased, shards)
+    return World(config, items.on(device), clients, held, eligible, width, shards, device, given_popularity)
 
 
 def _check_chains(federated: FederatedConfig, eligible: int, shards: Shards) -> None:

@@ -250,7 +250,7 @@ def without_requests(state: State, world: World, clients: I64, round_: int) -> C
         return Cohort(here, own, none, private, dropped)
     q = obfuscating_distribution(state, world)
     config = world.config
-    hidden = world.memory.recall(config.request, q, here, own, world.seed, round_, config.train.threads)
+    hidden = world.memory.recall(config.request, q, here, own, world.seed, round_, config.train.threads_here)
     return Cohort(here, own, hidden, private, dropped)
 
 

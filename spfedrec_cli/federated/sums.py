@@ -14,7 +14,6 @@ from spfedrec_cli.config import FederatedConfig
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.codec import Codec
 from spfedrec_cli.federated.messages import Message
-from spfedrec_cli.placement import CPU, fetched
 
 I64 = npt.NDArray[np.int64]
 Sizes = dict[type[Message], I64]
@@ -27,8 +26,7 @@ class Opening:
     clients (K,) are ids, `groups` (K,) the group of each, out of `group_count`: no process holds part of a group only.
     rows (R,) are the items whose gradients are summed, ascending; pool (M,) the places in them of the public pool, or
     of the slate, which is all of them while nobody requests any. P = `width`, d = `dim`. `told` makes the messages that
-    all are told alike, where there are any that a protocol binds its members to. Updates lie on `device`, the sum is on
-    the CPU.
+    all are told alike, where there are any that a protocol binds its members to.
     """
 
     federated: FederatedConfig
@@ -46,7 +44,6 @@ class Opening:
     codec_query: Codec
     codec_item: Codec
     told: Callable[[], tuple[Message, ...]] | None
-    device: torch.device = CPU
 
     @cached_property
     def requests(self) -> Ragged:
@@ -60,8 +57,7 @@ class Updates:
 
     query (k, P); own (n, d) belongs to the items at own_rows (n,), one client's after another's, `counts` (k,) each (of
     what a client requested, all whose gradient may differ from zero); pool (k, M, d) to pool_rows (M,). `saturated`
-    counts coordinates that were clipped. Coordinates of query and pool stand `zero_point` above their value: a sum of k
-    of them is that of the values once k · zero_point is taken off, modulo 2^32.
+    counts coordinates that were clipped.
     """
 
     members: I64
@@ -72,7 +68,6 @@ class Updates:
     pool_rows: Tensor
     pool: Tensor
     saturated: int
-    zero_point: int = 0
 
     def of(self, chosen: npt.NDArray[np.bool_]) -> "Updates":
         """Of some of the clients (k,) alone."""
@@ -107,13 +102,8 @@ class Sums:
     unchecked: int = 0
 
     @classmethod
-    def zero(cls, width: int, shape: tuple[int, ...], clients: int = 0, device: torch.device = CPU) -> "Sums":
-        query, items = (torch.zeros(size, dtype=torch.int32, device=device) for size in (width, shape))
-        return cls(query, items, clients, 0)
-
-    def fetched(self) -> "Sums":
-        """The same on the CPU."""
-        return replace(self, query=fetched(self.query), items=fetched(self.items))
+    def zero(cls, width: int, shape: tuple[int, ...], clients: int = 0) -> "Sums":
+        return cls(torch.zeros(width, dtype=torch.int32), torch.zeros(shape, dtype=torch.int32), clients, 0)
 
 
 class Aggregation(Protocol):
@@ -132,8 +122,3 @@ class Aggregation(Protocol):
 def add_rows(total: Tensor, places: Tensor, added: Tensor) -> None:
     """total[places] += added, where a place may come more than once. (At half the time of `index_add_`.)"""
     total.index_put_((places,), added, accumulate=True)
-
-
-def signed(number: int) -> int:
-    """The 32-bit integer in two's complement that equals a number modulo 2^32."""
-    return (number + 2**31) % 2**32 - 2**31

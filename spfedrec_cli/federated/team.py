@@ -86,7 +86,7 @@ ALONE = Team()
 class Shards:
     """How clients are dealt to processes: client c belongs to shard c mod `count`, and whole shards to a process.
 
-    Blocks of a simulation are cut within a shard, so that they are the same whoever holds it.
+    Chains, and the batches of `full` and `central`, are cut within a shard, so that they are the same whoever holds it.
     """
 
     count: int

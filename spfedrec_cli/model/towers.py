@@ -2,15 +2,13 @@
 
 Weights are a dict of tensors. Every function takes one client or item (vectors) or many (a leading dimension), and
 weights that are shared (a matrix) or given once a client (a leading dimension more): the same lines run on a device,
-on the server, and for a whole cohort at once.
+on the server, and for clients with towers of their own, whose lists are ranked together.
 
 Squeeze-and-excitation over fields: Hu, Shen and Sun, CVPR 2018, as SpFedRec applies it to field embeddings.
 """
 
 import itertools
 import math
-from collections.abc import Callable
-from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -94,8 +92,6 @@ def lookup(table: Tensor, codes: Tensor) -> Tensor:
     if table.dim() == 2:
         # The backward pass of `F.embedding` is not repeatable on a GPU, and slower on the CPU.
         return table.index_select(0, codes.reshape(-1)).view(*codes.shape, table.shape[1])
-    if table.stride(0) == 0:
-        return cast(Callable[[Tensor, Tensor], Tensor], _SharedRows.apply)(codes, table)
     return table.gather(1, codes[:, None, None].expand(-1, 1, table.shape[-1])).squeeze(1)
 
 
@@ -103,43 +99,8 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     """W x + b; with weight (K, out, in) row k of inputs (K, in) meets its own matrix."""
     if weight.dim() == 2:
         return F.linear(inputs, weight, bias)
-    if weight.stride(0) == 0:
-        product = cast(Callable[[Tensor, Tensor], Tensor], _SharedStart.apply)(inputs, weight)
-    else:
-        product = torch.bmm(weight, inputs.unsqueeze(-1)).squeeze(-1)
+    product = torch.bmm(weight, inputs.unsqueeze(-1)).squeeze(-1)
     return product if bias is None else product + bias
-
-
-class _SharedStart(torch.autograd.Function):
-    """x (K, in) times W (K, out, in), all K matrices still being one: a single product forward, K gradients back."""
-
-    @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(inputs, weight)
-        return inputs @ weight[0].T
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor]:
-        (grad,), (inputs, weight) = grads, ctx.saved_tensors
-        back = grad @ weight[0] if ctx.needs_input_grad[0] else None
-        return back, grad.unsqueeze(-1) * inputs.unsqueeze(-2)
-
-
-class _SharedRows(torch.autograd.Function):
-    """Rows of K tables (K, cardinality, e) that still are one, at codes (K,); K gradients back, a row in each."""
-
-    @staticmethod
-    def forward(ctx: Any, codes: Tensor, table: Tensor) -> Tensor:
-        ctx.save_for_backward(codes)
-        ctx.shape = table.shape
-        return F.embedding(codes, table[0])
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
-        (grad,), (codes,) = grads, ctx.saved_tensors
-        rows = grad.new_zeros(ctx.shape)
-        rows[torch.arange(len(codes), device=codes.device), codes] = grad
-        return None, rows
 
 
 def _init(tower: str, model: ModelConfig, fields: Features, extra: int, seed: int) -> Weights:

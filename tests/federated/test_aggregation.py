@@ -15,7 +15,7 @@ from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated import messages, strategies
 from spfedrec_cli.federated.aggregation import AGGREGATIONS, BY_MESSAGES
-from spfedrec_cli.federated.codec import ZERO_POINT, Codec
+from spfedrec_cli.federated.codec import Codec
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.messages import Broadcast
 from spfedrec_cli.federated.opening import opening as opening_for
@@ -54,7 +54,7 @@ def opening_of(requests: list[list[int]], chain_length: int = 3, groups: list[in
     )
 
 
-def update_of(opening: Opening, members: list[int], seed: int, zero_point: int = 0) -> Updates:
+def update_of(opening: Opening, members: list[int], seed: int) -> Updates:
     """Random integers within the codec, the largest among them."""
     rng, asked = np.random.default_rng(seed), opening.own.lengths[members]
 
@@ -62,27 +62,26 @@ def update_of(opening: Opening, members: list[int], seed: int, zero_point: int =
         return torch.from_numpy(rng.integers(-QMAX, QMAX + 1, shape).astype(np.int32))
 
     rows = np.concatenate([opening.own.row(member) for member in members]).astype(np.int64)
-    query, pool = draw(len(members), WIDTH) + zero_point, draw(len(members), len(POOL), DIM) + zero_point
+    query, pool = draw(len(members), WIDTH), draw(len(members), len(POOL), DIM)
     own = draw(int(asked.sum()), DIM)
     pool_rows = torch.from_numpy(POOL)
-    return Updates(np.array(members), query, torch.from_numpy(rows), own, asked, pool_rows, pool, 2, zero_point)
+    return Updates(np.array(members), query, torch.from_numpy(rows), own, asked, pool_rows, pool, 2)
 
 
 def plain_sum(found: list[Updates]) -> tuple[np.ndarray, np.ndarray]:
     query, items = np.zeros(WIDTH, np.int64), np.zeros((ITEMS, DIM), np.int64)
     for each in found:
-        query += (each.query.numpy() - each.zero_point).sum(0)
+        query += each.query.numpy().sum(0)
         np.add.at(items, each.own_rows.numpy(), each.own.numpy())
-        np.add.at(items, POOL, (each.pool.numpy() - each.zero_point).sum(0))
+        np.add.at(items, POOL, each.pool.numpy().sum(0))
     return query, items
 
 
-@pytest.mark.parametrize("zero_point", [0, ZERO_POINT])
 @pytest.mark.parametrize("name", AGGREGATIONS)
-def test_every_protocol_is_the_sum(name: str, zero_point: int) -> None:
+def test_every_protocol_is_the_sum(name: str) -> None:
     opening = opening_of([[0, 2], [2, 5, 11], [1], [0, 1, 2], [], [7, 3]])
     parts = [[4, 0], [3], [1, 5, 2]]
-    found = [update_of(opening, members, seed, zero_point) for seed, members in enumerate(parts)]
+    found = [update_of(opening, members, seed) for seed, members in enumerate(parts)]
     aggregation = AGGREGATIONS[name](opening)
     for each in found:
         aggregation.add(each)

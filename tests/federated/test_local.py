@@ -10,7 +10,6 @@ from worlds import build_world
 from spfedrec_cli.config import ClientConfig
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated import client, messages, state, strategies
-from spfedrec_cli.federated.batched import descent
 from spfedrec_cli.federated.codec import Codec
 from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.messages import Broadcast, Embeddings, Request
@@ -89,25 +88,6 @@ def test_two_steps_go_twice_where_the_gradient_stays() -> None:
     one, moments = LOCAL_OPTIMIZERS["sgd"](heavy, 1, gradient, NO_MOMENTS)
     two, _ = LOCAL_OPTIMIZERS["sgd"](heavy, 2, gradient, moments)
     torch.testing.assert_close(one + two, torch.full((2,), -0.3 - 0.45))
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_in_place_and_plain_rules_agree(name: str) -> None:
-    settings = ClientConfig(**OPTIMIZERS[name])
-    generator = torch.Generator().manual_seed(1)
-    gradients = torch.randn(4, 3, 50, generator=generator)
-    plain, moments, weights = torch.zeros(3, 50), NO_MOMENTS, torch.full((3, 50), 7.0)
-    buffers = [torch.full((3, 50), 7.0) for _ in range(descent.MOMENTS[settings.optimizer](settings))]
-    for number, gradient in enumerate(gradients, 1):
-        step, moments = LOCAL_OPTIMIZERS[settings.optimizer](settings, number, gradient, moments)
-        plain = plain + step
-        if number == 1:
-            start = torch.zeros(50)
-            descent.FIRST[settings.optimizer](settings, start, weights, gradient.clone(), buffers)
-        else:
-            descent.IN_PLACE[settings.optimizer](settings, number, weights, gradient.clone(), buffers)
-    torch.testing.assert_close(weights, plain, rtol=1e-5, atol=1e-6)
-    assert list(descent.FIRST) == list(descent.IN_PLACE) == list(descent.MOMENTS) == list(LOCAL_OPTIMIZERS)
 
 
 def test_batches_are_an_order_of_the_purchases_that_every_epoch_draws_anew() -> None:

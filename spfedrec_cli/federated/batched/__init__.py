@@ -1,1 +1,0 @@
-"""Local training in batched operations, for a GPU: block after block of clients, each with gradients of its own."""
