@@ -161,7 +161,7 @@ def in_turn(peers: list[Peer], turns: int, clients: int) -> tuple[dict[str, list
                 told[peer.name].append(run(peer, pythons[peer.name], clients, turn == 0))
             except subprocess.CalledProcessError as error:
                 missing[peer.name] = f"failed: {_last_line(error.stderr)}"
-                say(error.stderr)
+                say(error.stdout + error.stderr)
             else:
                 say(f"turn {turn + 1}: {peer.title}: {_brief(told[peer.name][-1])}")
     return {name: turns for name, turns in told.items() if name not in missing}, missing
