@@ -23,7 +23,7 @@ help:
 	@echo "make format   format the code"
 	@echo "make bench DATASET=datasets/ml-100k    clients per second of either engine"
 	@echo "make bench-chain    clients per second of the secret-sharing chain, and where the time goes"
-	@echo "make bench-engine    local training beside Flower, pfl-research, loops in PyTorch and JAX"
+	@echo "make bench-engine    local training beside Flower, NVIDIA FLARE, pfl-research, PyTorch and JAX"
 	@echo "make bench-linearity    seconds a round against clients and candidates"
 	@echo "make bench-pass    one pass over all customers of H&M's number, by two workers and by one"
 	@echo "make bench-cost    what a client works and sends in a round, split against full"
@@ -95,7 +95,7 @@ bench: $(BASE)
 bench-chain: $(BASE)
 	@$(BIN)/python benchmarks/chain.py
 
-# Makes an environment a peer in .bench (4 GB), once.
+# Makes an environment a peer in .bench (5 GB), once.
 bench-engine: $(BASE)
 	@$(BIN)/python benchmarks/compare.py --write
 

@@ -46,16 +46,24 @@ class Peer:
 PEERS = (
     Peer(
         *(OURS, "spfedrec", None, 25),
-        "a whole cohort in a few batched operations; besides what the work asks, every client's coordinates are "
-        "clipped, rounded and counted where clipped, and only integers are summed; the 64 inputs are six field "
-        "embeddings and the pooled history, with the gradients of both (9,780 weights in all); negatives are corrected "
-        "for their probability",
+        "one loop over clients, compiled by numba: the first cohort compiles it, or reads its machine code from disk; "
+        "besides what the work asks, every client's coordinates are clipped, rounded and counted where clipped, and "
+        "only integers are summed; the 64 inputs are six field embeddings and the pooled history, with the gradients "
+        "of both (9,780 weights in all); negatives are corrected for their probability",
     ),
     Peer(
         *("flower", "Flower's simulation, one Ray worker", "flower", 1),
-        "every client gets a message with the tower and answers with one; two hundred at a time, which suits it better "
-        "than all at once; the client is the tight loop below; starting Ray is not counted; 400 of the clients",
+        "`run_simulation`; every client gets a message with the tower and answers with one; two hundred at a time, "
+        "which suits it better than all at once; the client is the tight loop below; starting Ray is not counted; 400 "
+        "of the clients",
         clients=400,
+    ),
+    Peer(
+        *("nvidia_flare", "NVIDIA FLARE's simulator, one site", "nvflare", 2),
+        "its Collab API in `SimEnv`; a site is a process, so that one stands for all clients: each of them is a call "
+        "that takes the tower there and back; four calls under way, arrays inside their messages, both of which suit "
+        "it better; the client is the tight loop below; starting server and site is not counted; 200 of the clients",
+        clients=200,
     ),
     Peer(
         *("pfl_research", "pfl-research", "pfl_research", 3),
@@ -78,6 +86,11 @@ PEERS = (
     Peer(
         *("jax_in_parts", "JAX, `jit` and `vmap`, eight clients at once", "jax", 25),
         "the same, scanned over parts of a bucket whose weights and moments fit into the cache",
+    ),
+    Peer(
+        *("jax_integers", "JAX, eight clients at once, integers summed", "jax", 25),
+        "the same; every client's coordinates are clipped, rounded and counted where clipped, and only integers are "
+        "summed, as in spfedrec",
     ),
 )
 
@@ -148,7 +161,7 @@ def in_turn(peers: list[Peer], turns: int, clients: int) -> tuple[dict[str, list
                 told[peer.name].append(run(peer, pythons[peer.name], clients, turn == 0))
             except subprocess.CalledProcessError as error:
                 missing[peer.name] = f"failed: {_last_line(error.stderr)}"
-                say(error.stderr)
+                say(error.stdout + error.stderr)
             else:
                 say(f"turn {turn + 1}: {peer.title}: {_brief(told[peer.name][-1])}")
     return {name: turns for name, turns in told.items() if name not in missing}, missing
@@ -163,7 +176,7 @@ def _median(turn: Turn, case: str) -> float:
 
 
 def table(case: str, peers: list[Peer], told: dict[str, list[Turn]], missing: dict[str, str]) -> str:
-    lines = ["| | clients/s | spfedrec ÷ it | first cohort, s |", "|---|---|---|---|"]
+    lines = ["| | clients/s a core | spfedrec ÷ it | first cohort, s |", "|---|---|---|---|"]
     for peer in peers:
         if peer.name in missing:
             lines.append(f"| {peer.title} | {missing[peer.name].replace('|', ' ')} | | |")
@@ -193,8 +206,9 @@ def notes(peers: list[Peer], told: dict[str, list[Turn]]) -> str:
 
 def report(peers: list[Peer], turns: int, clients: int) -> str:
     told, missing = in_turn(peers, turns, clients)
-    heading = f"{machine()}; `python benchmarks/compare.py --turns {turns}`, {clients:,} clients, one core each."
+    heading = f"{machine()}; `python benchmarks/compare.py --turns {turns}`, {clients:,} clients."
     meaning = (
+        "Everything a peer starts runs on one core, its server and workers included. "
         "Medians, smallest and largest in brackets: of all cohorts timed, and of the ratios of each turn's medians. "
         "The first cohort of a process, which compiles where there is something to compile, stands apart."
     )

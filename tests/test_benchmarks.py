@@ -166,6 +166,24 @@ def test_a_loop_in_pytorch_comes_to_the_plain_client(peer: str, monkeypatch: pyt
         assert 0 <= harness.check(loop.prepare, harness.aggregate, case) < 1e-5  # float32 against float64
 
 
+def test_what_a_framework_carries_comes_to_the_plain_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flower's and FLARE's clients and servers, without what carries their messages."""
+    harness = the_module("peers/harness", monkeypatch)
+    remote, torch_tower = the_module("peers/remote", monkeypatch), the_module("peers/torch_tower", monkeypatch)
+
+    def prepare(made: Any, case: Any) -> Any:
+        state = torch_tower.tower(made).state_dict()
+
+        def reply(client: int) -> Any:
+            trained, ids, rows = remote.train_one(state, **remote.config_of(made, case, client))
+            return [weight.numpy() for weight in trained.values()], ids, rows.numpy()
+
+        return lambda: remote.added(made, map(reply, range(len(made.clients))))
+
+    for case in harness.CASES:
+        assert 0 <= harness.check(prepare, harness.aggregate, case) < 1e-5
+
+
 def test_a_peer_that_comes_to_something_else_is_refused(work: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     harness = the_module("peers/harness", monkeypatch)
 

@@ -5,5 +5,7 @@ from functools import partial
 from harness import main
 from jax_vmap import prepare
 
+EIGHT = 8
+
 if __name__ == "__main__":
-    main("jax_in_parts", ["jax", "jaxlib", "numpy"], partial(prepare, together=8))
+    main("jax_in_parts", ["jax", "jaxlib", "numpy"], partial(prepare, together=EIGHT))

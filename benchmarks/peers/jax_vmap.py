@@ -10,27 +10,48 @@ os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"  # one thread
 
 import sys
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from harness import Train, main
+from jax import Array
 from work import BETA1, BETA2, DIM, EPS, ITEMS, PARAMETERS, SHAPES, TEMPERATURE, Case, Client, Sums, Work
 
 ENDS = (8, 16, 32, 64, 128, 200)  # of the buckets, in targets
 
 
-def prepare(work: Work, case: Case, together: int = sys.maxsize) -> Train:
-    """`together`: how many clients of a bucket are vmapped at once."""
+class Floats(NamedTuple):
+    """The sums over clients, as floats: of θ_end − θ_start (9,360,), and of item gradients (10,001, 16), the last row
+    of which is padding."""
+
+    query: Array
+    items: Array
+
+    @staticmethod
+    def zeros() -> "Floats":
+        return Floats(jnp.zeros(PARAMETERS), jnp.zeros((ITEMS + 1, DIM)))
+
+    def add(self, moved: Array, ids: Array, of_items: Array) -> "Floats":
+        """What some clients upload: moved (K, 9,360), ids (n,), of_items (n, 16)."""
+        return Floats(self.query + moved.sum(0), self.items.at[ids].add(of_items))
+
+    def read(self) -> Sums:
+        return Sums(np.asarray(self.query), np.asarray(self.items)[:ITEMS])
+
+
+def prepare(work: Work, case: Case, together: int = sys.maxsize, summed: Any = Floats) -> Train:
+    """`together`: how many clients of a bucket are vmapped at once; `summed`: how they are added up."""
     buckets = [_padded(members, end, case, together) for end, members in _bucketed(work)]
     table, theta = jnp.asarray(work.items), jnp.concatenate([jnp.ravel(weight) for weight in work.weights])
     cohorts = [jax.tree.map(jnp.asarray, bucket) for bucket in buckets]
 
     def cohort() -> Sums:
-        query, items = jnp.zeros(PARAMETERS), jnp.zeros((ITEMS + 1, DIM))
+        sums = summed.zeros()
         for bucket in cohorts:
-            query, items = _bucket(case, query, items, table, theta, bucket)
-        return Sums(np.asarray(query), np.asarray(items)[:ITEMS])
+            sums = _bucket(case, sums, table, theta, bucket)
+        return sums.read()
 
     return cohort
 
@@ -55,17 +76,16 @@ def _padded(members: list[Client], end: int, case: Case, together: int) -> dict[
     return {name: array.reshape(-1, few, *array.shape[1:]) for name, array in arrays.items()}
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
-def _bucket(case: Case, query, items, table, theta, bucket):
-    """Adds to both sums what the clients of a bucket upload."""
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
+def _bucket(case: Case, sums, table, theta, bucket):
+    """Adds to the sums what the clients of a bucket upload."""
 
     def part(sums, clients):
-        query, items = sums
         moved, of_items = jax.vmap(partial(_client, case, table, theta))(clients)
         ids = jnp.concatenate([clients["positives"].reshape(len(moved), -1), clients["negatives"]], 1)
-        return (query + moved.sum(0), items.at[ids.ravel()].add(of_items.reshape(-1, DIM))), None
+        return sums.add(moved, ids.ravel(), of_items.reshape(-1, DIM)), None
 
-    return jax.lax.scan(part, (query, items), bucket)[0]
+    return jax.lax.scan(part, sums, bucket)[0]
 
 
 def _client(case: Case, table, theta, client):
@@ -90,7 +110,8 @@ def _client(case: Case, table, theta, client):
 
     start = (theta, jnp.zeros_like(theta), jnp.zeros_like(theta), 0, jnp.zeros_like(others))
     (weights, _, _, steps, of_others), of_rows = jax.lax.scan(step, start, client["positives"])
-    return weights - theta, jnp.concatenate([of_rows.reshape(-1, DIM), of_others]) / steps
+    of_items = jnp.concatenate([of_rows.reshape(-1, DIM), of_others])
+    return weights - theta, jnp.where(steps > 0, of_items / steps, 0)  # a client that is all padding takes no step
 
 
 def _loss(theta, features, positives, negatives, real, hidden):
