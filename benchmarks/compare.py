@@ -137,13 +137,13 @@ def run(peer: Peer, python: Path, clients: int, first: bool) -> Turn:
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     paths = {"PYTHONPATH": str(CHECKOUT)} if peer.environment is None else {}
     done = subprocess.run(
-        words, check=True, capture_output=True, text=True, env={**os.environ, **threads, **paths}, preexec_fn=_one_core
+        words, check=True, capture_output=True, text=True, env={**os.environ, **threads, **paths}, preexec_fn=one_core
     )
     told: Turn = json.loads(next(line for line in done.stdout.splitlines() if line.startswith('{"name"')))
     return told
 
 
-def _one_core() -> None:
+def one_core() -> None:
     """The last one of those allowed: interrupts prefer the first."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
