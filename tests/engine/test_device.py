@@ -39,8 +39,14 @@ def test_a_training_on_a_device_ends_in_the_same_files(
 
 
 @pytest.fixture(autouse=True)
-def _comparable(monkeypatch: pytest.MonkeyPatch) -> None:
+def comparable(monkeypatch: pytest.MonkeyPatch) -> None:
     as_elsewhere(monkeypatch)
+
+
+@pytest.fixture
+def trained(comparable: None, shop: Dataset, config: Make, tmp_path: Path) -> TrainResult:
+    """In place of the one that all tests share."""
+    return engine.train(shop, config(), tmp_path / "on_the_cpu")
 
 
 @pytest.mark.parametrize("first, then", [("cpu", "auto"), ("auto", "cpu")])

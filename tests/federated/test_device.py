@@ -49,7 +49,7 @@ MOVING = (
 
 
 @pytest.fixture(autouse=True)
-def _comparable(monkeypatch: pytest.MonkeyPatch) -> None:
+def comparable(monkeypatch: pytest.MonkeyPatch) -> None:
     as_elsewhere(monkeypatch)
 
 
