@@ -12,7 +12,7 @@ DEV := $(VENV)/.installed-dev
 export PIP_ROOT_USER_ACTION = ignore
 
 .PHONY: help setup demo test lint format
-.PHONY: bench bench-chain bench-cost bench-engine bench-linearity bench-modes bench-pass bench-prepare bench-quality
+.PHONY: bench bench-against bench-chain bench-cost bench-engine bench-linearity bench-modes bench-pass bench-prepare bench-quality
 .PHONY: results pictures clean-demo
 
 help:
@@ -25,7 +25,8 @@ help:
 	@echo "make bench-chain    clients per second of the secret-sharing chain, and where the time goes"
 	@echo "make bench-engine    local training beside Flower, NVIDIA FLARE, pfl-research, PyTorch and JAX"
 	@echo "make bench-linearity    seconds a round against clients and candidates"
-	@echo "make bench-pass    one pass over all customers of H&M's number, by two workers and by one"
+	@echo "make bench-pass    one pass over all customers of H&M's number, by two threads and by one"
+	@echo "make bench-against BEFORE=COMMIT    this version beside an earlier one: clients per second, whole trainings"
 	@echo "make bench-cost    what a client works and sends in a round, split against full"
 	@echo "make bench-modes    what each request mode shows of a client, and its bytes: docs/protocol.md"
 	@echo "make bench-quality    NDCG@10 with 95 % intervals for the picture on the first page: docs/figures.md"
@@ -105,6 +106,10 @@ bench-linearity: $(DEV)
 # Makes a Dataset of .5 GB in datasets/bench-one-pass, once.
 bench-pass: $(BASE)
 	@$(BIN)/python benchmarks/one_pass.py --write
+
+# Data of MovieLens 100K: SPFEDREC_REAL_DATA. A shop of H&M's size: what bench-pass has made.
+bench-against: $(BASE)
+	@$(BIN)/python benchmarks/against.py $(BEFORE) --write
 
 bench-cost: $(BASE)
 	@$(BIN)/python benchmarks/cost.py

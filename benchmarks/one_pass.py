@@ -1,10 +1,11 @@
-"""One pass over all customers of a shop of H&M's size: a real `spfedrec train`, by two workers and by one, in turn.
+"""One pass over all customers of a shop of H&M's size: a real `spfedrec train`, by two threads, by two processes and by
+one thread, in turn.
 
     python benchmarks/one_pass.py [--turns 3] [--customers 1371980] [--write]
 
 Prepares the made-up shop (once), then trains on it: everybody who bought in train takes part once (`sampling =
-shuffled`), and validation ranks for everybody who bought in its week, after the last round. Each worker has one
-thread. `--write` puts the figures into docs/benchmarks.md.
+shuffled`), and one validation ranks for some, after the last round. `--write` puts the figures into
+docs/benchmarks.md.
 """
 
 import argparse
@@ -32,6 +33,7 @@ SETTINGS = (
     *("model.dim=16", "model.hidden=[64,64]", "model.field_dim=8", "request.rate=1", "client.negatives=request"),
     *("federated.sampling=shuffled", f"federated.cohort_size={COHORT}", "federated.range_item=5"),
 )
+FORMS = {"two threads": (1, 2), "two processes": (2, 1), "one thread": (1, 1)}  # workers, threads of each
 SPFEDREC = (sys.executable, "-m", "spfedrec_cli")
 
 
@@ -101,10 +103,11 @@ def prepared(folder: Path, customers: int) -> Path:
     return dataset
 
 
-def train(dataset: Path, workers: int, buyers: int, folder: Path) -> Pass:
+def train(dataset: Path, workers: int, threads: int, buyers: int, folder: Path) -> Pass:
     """Everybody once. Raises CalledProcessError with what it said where it fails."""
     rounds = -(-buyers // COHORT)
-    settings = [*SETTINGS, f"train.rounds={rounds}", f"train.eval_every={rounds}", f"train.checkpoint_every={rounds}"]
+    settings = [*SETTINGS, f"train.threads={threads}", f"train.rounds={rounds}"]
+    settings += [f"train.eval_every={rounds}", f"train.checkpoint_every={rounds}"]
     words = [*SPFEDREC, "train", str(dataset.resolve()), "--workers", str(workers), "--name", "run", "--json"]
     words += [word for setting in settings for word in ("--set", setting)]
     shutil.rmtree(folder, ignore_errors=True)
@@ -122,18 +125,18 @@ def train(dataset: Path, workers: int, buyers: int, folder: Path) -> Pass:
     return Pass(whole, [each["seconds"] for each in records], json.loads(told)["client_updates"], peaks.found())
 
 
-def table(passes: dict[int, list[Pass]]) -> str:
+def table(passes: dict[str, list[Pass]]) -> str:
     lines = [
-        "| workers | the whole command, s | its rounds, s | a round, s | clients/s in the rounds | peak memory, GiB |",
+        "| | the whole command, s | its rounds, s | a round, s | clients/s in the rounds | peak memory, GiB |",
         "|---|---|---|---|---|---|",
     ]
-    for workers, turns in passes.items():
+    for form, turns in passes.items():
         whole, rounds = spread([each.whole for each in turns]), spread([sum(each.rounds) for each in turns])
         median = spread([statistics.median(each.rounds) for each in turns], ".3f")
         speed = spread([each.speed for each in turns], ",.0f")
         largest = max(turns, key=lambda each: sum(each.peaks))
         memory = " + ".join(f"{size / 2**30:.2f}" for size in largest.peaks if size > SMALL)
-        lines.append(f"| {workers} | {whole} | {rounds} | {median} | {speed} | {memory} |")
+        lines.append(f"| {form} | {whole} | {rounds} | {median} | {speed} | {memory} |")
     return "\n".join(lines)
 
 
@@ -146,20 +149,24 @@ def main() -> None:
     asked = parser.parse_args()
     dataset = prepared(asked.folder, asked.customers)
     buyers = int((Dataset.open(dataset).history("train").lengths > 0).sum())
-    passes: dict[int, list[Pass]] = {2: [], 1: []}
+    passes: dict[str, list[Pass]] = {form: [] for form in FORMS}
     for turn in range(asked.turns):
-        for workers, turns in passes.items():
-            turns.append(train(dataset, workers, buyers, asked.folder / "work"))
-            sys.stderr.write(f"turn {turn + 1}: {workers} workers {turns[-1].whole:.1f} s\n")
-    gains = [two.speed / one.speed for two, one in zip(passes[2], passes[1], strict=True)]
-    rounds = len(passes[1][0].rounds)
+        for form, turns in passes.items():
+            turns.append(train(dataset, *FORMS[form], buyers, asked.folder / "work"))
+            sys.stderr.write(f"turn {turn + 1}: {form} {turns[-1].whole:.1f} s\n")
+    alone = passes["one thread"]
+    gains = {
+        form: spread([two.speed / one.speed for two, one in zip(turns, alone, strict=True)], ".2f")
+        for form, turns in passes.items()
+    }
+    rounds = len(alone[0].rounds)
     text = "\n\n".join(
         [
             f"{machine()}; medians of {asked.turns} turns, smallest and largest in brackets.",
-            f"{passes[1][0].clients:,} clients took part, each once, in {rounds} rounds of {COHORT:,}; "
-            f"{ITEMS:,} articles.",
+            f"{alone[0].clients:,} clients took part, each once, in {rounds} rounds of {COHORT:,}; {ITEMS:,} articles.",
             table(passes),
-            f"Two workers ÷ one, turn by turn, of the rounds: {spread(gains, '.2f')}.",
+            f"Two threads ÷ one, turn by turn, of the rounds: {gains['two threads']}; two processes ÷ one thread: "
+            f"{gains['two processes']}.",
         ]
     )
     sys.stdout.write(text + "\n")
