@@ -14,6 +14,7 @@ from spfedrec_cli.federated.pool import chance_of
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.kernels import clients as kernel
 from spfedrec_cli.kernels import descent, history, losses
+from spfedrec_cli.kernels.candidates import lay_side_by_side
 from spfedrec_cli.kernels.tower import Tower
 from spfedrec_cli.model.towers import FLAT, Weights, flatten
 from spfedrec_cli.rng import stream_key
@@ -119,12 +120,11 @@ def _clients(world: World, published: Published, cohort: Cohort, seats: I32) -> 
     starts, expected, places = own.offsets, np.zeros(len(own.values), np.float32), seats[own.values]
     if client.uses_own:
         starts, count = own.offsets + hidden.items.offsets, len(own.values) + len(hidden.inclusion)
-        own_rows = np.arange(len(own.values)) + np.repeat(hidden.items.offsets[:-1], own.lengths)
-        hidden_rows = np.arange(len(hidden.inclusion)) + np.repeat(own.offsets[1:], hidden.items.lengths)
         expected, places = np.zeros(count, np.float32), np.empty(count, np.int32)
-        places[own_rows], places[hidden_rows] = seats[own.values], seats[hidden.items.values]
-        if logq_share(client):
-            expected[hidden_rows] = np.log(hidden.inclusion) + np.repeat(shares, hidden.items.lengths)
+        logs = np.log(hidden.inclusion) if logq_share(client) else np.empty(0)
+        lay_side_by_side(
+            own.offsets, own.values, hidden.items.offsets, hidden.items.values, logs, shares, seats, places, expected
+        )
     nothing = torch.zeros(1, 0)
     return kernel.Clients(
         ids=cohort.clients.astype(np.uint64),

@@ -21,6 +21,7 @@ from spfedrec_cli.federated.ledger import Ledger
 from spfedrec_cli.federated.request import Obfuscation
 from spfedrec_cli.federated.slate import Slate, whole_catalogue
 from spfedrec_cli.federated.state import State, World
+from spfedrec_cli.kernels.candidates import mark
 
 I64 = npt.NDArray[np.int64]
 
@@ -109,5 +110,5 @@ def taking_part(world: World, *items: npt.NDArray[np.integer]) -> I64:
     """The distinct items of the round, ascending."""
     marked = np.zeros(world.n_items, np.int32)
     for some in items:
-        marked[some] = 1
+        mark(some.astype(np.int32, copy=False), marked)
     return np.flatnonzero(world.team.sum(torch.from_numpy(marked)).numpy())

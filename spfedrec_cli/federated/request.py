@@ -151,8 +151,10 @@ def _by_tries(
 
     The inclusion probability of item j is 1 − (1 − q_j / (1 − q(V+)))^T, T being the draws made that hit no item of V+.
     """
-    made, ids, law = np.zeros(len(clients), np.int64), clients.astype(np.uint64), Law.of(q)
-    key = np.array(stream_key(seed, "request/tries"), np.uint64)
+    made, ids = np.zeros(len(clients), np.int64), clients.astype(np.uint64)
+    if not tries.any():
+        return made
+    law, key = Law.of(q), np.array(stream_key(seed, "request/tries"), np.uint64)
 
     def fill(rows: slice) -> None:
         bounds = slice(rows.start, rows.stop + 1)

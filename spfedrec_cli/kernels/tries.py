@@ -24,9 +24,19 @@ class Law(NamedTuple):
 
     @classmethod
     def of(cls, weights: F64) -> "Law":
-        cumulative = np.cumsum(weights)
-        beginnings = np.arange(len(weights)) / len(weights) * cumulative[-1]
-        return cls(cumulative, np.searchsorted(cumulative, beginnings, side="right"))
+        cumulative, guide = np.cumsum(weights), np.empty(len(weights), np.int64)
+        lay_guide(cumulative, guide)
+        return cls(cumulative, guide)
+
+
+@called
+def lay_guide(cumulative: F64, guide: I64) -> None:
+    """The first item beyond each of n equal parts of the sum, both being in ascending order."""
+    item, n = 0, len(cumulative)
+    for i in range(n):
+        while item < n and cumulative[item] <= i / n * cumulative[-1]:
+            item += 1
+        guide[i] = item
 
 
 class Wanted(NamedTuple):

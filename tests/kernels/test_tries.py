@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spfedrec_cli.kernels.tries import Law, Wanted, draw
 from spfedrec_cli.rng import stream_key, uniform
@@ -42,3 +44,12 @@ def test_as_a_plain_loop_draws(power: float, tail: int) -> None:
         assert slots[starts[k] : starts[k + 1]][: len(found)].tolist() == found
         assert made[k] == foreign
     assert (made > 0).any()
+
+
+@given(st.lists(st.sampled_from([0.0, 0.0, 1e-9, 0.3, 1.0, 50.0]), min_size=1, max_size=80), st.integers(0, 9))
+@settings(deadline=None)
+def test_the_guide_is_where_a_search_would_begin(weights: list[float], seed: int) -> None:
+    jittered = np.array(weights) * np.random.default_rng(seed).uniform(0.5, 1, len(weights))
+    law = Law.of(jittered)
+    beginnings = np.arange(len(weights)) / len(weights) * law.cumulative[-1]
+    assert law.guide.tolist() == np.searchsorted(law.cumulative, beginnings, side="right").tolist()

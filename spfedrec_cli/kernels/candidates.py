@@ -1,0 +1,44 @@
+"""The candidates of a cohort, end to end: what each client bought, and behind it its V−."""
+
+import numpy as np
+import numpy.typing as npt
+
+from spfedrec_cli.kernels.arithmetic import F32, f32
+from spfedrec_cli.kernels.compiling import called
+
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+
+
+@called
+def lay_side_by_side(
+    own_starts: I64,
+    own: I32,
+    hidden_starts: I64,
+    hidden: I32,
+    logs: F64,
+    shares: F64,
+    seats: I32,
+    places: I32,
+    expected: F32,
+) -> None:
+    """Client k bought own[own_starts[k] : own_starts[k + 1]], its V− go likewise. Leaves the seats of all, and with V−
+    the log of the expected number of each: `logs`, where it is not empty, plus the client's share (K,)."""
+    place = 0
+    for k in range(len(shares)):
+        for i in range(own_starts[k], own_starts[k + 1]):
+            places[place] = seats[own[i]]
+            place += 1
+        for i in range(hidden_starts[k], hidden_starts[k + 1]):
+            places[place] = seats[hidden[i]]
+            if len(logs) > 0:
+                expected[place] = f32(logs[i] + shares[k])
+            place += 1
+
+
+@called
+def mark(items: I32, marks: I32) -> None:
+    """Puts 1 for each of the items."""
+    for i in range(len(items)):
+        marks[items[i]] = np.int32(1)
