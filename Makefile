@@ -12,7 +12,7 @@ DEV := $(VENV)/.installed-dev
 export PIP_ROOT_USER_ACTION = ignore
 
 .PHONY: help setup demo test lint format
-.PHONY: bench bench-against bench-chain bench-cost bench-engine bench-linearity bench-modes bench-pass bench-prepare bench-quality
+.PHONY: bench bench-against bench-chain bench-cost bench-engine bench-linearity bench-modes bench-pass bench-prepare bench-quality bench-top
 .PHONY: results pictures clean-demo
 
 help:
@@ -31,6 +31,7 @@ help:
 	@echo "make bench-modes    what each request mode shows of a client, and its bytes: docs/protocol.md"
 	@echo "make bench-quality    NDCG@10 with 95 % intervals for the picture on the first page: docs/figures.md"
 	@echo "make pictures    draw the pictures on the first page from docs/figures.md"
+	@echo "make bench-top    exact lists beside FAISS, and lists for all customers of H&M's number"
 	@echo "make results    quality beside baselines, ablations, quality against cost: docs/results.md"
 	@echo "make bench-prepare    prepare all of H&M, beside merely reading its largest file"
 
@@ -113,6 +114,10 @@ bench-against: $(BASE)
 
 bench-cost: $(BASE)
 	@$(BIN)/python benchmarks/cost.py
+
+# Makes an environment for FAISS in .bench; recommends by the run that bench-pass has left.
+bench-top: $(BASE)
+	@$(BIN)/python benchmarks/top.py --write
 
 # Makes 3.4 GB of files in datasets/bench-prepare, once.
 bench-prepare: $(DEV)
