@@ -12,7 +12,8 @@ DEV := $(VENV)/.installed-dev
 export PIP_ROOT_USER_ACTION = ignore
 
 .PHONY: help setup demo test lint format
-.PHONY: bench bench-against bench-chain bench-cost bench-engine bench-linearity bench-modes bench-pass bench-prepare bench-quality bench-top
+.PHONY: bench bench-against bench-chain bench-cost bench-engine bench-linearity bench-modes bench-pass bench-prepare bench-quality
+.PHONY: bench-scale bench-top
 .PHONY: results pictures clean-demo
 
 help:
@@ -32,6 +33,7 @@ help:
 	@echo "make bench-quality    NDCG@10 with 95 % intervals for the picture on the first page: docs/figures.md"
 	@echo "make pictures    draw the pictures on the first page from docs/figures.md"
 	@echo "make bench-top    exact lists beside FAISS, and lists for all customers of H&M's number"
+	@echo "make bench-scale    rounds over up to ten million items: docs/scaling.md"
 	@echo "make results    quality beside baselines, ablations, quality against cost: docs/results.md"
 	@echo "make bench-prepare    prepare all of H&M, beside merely reading its largest file"
 
@@ -118,6 +120,9 @@ bench-cost: $(BASE)
 # Makes an environment for FAISS in .bench; recommends by the run that bench-pass has left.
 bench-top: $(BASE)
 	@$(BIN)/python benchmarks/top.py --write
+
+bench-scale: $(BASE)
+	@$(BIN)/python benchmarks/scale.py --write
 
 # Makes 3.4 GB of files in datasets/bench-prepare, once.
 bench-prepare: $(DEV)
