@@ -8,8 +8,6 @@ keep loops from being vectorised.
 import hashlib
 import logging
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,15 +17,12 @@ from typing import Any, TypeVar, cast
 import numba
 from numba.core import config as numba_config
 
+from spfedrec_cli.kernels.linking import PartCompiler, WholeCompiler
+
 F = TypeVar("F", bound=Callable[..., Any])
 SUMS = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
 EXACT = frozenset({"contract"})  # for sums whose order keeps their last places right
-SAID = "Compiling the clients' training for this processor, once: about half a minute"
-UNKEPT = (
-    "The machine code cannot be kept on disk, so that several processes, or a resumed run, may end in other bits; "
-    "set NUMBA_CACHE_DIR to a folder that can be written"
-)
-_APART = "SPFEDREC_COMPILES"
+SAID = "Compiling the clients' training for this processor, once: about 20 seconds"
 _njit: Any = numba.njit  # some of its options are in no annotation
 _config: Any = numba_config
 
@@ -50,31 +45,15 @@ def inlined_as_written(function: F) -> F:
 def called(function: F) -> F:
     """One that Python calls, kept on disk with all that it calls. Other threads may run meanwhile."""
     if folder() is None:
-        return cast(F, _njit(**_options(SUMS))(function))
+        return cast(F, _njit(**_options(WholeCompiler, SUMS))(function))
     with _kept_in_folder():
-        return cast(F, _njit(cache=True, **_options(SUMS))(function))
+        return cast(F, _njit(cache=True, **_options(WholeCompiler, SUMS))(function))
 
 
 def announce(function: Callable[..., Any]) -> None:
     """Logs, once, that a function is about to be compiled, where it neither is nor was kept on disk."""
     if not cast(Any, function).signatures and not is_kept(function):
         logging.getLogger("spfedrec_cli").info(SAID)
-
-
-@cache
-def compile_apart(function: Callable[..., Any], program: str) -> None:
-    """Where the machine code of a function is not on disk, another process makes it: by a `program` that calls it.
-
-    What a process has compiled itself may round otherwise than what it reads from disk: so everybody reads. Logs where
-    that cannot be had.
-    """
-    if _APART in os.environ or is_kept(function):
-        return
-    if folder() is not None:
-        here = {**os.environ, _APART: "1"}
-        subprocess.run([sys.executable, "-c", program], env=here, capture_output=True, check=False)
-    if not is_kept(function):
-        logging.getLogger("spfedrec_cli").warning(UNKEPT)
 
 
 def is_kept(function: Callable[..., Any]) -> bool:
@@ -112,8 +91,10 @@ def _kept_in_folder() -> Iterator[None]:
 
 
 def _inner(function: F, fast: frozenset[str], **more: bool) -> F:
-    return cast(F, _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **more, **_options(fast))(function))
+    no_wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast(F, _njit(**no_wrappers, **more, **_options(PartCompiler, fast))(function))
 
 
-def _options(fast: frozenset[str]) -> dict[str, Any]:
-    return {"nogil": True, "error_model": "numpy", "fastmath": set(fast), "_nrt": False}
+def _options(compiler: type[PartCompiler], fast: frozenset[str]) -> dict[str, Any]:
+    how = {"nogil": True, "error_model": "numpy", "_nrt": False}
+    return {"pipeline_class": compiler, "fastmath": set(fast), **how}

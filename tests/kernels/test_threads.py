@@ -99,23 +99,3 @@ def test_without_a_folder_it_is_compiled_in_every_process(elsewhere: Path, monke
     assert compiling.folder() is None
     assert compiling.called(double)(4) == 8
     assert list(elsewhere.rglob("*.nbi")) == []
-
-
-@pytest.mark.parametrize("works", [True, False])
-def test_another_process_compiles_or_it_is_said(
-    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, works: bool
-) -> None:
-    ran: list[str] = []
-
-    def run(words: list[str], **rest: object) -> None:
-        ran.append(words[-1])
-        if works:
-            compiling.called(double)(4)
-
-    monkeypatch.setattr(compiling.subprocess, "run", run)
-    compiling.compile_apart.cache_clear()
-    for _ in range(2):
-        compiling.compile_apart(double, "a program")
-    compiling.compile_apart.cache_clear()
-    assert ran == ["a program"]
-    assert caplog.messages == ([] if works else [compiling.UNKEPT])
