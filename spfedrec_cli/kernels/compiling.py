@@ -8,8 +8,10 @@ keep loops from being vectorised.
 import hashlib
 import logging
 import os
+import shutil
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -23,6 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 SUMS = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
 EXACT = frozenset({"contract"})  # for sums whose order keeps their last places right
 SAID = "Compiling the clients' training for this processor, once: about 20 seconds"
+UNUSED = 30 * 24 * 3600.0  # seconds after which machine code of other versions of the sources is deleted
 _njit: Any = numba.njit  # some of its options are in no annotation
 _config: Any = numba_config
 
@@ -67,17 +70,29 @@ def folder() -> Path | None:
     """Where machine code is kept, or None where nothing can be written.
 
     It is named by all sources of this package: numba itself only asks whether the file of a function has changed, not
-    those of the functions that it calls.
+    those of the functions that it calls. Its time says when it was last used.
     """
     base = os.environ.get("NUMBA_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in sources)).hexdigest()[:16]
     place = Path(base) / "spfedrec" / digest
+    is_new = not place.exists()
     try:
         place.mkdir(parents=True, exist_ok=True)
+        os.utime(place)
     except OSError:
         return None
+    if is_new:
+        _delete_unused(place)
     return place if os.access(place, os.W_OK) else None
+
+
+def _delete_unused(place: Path) -> None:
+    """Folders of other versions. Whoever reads one of them has loaded it, or compiles anew."""
+    for other in place.parent.glob("[0-9a-f]" * len(place.name)):
+        with suppress(OSError):
+            if other != place and time.time() - other.stat().st_mtime > UNUSED:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 @contextmanager
