@@ -17,21 +17,13 @@ from spfedrec_cli.federated.opening import message_sizes, opening
 from spfedrec_cli.federated.state import World
 from spfedrec_cli.federated.sums import Updates
 from spfedrec_cli.kernels import clients as kernel
-from spfedrec_cli.kernels.compiling import announce, compile_apart
+from spfedrec_cli.kernels.compiling import announce
 from spfedrec_cli.threads import shared
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 _PIECES = 8  # of the work of each of several threads, so that none waits long for the last one
 _FEWEST = 16  # clients of a piece
-_ONE_ROUND = """
-from spfedrec_cli.engine import made
-from spfedrec_cli.federated.state import initial_state
-from spfedrec_cli.federated.strategies import STRATEGIES
-
-world = made.make(made.sized(made.KERNEL, 8, 32), {"client": {"pool_size": 4}})
-STRATEGIES["split"](initial_state(world), world)
-"""
 COORDINATES = 1 << 20  # of uploads that stand beside each other
 
 
@@ -112,7 +104,6 @@ def _train(layout: Layout, some: range, uploads: list[kernel.Upload]) -> int:
     """Threads, one for each of `uploads`, take piece after piece; returns how many coordinates were saturated."""
     size = len(some) if len(uploads) == 1 else max(_FEWEST, -(-len(some) // (_PIECES * len(uploads))))
     announce(kernel.train)
-    compile_apart(kernel.train, _ONE_ROUND)
     pieces = iter(range(some.start, some.stop, max(1, size)))
 
     def work(upload: kernel.Upload) -> int:

@@ -8,10 +8,10 @@ keep loops from being vectorised.
 import hashlib
 import logging
 import os
-import subprocess
-import sys
+import shutil
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -19,15 +19,13 @@ from typing import Any, TypeVar, cast
 import numba
 from numba.core import config as numba_config
 
+from spfedrec_cli.kernels.linking import PartCompiler, WholeCompiler
+
 F = TypeVar("F", bound=Callable[..., Any])
 SUMS = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
 EXACT = frozenset({"contract"})  # for sums whose order keeps their last places right
-SAID = "Compiling the clients' training for this processor, once: about half a minute"
-UNKEPT = (
-    "The machine code cannot be kept on disk, so that several processes, or a resumed run, may end in other bits; "
-    "set NUMBA_CACHE_DIR to a folder that can be written"
-)
-_APART = "SPFEDREC_COMPILES"
+SAID = "Compiling the clients' training for this processor, once: about 20 seconds"
+UNUSED = 30 * 24 * 3600.0  # seconds after which machine code of other versions of the sources is deleted
 _njit: Any = numba.njit  # some of its options are in no annotation
 _config: Any = numba_config
 
@@ -50,31 +48,15 @@ def inlined_as_written(function: F) -> F:
 def called(function: F) -> F:
     """One that Python calls, kept on disk with all that it calls. Other threads may run meanwhile."""
     if folder() is None:
-        return cast(F, _njit(**_options(SUMS))(function))
+        return cast(F, _njit(**_options(WholeCompiler, SUMS))(function))
     with _kept_in_folder():
-        return cast(F, _njit(cache=True, **_options(SUMS))(function))
+        return cast(F, _njit(cache=True, **_options(WholeCompiler, SUMS))(function))
 
 
 def announce(function: Callable[..., Any]) -> None:
     """Logs, once, that a function is about to be compiled, where it neither is nor was kept on disk."""
     if not cast(Any, function).signatures and not is_kept(function):
         logging.getLogger("spfedrec_cli").info(SAID)
-
-
-@cache
-def compile_apart(function: Callable[..., Any], program: str) -> None:
-    """Where the machine code of a function is not on disk, another process makes it: by a `program` that calls it.
-
-    What a process has compiled itself may round otherwise than what it reads from disk: so everybody reads. Logs where
-    that cannot be had.
-    """
-    if _APART in os.environ or is_kept(function):
-        return
-    if folder() is not None:
-        here = {**os.environ, _APART: "1"}
-        subprocess.run([sys.executable, "-c", program], env=here, capture_output=True, check=False)
-    if not is_kept(function):
-        logging.getLogger("spfedrec_cli").warning(UNKEPT)
 
 
 def is_kept(function: Callable[..., Any]) -> bool:
@@ -88,17 +70,29 @@ def folder() -> Path | None:
     """Where machine code is kept, or None where nothing can be written.
 
     It is named by all sources of this package: numba itself only asks whether the file of a function has changed, not
-    those of the functions that it calls.
+    those of the functions that it calls. Its time says when it was last used.
     """
     base = os.environ.get("NUMBA_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in sources)).hexdigest()[:16]
     place = Path(base) / "spfedrec" / digest
+    is_new = not place.exists()
     try:
         place.mkdir(parents=True, exist_ok=True)
+        os.utime(place)
     except OSError:
         return None
+    if is_new:
+        _delete_unused(place)
     return place if os.access(place, os.W_OK) else None
+
+
+def _delete_unused(place: Path) -> None:
+    """Folders of other versions. Whoever reads one of them has loaded it, or compiles anew."""
+    for other in place.parent.glob("[0-9a-f]" * len(place.name)):
+        with suppress(OSError):
+            if other != place and time.time() - other.stat().st_mtime > UNUSED:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 @contextmanager
@@ -112,8 +106,10 @@ def _kept_in_folder() -> Iterator[None]:
 
 
 def _inner(function: F, fast: frozenset[str], **more: bool) -> F:
-    return cast(F, _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **more, **_options(fast))(function))
+    no_wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast(F, _njit(**no_wrappers, **more, **_options(PartCompiler, fast))(function))
 
 
-def _options(fast: frozenset[str]) -> dict[str, Any]:
-    return {"nogil": True, "error_model": "numpy", "fastmath": set(fast), "_nrt": False}
+def _options(compiler: type[PartCompiler], fast: frozenset[str]) -> dict[str, Any]:
+    how = {"nogil": True, "error_model": "numpy", "_nrt": False}
+    return {"pipeline_class": compiler, "fastmath": set(fast), **how}

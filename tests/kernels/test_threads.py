@@ -1,7 +1,9 @@
 """Any number of threads comes to the same bits; and machine code is kept where something can be written."""
 
 import logging
+import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -101,21 +103,21 @@ def test_without_a_folder_it_is_compiled_in_every_process(elsewhere: Path, monke
     assert list(elsewhere.rglob("*.nbi")) == []
 
 
-@pytest.mark.parametrize("works", [True, False])
-def test_another_process_compiles_or_it_is_said(
-    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, works: bool
-) -> None:
-    ran: list[str] = []
+def test_machine_code_of_other_versions_goes_when_nobody_used_it_for_a_month(elsewhere: Path) -> None:
+    names = {"0" * 16: 31, "1" * 16: 29, "not-ours": 31}
+    for name, days in names.items():
+        place = elsewhere / "spfedrec" / name
+        place.mkdir(parents=True)
+        (place / "file").write_text("")
+        os.utime(place, (0, time.time() - days * 24 * 3600))
+    mine = compiling.folder()
+    assert mine is not None
+    assert {place.name for place in mine.parent.iterdir()} == {mine.name, "1" * 16, "not-ours"}
 
-    def run(words: list[str], **rest: object) -> None:
-        ran.append(words[-1])
-        if works:
-            compiling.called(double)(4)
 
-    monkeypatch.setattr(compiling.subprocess, "run", run)
-    compiling.compile_apart.cache_clear()
-    for _ in range(2):
-        compiling.compile_apart(double, "a program")
-    compiling.compile_apart.cache_clear()
-    assert ran == ["a program"]
-    assert caplog.messages == ([] if works else [compiling.UNKEPT])
+def test_using_it_keeps_it(elsewhere: Path) -> None:
+    mine = compiling.folder()
+    assert mine is not None
+    os.utime(mine, (0, 0))
+    assert compiling.folder() == mine
+    assert time.time() - mine.stat().st_mtime < compiling.UNUSED
