@@ -23,13 +23,13 @@ import numpy as np
 import numpy.typing as npt
 from measure import machine, spread, write_section
 
-from spfedrec_cli.federated.codec import quantum_limit
-from spfedrec_cli.federated.secagg.chains import PIECE, Chains
-from spfedrec_cli.federated.secagg.circle import circle, commit, roster_digest
-from spfedrec_cli.federated.secagg.exchange import message_sizes
-from spfedrec_cli.federated.secagg.masks import WORD, key_pair, seed, stream
-from spfedrec_cli.federated.secagg.sources import KEY, SeededSecrets
-from spfedrec_cli.federated.secagg.terms import Setting, Terms, chain_sizes, unions
+from spfedrec_cli.federated.aggregation.chain.chains import PIECE, Chains
+from spfedrec_cli.federated.aggregation.chain.circle import circle, commit, roster_digest
+from spfedrec_cli.federated.aggregation.chain.layout import message_sizes
+from spfedrec_cli.federated.aggregation.chain.masks import WORD, key_pair, seed, stream
+from spfedrec_cli.federated.aggregation.chain.sources import KEY, SeededSecrets
+from spfedrec_cli.federated.aggregation.chain.terms import Setting, Terms, chain_sizes, unions
+from spfedrec_cli.federated.wire.fixed_point import quantum_limit
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 ITEMS, WEIGHTS, DIM, RATE = 105_542, 9_360, 16, 0.25

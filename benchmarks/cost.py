@@ -2,8 +2,8 @@
 
     python benchmarks/cost.py [--write]
 
-Arithmetic on shapes by `federated/cost.py`, whose rule counts multiply-adds and real bytes of messages; nothing is
-timed, so that any machine prints the same. `--write` puts the tables into docs/benchmarks.md.
+Arithmetic on shapes by `federated/device/cost.py`, whose rule counts multiply-adds and real bytes of messages; nothing
+is timed, so that any machine prints the same. `--write` puts the tables into docs/benchmarks.md.
 """
 
 import argparse
@@ -16,9 +16,9 @@ from pathlib import Path
 from measure import write_section
 
 from spfedrec_cli.config import Config, validate
-from spfedrec_cli.federated import cost
-from spfedrec_cli.federated.cost import Cost, Shapes, client_cost
-from spfedrec_cli.federated.messages import size
+from spfedrec_cli.federated.device import cost
+from spfedrec_cli.federated.device.cost import Cost, Shapes, client_cost
+from spfedrec_cli.federated.wire.messages import size
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 PURCHASES = 23  # H&M: 31.8 million purchases by 1.37 million customers

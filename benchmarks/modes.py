@@ -26,13 +26,14 @@ from spfedrec_cli import engine, run
 from spfedrec_cli.config import resolve
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.federated import messages, strategies
-from spfedrec_cli.federated.aggregation import AGGREGATIONS, IdealSum
-from spfedrec_cli.federated.exchange import Cohort, CohortResult, Published
-from spfedrec_cli.federated.ring import Ring
-from spfedrec_cli.federated.simulation import train_cohort
-from spfedrec_cli.federated.state import World
-from spfedrec_cli.federated.sums import Opening
+from spfedrec_cli.federated.aggregation.chain.ring import Ring
+from spfedrec_cli.federated.aggregation.protocol import Opening
+from spfedrec_cli.federated.aggregation.table import AGGREGATIONS, IdealSum
+from spfedrec_cli.federated.simulation.compiled import train_cohort
+from spfedrec_cli.federated.simulation.round import Cohort, CohortResult, Published
+from spfedrec_cli.federated.simulation.world import World
+from spfedrec_cli.federated.strategies import rounds
+from spfedrec_cli.federated.wire import messages
 
 DOCUMENT = CHECKOUT / "docs" / "protocol.md"
 ROUNDS = 20  # two publications of the catalogue
@@ -162,15 +163,15 @@ def watched(crossed: Crossed) -> Iterator[None]:
         crossed.cohort(published, cohort, result)
         return result
 
-    before = dict(AGGREGATIONS), dict(strategies.ENGINES)
+    before = dict(AGGREGATIONS), dict(rounds.ENGINES)
     AGGREGATIONS["ring"] = lambda opening: WatchedRing(opening, crossed)
     AGGREGATIONS["sum"] = lambda opening: WatchedSum(opening, crossed)
-    strategies.ENGINES["simulation"] = simulation
+    rounds.ENGINES["simulation"] = simulation
     try:
         yield
     finally:
         AGGREGATIONS.update(before[0])
-        strategies.ENGINES.update(before[1])
+        rounds.ENGINES.update(before[1])
 
 
 def trained(dataset: Path, preset: str, settings: Sequence[str], rounds: int) -> Crossed:

@@ -27,7 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from spfedrec_cli import placement
-from spfedrec_cli.federated import item_tower, server
+from spfedrec_cli.federated.server import item_tower, optimizers
 
 THERE = torch.device("cpu", 0)  # torch computes on it as on the CPU, yet the two are not equal
 Place = tuple[str, int]
@@ -39,7 +39,7 @@ _TAKE_A_NUMBER = {torch.ops.aten.index_put_.default, torch.ops.aten.fill_.Tensor
 def as_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """The CPU's item tower by the operations that other devices take, so that bits can be compared."""
     monkeypatch.setattr(item_tower, "ByHand", item_tower.ByAutograd)
-    monkeypatch.setattr(server, "_step_rows_compiled", server._step_rows)
+    monkeypatch.setattr(optimizers, "_step_rows_compiled", optimizers._step_rows)
 
 
 class Astray(AssertionError):

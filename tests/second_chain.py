@@ -1,6 +1,6 @@
 """The secret-sharing chain written a second time, from docs/protocol.md alone: nothing of the package is imported.
 
-    python tests/second_chain.py > tests/federated/secagg/golden.json
+    python tests/second_chain.py > tests/federated/aggregation/chain/golden.json
 
 writes the golden transcript, with which an implementation in another language can be compared.
 """

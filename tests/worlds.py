@@ -7,8 +7,8 @@ import torch
 
 from spfedrec_cli.config import validate
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.federated.state import World, make_world
-from spfedrec_cli.federated.team import ALONE, Team
+from spfedrec_cli.federated.processes import ALONE, Team
+from spfedrec_cli.federated.simulation.world import World, make_world
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.placement import CPU
 

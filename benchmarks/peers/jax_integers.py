@@ -1,7 +1,7 @@
 """JAX eight clients at a time as in `jax_in_parts.py`, but updates are clipped and rounded, and only integers summed.
 
-That is what spfedrec's fixed point does (`federated/codec.py`): q = round(x · qmax / c), halves to even, cut at ±qmax,
-and cut coordinates counted.
+That is what spfedrec's fixed point does (`federated/wire/fixed_point.py`): q = round(x · qmax / c), halves to even, cut
+at ±qmax, and cut coordinates counted.
 """
 
 from functools import partial

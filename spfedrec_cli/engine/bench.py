@@ -15,19 +15,20 @@ from spfedrec_cli.config import validate
 from spfedrec_cli.engine import made
 from spfedrec_cli.engine.team import device_of, processes
 from spfedrec_cli.engine.train import environment
-from spfedrec_cli.federated.exchange import Cohort, Published
-from spfedrec_cli.federated.ledger import Ledger
-from spfedrec_cli.federated.publishing import taking_part
-from spfedrec_cli.federated.simulation import train_cohort
-from spfedrec_cli.federated.state import World, initial_state
-from spfedrec_cli.federated.strategies import (
+from spfedrec_cli.federated.processes import ALONE, Team
+from spfedrec_cli.federated.simulation.compiled import train_cohort
+from spfedrec_cli.federated.simulation.publishing import taking_part
+from spfedrec_cli.federated.simulation.round import Cohort, Published
+from spfedrec_cli.federated.simulation.state import initial_state
+from spfedrec_cli.federated.simulation.world import World
+from spfedrec_cli.federated.strategies.rounds import (
     draw_pool,
     obfuscating_distribution,
     private_states,
     publish_popularity,
     split_round,
 )
-from spfedrec_cli.federated.team import ALONE, Team
+from spfedrec_cli.federated.wire.ledger import Ledger
 from spfedrec_cli.model.embed import item_embeddings
 from spfedrec_cli.placement import CPU, placed
 

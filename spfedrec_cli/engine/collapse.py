@@ -7,7 +7,8 @@ from torch import Tensor
 from spfedrec_cli.config import ModelConfig
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.engine.load import client_queries
-from spfedrec_cli.federated.state import State, World
+from spfedrec_cli.federated.simulation.state import State
+from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.embed import item_embeddings
 from spfedrec_cli.retrieval.index import I32
 

@@ -16,7 +16,8 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.load import checkpoint_round, client_queries, load_state, open_run
 from spfedrec_cli.engine.recommend import EVERYTHING
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.federated.state import State, World
+from spfedrec_cli.federated.simulation.state import State
+from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.embed import item_embeddings
 from spfedrec_cli.run import find
 

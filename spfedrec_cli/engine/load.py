@@ -18,10 +18,11 @@ from spfedrec_cli.data.popularity import Given, read_popularity
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.data.schema import MANIFEST
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.federated.messages import KINDS
-from spfedrec_cli.federated.state import State, World, make_world, state_from_tensors, stored_tensors
-from spfedrec_cli.federated.strategies import Report
-from spfedrec_cli.federated.team import ALONE, Team
+from spfedrec_cli.federated.processes import ALONE, Team
+from spfedrec_cli.federated.simulation.state import State, state_from_tensors, stored_tensors
+from spfedrec_cli.federated.simulation.world import World, make_world
+from spfedrec_cli.federated.strategies.rounds import Report
+from spfedrec_cli.federated.wire.messages import KINDS
 from spfedrec_cli.model.embed import item_embeddings, query_embeddings
 from spfedrec_cli.model.features import of_clients, of_items
 from spfedrec_cli.model.towers import unflatten

@@ -23,8 +23,8 @@ from spfedrec_cli.data.sources.synthetic_facts import (
     PURCHASES,
     SALES,
 )
-from spfedrec_cli.federated.state import World, make_world
-from spfedrec_cli.federated.team import ALONE, Team
+from spfedrec_cli.federated.processes import ALONE, Team
+from spfedrec_cli.federated.simulation.world import World, make_world
 from spfedrec_cli.model.features import ID, Features
 from spfedrec_cli.placement import CPU
 from spfedrec_cli.rng import uniform, uniform_ragged, uniform_rows

@@ -11,10 +11,10 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.load import load_world
 from spfedrec_cli.engine.memory import check_memory, free_memory, reckon, shape_of
 from spfedrec_cli.engine.team import device_of, gathered
-from spfedrec_cli.federated.cost import mean_work
-from spfedrec_cli.federated.state import initial_state, state_tensors
-from spfedrec_cli.federated.strategies import STRATEGIES
-from spfedrec_cli.federated.team import Team
+from spfedrec_cli.federated.device.cost import mean_work
+from spfedrec_cli.federated.processes import Team
+from spfedrec_cli.federated.simulation.state import initial_state, state_tensors
+from spfedrec_cli.federated.strategies.rounds import STRATEGIES
 
 ROUNDS = 3
 

@@ -10,8 +10,9 @@ from torch import Tensor
 from spfedrec_cli import run
 from spfedrec_cli.engine.load import Tally, tally_of
 from spfedrec_cli.errors import SpfedrecError
-from spfedrec_cli.federated.catalogue import Catalogue
-from spfedrec_cli.federated.state import State, World, initial_state, state_tensors, stored_tensors
+from spfedrec_cli.federated.server.catalogue import Catalogue
+from spfedrec_cli.federated.simulation.state import State, initial_state, state_tensors, stored_tensors
+from spfedrec_cli.federated.simulation.world import World
 
 _PIECE = 1 << 16  # clients whose private states travel at once
 

@@ -25,7 +25,7 @@ from torch.distributed import Store, TCPStore, distributed_c10d  # type: ignore[
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.federated.team import ALONE, PATIENCE, Team, TeamLost
+from spfedrec_cli.federated.processes import ALONE, PATIENCE, Team, TeamLost
 from spfedrec_cli.placement import CPU, chosen, repeatable
 from spfedrec_cli.run import is_one_of_several
 

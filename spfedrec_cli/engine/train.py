@@ -32,10 +32,11 @@ from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.engine.team import device_of, gathered
 from spfedrec_cli.engine.validation import Validation, following_catalogue, validate
 from spfedrec_cli.errors import InputError, SpfedrecError
-from spfedrec_cli.federated.aggregation import SECRETS
-from spfedrec_cli.federated.state import State, World, stored_tensors
-from spfedrec_cli.federated.strategies import STRATEGIES, Report
-from spfedrec_cli.federated.team import Team
+from spfedrec_cli.federated.aggregation.table import SECRETS
+from spfedrec_cli.federated.processes import Team
+from spfedrec_cli.federated.simulation.state import State, stored_tensors
+from spfedrec_cli.federated.simulation.world import World
+from spfedrec_cli.federated.strategies.rounds import STRATEGIES, Report
 from spfedrec_cli.placement import described
 
 if TYPE_CHECKING:

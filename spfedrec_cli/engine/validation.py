@@ -13,7 +13,8 @@ from spfedrec_cli.engine.collapse import collapsed
 from spfedrec_cli.engine.load import scorer
 from spfedrec_cli.engine.spread import whole
 from spfedrec_cli.errors import InputError, nearest
-from spfedrec_cli.federated.state import State, World
+from spfedrec_cli.federated.simulation.state import State
+from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.retrieval.evaluate import Task, evaluate, history_splits, make_task
 from spfedrec_cli.retrieval.index import I32
 from spfedrec_cli.retrieval.metrics import METRICS

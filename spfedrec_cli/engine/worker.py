@@ -18,7 +18,7 @@ from spfedrec_cli.engine.bench import bench_in
 from spfedrec_cli.engine.rehearse import rehearse_in
 from spfedrec_cli.engine.team import arrived, joined
 from spfedrec_cli.engine.train import Interrupted, train_in
-from spfedrec_cli.federated.team import Team, TeamLost
+from spfedrec_cli.federated.processes import Team, TeamLost
 
 
 def in_training(told: dict[str, Any], team: Team) -> None:

@@ -1,4 +1,4 @@
-"""Steps 4 and 5 of the round for a cohort: one loop over clients that does for each what `federated.client` does.
+"""Steps 4 and 5 of the round for a cohort: one loop over clients that does for each what `device.client` does.
 
 Nothing that a client computes depends on another one. What it uploads is rounded to integers before it is added to
 anything, so that the sums are the same whoever adds them in whatever order.

@@ -1,4 +1,4 @@
-"""The local steps of one client, in place: what `federated.optimizers` says of a vector of weights."""
+"""The local steps of one client, in place: what `device.optimizers` says of a vector of weights."""
 
 from typing import NamedTuple
 

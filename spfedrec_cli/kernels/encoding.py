@@ -1,4 +1,4 @@
-"""Fixed point for one client: what `federated.codec` does, added to a sum as it is rounded.
+"""Fixed point for one client: what `wire.fixed_point` does, added to a sum as it is rounded.
 
 Saturated coordinates are cut and counted. Whether a product has any, its two vectors tell before it is multiplied out.
 """

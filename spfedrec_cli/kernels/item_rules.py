@@ -1,4 +1,4 @@
-"""The optimisers of the item tower, a row at a time: what `federated.server.ITEM_OPTIMIZERS` say of many rows."""
+"""The optimisers of the item tower, a row at a time: what `ITEM_OPTIMIZERS` say of many rows."""
 
 from typing import NamedTuple
 

@@ -7,8 +7,8 @@ from spfedrec_cli import engine
 from spfedrec_cli.engine import made
 from spfedrec_cli.engine.bench import LOCAL, REPEATS, ROUNDS_NAME, kernel_settings, local_works, opened
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.federated.reference import train_one_by_one
-from spfedrec_cli.federated.simulation import train_cohort
+from spfedrec_cli.federated.simulation.compiled import train_cohort
+from spfedrec_cli.federated.simulation.one_by_one import train_one_by_one
 from spfedrec_cli.model.features import ID
 
 SMALL_KERNEL = made.sized(made.KERNEL, clients=30, items=400)

@@ -16,8 +16,8 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine import TrainResult, spread, team
 from spfedrec_cli.engine.load import load_state, load_world
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.federated.state import stored_tensors
-from spfedrec_cli.federated.team import Team
+from spfedrec_cli.federated.processes import Team
+from spfedrec_cli.federated.simulation.state import stored_tensors
 
 Make = Callable[..., Config]
 SMALL = ["request.slate_size=30", "client.private_state=none"]

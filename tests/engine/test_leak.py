@@ -18,9 +18,9 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.engine.load import load_world
-from spfedrec_cli.federated.request import popularity_weights
-from spfedrec_cli.federated.state import World
-from spfedrec_cli.federated.strategies import draw_pool
+from spfedrec_cli.federated.sampling.obfuscation import popularity_weights
+from spfedrec_cli.federated.simulation.world import World
+from spfedrec_cli.federated.strategies.rounds import draw_pool
 from spfedrec_cli.retrieval.evaluate import evaluate, make_task
 from spfedrec_cli.retrieval.task import Task, history_splits
 

@@ -15,7 +15,7 @@ from spfedrec_cli.engine import memory
 from spfedrec_cli.engine.load import load_world
 from spfedrec_cli.engine.memory import Shape, check_memory, reckon, shape_of
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.federated.state import initial_state
+from spfedrec_cli.federated.simulation.state import initial_state
 from spfedrec_cli.model.towers import flatten
 
 HM = Shape(

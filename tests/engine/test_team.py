@@ -20,8 +20,8 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine import Progress, TrainResult, spread, team
 from spfedrec_cli.engine.load import load_world
 from spfedrec_cli.errors import SpfedrecError
-from spfedrec_cli.federated.state import initial_state
-from spfedrec_cli.federated.team import Team, TeamLost
+from spfedrec_cli.federated.processes import Team, TeamLost
+from spfedrec_cli.federated.simulation.state import initial_state
 
 Make = Callable[..., Config]
 Launched = list["subprocess.Popen[bytes]"]

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from worlds import build_world
 
 from spfedrec_cli.config import ClientConfig, ModelConfig
-from spfedrec_cli.federated.codec import Codec
-from spfedrec_cli.federated.layout import tower_of
-from spfedrec_cli.federated.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
-from spfedrec_cli.federated.state import initial_state
+from spfedrec_cli.federated.device.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
+from spfedrec_cli.federated.simulation.arrays import tower_of
+from spfedrec_cli.federated.simulation.state import initial_state
+from spfedrec_cli.federated.wire.fixed_point import Codec
 from spfedrec_cli.kernels import arithmetic, descent, draws, encoding, history, losses, tower
 from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.model.towers import flatten, history_weights, query_tower, unflatten

@@ -12,9 +12,9 @@ import torch
 from worlds import build_world, merged
 
 from spfedrec_cli import run
-from spfedrec_cli.federated import simulation
-from spfedrec_cli.federated.state import initial_state, stored_tensors
-from spfedrec_cli.federated.strategies import split_round
+from spfedrec_cli.federated.simulation import compiled
+from spfedrec_cli.federated.simulation.state import initial_state, stored_tensors
+from spfedrec_cli.federated.strategies.rounds import split_round
 from spfedrec_cli.kernels import clients, compiling
 
 MODES: dict[str, dict[str, Any]] = {
@@ -53,8 +53,8 @@ def test_threads_take_part(monkeypatch: pytest.MonkeyPatch) -> None:
         return inner(*arguments)
 
     inner = clients.train
-    monkeypatch.setattr(simulation.kernel, "train", watched)
-    monkeypatch.setattr(simulation, "announce", lambda function: None)
+    monkeypatch.setattr(compiled.kernel, "train", watched)
+    monkeypatch.setattr(compiled, "announce", lambda function: None)
     after_two_rounds({}, 2)
     assert len(seen) >= 2
 

@@ -1,0 +1,1 @@
+"""How updates become one sum. Aggregation sees named integers and messages, never a model."""

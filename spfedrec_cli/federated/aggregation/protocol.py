@@ -1,0 +1,124 @@
+"""What goes into an aggregation protocol, and what comes out of it: named integers, never a model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from spfedrec_cli.config import FederatedConfig
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.federated.wire.fixed_point import Codec
+from spfedrec_cli.federated.wire.messages import Message
+
+I64 = npt.NDArray[np.int64]
+Sizes = dict[type[Message], I64]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a protocol is told of a round: whose updates it will get, and what they are laid out on.
+
+    clients (K,) are ids, `groups` (K,) the group of each, out of `group_count`: no process holds part of a group only.
+    rows (R,) are the items whose gradients are summed, ascending; pool (M,) the places in them of the public pool, or
+    of the slate, which is all of them while nobody requests any. P = `width`, d = `dim`. `told` makes the messages that
+    all are told alike, where there are any that a protocol binds its members to.
+    """
+
+    federated: FederatedConfig
+    seed: int
+    round: int
+    clients: I64
+    groups: I64
+    group_count: int
+    own: Ragged
+    hidden: Ragged
+    rows: I64
+    pool: I64
+    width: int
+    dim: int
+    codec_query: Codec
+    codec_item: Codec
+    told: Callable[[], tuple[Message, ...]] | None
+
+    @cached_property
+    def requests(self) -> Ragged:
+        """The items that each client requested."""
+        return self.own.followed_by(self.hidden)
+
+
+@dataclass(frozen=True)
+class Updates:
+    """The uploads of k clients in fixed point (int32); `members` (k,) are their places in the opening.
+
+    query (k, P); own (n, d) belongs to the items at own_rows (n,), one client's after another's, `counts` (k,) each (of
+    what a client requested, all whose gradient may differ from zero); pool (k, M, d) to pool_rows (M,). `saturated`
+    counts coordinates that were clipped.
+    """
+
+    members: I64
+    query: Tensor
+    own_rows: Tensor
+    own: Tensor
+    counts: I64
+    pool_rows: Tensor
+    pool: Tensor
+    saturated: int
+
+    def of(self, chosen: npt.NDArray[np.bool_]) -> "Updates":
+        """Of some of the clients (k,) alone."""
+        if chosen.all():
+            return self
+        some, rows = torch.from_numpy(chosen), torch.from_numpy(np.repeat(chosen, self.counts))
+        return replace(
+            self,
+            members=self.members[chosen],
+            query=self.query[some],
+            own_rows=self.own_rows[rows],
+            own=self.own[rows],
+            counts=self.counts[chosen],
+            pool=self.pool[some],
+        )
+
+
+@dataclass
+class Sums:
+    """What the aggregator learns, modulo 2^32: query (P,), items (R, d), int32 in two's complement; the clients in it.
+
+    It is added to in place: a dense copy of all items for every few clients would cost more than their training.
+    `aborted` counts groups of clients whose sum was never learned, `unchecked` those whose sum could not be told from
+    noise.
+    """
+
+    query: Tensor
+    items: Tensor
+    clients: int
+    saturated: int
+    aborted: int = 0
+    unchecked: int = 0
+
+    @classmethod
+    def zero(cls, width: int, shape: tuple[int, ...], clients: int = 0) -> "Sums":
+        return cls(torch.zeros(width, dtype=torch.int32), torch.zeros(shape, dtype=torch.int32), clients, 0)
+
+
+class Aggregation(Protocol):
+    """One round of a protocol. It may be shared by nothing else."""
+
+    def add(self, updates: Updates) -> None:
+        """Takes the uploads of some clients; a client that never comes has dropped out."""
+        ...
+
+    def close(self) -> tuple[Sums, Sizes]:
+        """The sum over the clients that are in it; and the bytes of each client's messages of every kind, (K,) each,
+        0 where it sent none."""
+        ...
+
+
+def add_rows(total: Tensor, places: Tensor, added: Tensor) -> None:
+    """total[places] += added, where a place may come more than once. (At half the time of `index_add_`.)"""
+    total.index_put_((places,), added, accumulate=True)

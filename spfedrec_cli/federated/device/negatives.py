@@ -1,0 +1,39 @@
+"""Training negatives of many clients side by side: what `client.training_negatives` lays out for one device."""
+
+import numpy as np
+import numpy.typing as npt
+
+from spfedrec_cli.config import ClientConfig
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.federated.device.client import kinds, logq_share
+from spfedrec_cli.federated.sampling.obfuscation import Obfuscation
+
+F64 = npt.NDArray[np.float64]
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+
+
+def side_by_side(
+    client: ClientConfig, own: Ragged, hidden: Obfuscation, pool: I64, ids: int, chance: F64
+) -> tuple[I64, F32]:
+    """V− of K clients, where they are negatives, padded with −1 (K, H); and the log of the expected number of each
+    negative (K, H + M), V− first and then the pool (M,): inf where there is none, or where the client bought it.
+
+    Items have numbers below `ids`; `chance` () or (M,) is that of an item of the pool. There is a column at least.
+    """
+    logq, shares = logq_share(client), np.log(kinds(client, hidden.items.lengths))
+    width = int(hidden.items.lengths.max(initial=0)) if client.uses_own else 0
+    width = max(width, int(not len(pool)))
+    negatives = np.full((len(own), width), -1)
+    expected = np.full((len(own), width + len(pool)), np.inf)
+    if client.uses_own:
+        row, place = hidden.items.row_index(), hidden.items.position()
+        negatives[row, place] = hidden.items.values
+        expected[row, place] = logq * (np.log(hidden.inclusion) + shares[row])
+    if len(pool):
+        expected[:, width:] = logq * (np.log(chance) + shares[:, None])
+        seat = np.full(ids, -1)
+        seat[pool] = np.arange(len(pool))
+        hits = seat[own.values]
+        expected[own.row_index()[hits >= 0], width + hits[hits >= 0]] = np.inf
+    return negatives, expected.astype(np.float32)

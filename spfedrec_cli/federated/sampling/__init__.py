@@ -1,0 +1,1 @@
+"""What is drawn: the cohort, obfuscating items, the public pool, the slate."""

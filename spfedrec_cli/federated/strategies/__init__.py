@@ -1,0 +1,1 @@
+"""One round of SpFedRec, and one of what it is compared with."""

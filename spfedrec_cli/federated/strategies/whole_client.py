@@ -1,0 +1,197 @@
+"""The paper's baseline, plainly: FedAvg of the whole two-tower (McMahan et al., AISTATS 2017), a device at a time.
+
+The device downloads both towers and the fields of all items, embeds its candidates itself, and uploads what it changed
+in both. It asks for nothing. The targets, the history, the negatives and the loss of a local step are those of
+`client.py`. `full_simulation.py` does the same for many devices at once and is held equal to this by a property test.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.federated.aggregation.protocol import Opening, Sizes, Updates
+from spfedrec_cli.federated.aggregation.table import BY_MESSAGES
+from spfedrec_cli.federated.device.client import Device, Public, make_request, split_batches, training_negatives
+from spfedrec_cli.federated.device.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
+from spfedrec_cli.federated.simulation.round import Cohort, CohortResult
+from spfedrec_cli.federated.simulation.world import World
+from spfedrec_cli.federated.wire import messages
+from spfedrec_cli.federated.wire.messages import ItemFields, WholeModel, WholeUpdate
+from spfedrec_cli.model.loss import LOSSES
+from spfedrec_cli.model.towers import Weights, flatten, history_weights, item_tower, query_tower, unflatten
+from spfedrec_cli.rng import uniform
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What the server has for the cohort: both towers, the public pool (M,) of item ids, the distribution of V−."""
+
+    round: int
+    query: Weights
+    item: Weights
+    pool: I64
+    obfuscating: F64
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The upload, the private embedding that stays, and two figures that only a simulation sees."""
+
+    update: WholeUpdate
+    private: Tensor | None
+    loss: float
+    saturated: int
+
+
+def train(device: Device, public: Public, like: Weights, fields: ItemFields, model: WholeModel) -> Trained:
+    """The local steps of both towers by one optimiser; their sum is clipped and encoded in fixed point. `like` has the
+    shapes of the item tower."""
+    client, start = public.config.client, torch.from_numpy(np.concatenate([model.query, model.item]))
+    held, private = _hold(device, public, fields, model), device.private
+    batches = split_batches(public.config, device.client, model.round, len(device.purchased))
+    moved, moments, losses = torch.zeros_like(start), NO_MOMENTS, []
+    for number, targets in enumerate(batches, 1):
+        loss, grad, of_private = _gradients(device, public, like, held, start + moved, private, targets)
+        step, moments = LOCAL_OPTIMIZERS[client.optimizer](client, number, grad, moments)
+        moved = moved + step
+        private = None if private is None else private - client.private_lr * of_private
+        losses.append(loss)
+    delta, outside = public.codec_query.encode(moved)
+    query, item = np.split(delta.numpy(), [len(model.query)])
+    return Trained(WholeUpdate(model.round, query, item), private, sum(losses) / len(losses), outside)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The candidates of a device, its purchases first: their fields, and which keep their id embedding in this round;
+    the log of the expected number of each of its negatives."""
+
+    codes: Tensor
+    keep_id: Tensor
+    expected: Tensor
+
+
+def _hold(device: Device, public: Public, fields: ItemFields, model: WholeModel) -> _Held:
+    """What obfuscates a request serves as negatives alone, and is drawn where it does."""
+    probabilities = make_request(device, public, model.round)[1] if public.config.client.uses_own else {}
+    hidden, seats, expected = training_negatives(public, device.purchased, probabilities, model.pool_items)
+    items = np.concatenate([device.purchased, np.array(hidden, np.int32), model.pool_items[seats]])
+    keys = uniform(public.config.train.seed, "id_dropout", items, model.round)
+    return _Held(
+        torch.from_numpy(np.column_stack([items, fields.codes[items]]).astype(np.int64)),
+        torch.from_numpy(keys >= public.config.model.id_dropout).float(),
+        expected,
+    )
+
+
+def _gradients(
+    device: Device,
+    public: Public,
+    like: Weights,
+    held: _Held,
+    towers: Tensor,
+    private: Tensor | None,
+    targets: Tensor,
+) -> tuple[float, Tensor, Tensor]:
+    """The loss of one local step, and its gradients by both towers (P + Q,) and by the private embedding."""
+    model, bought = public.config.model, len(targets)
+    both = towers.clone().requires_grad_()
+    of_query, of_item = torch.split(both, [flatten(public.like).numel(), flatten(like).numel()])
+    mine = None if private is None else private.clone().requires_grad_()
+
+    # The device runs the item tower itself, on its purchases and its negatives.
+    items = item_tower(unflatten(of_item, like), held.codes, held.keep_id)
+    own, negatives = items[:bought], items[bought:]
+
+    # From here on as in a split round.
+    history = history_weights(model, ~targets) @ own
+    query = query_tower(unflatten(of_query, public.like), device.codes, history, mine)
+    scores = own[targets] @ query / model.temperature
+    loss = LOSSES[public.config.client.loss](scores, negatives @ query / model.temperature - held.expected).mean()
+    grads = torch.autograd.grad(loss, [both] + ([] if mine is None else [mine]), materialize_grads=True)
+    return float(loss.detach()), grads[0], grads[-1]
+
+
+def train_one_by_one(world: World, whole: Whole, cohort: Cohort) -> CohortResult:
+    """The cohort as single devices that exchange real messages with the server; message sizes as they are."""
+    model = messages.WholeModel(
+        whole.round, flatten(whole.query).numpy(), flatten(whole.item).numpy(), whole.pool.astype(np.int32)
+    )
+    fields = item_fields(world, whole.round)
+    public = Public(world.config, *world.codecs(), whole.query, whole.obfuscating)
+    aggregation, trained = BY_MESSAGES[world.config.federated.aggregation](opening(world, whole, cohort)), []
+    losses = torch.zeros(len(cohort), dtype=torch.float64)
+    kept = None if cohort.private is None else cohort.private.clone()
+    for place, member in enumerate(cohort.clients.tolist()):
+        private = None if cohort.private is None else cohort.private[place]
+        device = Device(member, cohort.own.row(place), world.clients.codes[member], private)
+        trained.append(train(device, public, whole.item, fields, model))
+        if cohort.dropped[place]:
+            continue
+        aggregation.add(_uploaded(place, trained[-1], whole))
+        losses[place] = trained[-1].loss
+        if kept is not None and trained[-1].private is not None:
+            kept[place] = trained[-1].private
+    sizes: Sizes = {
+        WholeModel: np.array([len(messages.serialise(model)) for _ in trained], np.int64),
+        WholeUpdate: np.array([len(messages.serialise(each.update)) for each in trained], np.int64) * ~cohort.dropped,
+    }
+    return CohortResult(aggregation.close()[0], kept, losses, sizes)
+
+
+def item_fields(world: World, round_: int) -> ItemFields:
+    """The codes of all items but their ids."""
+    return ItemFields(round_, world.items.codes[:, 1:].numpy().astype(np.int32))
+
+
+def table_rows(item: Weights) -> int:
+    """Rows of all tables of the item tower, one behind the other: they stand first in θ_i, and are all equally wide."""
+    return sum(len(weight) for name, weight in item.items() if name.startswith("field."))
+
+
+def opening(world: World, whole: Whole, cohort: Cohort) -> Opening:
+    """The sum's layout: tables of the item tower row by row, as items; behind Δθ_u, as `query`, what else it has."""
+    rows, width = table_rows(whole.item), world.config.model.field_dim
+    nothing = Ragged.from_lengths(np.zeros(len(cohort), np.int64), np.empty(0, np.int32))
+    codec = world.codecs()[0]
+    return Opening(
+        federated=world.config.federated,
+        seed=world.seed,
+        round=whole.round,
+        clients=cohort.clients,
+        groups=np.zeros_like(cohort.clients),
+        group_count=1,
+        own=nothing,
+        hidden=nothing,
+        rows=np.arange(rows),
+        pool=np.empty(0, np.int64),
+        width=world.width + flatten(whole.item).numel() - rows * width,
+        dim=width,
+        codec_query=codec,
+        codec_item=codec,
+        told=None,
+    )
+
+
+def _uploaded(place: int, trained: Trained, whole: Whole) -> Updates:
+    """A single upload, as the aggregation sees it."""
+    rows, width = table_rows(whole.item), whole.item["field.id"].shape[1]
+    query, item = torch.from_numpy(trained.update.query), torch.from_numpy(trained.update.item)
+    tables = item[: rows * width].view(rows, width)
+    return Updates(
+        members=np.array([place]),
+        query=torch.cat([query, item[rows * width :]])[None],
+        own_rows=torch.arange(rows),
+        own=tables,
+        counts=np.array([rows]),
+        pool_rows=torch.empty(0, dtype=torch.int64),
+        pool=tables.new_empty(1, 0, width),
+        saturated=trained.saturated,
+    )
