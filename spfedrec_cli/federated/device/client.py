@@ -1,7 +1,7 @@
 """One customer's device, plainly: what it asks for, what it learns, what it sends.
 
-This is the paper's client as it would run on a phone, and `train.engine = reference`. `simulation/compiled.py` does the same
-for a whole cohort by one compiled loop over clients, and is held equal to this by a property test.
+This is the paper's client as it would run on a phone, and `train.engine = reference`. `simulation/compiled.py`
+does the same for a whole cohort by one compiled loop over clients, and is held equal to this by a property test.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`whole_client.py` for many devices at once: the loss of one client, mapped over clients that hold weights of their own.
+"""`whole_client.py` for many devices at once: the loss of one client, mapped over clients with weights of their own.
 
 Of the tables of the item tower a client holds the rows that its candidates touch: no other can change. Each client's
 changes are clipped and rounded for itself, and only integers leave a batch.
