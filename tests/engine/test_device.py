@@ -99,9 +99,7 @@ def test_a_move_left_out_of_a_training_is_noticed(
         except Astray:
             continue
         unnoticed.append(place)
-    assert {"embed.py", "exchange.py", "load.py", "server.py", "state.py", "strategies.py"} <= {
-        file for file, _ in moves
-    }
+    assert {"embed.py", "round.py", "load.py", "optimizers.py", "state.py", "rounds.py"} <= {file for file, _ in moves}
     assert unnoticed == []
 
 

@@ -39,13 +39,13 @@ MODES = {
 # Where a round moves something: to the server's device, or from it to the clients.
 MOVING = (
     "catalogue.py",
-    "exchange.py",
+    "round.py",
     "features.py",
     "item_tower.py",
     "opening.py",
-    "server.py",
+    "optimizers.py",
     "state.py",
-    "strategies.py",
+    "rounds.py",
 )
 
 
