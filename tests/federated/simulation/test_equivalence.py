@@ -144,10 +144,10 @@ def assert_equal(world: World, state: State, clients: int) -> CohortResult:
     return plain
 
 
-def trained_a_little(world: World, rounds: int = 2) -> State:
+def trained_a_little(world: World, count: int = 2) -> State:
     """A state in which no weight is zero by initialisation."""
     state = initial_state(world)
-    for _ in range(rounds):
+    for _ in range(count):
         state, _ = rounds.split_round(state, world)
     return state
 

@@ -131,11 +131,11 @@ def test_uniform_obfuscation_needs_no_popularity() -> None:
 def test_a_round_without_clients_changes_nothing_but_its_number() -> None:
     world = build_world({"federated": {"sampling": "poisson", "cohort_size": 1}})
     state = initial_state(world)
-    rounds = [r for r in range(200) if not len(rounds.draw_cohort(world.config.federated, world.eligible, 0, r + 1))]
+    empty = [r for r in range(200) if not len(rounds.draw_cohort(world.config.federated, world.eligible, 0, r + 1))]
     before = {name: tensor.clone() for name, tensor in state_tensors(state).items()}
-    after, report = split_round(replace(state, round=rounds[0]), world)
+    after, report = split_round(replace(state, round=empty[0]), world)
     assert report.clients == 0
-    assert after.round == rounds[0] + 1
+    assert after.round == empty[0] + 1
     tensors = state_tensors(after)
     assert all(torch.equal(before[name], tensors[name]) for name in before)
 
