@@ -165,4 +165,5 @@ def test_every_command_named_has_its_help(command: str) -> None:
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"`make ([a-z-]+)`", README))))
 def test_every_target_named_can_be_made(target: str) -> None:
     """What it would run; that it runs is tested with the program itself, or is this very run of the tests."""
-    subprocess.run(["make", "--dry-run", target], cwd=CHECKOUT, check=True, capture_output=True)
+    done = subprocess.run(["make", "--dry-run", target], cwd=CHECKOUT, check=False, capture_output=True)
+    assert done.returncode == 0

@@ -38,4 +38,4 @@ def test_pandas_stays_out() -> None:
         "to_numpy(to_arrow(numpy.arange(3)))\n"
         "assert 'pandas' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
