@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from measure import machine, spread, write_section
 
+from spfedrec_cli.dtypes import I32, I64
 from spfedrec_cli.federated.aggregation.chain.chains import PIECE, Chains
 from spfedrec_cli.federated.aggregation.chain.circle import circle, commit, roster_digest
 from spfedrec_cli.federated.aggregation.chain.layout import message_sizes
@@ -35,8 +35,6 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 ITEMS, WEIGHTS, DIM, RATE = 105_542, 9_360, 16, 0.25
 REPEATS, LENGTHS = 9, (10, 100, 1000)
 SECRETS = SeededSecrets(0)
-I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)

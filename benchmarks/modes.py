@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from measure import table, write_section
 from results import CHECKOUT, NEEDED, Plan
 
@@ -26,6 +25,7 @@ from spfedrec_cli import engine, run
 from spfedrec_cli.config import resolve
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import I64
 from spfedrec_cli.federated.aggregation.chain.ring import Ring
 from spfedrec_cli.federated.aggregation.protocol import Opening
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS, IdealSum
@@ -49,8 +49,6 @@ ALONE_HEAD = [
     "of these, by one client alone",
     "purchases that have such a row",
 ]
-
-I64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

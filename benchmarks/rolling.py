@@ -22,14 +22,13 @@ from trials import COST, KS, Found, Trial, all_of, cost, side_by_side
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.subset import Subset
+from spfedrec_cli.dtypes import F64
 from spfedrec_cli.engine.load import checkpoint_round, load_state, model_scorer, open_run
 from spfedrec_cli.retrieval.baselines import BASELINES
 from spfedrec_cli.retrieval.blend import Lists, Weights, best_weights, blended, validation_lists
 from spfedrec_cli.retrieval.evaluate import Scorer, evaluate, make_task, scored
 from spfedrec_cli.retrieval.intervals import LEVEL, replicates
 from spfedrec_cli.retrieval.popularity import buyers
-
-F64 = npt.NDArray[np.float64]
 
 LAST = date(2020, 9, 22)  # of the data
 WEEKS, EARLIER = 26, 8  # that are tested; before them, for the blend alone

@@ -21,9 +21,7 @@ from spfedrec_cli.data.raw import Request
 from spfedrec_cli.data.sources import synthetic_facts as facts
 from spfedrec_cli.data.sources import synthetic_tables as tables
 from spfedrec_cli.data.sources.synthetic import Shop, make_shop
-
-I64 = npt.NDArray[np.int64]
-F64 = npt.NDArray[np.float64]
+from spfedrec_cli.dtypes import F64, I64
 
 ROWS = 31_788_324
 PLACES = np.append(np.linspace(0, 0.99, 100), [0.995, 0.998, 0.999, 0.9999, 1])

@@ -4,15 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from spfedrec_cli.dtypes import I32, I64
 from spfedrec_cli.federated.aggregation.chain.chains import Chains
 from spfedrec_cli.federated.aggregation.chain.member import Member
 from spfedrec_cli.federated.aggregation.chain.sources import Secrets, SeededSecrets
 from spfedrec_cli.federated.aggregation.chain.terms import Setting, Terms, chain_sizes, payload, unions
-
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from spfedrec_cli.data.schema import CLIENT, SPLITS, TIME, SplitEntry
 from spfedrec_cli.errors import SpfedrecError
-
-I64 = npt.NDArray[np.int64]
 
 
 def check_leaks(folder: Path, split: SplitEntry, n_clients: int) -> tuple[str, ...]:

@@ -19,14 +19,11 @@ from spfedrec_cli.data.oracle import World
 from spfedrec_cli.data.purchases import Purchases, concatenate
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.data.schema import MANIFEST, SCHEMA_VERSION, SPLITS, Manifest, TimeUnit
+from spfedrec_cli.dtypes import F32, I32, I64
 from spfedrec_cli.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-F32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,12 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spfedrec_cli.data import schema
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.schema import SPLITS
 from spfedrec_cli.data.statistics import Statistics, measure
-
-I64 = npt.NDArray[np.int64]
+from spfedrec_cli.dtypes import I64
 
 QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99, "max": 1.0}
 TOP = 10

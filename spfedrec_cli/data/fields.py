@@ -1,11 +1,10 @@
 """Categorical feature fields: text values to vocabulary codes."""
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-I32 = npt.NDArray[np.int32]
+from spfedrec_cli.dtypes import I32
 
 UNKNOWN = ("", "NONE", "None")
 _AGES = (0, 20, 25, 30, 40, 50, 60)

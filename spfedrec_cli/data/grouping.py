@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.data.ragged import Ragged
-
-I64 = npt.NDArray[np.int64]
+from spfedrec_cli.dtypes import I64
 
 CHUNK = 1 << 17
 

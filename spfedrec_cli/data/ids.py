@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spfedrec_cli.dtypes import I32
 from spfedrec_cli.errors import InputError, nearest
 
-I32 = npt.NDArray[np.int32]
 _NEIGHBOURS = 1000
 _WHOLE = r"^-?[0-9]+(\.0+)?$"
 

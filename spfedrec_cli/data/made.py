@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from spfedrec_cli import __version__
 from spfedrec_cli.data import span
@@ -14,9 +13,7 @@ from spfedrec_cli.data.repeats import BOUGHT_AGAIN, told
 from spfedrec_cli.data.schema import SPLITS, Counts, Manifest, StepEntry, TimeUnit
 from spfedrec_cli.data.sources import Source
 from spfedrec_cli.data.split import FEWEST_ITEMS, Division
-
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
+from spfedrec_cli.dtypes import I32, I64
 
 
 @dataclass(frozen=True)

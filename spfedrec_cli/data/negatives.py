@@ -1,15 +1,12 @@
 """The fixed negatives of the sampled protocol. For evaluation only: training never reads them."""
 
 import numpy as np
-import numpy.typing as npt
 
 from spfedrec_cli.data.parallel import each
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.data.schema import NEGATIVES
+from spfedrec_cli.dtypes import I32, I64
 from spfedrec_cli.rng import uniform_rows
-
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 
 _STEP = 1 << 11
 

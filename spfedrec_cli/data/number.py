@@ -11,8 +11,7 @@ from spfedrec_cli.data import fields
 from spfedrec_cli.data.ids import Form
 from spfedrec_cli.data.raw import Attributes
 from spfedrec_cli.data.schema import FIELD, FieldEntry
-
-I32 = npt.NDArray[np.int32]
+from spfedrec_cli.dtypes import I32
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,7 @@ import pyarrow as pa
 from spfedrec_cli.data.purchases import Purchases
 from spfedrec_cli.data.ragged import firsts
 from spfedrec_cli.data.schema import OracleEntry
-
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
+from spfedrec_cli.dtypes import F32, F64, I32, I64
 
 _YEAR = 52
 

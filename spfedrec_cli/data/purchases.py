@@ -9,14 +9,11 @@ import numpy.typing as npt
 
 from spfedrec_cli.data.grouping import chunks, first_of, groups
 from spfedrec_cli.data.parallel import stream
+from spfedrec_cli.dtypes import F32, F64, I32, I64
 
 if TYPE_CHECKING:
     from spfedrec_cli.data.rows import Rows
 
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
 
 CHUNK = 1 << 18
 

@@ -6,15 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from spfedrec_cli.data.reading.rejects import Rejects
 from spfedrec_cli.data.schema import OracleEntry, TimeUnit
-
-I8 = npt.NDArray[np.int8]
-I32 = npt.NDArray[np.int32]
-F32 = npt.NDArray[np.float32]
+from spfedrec_cli.dtypes import F32, I8, I32
 
 
 @dataclass(frozen=True)

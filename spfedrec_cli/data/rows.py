@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spfedrec_cli.data.parallel import both, each
-from spfedrec_cli.data.raw import F32, I8, I32, Raw
+from spfedrec_cli.data.raw import Raw
+from spfedrec_cli.dtypes import F32, I8, I32
 
 Mask = npt.NDArray[np.bool_]
 

@@ -9,8 +9,7 @@ import numpy.typing as npt
 from spfedrec_cli.data.purchases import Purchases
 from spfedrec_cli.data.schema import Counts, SplitKind, TimeUnit
 from spfedrec_cli.data.split import UNITS_A_DAY, WEEK, iso
-
-I64 = npt.NDArray[np.int64]
+from spfedrec_cli.dtypes import I64
 
 _STEP = 1 << 20
 EARLIEST = (date(1990, 1, 1) - date(1970, 1, 1)).days

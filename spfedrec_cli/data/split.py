@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-import numpy.typing as npt
 
 from spfedrec_cli.data.grouping import distinct
 from spfedrec_cli.data.purchases import Purchases
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.data.schema import SPLITS, SplitEntry, TimeUnit
+from spfedrec_cli.dtypes import I8
 from spfedrec_cli.errors import InputError
-
-I8 = npt.NDArray[np.int8]
 
 WEEK = 7
 FEWEST_ITEMS = 3

@@ -4,15 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from spfedrec_cli.data import schema
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.grouping import chunks, first_of, groups, owners
 from spfedrec_cli.data.schema import SPLITS
 from spfedrec_cli.data.split import UNITS_A_DAY, WEEK
-
-I64 = npt.NDArray[np.int64]
+from spfedrec_cli.dtypes import I64
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from torch import Tensor
 
 from spfedrec_cli.config import ModelConfig
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import I32
 from spfedrec_cli.engine.load import client_queries
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.embed import item_embeddings
-from spfedrec_cli.retrieval.index import I32
 
 NEAR = 0.02  # at most; of the temperature a fifth
 LOOKED_AT = 1000  # clients

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spfedrec_cli import run
+from spfedrec_cli.dtypes import F64, I32
 from spfedrec_cli.engine.beside import BLEND
 from spfedrec_cli.engine.evaluate import lengths, measured
 from spfedrec_cli.engine.load import checkpoint_round, load_dataset
@@ -16,9 +17,8 @@ from spfedrec_cli.engine.way import Way
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.baselines import known
 from spfedrec_cli.retrieval.evaluate import make_task
-from spfedrec_cli.retrieval.index import I32
 from spfedrec_cli.retrieval.intervals import Difference, differences, holm
-from spfedrec_cli.retrieval.metrics import F64, METRICS
+from spfedrec_cli.retrieval.metrics import METRICS
 from spfedrec_cli.retrieval.written import file_name, read_clients, read_entries
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.raw import Progress, Tell, silent
+from spfedrec_cli.dtypes import F32, F64, I32
 from spfedrec_cli.engine.beside import BLEND, Beside, measure_baselines, measure_blend
 from spfedrec_cli.engine.load import checkpoint_round, load_state, model_scorer, open_run
 from spfedrec_cli.engine.tables import Tabular, by_name
@@ -16,9 +17,7 @@ from spfedrec_cli.retrieval.blend import Weights
 from spfedrec_cli.retrieval.evaluate import Evaluation, Scorer, checked, make_task, measure, rank
 from spfedrec_cli.retrieval.evaluate import evaluate as evaluate_scorer
 from spfedrec_cli.retrieval.groups import Groups, across, by_group, make_kinds
-from spfedrec_cli.retrieval.index import F32, I32
 from spfedrec_cli.retrieval.intervals import Interval, intervals
-from spfedrec_cli.retrieval.metrics import F64
 from spfedrec_cli.retrieval.popularity import buyers, self_information
 from spfedrec_cli.retrieval.task import Task
 from spfedrec_cli.retrieval.written import CannotWrite, read_entries, write_evaluation

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.engine.load import client_queries
 from spfedrec_cli.engine.recommend import EVERYTHING, length, opened, product
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval import serve
-from spfedrec_cli.retrieval.index import EMPTY, F32, I32
+from spfedrec_cli.retrieval.index import EMPTY
 from spfedrec_cli.run import find
 from spfedrec_cli.spreadsheet import harmless, row
 from spfedrec_cli.threads import cores

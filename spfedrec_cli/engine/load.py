@@ -17,6 +17,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.popularity import Given, read_popularity
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.data.schema import MANIFEST
+from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.processes import ALONE, Team
 from spfedrec_cli.federated.simulation.state import State, state_from_tensors, stored_tensors
@@ -29,8 +30,6 @@ from spfedrec_cli.model.towers import unflatten
 from spfedrec_cli.placement import CPU, fetched, placed
 from spfedrec_cli.retrieval.evaluate import Scorer, history_splits
 
-I32 = npt.NDArray[np.int32]
-F32 = npt.NDArray[np.float32]
 _TOWERS = 256  # clients whose own towers are taken out of the state at once
 
 

@@ -9,7 +9,6 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from spfedrec_cli.config import validate
@@ -23,14 +22,12 @@ from spfedrec_cli.data.sources.synthetic_facts import (
     PURCHASES,
     SALES,
 )
+from spfedrec_cli.dtypes import F64
 from spfedrec_cli.federated.processes import ALONE, Team
 from spfedrec_cli.federated.simulation.world import World, make_world
 from spfedrec_cli.model.features import ID, Features
 from spfedrec_cli.placement import CPU
 from spfedrec_cli.rng import uniform, uniform_ragged, uniform_rows
-
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 _LEVELS = ("product_type", "product_group", "department", "index", "section", "garment_group")
 H_AND_M_ITEM_FIELDS = {name: LEVELS[name] + 1 for name in _LEVELS} | {

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import F32
 from spfedrec_cli.engine.load import checkpoint_round, client_queries, load_dataset, load_state, open_run
 from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.errors import InputError
@@ -18,7 +19,6 @@ from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.embed import item_embeddings, query_embeddings
 from spfedrec_cli.retrieval import serve
-from spfedrec_cli.retrieval.index import F32
 from spfedrec_cli.run import find
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import numpy as np
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import I32
 from spfedrec_cli.engine.collapse import collapsed
 from spfedrec_cli.engine.load import scorer
 from spfedrec_cli.engine.spread import whole
@@ -16,7 +17,6 @@ from spfedrec_cli.errors import InputError, nearest
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.retrieval.evaluate import Task, evaluate, history_splits, make_task
-from spfedrec_cli.retrieval.index import I32
 from spfedrec_cli.retrieval.metrics import METRICS
 from spfedrec_cli.rng import distinct
 

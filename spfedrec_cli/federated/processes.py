@@ -13,10 +13,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from spfedrec_cli.dtypes import I64
 from spfedrec_cli.errors import SpfedrecError
 from spfedrec_cli.placement import CPU, placed
 
-I64 = npt.NDArray[np.int64]
 _INTEGERS = {1: torch.int8, 4: torch.int32, 8: torch.int64}  # by bytes
 PATIENCE = timedelta(hours=2)  # that the others have while one of them validates or saves
 

@@ -1,11 +1,10 @@
 """What a client computes with, in float32: products of vectors and matrices, and the exponential function."""
 
 import numpy as np
-import numpy.typing as npt
 
+from spfedrec_cli.dtypes import F32
 from spfedrec_cli.kernels.compiling import compiled, inlined, inlined_as_written
 
-F32 = npt.NDArray[np.float32]
 f32 = np.float32
 
 _LOWEST = f32(-87.0)  # e^x below is no normal float any more

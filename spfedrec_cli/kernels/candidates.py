@@ -1,14 +1,10 @@
 """The candidates of a cohort, end to end: what each client bought, and behind it its V−."""
 
 import numpy as np
-import numpy.typing as npt
 
-from spfedrec_cli.kernels.arithmetic import F32, f32
+from spfedrec_cli.dtypes import F32, F64, I32, I64
+from spfedrec_cli.kernels.arithmetic import f32
 from spfedrec_cli.kernels.compiling import called
-
-F64 = npt.NDArray[np.float64]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 
 
 @called

@@ -7,14 +7,14 @@ anything, so that the sums are the same whoever adds them in whatever order.
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from spfedrec_cli.dtypes import F32, F64, I32, I64, U64
 from spfedrec_cli.kernels import descent
-from spfedrec_cli.kernels.arithmetic import F32, add_times, add_weighted, copy, copy_times, dot, f32, fill
+from spfedrec_cli.kernels.arithmetic import add_times, add_weighted, copy, copy_times, dot, f32, fill
 from spfedrec_cli.kernels.compiling import called, compiled
 from spfedrec_cli.kernels.descent import Rule
-from spfedrec_cli.kernels.draws import U64, draw_order
-from spfedrec_cli.kernels.encoding import I32, add_rounded_product
+from spfedrec_cli.kernels.draws import draw_order
+from spfedrec_cli.kernels.encoding import add_rounded_product
 from spfedrec_cli.kernels.history import weigh_history
 from spfedrec_cli.kernels.losses import loss_and_gradients
 from spfedrec_cli.kernels.scores import pull, score_hidden, score_pool, score_targets
@@ -28,9 +28,6 @@ from spfedrec_cli.kernels.uploads import (
     upload_pool,
     upload_sums,
 )
-
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 
 class Settings(NamedTuple):

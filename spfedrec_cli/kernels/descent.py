@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spfedrec_cli.kernels.arithmetic import F32, add_times, f32, fill
+from spfedrec_cli.dtypes import F32
+from spfedrec_cli.kernels.arithmetic import add_times, f32, fill
 from spfedrec_cli.kernels.compiling import compiled
 
 SGD, ADAM = range(2)

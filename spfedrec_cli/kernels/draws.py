@@ -1,15 +1,11 @@
 """Addressed random numbers, compiled: the words of `rng.philox`, and the order that they give a client's purchases."""
 
 import numpy as np
-import numpy.typing as npt
 
+from spfedrec_cli.dtypes import F64, I32, I64, U64
 from spfedrec_cli.kernels.compiling import called, compiled
 from spfedrec_cli.rng import TURNS, half_of, stream_key
 
-F64 = npt.NDArray[np.float64]
-U64 = npt.NDArray[np.uint64]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 u64 = np.uint64
 
 _M0, _M1 = u64(0xD2511F53), u64(0xCD9E8D57)

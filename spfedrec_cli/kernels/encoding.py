@@ -4,12 +4,11 @@ Saturated coordinates are cut and counted. Whether a product has any, its two ve
 """
 
 import numpy as np
-import numpy.typing as npt
 
-from spfedrec_cli.kernels.arithmetic import F32, f32, largest, largest_difference
+from spfedrec_cli.dtypes import F32, I32
+from spfedrec_cli.kernels.arithmetic import f32, largest, largest_difference
 from spfedrec_cli.kernels.compiling import compiled, inlined
 
-I32 = npt.NDArray[np.int32]
 SLACK = f32(1.0 - 1e-4)  # what a bound on a rounded sum of two products may be short of, relatively
 
 

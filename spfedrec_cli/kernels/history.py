@@ -1,12 +1,11 @@
 """A client's purchases pooled into one vector: what `model.towers.history_weights` gives."""
 
 import numpy as np
-import numpy.typing as npt
 
-from spfedrec_cli.kernels.arithmetic import F32, exp, f32, fill
+from spfedrec_cli.dtypes import F32, I64
+from spfedrec_cli.kernels.arithmetic import exp, f32, fill
 from spfedrec_cli.kernels.compiling import compiled
 
-I64 = npt.NDArray[np.int64]
 NONE, MEAN, RECENCY = range(3)
 NUMBERS = {"none": NONE, "mean": MEAN, "recency": RECENCY}
 _LN2 = f32(0.6931472)

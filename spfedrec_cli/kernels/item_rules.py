@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spfedrec_cli.kernels.arithmetic import F32, f32
+from spfedrec_cli.dtypes import F32, I32, I64
+from spfedrec_cli.kernels.arithmetic import f32
 from spfedrec_cli.kernels.compiling import called, compiled
-from spfedrec_cli.kernels.items import I32, I64
 
 SGD, ADAGRAD, ADAM = range(3)
 NUMBERS = {"sgd": SGD, "adagrad": ADAGRAD, "adam": ADAM}

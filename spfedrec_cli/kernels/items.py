@@ -5,13 +5,10 @@ those of all tables one below the other: `places` say where in them the fields o
 """
 
 import numpy as np
-import numpy.typing as npt
 
-from spfedrec_cli.kernels.arithmetic import F32, add_times, copy, copy_times, dot, f32, total
+from spfedrec_cli.dtypes import F32, I32, I64
+from spfedrec_cli.kernels.arithmetic import add_times, copy, copy_times, dot, f32, total
 from spfedrec_cli.kernels.compiling import called
-
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 
 
 @called

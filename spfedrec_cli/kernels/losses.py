@@ -8,12 +8,11 @@ targets. Gradients by targets are put at their places in `by_own` (L,), those by
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-from spfedrec_cli.kernels.arithmetic import F32, copy, exp, f32, fill, highest
+from spfedrec_cli.dtypes import F32, I64
+from spfedrec_cli.kernels.arithmetic import copy, exp, f32, fill, highest
 from spfedrec_cli.kernels.compiling import compiled
 
-I64 = npt.NDArray[np.int64]
 FLOOR = f32(-1e30)
 SOFTMAX, BCE, BPR = range(3)
 NUMBERS = {"softmax": SOFTMAX, "bce": BCE, "bpr": BPR}

@@ -1,14 +1,11 @@
 """Scores of a client's candidates, and the gradient by its query embedding from those by the scores."""
 
 import numpy as np
-import numpy.typing as npt
 
-from spfedrec_cli.kernels.arithmetic import F32, add_times, add_weighted, dot, f32, fill, products
+from spfedrec_cli.dtypes import F32, I32, I64
+from spfedrec_cli.kernels.arithmetic import add_times, add_weighted, dot, f32, fill, products
 from spfedrec_cli.kernels.compiling import compiled
 from spfedrec_cli.kernels.losses import FLOOR
-
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 
 
 @compiled

@@ -1,12 +1,9 @@
 """The best items of every row, kept while scores come by, a piece of the catalogue at a time."""
 
 import numpy as np
-import numpy.typing as npt
 
+from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.kernels.compiling import called, inlined_as_written
-
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
 
 _CHUNK = 256  # scores that are passed over at once, where none of them is good enough
 

@@ -7,10 +7,9 @@ order of θ_u (D,). The gradient of a matrix is the product of two vectors, and 
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from spfedrec_cli.dtypes import F32, I64
 from spfedrec_cli.kernels.arithmetic import (
-    F32,
     add,
     add_times,
     copy,
@@ -24,8 +23,6 @@ from spfedrec_cli.kernels.arithmetic import (
     transposed_times,
 )
 from spfedrec_cli.kernels.compiling import compiled, inlined
-
-I64 = npt.NDArray[np.int64]
 
 
 class Tower(NamedTuple):

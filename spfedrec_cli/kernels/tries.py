@@ -3,14 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from spfedrec_cli.dtypes import F64, I32, I64, U64
 from spfedrec_cli.kernels.compiling import called, compiled
-from spfedrec_cli.kernels.draws import U64, philox, u64
+from spfedrec_cli.kernels.draws import philox, u64
 
-F64 = npt.NDArray[np.float64]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 _LOW, _SHIFT = u64(0xFFFFFFFF), u64(32)
 
 

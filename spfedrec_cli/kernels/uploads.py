@@ -1,12 +1,11 @@
 """What one client uploads, in fixed point, added where it belongs. Functions return how many were saturated."""
 
 import numpy as np
-import numpy.typing as npt
 
-from spfedrec_cli.kernels.arithmetic import F32, add_times, f32, fill, largest
+from spfedrec_cli.dtypes import F32, I32, I64
+from spfedrec_cli.kernels.arithmetic import add_times, f32, fill, largest
 from spfedrec_cli.kernels.compiling import compiled, inlined
 from spfedrec_cli.kernels.encoding import (
-    I32,
     SLACK,
     add_rounded,
     add_rounded_difference,
@@ -15,8 +14,6 @@ from spfedrec_cli.kernels.encoding import (
     add_sum_within,
 )
 from spfedrec_cli.kernels.tower import OF_FIELDS, Passed, Tower, bias, first_layer, matrix
-
-I64 = npt.NDArray[np.int64]
 
 
 @compiled

@@ -11,7 +11,6 @@ from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import Weights, history_weights, item_tower, query_tower
 from spfedrec_cli.placement import placed
 
-F32 = npt.NDArray[np.float32]
 _BLOCK = 4096
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spfedrec_cli.data.statistics import Statistics
+from spfedrec_cli.dtypes import I64
 from spfedrec_cli.errors import InputError, SpfedrecError
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ STYLE: dict[Any, Any] = {
 }
 LARGEST_BASKET = 15
 LONGEST_NAME = 80
-
-I64 = npt.NDArray[np.int64]
 
 
 def check(file: Path) -> None:

@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.data.schema import TIME
+from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.evaluate import Scorer, history_splits, make_task, scored
-from spfedrec_cli.retrieval.index import EMPTY, F32, I32, blocks, top_k
+from spfedrec_cli.retrieval.index import EMPTY, blocks, top_k
 from spfedrec_cli.retrieval.metrics import METRICS
 from spfedrec_cli.retrieval.places import Places
 from spfedrec_cli.retrieval.task import UNITS_PER_DAY, Task
@@ -27,7 +28,6 @@ from spfedrec_cli.rng import distinct
 if TYPE_CHECKING:
     from spfedrec_cli.data.dataset import Dataset
 
-F64 = npt.NDArray[np.float64]
 
 RECENT = 64  # own items that are raised, those bought last
 LIST = 10  # weights are fitted by NDCG@10

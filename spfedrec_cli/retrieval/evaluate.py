@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import F32, F64, I32, Bool
 from spfedrec_cli.errors import InputError, SpfedrecError
-from spfedrec_cli.retrieval.index import EMPTY, F32, I32, Bool, blocks, exclusions, refuse_nan, top_k
-from spfedrec_cli.retrieval.metrics import CATALOGUE_METRICS, F64, LIST_METRICS, METRICS, Lists
+from spfedrec_cli.retrieval.index import EMPTY, blocks, exclusions, refuse_nan, top_k
+from spfedrec_cli.retrieval.metrics import CATALOGUE_METRICS, LIST_METRICS, METRICS, Lists
 from spfedrec_cli.retrieval.places import Places, Ranking, places
 from spfedrec_cli.retrieval.task import Task, history_splits, make_task
 

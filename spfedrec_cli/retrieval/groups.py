@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from spfedrec_cli.dtypes import F64, I64, Bool
 from spfedrec_cli.retrieval.evaluate import accuracy
-from spfedrec_cli.retrieval.index import Bool
 from spfedrec_cli.retrieval.intervals import Interval, intervals
 from spfedrec_cli.retrieval.places import Ranking, places
 from spfedrec_cli.retrieval.popularity import BANDS, bands
@@ -17,8 +17,6 @@ from spfedrec_cli.retrieval.task import Task, history_splits
 if TYPE_CHECKING:
     from spfedrec_cli.data.dataset import Dataset
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 CUSTOMERS = ("warm", "cold")
 PURCHASES = ("new", "repeat")

@@ -6,12 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import F32, I32, Bool
 from spfedrec_cli.errors import SpfedrecError
 from spfedrec_cli.kernels.top import keep_best
-
-Bool = npt.NDArray[np.bool_]
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
 
 BLOCK_BYTES = 32 * 2**20  # float32 scores held at once
 

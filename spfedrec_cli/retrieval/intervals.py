@@ -11,9 +11,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from spfedrec_cli.dtypes import F64
 from spfedrec_cli.rng import uniform, uniform_rows
 
-F64 = npt.NDArray[np.float64]
 Interval = tuple[float, float]
 
 REPLICATES = 1000

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spfedrec_cli.retrieval.index import I32
+from spfedrec_cli.dtypes import F64, I32
 from spfedrec_cli.retrieval.places import Places
 
-F64 = npt.NDArray[np.float64]
 Sizes = npt.NDArray[np.int64]
 
 

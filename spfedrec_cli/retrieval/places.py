@@ -3,13 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.retrieval.index import F32, I32, Bool
-
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
+from spfedrec_cli.dtypes import F32, F64, I32, I64, Bool
 
 _CELLS = 1 << 24  # (ground truth × places) compared at once
 

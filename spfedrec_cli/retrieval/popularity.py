@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from spfedrec_cli.dtypes import F64, I64
+
 if TYPE_CHECKING:
     from spfedrec_cli.data.dataset import Dataset
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 BANDS = ("head", "middle", "tail", "unsold")
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.errors import InputError, SpfedrecError
-from spfedrec_cli.retrieval.index import F32, I32, Best, refuse_nan
+from spfedrec_cli.retrieval.index import Best, refuse_nan
 from spfedrec_cli.threads import shared
 
 Product = Callable[[F32, F32], F32]  # (n, d) and (d, w) to (n, w)

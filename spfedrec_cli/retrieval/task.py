@@ -7,8 +7,9 @@ import numpy as np
 
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.data.schema import ITEM, TIME
+from spfedrec_cli.dtypes import I32, Bool
 from spfedrec_cli.errors import InputError, nearest
-from spfedrec_cli.retrieval.index import EMPTY, I32, Bool
+from spfedrec_cli.retrieval.index import EMPTY
 
 if TYPE_CHECKING:
     from spfedrec_cli.data.dataset import Dataset

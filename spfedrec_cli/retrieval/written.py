@@ -12,10 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spfedrec_cli.data.schema import CLIENT
+from spfedrec_cli.dtypes import F64, I32
 from spfedrec_cli.errors import InputError, SpfedrecError
 from spfedrec_cli.retrieval.evaluate import Evaluation
-from spfedrec_cli.retrieval.index import I32
-from spfedrec_cli.retrieval.metrics import F64
 
 REPORT = "evaluation.json"
 

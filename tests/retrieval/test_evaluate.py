@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import F32
 from spfedrec_cli.errors import InputError, SpfedrecError
 from spfedrec_cli.retrieval import index
 from spfedrec_cli.retrieval.evaluate import (
@@ -26,7 +27,6 @@ from spfedrec_cli.retrieval.evaluate import (
 )
 from spfedrec_cli.retrieval.written import read_clients, write_evaluation
 
-F32 = npt.NDArray[np.float32]
 TRAIN = [(0, 0, 100, 1), (1, 1, 60, 1), (1, 2, 73, 1), (3, 5, 72, 1)]
 VALIDATION = [(0, 1, 104, 1), (1, 1, 105, 2), (1, 5, 105, 1)]
 TEST = [(1, 0, 110, 1), (1, 4, 111, 1), (2, 2, 112, 1)]

@@ -2,15 +2,14 @@ from collections.abc import Callable
 from math import log2
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spfedrec_cli.dtypes import Bool
 from spfedrec_cli.retrieval.metrics import CATALOGUE_METRICS, LIST_METRICS, METRICS, Lists, coverage, gini
 from spfedrec_cli.retrieval.places import Places
 
-Bool = npt.NDArray[np.bool_]
 PLACES = 12
 
 # Ground truth of two items, found at places 2 and 5 of 6; k = 5.

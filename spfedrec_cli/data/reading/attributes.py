@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from spfedrec_cli.data.raw import Request
@@ -12,8 +11,7 @@ from spfedrec_cli.data.reading.files import RawFile
 from spfedrec_cli.data.reading.kinds import CATEGORY, Kind
 from spfedrec_cli.data.reading.layout import Shape
 from spfedrec_cli.data.reading.scan import Wanted, scan
-
-I64 = npt.NDArray[np.int64]
+from spfedrec_cli.dtypes import I64
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spfedrec_cli.data.ragged import firsts
-
-I64 = npt.NDArray[np.int64]
+from spfedrec_cli.dtypes import I64
 
 
 def seen_before(columns: Mapping[str, Any], source: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:

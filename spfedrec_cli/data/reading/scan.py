@@ -23,11 +23,11 @@ from spfedrec_cli.data.reading.text import text_jobs
 from spfedrec_cli.data.reading.texts import Texts, encoded
 from spfedrec_cli.data.reading.times import TimeForm, time_form
 from spfedrec_cli.data.reading.typed import typed_jobs, typed_names
+from spfedrec_cli.dtypes import Bool
 from spfedrec_cli.errors import InputError
 
 T = TypeVar("T")
 R = TypeVar("R")
-Bool = npt.NDArray[np.bool_]
 Column = Any  # an array of numbers, or for texts a dictionary array
 
 _HEAD = 1 << 20  # bytes that are sampled

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from spfedrec_cli.data.fields import age_buckets
 from spfedrec_cli.data.ids import FORMS
-from spfedrec_cli.data.raw import I32, Attributes, Raw, Request, no_attributes, no_prices
+from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.reading.attributes import read_attributes
 from spfedrec_cli.data.reading.files import RawFile, exists, find, is_archive, members, need, unpack
 from spfedrec_cli.data.reading.kinds import CATEGORY, CHANNEL, PRICE, ids
@@ -16,6 +16,7 @@ from spfedrec_cli.data.reading.layout import Shape
 from spfedrec_cli.data.reading.rules import rules
 from spfedrec_cli.data.reading.scan import Wanted, form_of, scan
 from spfedrec_cli.data.schema import COLOUR, NAME, TYPE
+from spfedrec_cli.dtypes import I32
 
 _STEM = "transactions_train.csv"
 _CUSTOMER, _ARTICLE = ids(FORMS["customer"]), ids(FORMS["article"])

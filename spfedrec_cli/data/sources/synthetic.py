@@ -19,10 +19,8 @@ from spfedrec_cli.data.sources import synthetic_facts as facts
 from spfedrec_cli.data.sources import synthetic_tables as tables
 from spfedrec_cli.data.sources.synthetic_purchases import Sold, make_purchases
 from spfedrec_cli.data.sources.synthetic_world import cents, make_world
+from spfedrec_cli.dtypes import F32, I16
 from spfedrec_cli.errors import InputError
-
-I16 = npt.NDArray[np.int16]
-F32 = npt.NDArray[np.float32]
 
 CUSTOMERS, ITEMS = 2000, 1000
 FEWEST_ITEMS = 20

@@ -13,8 +13,6 @@ from spfedrec_cli.data.sources import synthetic_facts as facts
 from spfedrec_cli.data.sources import synthetic_tables as tables
 from spfedrec_cli.data.sources.synthetic import Shop, make_shop
 
-I64 = npt.NDArray[np.int64]
-
 TRANSACTIONS = "transactions_train.csv"
 WRITING = f"writing {TRANSACTIONS}"
 _COLUMNS = ("t_dat", "customer_id", "article_id", "price", "sales_channel_id")

@@ -9,17 +9,12 @@ Visits of a customer that fall on the same day become one.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from spfedrec_cli.data.oracle import World
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.data.sources import synthetic_facts as facts
+from spfedrec_cli.dtypes import F64, I8, I32, I64
 from spfedrec_cli.rng import quads, uniform
-
-I8 = npt.NDArray[np.int8]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-F64 = npt.NDArray[np.float64]
 
 _BASKET, _BASKET_SPREAD = 1.72, 0.8
 _GAP_SPREAD = 1.0

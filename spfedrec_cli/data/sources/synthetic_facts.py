@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-import numpy.typing as npt
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
+from spfedrec_cli.dtypes import F64, I64
 
 CUSTOMERS, ARTICLES = 1_371_980, 105_542
 DAYS = 734

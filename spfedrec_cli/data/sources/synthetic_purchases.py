@@ -3,18 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from spfedrec_cli.data.oracle import World
 from spfedrec_cli.data.ragged import firsts
 from spfedrec_cli.data.raw import Progress, Tell, silent
 from spfedrec_cli.data.sources.synthetic_customers import Rows, make_rows, sizes, tastes
+from spfedrec_cli.dtypes import F64, I8, I32, I64
 from spfedrec_cli.rng import quads
-
-I8 = npt.NDArray[np.int8]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-F64 = npt.NDArray[np.float64]
 
 BLOCK = 1 << 14
 MAKING = "making purchases"

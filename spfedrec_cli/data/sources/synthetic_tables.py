@@ -12,10 +12,8 @@ import pyarrow as pa
 
 from spfedrec_cli.data.oracle import World
 from spfedrec_cli.data.sources import synthetic_facts as facts
+from spfedrec_cli.dtypes import I64
 from spfedrec_cli.rng import distinct, uniform
-
-I64 = npt.NDArray[np.int64]
-F64 = npt.NDArray[np.float64]
 
 _FIDELITY = 0.95
 _FIRST_PRODUCT = 100_001

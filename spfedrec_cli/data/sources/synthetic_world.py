@@ -1,17 +1,12 @@
 """The articles of the synthetic shop: clusters, popularity, seasons and prices."""
 
 import numpy as np
-import numpy.typing as npt
 
 from spfedrec_cli.data.oracle import World
 from spfedrec_cli.data.schema import OracleEntry
 from spfedrec_cli.data.sources import synthetic_facts as facts
+from spfedrec_cli.dtypes import F64, I16, I32, I64
 from spfedrec_cli.rng import uniform, uniform_rows
-
-I16 = npt.NDArray[np.int16]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-F64 = npt.NDArray[np.float64]
 
 WEEKS = -(-facts.DAYS // 7)
 _FIRST_WEEK = facts.LAST_DAY - 7 * WEEKS + 1

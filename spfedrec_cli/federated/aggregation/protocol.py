@@ -12,10 +12,10 @@ from torch import Tensor
 
 from spfedrec_cli.config import FederatedConfig
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import I64
 from spfedrec_cli.federated.wire.fixed_point import Codec
 from spfedrec_cli.federated.wire.messages import Message
 
-I64 = npt.NDArray[np.int64]
 Sizes = dict[type[Message], I64]
 
 

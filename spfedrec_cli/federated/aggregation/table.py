@@ -7,16 +7,14 @@ A protocol is one class and one row of `AGGREGATIONS`; one that single devices f
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from spfedrec_cli.dtypes import I64
 from spfedrec_cli.federated.aggregation.chain.ring import Ring, RingByMessages
 from spfedrec_cli.federated.aggregation.chain.sources import SeededSecrets
 from spfedrec_cli.federated.aggregation.protocol import Aggregation, Opening, Sizes, Sums, Updates, add_rows
 from spfedrec_cli.federated.wire import messages
-
-I64 = npt.NDArray[np.int64]
 
 
 class IdealSum:

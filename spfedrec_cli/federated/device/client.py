@@ -13,6 +13,7 @@ from torch import Tensor
 
 from spfedrec_cli.config import ClientConfig, Config
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import F64, I32, I64, Bool
 from spfedrec_cli.federated.device.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
 from spfedrec_cli.federated.sampling.obfuscation import draw_obfuscating, shuffled_request
 from spfedrec_cli.federated.sampling.pool import chance_of
@@ -28,11 +29,6 @@ from spfedrec_cli.federated.wire.messages import (
 from spfedrec_cli.model.loss import ESTIMATES, LOSSES
 from spfedrec_cli.model.towers import Weights, history_weights, query_tower, unflatten
 from spfedrec_cli.rng import uniform
-
-F64 = npt.NDArray[np.float64]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

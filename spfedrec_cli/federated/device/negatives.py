@@ -1,16 +1,12 @@
 """Training negatives of many clients side by side: what `client.training_negatives` lays out for one device."""
 
 import numpy as np
-import numpy.typing as npt
 
 from spfedrec_cli.config import ClientConfig
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import F32, F64, I64
 from spfedrec_cli.federated.device.client import kinds, logq_share
 from spfedrec_cli.federated.sampling.obfuscation import Obfuscation
-
-F64 = npt.NDArray[np.float64]
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 
 
 def side_by_side(

@@ -6,10 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.config import FederatedConfig
+from spfedrec_cli.dtypes import I64
 from spfedrec_cli.kernels.draws import permuted
 from spfedrec_cli.rng import distinct, uniform
-
-I64 = npt.NDArray[np.int64]
 
 
 def draw_cohort(federated: FederatedConfig, eligible: I64, seed: int, round_: int) -> I64:

@@ -13,13 +13,10 @@ import numpy.typing as npt
 
 from spfedrec_cli.config import RequestConfig
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import F64, I64
 from spfedrec_cli.kernels.tries import Law, Wanted, copy_rows, draw
 from spfedrec_cli.rng import stream_key, uniform, uniform_rows
 from spfedrec_cli.threads import shared
-
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
 
 RACE_SHARE = 8  # race where more than one in so many of the available items is wanted
 _PATIENCE = 32  # times the draws that are likely to do, before the race takes over

@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.config import ClientConfig
+from spfedrec_cli.dtypes import F64, I64
 from spfedrec_cli.federated.sampling.slate import EVEN_SHARE
 from spfedrec_cli.rng import distinct, uniform
-
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

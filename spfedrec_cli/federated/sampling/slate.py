@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import I64
 from spfedrec_cli.rng import uniform, uniform_rows
-
-I64 = npt.NDArray[np.int64]
 
 EVEN_SHARE = 0.5  # of a slate that goes by no popularity: no period is as long as 4 · items / slate_size rounds
 

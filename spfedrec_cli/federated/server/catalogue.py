@@ -8,15 +8,14 @@ length of the vector of steps, √d / 254 at the most.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from spfedrec_cli.config import FederatedConfig
+from spfedrec_cli.dtypes import I64
 from spfedrec_cli.federated.sampling.cohort import draw_cohort
 from spfedrec_cli.placement import CPU, placed
 
-I64 = npt.NDArray[np.int64]
 LARGEST_CODE = 127
 
 

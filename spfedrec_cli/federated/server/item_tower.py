@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from spfedrec_cli.dtypes import F32, I32, I64
 from spfedrec_cli.federated.processes import ALONE, Team
 from spfedrec_cli.kernels import items as kernel
 from spfedrec_cli.kernels.draws import uniform_each
@@ -23,9 +23,6 @@ from spfedrec_cli.placement import CPU, fetched, placed
 from spfedrec_cli.rng import stream_key
 from spfedrec_cli.threads import shared
 
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 PART = 1 << 11  # items at once: what passes through the tower stays in the cache
 
 

@@ -4,10 +4,10 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import F32, I32, I64
 from spfedrec_cli.federated.device.client import kinds, logq_share, target_counts, targets_stream
 from spfedrec_cli.federated.sampling.pool import chance_of
 from spfedrec_cli.federated.simulation.round import Cohort, Published
@@ -18,10 +18,6 @@ from spfedrec_cli.kernels.candidates import lay_side_by_side
 from spfedrec_cli.kernels.tower import Tower
 from spfedrec_cli.model.towers import FLAT, Weights, flatten
 from spfedrec_cli.rng import stream_key
-
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

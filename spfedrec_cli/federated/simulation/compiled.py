@@ -7,9 +7,9 @@ whatever `train.device` is: what the server has published is fetched once a roun
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from spfedrec_cli.dtypes import F64, I64
 from spfedrec_cli.federated.aggregation.protocol import Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS, IdealSum
 from spfedrec_cli.federated.simulation.arrays import Layout
@@ -20,8 +20,6 @@ from spfedrec_cli.kernels import clients as kernel
 from spfedrec_cli.kernels.compiling import announce
 from spfedrec_cli.threads import shared
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 _PIECES = 8  # of the work of each of several threads, so that none waits long for the last one
 _FEWEST = 16  # clients of a piece
 COORDINATES = 1 << 20  # of uploads that stand beside each other

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from spfedrec_cli.dtypes import I64
 from spfedrec_cli.federated.aggregation.protocol import Sizes, Updates
 from spfedrec_cli.federated.aggregation.table import BY_MESSAGES
 from spfedrec_cli.federated.device import client
 from spfedrec_cli.federated.simulation import opening as messages_of
-from spfedrec_cli.federated.simulation.round import I64, Cohort, CohortResult, Published
+from spfedrec_cli.federated.simulation.round import Cohort, CohortResult, Published
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.wire import messages
 

@@ -12,19 +12,18 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import F64, I64
 from spfedrec_cli.federated.sampling.cohort import drop_out
 from spfedrec_cli.federated.sampling.obfuscation import Obfuscation
 from spfedrec_cli.federated.sampling.slate import Slate, whole_catalogue
 from spfedrec_cli.federated.server.catalogue import Catalogue, published_at
 from spfedrec_cli.federated.server.item_tower import Served, serve
-from spfedrec_cli.federated.simulation.round import F64, Cohort, Published
+from spfedrec_cli.federated.simulation.round import Cohort, Published
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.federated.wire.ledger import Ledger
 from spfedrec_cli.kernels.candidates import mark
-
-I64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

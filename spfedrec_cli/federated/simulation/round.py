@@ -7,15 +7,13 @@ import numpy.typing as npt
 from torch import Tensor
 
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import F64, I64
 from spfedrec_cli.federated.aggregation.protocol import Sizes, Sums
 from spfedrec_cli.federated.sampling.obfuscation import Obfuscation
 from spfedrec_cli.federated.sampling.slate import Slate
 from spfedrec_cli.federated.server.catalogue import Catalogue
 from spfedrec_cli.model.towers import Weights
 from spfedrec_cli.placement import fetched
-
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from math import ceil, floor
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from spfedrec_cli.config import Config, FederatedConfig
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import I64
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.aggregation.chain.ring import stays_in_shards
 from spfedrec_cli.federated.aggregation.chain.terms import FEWEST
@@ -25,7 +25,6 @@ from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import flatten, init_query_tower
 from spfedrec_cli.placement import CPU
 
-I64 = npt.NDArray[np.int64]
 LARGEST_PRIVATE = 2 << 30  # bytes of private state that a simulation holds for all clients
 LARGEST_CLIENT = 2 << 30  # bytes that a simulation of `full` holds for a single client
 LARGEST_SLATE = 4 << 20  # bytes of item gradients that every client uploads for all rows of a slate

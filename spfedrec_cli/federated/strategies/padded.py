@@ -8,19 +8,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from spfedrec_cli.config import Config
+from spfedrec_cli.dtypes import I64
 from spfedrec_cli.federated.device.client import target_counts, targets_stream
 from spfedrec_cli.federated.device.negatives import side_by_side
 from spfedrec_cli.federated.sampling.pool import Pool
 from spfedrec_cli.federated.simulation.round import Cohort
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.rng import uniform_rows
-
-I64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

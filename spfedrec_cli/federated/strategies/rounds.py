@@ -13,6 +13,7 @@ from torch import Tensor
 
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import I64
 from spfedrec_cli.errors import SpfedrecError
 from spfedrec_cli.federated.aggregation.chain.ring import too_long
 from spfedrec_cli.federated.aggregation.protocol import Sums
@@ -40,8 +41,6 @@ from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.federated.wire.ledger import Ledger
 from spfedrec_cli.model.towers import Weights, unflatten
 from spfedrec_cli.placement import placed
-
-I64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ in both. It asks for nothing. The targets, the history, the negatives and the lo
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import F64, I64
 from spfedrec_cli.federated.aggregation.protocol import Opening, Sizes, Updates
 from spfedrec_cli.federated.aggregation.table import BY_MESSAGES
 from spfedrec_cli.federated.device.client import Device, Public, make_request, split_batches, training_negatives
@@ -24,9 +24,6 @@ from spfedrec_cli.federated.wire.messages import ItemFields, WholeModel, WholeUp
 from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.model.towers import Weights, flatten, history_weights, item_tower, query_tower, unflatten
 from spfedrec_cli.rng import uniform
-
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

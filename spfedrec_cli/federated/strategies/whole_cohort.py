@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 from spfedrec_cli.config import Config
+from spfedrec_cli.dtypes import I64
 from spfedrec_cli.federated.aggregation.protocol import Sizes, Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.device.cost import client_floats
@@ -27,7 +28,6 @@ from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.model.towers import Weights, flatten, history_weights, item_tower, query_tower, unflatten
 from spfedrec_cli.rng import uniform
 
-I64 = npt.NDArray[np.int64]
 _CELLS = 8 << 20  # floats that one batch may hold
 
 

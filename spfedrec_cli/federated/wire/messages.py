@@ -12,11 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from spfedrec_cli.dtypes import F32, I32, U8
 from spfedrec_cli.errors import SpfedrecError
-
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
-U8 = npt.NDArray[np.uint8]
 
 MAGIC = b"SFR1"
 _HEADER = struct.Struct("<4sBIB")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.errors import SpfedrecError
 from spfedrec_cli.retrieval.evaluate import Scorer, evaluate, make_task
-from spfedrec_cli.retrieval.index import F32, I32
 from spfedrec_cli.rng import distinct
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.retrieval.baselines.choice import Fitted, Unavailable, best_of, matrix
 from spfedrec_cli.retrieval.evaluate import Scorer, history_splits
-from spfedrec_cli.retrieval.index import F32, I32
 
 if TYPE_CHECKING:
     from spfedrec_cli.data.dataset import Dataset

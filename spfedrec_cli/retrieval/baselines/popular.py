@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spfedrec_cli.data.schema import COUNT, ITEM, TIME
+from spfedrec_cli.dtypes import F32
 from spfedrec_cli.retrieval.evaluate import Scorer, history_splits
-from spfedrec_cli.retrieval.index import F32
 from spfedrec_cli.retrieval.task import UNITS_PER_DAY
 
 if TYPE_CHECKING:

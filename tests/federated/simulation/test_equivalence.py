@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from worlds import build_world, merged
 
 from spfedrec_cli.config import validate
+from spfedrec_cli.dtypes import I64
 from spfedrec_cli.federated.device import client
 from spfedrec_cli.federated.sampling.obfuscation import draw_obfuscating
 from spfedrec_cli.federated.server.item_tower import serve
 from spfedrec_cli.federated.simulation import arrays
 from spfedrec_cli.federated.simulation.publishing import publish_catalogue, start_on_slate
-from spfedrec_cli.federated.simulation.round import I64, Cohort, CohortResult, Published
+from spfedrec_cli.federated.simulation.round import Cohort, CohortResult, Published
 from spfedrec_cli.federated.simulation.state import State, initial_state
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.strategies import rounds

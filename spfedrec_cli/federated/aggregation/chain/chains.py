@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import CipherContext
 
+from spfedrec_cli.dtypes import I32, I64, U32
 from spfedrec_cli.federated.aggregation.chain.circle import circle, commit, roster_digest
 from spfedrec_cli.federated.aggregation.chain.failures import Aborted, not_cancelled, silent
-from spfedrec_cli.federated.aggregation.chain.masks import U32, WORD, key_pair, seed, stream
+from spfedrec_cli.federated.aggregation.chain.masks import WORD, key_pair, seed, stream
 from spfedrec_cli.federated.aggregation.chain.sources import CONTRIBUTION, KEY, Secrets
-from spfedrec_cli.federated.aggregation.chain.terms import I32, I64, Setting, Terms, check_members, parts, within
+from spfedrec_cli.federated.aggregation.chain.terms import Setting, Terms, check_members, parts, within
 
 PIECE = 1 << 15  # words of a stream at once: they stay in the cache
 _SLACK = 16  # bytes that the cipher wants behind its output

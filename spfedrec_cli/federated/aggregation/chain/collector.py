@@ -5,10 +5,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from spfedrec_cli.dtypes import I32
 from spfedrec_cli.federated.aggregation.chain.circle import commit
 from spfedrec_cli.federated.aggregation.chain.failures import Refused, not_cancelled, silent
 from spfedrec_cli.federated.aggregation.chain.masks import is_weak
-from spfedrec_cli.federated.aggregation.chain.terms import DIGEST_BYTES, I32, Terms, check_members, within
+from spfedrec_cli.federated.aggregation.chain.terms import DIGEST_BYTES, Terms, check_members, within
 from spfedrec_cli.federated.wire import messages
 
 Sent = messages.ChainCommitment | messages.ChainReveal | messages.MaskedUpdate

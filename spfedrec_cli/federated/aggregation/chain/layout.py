@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spfedrec_cli.dtypes import I32
 from spfedrec_cli.federated.aggregation.chain.collector import Collector
 from spfedrec_cli.federated.aggregation.chain.failures import Aborted
 from spfedrec_cli.federated.aggregation.chain.member import Member
-from spfedrec_cli.federated.aggregation.chain.terms import DIGEST_BYTES, I32, Terms
+from spfedrec_cli.federated.aggregation.chain.terms import DIGEST_BYTES, Terms
 from spfedrec_cli.federated.wire import messages
 
 

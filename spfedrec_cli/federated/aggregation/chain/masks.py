@@ -3,7 +3,6 @@
 import struct
 
 import numpy as np
-import numpy.typing as npt
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
@@ -11,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-U32 = npt.NDArray[np.uint32]
+from spfedrec_cli.dtypes import U32
 
 WORD = np.dtype("<u4")
 _PAIR = struct.Struct("<II")

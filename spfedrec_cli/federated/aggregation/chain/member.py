@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from spfedrec_cli.dtypes import I32, U32
 from spfedrec_cli.federated.aggregation.chain.circle import circle, commit, roster_digest
 from spfedrec_cli.federated.aggregation.chain.failures import Aborted, Refused
-from spfedrec_cli.federated.aggregation.chain.masks import U32, WORD, key_pair, mask, seed
+from spfedrec_cli.federated.aggregation.chain.masks import WORD, key_pair, mask, seed
 from spfedrec_cli.federated.aggregation.chain.sources import CONTRIBUTION, KEY, Secrets
-from spfedrec_cli.federated.aggregation.chain.terms import DIGEST_BYTES, I32, Setting, Terms, within
+from spfedrec_cli.federated.aggregation.chain.terms import DIGEST_BYTES, Setting, Terms, within
 from spfedrec_cli.federated.wire import messages
 
 

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import torch
 
 from spfedrec_cli.config import FederatedConfig
+from spfedrec_cli.dtypes import I32
 from spfedrec_cli.federated.aggregation.chain.chains import Chains, ChainSum
 from spfedrec_cli.federated.aggregation.chain.layout import message_sizes, run_chain
 from spfedrec_cli.federated.aggregation.chain.member import Member
 from spfedrec_cli.federated.aggregation.chain.sources import SeededSecrets, simulated_run
 from spfedrec_cli.federated.aggregation.chain.terms import (
     FEWEST,
-    I32,
     Setting,
     Terms,
     broadcast_digest,
@@ -30,7 +30,6 @@ from spfedrec_cli.federated.aggregation.protocol import Opening, Sizes, Sums, Up
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.rng import uniform
 
-I64 = npt.NDArray[np.int64]
 BLIND = 0.01  # chance from which on noise that passes the check of a sum is worth a warning
 _WORTH = 2  # chains of a shard on average, below which chains are cut across shards
 

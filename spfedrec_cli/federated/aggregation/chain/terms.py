@@ -12,11 +12,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from spfedrec_cli.dtypes import I32, I64
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.wire.messages import Message, serialise
-
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 
 FEWEST = 3
 RUN_BYTES = DIGEST_BYTES = 32
