@@ -16,21 +16,15 @@ from spfedrec_cli.engine import made
 from spfedrec_cli.engine.team import device_of, processes
 from spfedrec_cli.engine.train import environment
 from spfedrec_cli.federated.processes import ALONE, Team
+from spfedrec_cli.federated.simulation.beginning import publish_popularity
 from spfedrec_cli.federated.simulation.compiled import train_cohort
-from spfedrec_cli.federated.simulation.publishing import taking_part
+from spfedrec_cli.federated.simulation.on_request import start_on_request
 from spfedrec_cli.federated.simulation.round import Cohort, Published
 from spfedrec_cli.federated.simulation.state import initial_state
 from spfedrec_cli.federated.simulation.world import World
-from spfedrec_cli.federated.strategies.rounds import (
-    draw_pool,
-    obfuscating_distribution,
-    private_states,
-    publish_popularity,
-    split_round,
-)
+from spfedrec_cli.federated.strategies.split import split_round
 from spfedrec_cli.federated.wire.ledger import Ledger
-from spfedrec_cli.model.embed import item_embeddings
-from spfedrec_cli.placement import CPU, placed
+from spfedrec_cli.placement import CPU
 
 H_AND_M_BUYERS = 1_362_281  # customers of H&M who bought anything
 REPEATS = 3  # of every measurement, however short the time
@@ -166,10 +160,11 @@ def _local(name: str, shape: made.Shape, client: Mapping[str, Any], team: Team, 
     published, cohort = opened(world)
 
     def run() -> Ledger:
-        ledger = Ledger(1)
-        for kind, sizes in train_cohort(world, published, cohort).sizes.items():
-            ledger.count(kind.kind, kind.direction, sizes)
-        return ledger
+        channel = world.channel(1)
+        for message in published.told:
+            channel.tell(message, cohort.clients)
+        train_cohort(world, published, cohort, channel)
+        return channel.ledger()
 
     return Work(name, shape.clients, shape.items, run)
 
@@ -184,31 +179,23 @@ def round_work(
 ) -> Work:
     """Whole rounds, one after another: requests, item tower, local training, sums, server step."""
     world = made.make(shape, settings, team=team, device=device)
-    state = publish_popularity(initial_state(world), world, Ledger(0))
+    state = publish_popularity(initial_state(world), world, world.channel(1))
 
     def run() -> Ledger:
         nonlocal state
         state, report = split_round(state, world)
         return report.ledger
 
-    size = min(world.config.federated.cohort_size, len(world.eligible))
+    size = min(world.config.federated.cohort_size, len(world.known.eligible))
     return Work(ROUNDS_NAME, size, shape.items, run)
 
 
 def opened(world: World) -> tuple[Published, Cohort]:
     """What the server of a new run publishes, and all clients as its first cohort, with their requests drawn."""
-    state = publish_popularity(initial_state(world), world, Ledger(1))
-    clients, q = np.arange(len(world.purchased)), obfuscating_distribution(state, world)
-    clients = clients[world.shards.mine(clients)]
-    own = world.purchased.take(clients)
-    hidden = world.memory.recall(world.config.request, q, clients, own, world.seed, 1)
-    pool = draw_pool(world.config, q, 1)
-    rows = taking_part(world, own.values, hidden.items.values, pool)
-    embeddings = item_embeddings(state.item, world.items).index_select(0, placed(rows, world.device))
-    published = Published(1, state.query, rows, embeddings, np.searchsorted(rows, pool), q)
-    return published, Cohort(
-        clients, own, hidden, private_states(state, world, clients), np.zeros(len(clients), np.bool_)
-    )
+    channel = world.channel(1)
+    state = publish_popularity(initial_state(world), world, channel)
+    start = start_on_request(state, world, np.arange(len(world.devices)), channel)
+    return start.published, start.cohort
 
 
 def _speed(work: Work, ledger: Ledger) -> Speed:

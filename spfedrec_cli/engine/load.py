@@ -22,7 +22,7 @@ from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.processes import ALONE, Team
 from spfedrec_cli.federated.simulation.state import State, state_from_tensors, stored_tensors
 from spfedrec_cli.federated.simulation.world import World, make_world
-from spfedrec_cli.federated.strategies.rounds import Report
+from spfedrec_cli.federated.strategies.report import Report
 from spfedrec_cli.federated.wire.messages import KINDS
 from spfedrec_cli.model.embed import item_embeddings, query_embeddings
 from spfedrec_cli.model.features import of_clients, of_items
@@ -199,7 +199,7 @@ def model_scorer(dataset: Dataset, world: World, state: State, split: str) -> Sc
 
 def scorer(world: World, state: State, recall: Callable[[I32], Ragged]) -> Scorer:
     """Scores of the model, with the histories that `recall` gives for clients (n,), row by row."""
-    items = item_embeddings(state.item, world.items)
+    items = item_embeddings(state.item, world.known.items)
 
     def score(clients: I32) -> F32:
         # By torch, whose threads training holds at one: another number of them could break ties another way.
@@ -214,8 +214,8 @@ def client_queries(world: World, state: State, clients: npt.ArrayLike, history: 
     rows = torch.from_numpy(np.asarray(clients, np.int64))
     if world.config.client.private_state == "tower":
         return _own_tower_queries(world, state, rows, history, items)
-    private = None if state.private is None else placed(state.private.index_select(0, rows), world.device)
-    codes = placed(world.clients.codes.index_select(0, rows), world.device)
+    private = None if state.private is None else placed(state.private.index_select(0, rows), world.known.device)
+    codes = placed(world.devices.fields.codes.index_select(0, rows), world.known.device)
     return query_embeddings(world.config.model, state.query, codes, history, items, private)
 
 
@@ -225,7 +225,7 @@ def _own_tower_queries(world: World, state: State, rows: Tensor, history: Ragged
     found = [items.new_empty(0, items.shape[1])]
     for part in torch.split(torch.arange(len(rows)), _TOWERS):
         some = rows.index_select(0, part)
-        towers = unflatten(placed(state.private.index_select(0, some), world.device), state.query)
-        codes = placed(world.clients.codes.index_select(0, some), world.device)
+        towers = unflatten(placed(state.private.index_select(0, some), world.known.device), state.query)
+        codes = placed(world.devices.fields.codes.index_select(0, some), world.known.device)
         found.append(query_embeddings(world.config.model, towers, codes, history.take(part.numpy()), items))
     return torch.cat(found)

@@ -14,8 +14,8 @@ from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.sampling.cohort import largest_cohort
-from spfedrec_cli.federated.sampling.obfuscation import MEMORY
 from spfedrec_cli.federated.simulation.compiled import COORDINATES
+from spfedrec_cli.federated.simulation.memory import MEMORY
 from spfedrec_cli.model.features import ID, Features
 from spfedrec_cli.model.towers import flatten, init_item_tower, init_query_tower
 from spfedrec_cli.retrieval.index import BLOCK_BYTES

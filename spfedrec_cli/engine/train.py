@@ -32,11 +32,11 @@ from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.engine.team import device_of, gathered
 from spfedrec_cli.engine.validation import Validation, following_catalogue, validate
 from spfedrec_cli.errors import InputError, SpfedrecError
-from spfedrec_cli.federated.aggregation.table import SECRETS
 from spfedrec_cli.federated.processes import Team
 from spfedrec_cli.federated.simulation.state import State, stored_tensors
 from spfedrec_cli.federated.simulation.world import World
-from spfedrec_cli.federated.strategies.rounds import STRATEGIES, Report
+from spfedrec_cli.federated.strategies.report import Report
+from spfedrec_cli.federated.strategies.table import STRATEGIES
 from spfedrec_cli.placement import described
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def train(
         "dataset_name": dataset.name,
         "preset": preset,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "secrets": SECRETS.get(config.federated.aggregation),
+        "secrets": "simulated",
     }
     given = given_popularity(dataset, config)
     if given is not None:
@@ -145,7 +145,7 @@ def train(
         world = load_world(dataset, config, team, device_of(config.train.device, team))
         if team.is_chief:
             about |= {"version": spfedrec_cli.__version__}
-            run.create(folder, to_toml(config), about, environment(world.device))
+            run.create(folder, to_toml(config), about, environment(world.known.device))
             begun(folder, config)
         return _train(dataset, world, None, Place(folder if team.is_chief else None, watch))
 

@@ -28,6 +28,10 @@ class Features:
         """The first so many columns alone."""
         return Features(self.names[:fields], self.cardinalities[:fields], self.codes[:, :fields])
 
+    def without_rows(self) -> "Features":
+        """Names and cardinalities alone."""
+        return replace(self, codes=self.codes[:0])
+
     def on(self, device: torch.device) -> "Features":
         """The same, their codes on the device."""
         return replace(self, codes=placed(self.codes, device))

@@ -13,10 +13,11 @@ from torch import Tensor
 from spfedrec_cli.config import FederatedConfig
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import I64
+from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.federated.wire.fixed_point import Codec
 from spfedrec_cli.federated.wire.messages import Message
 
-Sizes = dict[type[Message], I64]
+Sizes = dict[type[Message], I64]  # of each client's messages of every kind, in bytes
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Opening:
     clients (K,) are ids, `groups` (K,) the group of each, out of `group_count`: no process holds part of a group only.
     rows (R,) are the items whose gradients are summed, ascending; pool (M,) the places in them of the public pool, or
     of the slate, which is all of them while nobody requests any. P = `width`, d = `dim`. `told` makes the messages that
-    all are told alike, where there are any that a protocol binds its members to.
+    all are told alike, where there are any that a protocol binds its members to. All that crosses goes through
+    `channel`: where a protocol sends updates as they are, they are of the kind `update`, of `update_sizes` (K,) bytes.
     """
 
     federated: FederatedConfig
@@ -43,6 +45,9 @@ class Opening:
     dim: int
     codec_query: Codec
     codec_item: Codec
+    channel: Channel
+    update: type[Message]
+    update_sizes: I64
     told: Callable[[], tuple[Message, ...]] | None
 
     @cached_property
@@ -57,7 +62,8 @@ class Updates:
 
     query (k, P); own (n, d) belongs to the items at own_rows (n,), one client's after another's, `counts` (k,) each (of
     what a client requested, all whose gradient may differ from zero); pool (k, M, d) to pool_rows (M,). `saturated`
-    counts coordinates that were clipped.
+    counts coordinates that were clipped. `message` is the update as it would cross in the open,
+    where a single device made it.
     """
 
     members: I64
@@ -68,6 +74,7 @@ class Updates:
     pool_rows: Tensor
     pool: Tensor
     saturated: int
+    message: Message | None = None
 
     def of(self, chosen: npt.NDArray[np.bool_]) -> "Updates":
         """Of some of the clients (k,) alone."""
@@ -113,9 +120,8 @@ class Aggregation(Protocol):
         """Takes the uploads of some clients; a client that never comes has dropped out."""
         ...
 
-    def close(self) -> tuple[Sums, Sizes]:
-        """The sum over the clients that are in it; and the bytes of each client's messages of every kind, (K,) each,
-        0 where it sent none."""
+    def close(self) -> Sums:
+        """The sum over the clients that are in it."""
         ...
 
 

@@ -58,16 +58,16 @@ class Holders:
         self._since, self._through = 0, 0
         self._holds = np.empty(0, np.bool_)
 
-    def missing(
+    def lacking(
         self, federated: FederatedConfig, refresh: int, eligible: I64, clients: I64, seed: int, round_: int
-    ) -> int:
-        """How many of the round's cohort `clients` have to download the catalogue first."""
+    ) -> I64:
+        """Those of the round's cohort `clients` that have to download the catalogue first."""
         since = published_at(round_, refresh)
         if since != self._since or self._through >= round_:
             self._since, self._through = since, since - 1
             self._holds = np.zeros(int(eligible.max(initial=0)) + 1, np.bool_)
         for earlier in range(self._through + 1, round_):
             self._holds[draw_cohort(federated, eligible, seed, earlier)] = True
-        lacking = int(np.count_nonzero(~self._holds[clients]))
+        lacking = clients[~self._holds[clients]]
         self._holds[clients], self._through = True, round_
         return lacking

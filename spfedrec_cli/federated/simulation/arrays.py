@@ -58,7 +58,7 @@ def tower_of(like: Weights) -> Tower:
 
 def _settings(world: World) -> kernel.Settings:
     client, model = world.config.client, world.config.model
-    codec_query, codec_item = world.codecs()
+    codec_query, codec_item = world.known.codecs()
     f32 = np.float32
     rule = descent.Rule(
         descent.NUMBERS[client.optimizer],
@@ -153,7 +153,7 @@ def _seats(world: World, published: Published) -> I32:
 def _field_starts(world: World, like: Weights, clients: I64) -> I64:
     """(K, F) where the rows of the clients' fields begin in the tables, which lie end to end."""
     tables = [weight for name, weight in like.items() if name.startswith("field.")]
-    codes = world.clients.codes.numpy()[clients]
+    codes = world.devices.fields.codes.numpy()[clients]
     if not tables:
         return codes[:, :0]
     first = np.array([0, *itertools.accumulate(table.numel() for table in tables[:-1])])

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 
 from spfedrec_cli.dtypes import F64, I64
+from spfedrec_cli.federated.aggregation.ideal import IdealSum
 from spfedrec_cli.federated.aggregation.protocol import Updates
-from spfedrec_cli.federated.aggregation.table import AGGREGATIONS, IdealSum
+from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.simulation.arrays import Layout
-from spfedrec_cli.federated.simulation.opening import message_sizes, opening
+from spfedrec_cli.federated.simulation.opening import account_requests, opening
 from spfedrec_cli.federated.simulation.round import Cohort, CohortResult, Published
 from spfedrec_cli.federated.simulation.world import World
+from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.kernels import clients as kernel
 from spfedrec_cli.kernels.compiling import announce
 from spfedrec_cli.threads import shared
@@ -25,20 +27,20 @@ _FEWEST = 16  # clients of a piece
 COORDINATES = 1 << 20  # of uploads that stand beside each other
 
 
-def train_cohort(world: World, published: Published, cohort: Cohort) -> CohortResult:
+def train_cohort(world: World, published: Published, cohort: Cohort, channel: Channel) -> CohortResult:
     """Steps 4 to 6; message sizes by their formula. What comes out is on the CPU."""
     published = published.fetched()
-    aggregation = AGGREGATIONS[world.config.federated.aggregation](opening(world, published, cohort))
+    protocol = AGGREGATIONS[world.config.federated.aggregation]
+    aggregation = protocol.open(opening(world, published, cohort, channel))
+    account_requests(published, cohort, channel)
     layout, losses = Layout.of(world, published, cohort), np.zeros(len(cohort))
     if isinstance(aggregation, IdealSum):
         _add_sum(world, published, cohort, layout, losses, aggregation)
     else:
         for updates in _updates(world, published, cohort, layout, losses):
             aggregation.add(updates)
-    sums, sizes = aggregation.close()
     private = None if cohort.private is None else torch.from_numpy(layout.clients.private)
-    sizes = {**message_sizes(world, published, cohort), **sizes}
-    return CohortResult(sums, private, torch.from_numpy(losses), sizes)
+    return CohortResult(aggregation.close(), private, torch.from_numpy(losses))
 
 
 def _add_sum(
@@ -49,7 +51,7 @@ def _add_sum(
     row_of = np.where(seats < len(published.summed), seats, -1).astype(
         np.int64
     )  # what is not in a slate never leaves the device
-    shapes = (1, world.shared_width), (1, pool.size), (len(published.summed), pool.shape[1])
+    shapes = (1, world.known.shared_width), (1, pool.size), (len(published.summed), pool.shape[1])
     uploads = []
     for _ in range(world.config.train.threads_here):
         query, of_pool, rows = (np.zeros(shape, np.int32) for shape in shapes)
@@ -65,11 +67,13 @@ def _updates(world: World, published: Published, cohort: Cohort, layout: Layout,
     """Every client's own, for some clients at a time."""
     pool, slate = layout.published.pool, published.slate is not None
     row_of, starts = _slate_rows(layout) if slate else _own_rows(layout)
-    few = max(1, COORDINATES // (world.shared_width + pool.size + 1))
+    few = max(1, COORDINATES // (world.known.shared_width + pool.size + 1))
     for first in range(0, len(cohort), few):
         some = slice(first, min(first + few, len(cohort)))
         rows = slice(int(starts[first]), int(starts[some.stop]))
-        query, of_pool = (np.zeros((some.stop - first, width), np.int32) for width in (world.shared_width, pool.size))
+        query, of_pool = (
+            np.zeros((some.stop - first, width), np.int32) for width in (world.known.shared_width, pool.size)
+        )
         own = np.zeros((0 if slate else rows.stop - rows.start, pool.shape[1]), np.int32)
         of_rows = of_pool.reshape(-1, pool.shape[1]) if slate else own
         upload = kernel.Upload(query, of_pool, of_rows, row_of, 1, first, rows.start, losses)

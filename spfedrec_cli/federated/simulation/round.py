@@ -4,14 +4,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F64, I64
-from spfedrec_cli.federated.aggregation.protocol import Sizes, Sums
+from spfedrec_cli.federated.aggregation.protocol import Sums
 from spfedrec_cli.federated.sampling.obfuscation import Obfuscation
 from spfedrec_cli.federated.sampling.slate import Slate
 from spfedrec_cli.federated.server.catalogue import Catalogue
+from spfedrec_cli.federated.server.item_tower import Served
+from spfedrec_cli.federated.simulation.state import State
+from spfedrec_cli.federated.simulation.world import World
+from spfedrec_cli.federated.wire.messages import Message
+from spfedrec_cli.kernels.candidates import mark
 from spfedrec_cli.model.towers import Weights
 from spfedrec_cli.placement import fetched
 
@@ -32,6 +38,7 @@ class Published:
     obfuscating: F64  # (n_items,) the distribution q that obfuscating items come from
     slate: Slate | None = None
     catalogue: Catalogue | None = None  # as last published, where clients keep one
+    told: tuple[Message, ...] = ()  # what the whole cohort was told of this alike
 
     @property
     def summed(self) -> I64:
@@ -62,12 +69,44 @@ class Cohort:
 
 @dataclass(frozen=True)
 class CohortResult:
-    """Of a cohort: the aggregate, the private states that stayed on the devices, and what only a simulation sees.
-
-    `sizes` has the bytes of each client's messages of every kind that crossed, 0 where there was none.
-    """
+    """Of a cohort: the aggregate, the private states that stayed on the devices, and what only a simulation sees."""
 
     sums: Sums
     private: Tensor | None  # (K, d) or (K, P) in the order of the cohort
     losses: Tensor  # (K,) float64 in the order of the cohort; 0 of those that dropped out
-    sizes: Sizes
+
+
+@dataclass(frozen=True)
+class Start:
+    """What training starts from: the item tower's output with its graph, what clients are told, and the clients."""
+
+    served: Served
+    published: Published
+    cohort: Cohort
+
+
+def taking_part(world: World, *items: npt.NDArray[np.integer]) -> I64:
+    """The distinct items of the round, ascending."""
+    marked = np.zeros(world.n_items, np.int32)
+    for some in items:
+        mark(some.astype(np.int32, copy=False), marked)
+    return np.flatnonzero(world.team.sum(torch.from_numpy(marked)).numpy())
+
+
+def private_states(state: State, world: World, clients: I64) -> Tensor | None:
+    """What devices that live here kept from earlier rounds: (K, d) or (K, P)."""
+    if state.private is None:
+        return None
+    return state.private.index_select(0, torch.from_numpy(world.shards.seats(clients)))
+
+
+def kept_private(state: State, world: World, clients: I64, private: Tensor | None) -> Tensor | None:
+    """The private states of all devices that live here, after those of the cohort changed."""
+    if state.private is None or private is None:
+        return state.private
+    return state.private.index_copy_(0, torch.from_numpy(world.shards.seats(clients)), private)
+
+
+def nothing_hidden(clients: int) -> Obfuscation:
+    """Of clients that draw no V−."""
+    return Obfuscation(Ragged.from_lengths(np.zeros(clients, np.int64), np.empty(0, np.int32)), np.empty(0))

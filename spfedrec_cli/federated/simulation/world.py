@@ -16,11 +16,12 @@ from spfedrec_cli.federated.aggregation.chain.ring import stays_in_shards
 from spfedrec_cli.federated.aggregation.chain.terms import FEWEST
 from spfedrec_cli.federated.device.cost import Shapes, client_floats
 from spfedrec_cli.federated.processes import ALONE, Shards, Team
-from spfedrec_cli.federated.sampling.cohort import largest_cohort
-from spfedrec_cli.federated.sampling.obfuscation import Memory
 from spfedrec_cli.federated.sampling.slate import Rotation
 from spfedrec_cli.federated.server.catalogue import Holders
-from spfedrec_cli.federated.wire.fixed_point import Codec, quantum_limit
+from spfedrec_cli.federated.server.known import Known
+from spfedrec_cli.federated.simulation.devices import Devices
+from spfedrec_cli.federated.simulation.memory import Memory
+from spfedrec_cli.federated.wire.channel import Channel, End
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import flatten, init_query_tower
 from spfedrec_cli.placement import CPU
@@ -31,29 +32,32 @@ LARGEST_SLATE = 4 << 20  # bytes of item gradients that every client uploads for
 
 
 @dataclass(frozen=True)
+class Kept:
+    """What a simulation remembers for speed alone: forgetting it changes no bit."""
+
+    memory: Memory = field(default_factory=Memory)
+    rotation: Rotation = field(default_factory=Rotation)
+    holders: Holders = field(default_factory=Holders)
+
+
+@dataclass(frozen=True)
 class World:
-    """Everything that does not change: settings, features, and what lies on the devices.
+    """Everything that does not change: what the server knows, what lies on the devices, and what only a simulation has,
+    which processes its clients live in and what it keeps for speed."""
 
-    `purchased` holds the distinct training items of every client that lives in this process, by last purchase, oldest
-    first; `eligible` the ids of all clients that have any, ascending.
-    """
-
-    config: Config
-    items: Features
-    clients: Features
-    purchased: Ragged
-    eligible: I64
-    width: int  # P, the number of weights in θ_u
+    known: Known
+    devices: Devices
     shards: Shards
-    device: torch.device = CPU  # where the server computes: towers, moments and the fields of items lie there
-    given_popularity: Callable[[], I64] | None = field(default=None, compare=False, repr=False)  # (n_items,)
-    memory: Memory = field(default_factory=Memory, compare=False, repr=False)
-    rotation: Rotation = field(default_factory=Rotation, compare=False, repr=False)
-    holders: Holders = field(default_factory=Holders, compare=False, repr=False)
+    kept: Kept = field(default_factory=Kept, compare=False, repr=False)
+    ends: tuple[End, ...] = ()  # what else listens to all that crosses
+
+    @property
+    def config(self) -> Config:
+        return self.known.config
 
     @property
     def seed(self) -> int:
-        return self.config.train.seed
+        return self.known.seed
 
     @property
     def team(self) -> Team:
@@ -61,22 +65,20 @@ class World:
 
     @property
     def n_items(self) -> int:
-        return len(self.items)
+        return self.known.n_items
 
     @property
     def shapes(self) -> Shapes:
-        return Shapes.of(self.items, self.clients)
+        return Shapes.of(self.known.items, self.devices.fields)
 
-    @property
-    def shared_width(self) -> int:
-        """Weights of θ_u that cross: none where every client keeps a tower of its own."""
-        return 0 if self.config.client.private_state == "tower" else self.width
+    def channel(self, round_: int) -> Channel:
+        """The one way between the parties of a round."""
+        items = self.n_items
+        return Channel(round_, {"I": items, "M": items, "n": items, "U": items, "R": 2 * items}, self.ends)
 
-    def codecs(self) -> tuple[Codec, Codec]:
-        """For Δθ_u and for g_v; their scales differ."""
-        federated = self.config.federated
-        qmax = quantum_limit(largest_cohort(federated, len(self.eligible)))
-        return Codec(federated.range_query, qmax), Codec(federated.range_item, qmax)
+    def here(self, clients: I64) -> I64:
+        """Those of the clients that live in this process."""
+        return clients[self.shards.mine(clients)]
 
 
 def make_world(
@@ -113,7 +115,8 @@ def make_world(
     if config.federated.aggregation == "ring":
         _check_chains(config.federated, len(eligible), shards)
     held = _living_here(purchased, shards)
-    return World(config, items.on(device), clients, held, eligible, width, shards, device, given_popularity)
+    of_server = items.on(device), clients.without_rows(), eligible, width, team, device, given_popularity
+    return World(Known(config, *of_server), Devices(held, clients), shards)
 
 
 def _check_chains(federated: FederatedConfig, eligible: int, shards: Shards) -> None:

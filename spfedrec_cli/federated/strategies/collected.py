@@ -52,9 +52,9 @@ def gradients(world: World, published: Published, cohort: Cohort) -> Collected:
         sums[batch.shard] = sums[batch.shard] + of_shared if batch.shard in sums else of_shared
         if kept is not None and private is not None and of_private is not None:
             kept.index_copy_(0, members, private - world.config.client.private_lr * of_private)
-    total = _over_shards(world, sums, world.width + published.embeddings.numel())
-    items = total[world.width :].view(published.embeddings.shape)
-    return Collected(total[: world.width], items, kept, losses)
+    total = _over_shards(world, sums, world.known.width + published.embeddings.numel())
+    items = total[world.known.width :].view(published.embeddings.shape)
+    return Collected(total[: world.known.width], items, kept, losses)
 
 
 def _over_shards(world: World, sums: dict[int, Tensor], width: int) -> Tensor:
@@ -74,7 +74,7 @@ def _of_batch(
     mine = None if private is None else private.clone().requires_grad_()
     seat = torch.full((world.n_items,), -1)
     seat[torch.from_numpy(published.rows)] = torch.arange(len(published.rows))
-    codes = world.clients.codes.index_select(0, torch.from_numpy(cohort.clients[batch.members]))
+    codes = world.devices.fields.codes.index_select(0, torch.from_numpy(cohort.clients[batch.members]))
     losses = client_losses(world.config, theta, codes, items, seat, batch, mine)
     leaves = [*theta.values(), items] + ([] if mine is None else [mine])
     grads = torch.autograd.grad(losses.sum(), leaves, materialize_grads=True)

@@ -13,13 +13,15 @@ from torch import Tensor
 
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F64, I64
-from spfedrec_cli.federated.aggregation.protocol import Opening, Sizes, Updates
-from spfedrec_cli.federated.aggregation.table import BY_MESSAGES
+from spfedrec_cli.federated.aggregation.protocol import Opening, Updates
+from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.device.client import Device, Public, make_request, split_batches, training_negatives
 from spfedrec_cli.federated.device.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
+from spfedrec_cli.federated.simulation.beginning import item_fields
 from spfedrec_cli.federated.simulation.round import Cohort, CohortResult
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.wire import messages
+from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.federated.wire.messages import ItemFields, WholeModel, WholeUpdate
 from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.model.towers import Weights, flatten, history_weights, item_tower, query_tower, unflatten
@@ -116,36 +118,31 @@ def _gradients(
     return float(loss.detach()), grads[0], grads[-1]
 
 
-def train_one_by_one(world: World, whole: Whole, cohort: Cohort) -> CohortResult:
-    """The cohort as single devices that exchange real messages with the server; message sizes as they are."""
-    model = messages.WholeModel(
-        whole.round, flatten(whole.query).numpy(), flatten(whole.item).numpy(), whole.pool.astype(np.int32)
-    )
-    fields = item_fields(world, whole.round)
-    public = Public(world.config, *world.codecs(), whole.query, whole.obfuscating)
-    aggregation, trained = BY_MESSAGES[world.config.federated.aggregation](opening(world, whole, cohort)), []
+def train_one_by_one(world: World, whole: Whole, cohort: Cohort, channel: Channel) -> CohortResult:
+    """The cohort as single devices that exchange real messages with the server."""
+    model, fields = whole_model(whole), item_fields(world, whole.round)
+    public = Public(world.config, *world.known.codecs(), whole.query, whole.obfuscating)
+    protocol = AGGREGATIONS[world.config.federated.aggregation]
+    aggregation = protocol.by_messages(opening(world, whole, cohort, channel))
     losses = torch.zeros(len(cohort), dtype=torch.float64)
     kept = None if cohort.private is None else cohort.private.clone()
     for place, member in enumerate(cohort.clients.tolist()):
         private = None if cohort.private is None else cohort.private[place]
-        device = Device(member, cohort.own.row(place), world.clients.codes[member], private)
-        trained.append(train(device, public, whole.item, fields, model))
+        device = Device(member, cohort.own.row(place), world.devices.fields.codes[member], private)
         if cohort.dropped[place]:
             continue
-        aggregation.add(_uploaded(place, trained[-1], whole))
-        losses[place] = trained[-1].loss
-        if kept is not None and trained[-1].private is not None:
-            kept[place] = trained[-1].private
-    sizes: Sizes = {
-        WholeModel: np.array([len(messages.serialise(model)) for _ in trained], np.int64),
-        WholeUpdate: np.array([len(messages.serialise(each.update)) for each in trained], np.int64) * ~cohort.dropped,
-    }
-    return CohortResult(aggregation.close()[0], kept, losses, sizes)
+        trained = train(device, public, whole.item, fields, model)
+        aggregation.add(_uploaded(place, trained, whole))
+        losses[place] = trained.loss
+        if kept is not None and trained.private is not None:
+            kept[place] = trained.private
+    return CohortResult(aggregation.close(), kept, losses)
 
 
-def item_fields(world: World, round_: int) -> ItemFields:
-    """The codes of all items but their ids."""
-    return ItemFields(round_, world.items.codes[:, 1:].numpy().astype(np.int32))
+def whole_model(whole: Whole) -> WholeModel:
+    """What the server tells the cohort."""
+    query, item = (flatten(tower).numpy() for tower in (whole.query, whole.item))
+    return WholeModel(whole.round, query, item, whole.pool.astype(np.int32))
 
 
 def table_rows(item: Weights) -> int:
@@ -153,11 +150,11 @@ def table_rows(item: Weights) -> int:
     return sum(len(weight) for name, weight in item.items() if name.startswith("field."))
 
 
-def opening(world: World, whole: Whole, cohort: Cohort) -> Opening:
+def opening(world: World, whole: Whole, cohort: Cohort, channel: Channel) -> Opening:
     """The sum's layout: tables of the item tower row by row, as items; behind Δθ_u, as `query`, what else it has."""
     rows, width = table_rows(whole.item), world.config.model.field_dim
     nothing = Ragged.from_lengths(np.zeros(len(cohort), np.int64), np.empty(0, np.int32))
-    codec = world.codecs()[0]
+    codec = world.known.codecs()[0]
     return Opening(
         federated=world.config.federated,
         seed=world.seed,
@@ -169,10 +166,13 @@ def opening(world: World, whole: Whole, cohort: Cohort) -> Opening:
         hidden=nothing,
         rows=np.arange(rows),
         pool=np.empty(0, np.int64),
-        width=world.width + flatten(whole.item).numel() - rows * width,
+        width=world.known.width + flatten(whole.item).numel() - rows * width,
         dim=width,
         codec_query=codec,
         codec_item=codec,
+        channel=channel,
+        update=WholeUpdate,
+        update_sizes=np.full(len(cohort), messages.size([world.known.width, flatten(whole.item).numel()])),
         told=None,
     )
 
@@ -191,4 +191,5 @@ def _uploaded(place: int, trained: Trained, whole: Whole) -> Updates:
         pool_rows=torch.empty(0, dtype=torch.int64),
         pool=tables.new_empty(1, 0, width),
         saturated=trained.saturated,
+        message=trained.update,
     )

@@ -14,7 +14,7 @@ from torch.func import grad_and_value, vmap
 
 from spfedrec_cli.config import Config
 from spfedrec_cli.dtypes import I64
-from spfedrec_cli.federated.aggregation.protocol import Sizes, Updates
+from spfedrec_cli.federated.aggregation.protocol import Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.device.cost import client_floats
 from spfedrec_cli.federated.device.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS, Moments
@@ -23,7 +23,7 @@ from spfedrec_cli.federated.simulation.round import Cohort, CohortResult
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.strategies.padded import Batch, batches
 from spfedrec_cli.federated.strategies.whole_client import Whole, opening
-from spfedrec_cli.federated.wire import messages
+from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.model.towers import Weights, flatten, history_weights, item_tower, query_tower, unflatten
 from spfedrec_cli.rng import uniform
@@ -55,11 +55,12 @@ class _Held:
         return _Held(*(getattr(self, name)[:clients] for name in self.__dataclass_fields__))
 
 
-def train_cohort(world: World, whole: Whole, cohort: Cohort) -> CohortResult:
-    """The cohort in batches; message sizes by their formula."""
+def train_cohort(world: World, whole: Whole, cohort: Cohort, channel: Channel) -> CohortResult:
+    """The cohort in batches."""
     losses = torch.zeros(len(cohort), dtype=torch.float64)
     kept = None if cohort.private is None else cohort.private.clone()
-    aggregation = AGGREGATIONS[world.config.federated.aggregation](opening(world, whole, cohort))
+    protocol = AGGREGATIONS[world.config.federated.aggregation]
+    aggregation = protocol.open(opening(world, whole, cohort, channel))
 
     def fitting(candidates: int) -> int:
         return _CELLS // client_floats(world.config, world.shapes, candidates)
@@ -73,16 +74,7 @@ def train_cohort(world: World, whole: Whole, cohort: Cohort) -> CohortResult:
         losses.index_copy_(0, members, each)
         if kept is not None and private is not None:
             kept.index_copy_(0, members, private)
-    return CohortResult(aggregation.close()[0], kept, losses, message_sizes(world, whole, cohort))
-
-
-def message_sizes(world: World, whole: Whole, cohort: Cohort) -> Sizes:
-    """What would cross, without building it: the bytes of `messages.serialise`."""
-    query, item = world.width, flatten(whole.item).numel()
-    return {
-        messages.WholeModel: np.full(len(cohort), messages.size([query, item, len(whole.pool)])),
-        messages.WholeUpdate: messages.size([query, item]) * ~cohort.dropped,
-    }
+    return CohortResult(aggregation.close(), kept, losses)
 
 
 def _visit(
@@ -168,7 +160,7 @@ def _hold(world: World, whole: Whole, cohort: Cohort, batch: Batch) -> tuple[_He
     touched = _touch(world, whole, candidates)
     keep = uniform(world.seed, "id_dropout", candidates.clamp_min(0).numpy(), whole.round)
     held = _Held(
-        world.clients.codes.index_select(0, torch.from_numpy(cohort.clients[batch.members])),
+        world.devices.fields.codes.index_select(0, torch.from_numpy(cohort.clients[batch.members])),
         touched.codes,
         torch.from_numpy(keep >= world.config.model.id_dropout).float(),
         batch.own >= 0,
@@ -179,9 +171,9 @@ def _hold(world: World, whole: Whole, cohort: Cohort, batch: Batch) -> tuple[_He
 
 def _touch(world: World, whole: Whole, candidates: Tensor) -> _Touched:
     """Table by table; padding points at the first row, which it never changes."""
-    real, codes = (candidates >= 0).numpy(), world.items.codes[candidates.clamp_min(0)].numpy()
+    real, codes = (candidates >= 0).numpy(), world.known.items.codes[candidates.clamp_min(0)].numpy()
     before, rows, local = 0, [], np.empty_like(codes)
-    for column, name in enumerate(world.items.names):
+    for column, name in enumerate(world.known.items.names):
         touched, local[:, :, column] = _distinct(codes[:, :, column], real)
         rows.append(np.where(touched < 0, -1, touched + before))
         before += len(whole.item[f"field.{name}"])
@@ -208,7 +200,7 @@ def _distinct(codes: I64, real: npt.NDArray[np.bool_]) -> tuple[I64, I64]:
 
 def _encode(world: World, members: I64, moved: Tensor, dense: int, touched: _Touched) -> Updates:
     """Each client's own coordinates become integers; rows that it does not hold are zeros, which add nothing."""
-    encoded, saturated = world.codecs()[0].encode(moved)
+    encoded, saturated = world.known.codecs()[0].encode(moved)
     rows = encoded[:, dense:].reshape(touched.rows.numel(), -1)
     real = (touched.rows.reshape(-1) >= 0).nonzero()[:, 0]
     return Updates(

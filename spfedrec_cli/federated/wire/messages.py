@@ -2,12 +2,16 @@
 
 Every message is a header (magic, kind, round, number of arrays) and little-endian arrays of 4-byte numbers or of single
 bytes, each with its shape in front. The ledger counts these bytes: `size` gives them without building the message.
+
+An array is declared by the type of its numbers and its sizes, a letter each: P weights of θ_u and Q of the item tower,
+d of an embedding, I items of the catalogue and F fields, M items of the pool or the slate, n items of a request and R
+of an update, C members of a chain, U items of their union, N words of a payload.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +34,9 @@ class Broadcast:
     meaning: ClassVar[str] = "the query tower, and public training negatives"
     direction: ClassVar[str] = "down"
     round: int
-    query: F32  # (P,), empty where every client keeps a tower of its own
-    pool_items: I32  # (M,), empty where training negatives are the client's own
-    pool_embeddings: F32  # (M, d)
+    query: Annotated[F32, "P"]  # empty where every client keeps a tower of its own
+    pool_items: Annotated[I32, "M"]  # empty where training negatives are the client's own
+    pool_embeddings: Annotated[F32, "M d"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Request:
     meaning: ClassVar[str] = "items asked for: the server sees each client's own list"
     direction: ClassVar[str] = "up"
     round: int
-    items: I32  # (n,)
+    items: Annotated[I32, "n"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Embeddings:
     meaning: ClassVar[str] = "what the item tower makes of those items"
     direction: ClassVar[str] = "down"
     round: int
-    rows: F32  # (n, d)
+    rows: Annotated[F32, "n d"]
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,8 @@ class ClientUpdate:
     meaning: ClassVar[str] = "what the device learned: its cohort's sum is seen"
     direction: ClassVar[str] = "up"
     round: int
-    query: I32  # (P,), empty where every client keeps a tower of its own
-    items: I32  # (n + M, d)
+    query: Annotated[I32, "P"]  # empty where every client keeps a tower of its own
+    items: Annotated[I32, "R d"]  # of the request's items, then of the pool's
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class PurchaseCounts:
     meaning: ClassVar[str] = "items bought, once: the sum over all clients is seen"
     direction: ClassVar[str] = "up"
     round: int
-    counts: I32  # (n_items,)
+    counts: Annotated[I32, "I"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class FirstTower:
     meaning: ClassVar[str] = "the query tower, once: from there each device goes its own way"
     direction: ClassVar[str] = "down"
     round: int
-    query: F32  # (P,)
+    query: Annotated[F32, "P"]
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,8 @@ class PublishedSlate:
     meaning: ClassVar[str] = "items that everybody is told of, so that nobody asks for any"
     direction: ClassVar[str] = "down"
     round: int
-    items: I32  # (M,) ascending
-    embeddings: F32  # (M, d)
+    items: Annotated[I32, "M"]  # ascending
+    embeddings: Annotated[F32, "M d"]
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,8 @@ class PublishedCatalogue:
     meaning: ClassVar[str] = "all items in eight bits, to whoever lacks the last ones"
     direction: ClassVar[str] = "down"
     round: int
-    steps: F32  # (d,) what one unit of a code is
-    codes: U8  # (n_items, d) int8 in two's complement
+    steps: Annotated[F32, "d"]  # what one unit of a code is
+    codes: Annotated[U8, "I d"]  # int8 in two's complement
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class PublishedCounts:
     meaning: ClassVar[str] = "how often each item was bought, once: obfuscating items are drawn by it"
     direction: ClassVar[str] = "down"
     round: int
-    counts: I32  # (n_items,)
+    counts: Annotated[I32, "I"]
 
 
 @dataclass(frozen=True)
@@ -137,9 +141,9 @@ class ChainInvitation:
     meaning: ClassVar[str] = "the chain's items: each member is told the union of all its requests"
     direction: ClassVar[str] = "down"
     round: int
-    chain: I32  # (2,)
-    members: I32  # (1,) how many
-    union: I32  # (U,) ascending
+    chain: Annotated[I32, "2"]
+    members: Annotated[I32, "1"]  # how many
+    union: Annotated[I32, "U"]  # ascending
 
 
 @dataclass(frozen=True)
@@ -150,8 +154,8 @@ class ChainCommitment:
     meaning: ClassVar[str] = "the sealed contribution to the chain's order"
     direction: ClassVar[str] = "up"
     round: int
-    chain: I32  # (2,)
-    commitment: U8  # (32,)
+    chain: Annotated[I32, "2"]
+    commitment: Annotated[U8, "32"]
 
 
 @dataclass(frozen=True)
@@ -162,9 +166,9 @@ class ChainCommitments:
     meaning: ClassVar[str] = "the sealed contributions of all members"
     direction: ClassVar[str] = "down"
     round: int
-    chain: I32  # (2,)
-    members: I32  # (n,) their ids, ascending
-    commitments: U8  # (n, 32)
+    chain: Annotated[I32, "2"]
+    members: Annotated[I32, "C"]  # their ids, ascending
+    commitments: Annotated[U8, "C 32"]
 
 
 @dataclass(frozen=True)
@@ -175,9 +179,9 @@ class ChainReveal:
     meaning: ClassVar[str] = "the contribution opened, and a public key for this attempt"
     direction: ClassVar[str] = "up"
     round: int
-    chain: I32  # (2,)
-    contribution: U8  # (32,)
-    public_key: U8  # (32,)
+    chain: Annotated[I32, "2"]
+    contribution: Annotated[U8, "32"]
+    public_key: Annotated[U8, "32"]
 
 
 @dataclass(frozen=True)
@@ -188,9 +192,9 @@ class ChainRoster:
     meaning: ClassVar[str] = "all contributions and public keys: they fix the order"
     direction: ClassVar[str] = "down"
     round: int
-    chain: I32  # (2,)
-    contributions: U8  # (n, 32)
-    public_keys: U8  # (n, 32)
+    chain: Annotated[I32, "2"]
+    contributions: Annotated[U8, "C 32"]
+    public_keys: Annotated[U8, "C 32"]
 
 
 @dataclass(frozen=True)
@@ -201,8 +205,8 @@ class MaskedUpdate:
     meaning: ClassVar[str] = "what the device learned, masked: its chain's sum is seen"
     direction: ClassVar[str] = "up"
     round: int
-    chain: I32  # (2,)
-    words: I32  # (N,) modulo 2^32
+    chain: Annotated[I32, "2"]
+    words: Annotated[I32, "N"]  # modulo 2^32
 
 
 @dataclass(frozen=True)
@@ -213,7 +217,7 @@ class ItemFields:
     meaning: ClassVar[str] = "the fields of the whole catalogue, once"
     direction: ClassVar[str] = "down"
     round: int
-    codes: I32  # (n_items, fields) without the id, which is the row
+    codes: Annotated[I32, "I F"]  # without the id, which is the row
 
 
 @dataclass(frozen=True)
@@ -225,9 +229,9 @@ class WholeModel:
     meaning: ClassVar[str] = "both towers whole, and which items are public training negatives"
     direction: ClassVar[str] = "down"
     round: int
-    query: F32  # (P,)
-    item: F32  # (Q,)
-    pool_items: I32  # (M,), empty where training negatives are the client's own
+    query: Annotated[F32, "P"]
+    item: Annotated[F32, "Q"]
+    pool_items: Annotated[I32, "M"]  # empty where training negatives are the client's own
 
 
 @dataclass(frozen=True)
@@ -238,8 +242,8 @@ class WholeUpdate:
     meaning: ClassVar[str] = "what the device learned of both towers: its cohort's sum is seen"
     direction: ClassVar[str] = "up"
     round: int
-    query: I32  # (P,)
-    item: I32  # (Q,)
+    query: Annotated[I32, "P"]
+    item: Annotated[I32, "Q"]
 
 
 Message = (
@@ -262,61 +266,92 @@ Message = (
     | PublishedCatalogue
     | PublishedCounts
 )
-KINDS: tuple[type[Any], ...] = (
-    Broadcast,
-    Request,
-    Embeddings,
-    ClientUpdate,
-    PurchaseCounts,
-    FirstTower,
-    ChainInvitation,
-    ChainCommitment,
-    ChainCommitments,
-    ChainReveal,
-    ChainRoster,
-    MaskedUpdate,
-    ItemFields,
-    WholeModel,
-    WholeUpdate,
-    PublishedSlate,
-    PublishedCatalogue,
-    PublishedCounts,
-)
-_DECLARED = {kind: [_CODES[field.type] for field in fields(kind)[1:]] for kind in KINDS}
+KINDS: tuple[type[Any], ...] = get_args(Message)
+
+
+@dataclass(frozen=True)
+class _Declared:
+    """An array of a message: its name, the code of its type, and its sizes by letter or number."""
+
+    name: str
+    code: int
+    sizes: tuple[str, ...]
+
+
+def _declared(kind: type[Any]) -> tuple[_Declared, ...]:
+    pairs = [(field.name, *get_args(field.type)) for field in fields(kind)[1:]]
+    return tuple(_Declared(name, _CODES[array], tuple(sizes.split())) for name, array, sizes in pairs)
+
+
+_DECLARED = {kind: _declared(kind) for kind in KINDS}
+
+
+def check_shapes(message: Message, most: Mapping[str, int] | None = None) -> None:
+    """Raises SpfedrecError where the message is of no declared kind, or an array of another rank or size than its kind
+    declares: a letter stands for the same size everywhere in a message, which `most` may bound."""
+    if type(message) not in _DECLARED:
+        raise SpfedrecError(f"{type(message).__name__} is no message of this protocol")
+    seen: dict[str, int] = {}
+    for declared in _DECLARED[type(message)]:
+        shape = np.shape(getattr(message, declared.name))
+        if len(shape) != len(declared.sizes):
+            raise _misshapen(message, declared, shape)
+        for letter, size in zip(declared.sizes, shape, strict=True):
+            awaited = int(letter) if letter.isdigit() else seen.setdefault(letter, size)
+            if size != awaited or size > (most or {}).get(letter, size):
+                raise _misshapen(message, declared, shape)
+
+
+def _misshapen(message: Message, declared: _Declared, shape: tuple[int, ...]) -> SpfedrecError:
+    sizes = ", ".join(declared.sizes)
+    return SpfedrecError(f"A message {message.kind} has {declared.name} ({sizes}), and not of shape {shape}")
 
 
 def serialise(message: Message) -> bytes:
     """The bytes of a message as they would be sent."""
-    arrays = [np.asarray(getattr(message, field.name)) for field in fields(message)[1:]]
-    parts = [_HEADER.pack(MAGIC, KINDS.index(type(message)), message.round, len(arrays))]
-    for code, array in zip(_DECLARED[type(message)], arrays, strict=True):
+    declared = _DECLARED[type(message)]
+    parts = [_HEADER.pack(MAGIC, KINDS.index(type(message)), message.round, len(declared))]
+    for each in declared:
+        array = np.asarray(getattr(message, each.name))
         rows, columns = array.shape if array.ndim == 2 else (array.shape[0], 0)
-        parts += [_SHAPE.pack(code, rows, columns), array.astype(_TYPES[code], copy=False).tobytes()]
+        parts += [_SHAPE.pack(each.code, rows, columns), array.astype(_TYPES[each.code], copy=False).tobytes()]
     return b"".join(parts)
 
 
 def parse(data: bytes) -> Message:
-    """The message of its bytes. Raises SpfedrecError where they are no whole message of this version."""
+    """The message of its bytes. Raises SpfedrecError where they are no whole message of this version, or one whose
+    arrays have other types, ranks or sizes than its kind declares."""
     try:
         magic, kind, round_, count = _HEADER.unpack_from(data)
         if magic != MAGIC or kind >= len(KINDS):
             raise SpfedrecError("The bytes are not a message of this protocol version")
-        codes, arrays, place = [], [], _HEADER.size
-        for _ in range(count):
-            code, rows, columns = _SHAPE.unpack_from(data, place)
-            size = rows * (columns if columns else 1)
-            arrays.append(np.frombuffer(data, _TYPES[code], size, place + _SHAPE.size))
-            arrays[-1] = arrays[-1].reshape(rows, columns) if columns else arrays[-1]
-            place += _SHAPE.size + _TYPES[code].itemsize * size
-            codes.append(code)
-        if codes != _DECLARED[KINDS[kind]]:
+        declared = _DECLARED[KINDS[kind]]
+        if count != len(declared):
             raise ValueError
+        arrays, place = [], _HEADER.size
+        for each in declared:
+            array, place = _array(data, place, each)
+            arrays.append(array)
         message: Message = KINDS[kind](round_, *arrays)
-    except (struct.error, ValueError, IndexError):
+    except (struct.error, ValueError):
         raise SpfedrecError("The message is cut short or damaged") from None
     if place != len(data):
         raise SpfedrecError("The message has bytes behind its end")
+    check_shapes(message)
     return message
+
+
+def _array(data: bytes, place: int, declared: _Declared) -> tuple[npt.NDArray[Any], int]:
+    """The array that begins at `place`, and where it ends. Raises ValueError where it cannot be there."""
+    code, rows, columns = _SHAPE.unpack_from(data, place)
+    size, start = rows * (columns if len(declared.sizes) == 2 else 1), place + _SHAPE.size
+    if code != declared.code or (len(declared.sizes) == 1) != (columns == 0):
+        raise ValueError
+    end = start + size * _TYPES[code].itemsize
+    if end > len(data):
+        raise ValueError
+    array = np.frombuffer(data, _TYPES[code], size, start)
+    return (array if len(declared.sizes) == 1 else array.reshape(rows, columns)), end
 
 
 Count = int | npt.NDArray[np.integer]

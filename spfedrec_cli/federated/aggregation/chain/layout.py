@@ -1,7 +1,7 @@
 """A whole chain by messages, each serialised and parsed as it crosses; and what they weigh without building them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,41 +13,38 @@ from spfedrec_cli.federated.aggregation.chain.failures import Aborted
 from spfedrec_cli.federated.aggregation.chain.member import Member
 from spfedrec_cli.federated.aggregation.chain.terms import DIGEST_BYTES, Terms
 from spfedrec_cli.federated.wire import messages
+from spfedrec_cli.federated.wire.channel import Channel, Role
 
 
-@dataclass
-class Exchange:
-    """The sum (N,) or why there is none, and every message that crossed (one sent to n members n times)."""
+@dataclass(frozen=True)
+class Outcome:
+    """The sum (N,) of a chain, or why there is none."""
 
     total: I32 | None = None
     aborted: Aborted | None = None
-    crossed: list[messages.Message] = field(default_factory=list)
-
-    def send(self, message: messages.Message) -> Any:
-        """The message as the other side parses it."""
-        self.crossed.append(message)
-        return messages.parse(messages.serialise(message))
 
 
-def run_chain(terms: Terms, members: Mapping[int, Member], payloads: Mapping[int, I32]) -> Exchange:
+def run_chain(terms: Terms, members: Mapping[int, Member], payloads: Mapping[int, I32], channel: Channel) -> Outcome:
     """One attempt of one chain, all members at one table. A member without a payload falls silent before its upload."""
-    collector, exchange = Collector(terms, list(members)), Exchange()
+    collector = Collector(terms, list(members))
     try:
-        for member in members.values():
-            sealed = member.accept(exchange.send(collector.invitation()), terms.setting)
-            collector.receive(member.client, exchange.send(sealed))
+        for client, member in members.items():
+            invitation = channel.send(collector.invitation(), Role.AGGREGATOR, client)
+            sealed = member.accept(invitation, terms.setting)
+            collector.receive(client, channel.send(sealed, client, Role.AGGREGATOR))
         commitments = collector.commitments()
-        for member in members.values():
-            collector.receive(member.client, exchange.send(member.reveal(exchange.send(commitments))))
+        for client, member in members.items():
+            opened = member.reveal(channel.send(commitments, Role.AGGREGATOR, client))
+            collector.receive(client, channel.send(opened, client, Role.AGGREGATOR))
         roster = collector.roster()
         for client, member in members.items():
-            received = exchange.send(roster)
+            received = channel.send(roster, Role.AGGREGATOR, client)
             if client in payloads:
-                collector.receive(client, exchange.send(member.upload(received, payloads[client])))
-        exchange.total = collector.total()
+                masked = member.upload(received, payloads[client])
+                collector.receive(client, channel.send(masked, client, Role.AGGREGATOR))
+        return Outcome(total=collector.total())
     except Aborted as aborted:
-        exchange.aborted = aborted
-    return exchange
+        return Outcome(aborted=aborted)
 
 
 Count = int | npt.NDArray[np.integer]

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from spfedrec_cli.config import FederatedConfig
+from spfedrec_cli.config import Config, FederatedConfig
 from spfedrec_cli.dtypes import I32
+from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.aggregation.chain.chains import Chains, ChainSum
 from spfedrec_cli.federated.aggregation.chain.layout import message_sizes, run_chain
 from spfedrec_cli.federated.aggregation.chain.member import Member
@@ -26,8 +27,9 @@ from spfedrec_cli.federated.aggregation.chain.terms import (
     payload,
     unions,
 )
-from spfedrec_cli.federated.aggregation.protocol import Opening, Sizes, Sums, Updates, add_rows
+from spfedrec_cli.federated.aggregation.protocol import Opening, Sums, Updates, add_rows
 from spfedrec_cli.federated.wire import messages
+from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.rng import uniform
 
 BLIND = 0.01  # chance from which on noise that passes the check of a sum is worth a warning
@@ -45,6 +47,18 @@ def too_long(federated: FederatedConfig, largest: int) -> str:
         f"federated.chain_length = {federated.chain_length} makes chains so long that the check of their sums lets "
         f"noise pass: a mask that is left would not be seen; set it to {largest // 2} or less, half the largest cohort"
     )
+
+
+def check_ring(config: Config) -> None:
+    """Raises InputError where there are too few clients for a chain."""
+    if config.federated.cohort_size < FEWEST:
+        raise too_few(config.federated.cohort_size)
+
+
+def too_few(cohort: int) -> InputError:
+    """For a cohort that cannot form a chain."""
+    hint = f"set federated.cohort_size to {FEWEST} or more"
+    return InputError(f"A cohort of {cohort} cannot form a secret-sharing chain", hint=hint)
 
 
 class _Layout:
@@ -77,15 +91,13 @@ class _Layout:
         each = zip(numbers, sizes.tolist(), found, strict=True)
         return [Terms(setting, number, 0, members, union) for number, members, union in each]
 
-    def sizes(self, uploaded: npt.NDArray[np.bool_]) -> Sizes:
+    def account(self, channel: Channel, uploaded: npt.NDArray[np.bool_]) -> None:
         """Bytes of each client's messages, 0 where none was sent."""
         counts = [[each.members, len(each.union), each.length] for each in self.terms]
         found = message_sizes(*np.array(counts, np.int64).reshape(-1, 3)[self.chain_of[self.seated]].T)
-        every: Sizes = {kind: np.zeros(len(self.chain_of), np.int64) for kind in found}
+        found[messages.MaskedUpdate] = found[messages.MaskedUpdate] * uploaded[self.seated]
         for kind, sizes in found.items():
-            every[kind][self.seated] = sizes
-        every[messages.MaskedUpdate] *= uploaded
-        return every
+            channel.account(kind, np.broadcast_to(sizes, len(self.seated)))
 
 
 def setting_of(opening: Opening) -> Setting:
@@ -134,12 +146,13 @@ class Ring:
         )
         self._uploaded[updates.members] = True
 
-    def close(self) -> tuple[Sums, Sizes]:
+    def close(self) -> Sums:
         closed, aborted = self._chains.close(), self._layout.left_out
         sums = _summed(self._opening, closed.sums)
         sums.saturated, sums.aborted = self._saturated, aborted + len(closed.aborted)
         sums.unchecked = self._layout.unchecked
-        return sums, self._layout.sizes(self._uploaded & (self._layout.chain_of >= 0))
+        self._layout.account(self._opening.channel, self._uploaded)
+        return sums
 
 
 class RingByMessages:
@@ -161,13 +174,11 @@ class RingByMessages:
         rows, query = updates.own.numpy(), updates.query[0].numpy()
         self._payloads[member] = payload(self._layout.terms[chain], query, items, rows, pool)
 
-    def close(self) -> tuple[Sums, Sizes]:
+    def close(self) -> Sums:
         found, aborted = list[ChainSum](), self._layout.left_out
-        every: Sizes = {kind: np.zeros(len(self._opening.clients), np.int64) for kind in message_sizes(3, 0, 0)}
         secrets = SeededSecrets(self._opening.seed)
         for number, terms in enumerate(self._layout.terms):
-            places = np.flatnonzero(self._layout.chain_of == number).tolist()
-            total = self._run(terms, places, secrets, every)
+            total = self._run(terms, np.flatnonzero(self._layout.chain_of == number).tolist(), secrets)
             if total is None:
                 aborted += 1
             else:
@@ -175,18 +186,14 @@ class RingByMessages:
         sums = _summed(self._opening, found)
         sums.saturated, sums.aborted = self._saturated, aborted
         sums.unchecked = self._layout.unchecked
-        return sums, every
+        return sums
 
-    def _run(self, terms: Terms, places: list[int], secrets: SeededSecrets, every: Sizes) -> I32 | None:
-        """The sum of a chain, and into `every` the bytes of its messages."""
+    def _run(self, terms: Terms, places: list[int], secrets: SeededSecrets) -> I32 | None:
+        """The sum of a chain."""
         clients = self._opening.clients[places].tolist()
         payloads = {self._opening.clients[place]: self._payloads[place] for place in places if place in self._payloads}
-        exchange = run_chain(terms, {client: Member(client, secrets) for client in clients}, payloads)
-        for kind, sizes in every.items():
-            sent = [len(messages.serialise(message)) for message in exchange.crossed if type(message) is kind]
-            uploading = [place for place in places if place in self._payloads]
-            sizes[uploading if kind is messages.MaskedUpdate else places] = sent
-        return exchange.total
+        members = {client: Member(client, secrets) for client in clients}
+        return run_chain(terms, members, payloads, self._opening.channel).total
 
 
 def _apart(terms: Terms, total: I32) -> tuple[I32, I32, I32, I32]:

@@ -1,0 +1,60 @@
+"""The ideal functionality of secure aggregation: the sum over clients, and nothing else."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spfedrec_cli.dtypes import I64
+from spfedrec_cli.federated.aggregation.protocol import Opening, Sums, Updates, add_rows
+from spfedrec_cli.federated.wire.channel import Channel, Role
+
+
+class IdealSum:
+    """The updates of any number of clients at a time; what would cross is told by its size."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening, self._uploaded = opening, np.zeros(len(opening.clients), np.bool_)
+        self._sums = Sums.zero(opening.width, (len(opening.rows), opening.dim))
+
+    def add(self, updates: Updates) -> None:
+        sums = self._sums
+        add_rows(sums.items, updates.own_rows, updates.own)
+        if len(updates.pool_rows):
+            add_rows(sums.items, updates.pool_rows, updates.pool.sum(0, dtype=torch.int32))
+        sums.query += updates.query.sum(0, dtype=torch.int32)
+        self.count(updates.members, updates.saturated)
+
+    def add_sum(self, query: Tensor, items: Tensor) -> None:
+        """Takes the sum over some clients, query (P,) and items (R, d), of whoever has it; `count` says whose it is."""
+        self._sums.query += query
+        self._sums.items += items
+
+    def count(self, members: I64, saturated: int) -> None:
+        """The clients whose updates are in the sum, and how many of their coordinates were clipped."""
+        self._sums.clients += len(members)
+        self._sums.saturated += saturated
+        self._uploaded[members] = True
+
+    def close(self) -> Sums:
+        opening = self._opening
+        opening.channel.account(opening.update, opening.update_sizes * self._uploaded)
+        return self._sums
+
+
+class SumByMessages:
+    """The same of one client at a time, each of whose updates crosses."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening, self._sum = opening, IdealSum(replace(opening, channel=Channel(opening.round)))
+
+    def add(self, updates: Updates) -> None:
+        """Of one client."""
+        (member,), message = updates.members.tolist(), updates.message
+        assert message is not None
+        self._opening.channel.send(message, int(self._opening.clients[member]), Role.AGGREGATOR)
+        self._sum.add(updates)
+
+    def close(self) -> Sums:
+        return self._sum.close()

@@ -1,0 +1,65 @@
+"""What the server tells everybody: the distribution of V−, the pool, the slate, the catalogue; and what the item tower
+makes of the items that take part."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from spfedrec_cli.config import Config
+from spfedrec_cli.dtypes import F64, I64
+from spfedrec_cli.federated.sampling.obfuscation import popularity_weights
+from spfedrec_cli.federated.sampling.pool import draw_items
+from spfedrec_cli.federated.sampling.slate import Rotation, Slate, whole_catalogue
+from spfedrec_cli.federated.server.catalogue import Catalogue, published_at
+from spfedrec_cli.federated.server.item_tower import Served, serve
+from spfedrec_cli.federated.server.known import Known
+from spfedrec_cli.federated.server.state import ServerState
+
+
+def needs_popularity(config: Config) -> bool:
+    """Whether obfuscating items, slates or pools are drawn by it."""
+    request = config.request
+    return request.mode == "slate" or (request.mode == "paper" and request.negatives == "popularity")
+
+
+def obfuscating_distribution(state: ServerState, known: Known) -> F64:
+    """q of V− (n_items,), from what is public."""
+    counts = np.ones(known.n_items, np.int64) if state.popularity is None else state.popularity.numpy()
+    return popularity_weights(known.config.request, counts)
+
+
+def draw_pool(config: Config, q: F64, round_: int) -> I64:
+    """The round's public training negatives, over the catalogue evenly or by its popularity q (n_items,); empty where
+    clients use their own, or the slate's."""
+    if not config.client.uses_pool or config.request.mode != "paper":
+        return np.empty(0, np.int64)
+    return draw_items(config.client, q, config.train.seed, round_)
+
+
+def draw_slate(state: ServerState, known: Known, rotation: Rotation) -> Slate:
+    """The slate of the round that begins."""
+    request = known.config.request
+    if request.mode == "catalogue":
+        return whole_catalogue(known.n_items)
+    assert state.popularity is not None  # published before the first round
+    return rotation.slate(state.popularity.numpy(), request.slate_size, known.seed, state.round + 1)
+
+
+def serve_rows(state: ServerState, known: Known, rows: I64, id_dropout: float) -> Served:
+    """The item tower on the items `rows`, ascending, in the round that begins."""
+    threads = known.config.train.threads_here
+    return serve(state.item, known.items, rows, id_dropout, known.seed, state.round + 1, known.team, threads)
+
+
+def keeps_catalogue(config: Config) -> bool:
+    """Whether clients keep the embeddings of all items: histories need those that no slate has."""
+    return config.request.mode == "slate" and config.model.history != "none"
+
+
+def refreshed_catalogue(state: ServerState, known: Known) -> ServerState:
+    """Every `request.refresh` rounds all items anew, as they are without dropout."""
+    round_ = state.round + 1
+    if published_at(round_, known.config.request.refresh) != round_:
+        return state
+    everything = serve_rows(state, known, np.arange(known.n_items), 0.0).embeddings
+    return replace(state, catalogue=Catalogue.of(everything))
