@@ -116,7 +116,9 @@ class FederatedConfig(Section):
         "sum", description="sum: the ideal functionality of secure aggregation; ring: secret-sharing chains, executed"
     )
     chain_length: int = Field(10, ge=3, description="clients of a chain, at least (aggregation = ring)")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of clients that fall silent before they upload")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of clients that fall silent in a round, in a phase drawn evenly"
+    )
     range_query: float = Field(0.3, gt=0, description="largest coordinate of a tower's update (codec)")
     range_item: float = Field(2.0, gt=0, description="largest coordinate of an item gradient (codec)")
 
@@ -171,8 +173,14 @@ class TrainConfig(Section):
         return self.threads or max(1, cores() // self.workers)
 
 
-class Config(Section):
-    """All settings of a run."""
+class SimulationConfig(Section):
+    """What nobody knows but the simulator: no message, digest or broadcast holds any of it."""
+
+    root: str = Field("0", description="where a simulation derives the secrets of all devices from")
+
+
+class Settings(Section):
+    """What everybody knows of a training."""
 
     model: ModelConfig = ModelConfig()
     client: ClientConfig = ClientConfig()
@@ -180,6 +188,16 @@ class Config(Section):
     federated: FederatedConfig = FederatedConfig()
     server: ServerConfig = ServerConfig()
     train: TrainConfig = TrainConfig()
+
+
+class Config(Settings):
+    """All settings of a run."""
+
+    simulation: SimulationConfig = SimulationConfig()
+
+    def known_to_all(self) -> Settings:
+        """Without what only the simulator knows."""
+        return Settings(**{section: getattr(self, section) for section in Settings.model_fields})
 
 
 def presets() -> dict[str, str]:

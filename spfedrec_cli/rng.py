@@ -1,6 +1,7 @@
 """Random numbers that are addressed, not stored.
 
-Every draw is a pure function of (run seed, stream name, counters): Philox 4x32-10 of Salmon, Moraes, Dror and Shaw,
+Every public draw is a pure function of (run seed, stream name, counters), and every draw of a device one of (the
+device's own key, stream number, counters): Philox 4x32-10 of Salmon, Moraes, Dror and Shaw,
 "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). One client alone therefore gets the numbers that it would get
 in a cohort, in any order, in any process, before or after a resume. Not for masks: those come from cryptography.
 """
@@ -14,26 +15,27 @@ import numpy.typing as npt
 from spfedrec_cli.dtypes import F64, I64, U64
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
 _ROUNDS = 10
 TURNS = 4
 _PIECE = 1 << 13
 
 
-def philox(counter: U64, key: tuple[int, int]) -> U64:
-    """Philox 4x32-10. `counter` is (4, n) of 32-bit words held as uint64; returns (4, n) likewise."""
+def philox(counter: U64, key: tuple[int, int] | U64) -> U64:
+    """Philox 4x32-10. `counter` is (4, n) of 32-bit words held as uint64; returns (4, n) likewise. The key is one, or
+    one of each (2, n)."""
     c0, c1, c2, c3 = counter
-    k0, k1 = key
+    k0, k1 = (np.asarray(word, np.uint64) for word in key)
     for _ in range(_ROUNDS):
         p0, p1 = c0 * _M0, c2 * _M1
         c0, c1, c2, c3 = (
-            (p1 >> _SHIFT) ^ c1 ^ np.uint64(k0),
+            (p1 >> _SHIFT) ^ c1 ^ k0,
             p1 & _LOW,
-            (p0 >> _SHIFT) ^ c3 ^ np.uint64(k1),
+            (p0 >> _SHIFT) ^ c3 ^ k1,
             p0 & _LOW,
         )
-        k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
+        k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
     return np.stack([c0, c1, c2, c3])
 
 
@@ -87,12 +89,25 @@ def uniform_ragged(seed: int, stream: str, clients: npt.ArrayLike, round_: int, 
     return _centred(words[place])
 
 
+def uniform_own(keys: U64, stream: int, round_: int, width: int) -> F64:
+    """Uniform draws in (0, 1) of devices by keys of their own (n, 2), for index 0 … width − 1 of a numbered stream:
+    (n, width)."""
+    groups = -(-width // 4)
+    streams, nth = np.full(groups * len(keys), stream, np.uint64), np.arange(groups, dtype=np.uint64)
+    words = _words_by(keys.repeat(groups, 0).T, streams, round_, np.tile(nth, len(keys)))
+    return _centred(words.T.reshape(len(keys), 4 * groups)[:, :width])
+
+
 def _words(seed: int, stream: str, clients: U64, round_: int, groups: U64) -> U64:
     """(4, n): the four words of each (client, group of four indices)."""
+    return _words_by(stream_key(seed, stream), clients, round_, groups)
+
+
+def _words_by(key: tuple[int, int] | U64, clients: U64, round_: int, groups: U64) -> U64:
     counter = np.empty((4, len(clients)), np.uint64)
     counter[0], counter[1] = groups & _LOW, clients & _LOW
     counter[2], counter[3] = np.uint64(round_ & 0xFFFFFFFF), clients >> _SHIFT
-    return philox(counter, stream_key(seed, stream))
+    return philox(counter, key)
 
 
 def _centred(words: U64) -> F64:

@@ -3,7 +3,7 @@
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import torch
 
 import spfedrec_cli
 from spfedrec_cli import run
-from spfedrec_cli.config import Config, to_toml
+from spfedrec_cli.config import Config, Settings, to_toml
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.load import (
     Tally,
@@ -51,7 +51,8 @@ class Interrupted(SpfedrecError):
 
 @dataclass(frozen=True)
 class Progress:
-    """One round, for whoever watches. `seconds` is its time without validation, which took `validation_seconds`."""
+    """One round, for whoever watches. `seconds` is its time without validation, which took `validation_seconds`;
+    `silent` says how many clients fell silent in which phase."""
 
     round: int
     rounds: int
@@ -67,6 +68,7 @@ class Progress:
     warning: str | None
     without_target: int = 0
     validation_seconds: float = 0.0
+    silent: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -263,7 +265,7 @@ def _result(folder: Path, state: State, tally: Tally, speed: float, monitor: str
     )
 
 
-def is_patience_over(config: Config, round_: int, tally: Tally) -> bool:
+def is_patience_over(config: Settings, round_: int, tally: Tally) -> bool:
     """Whether the last `train.patience` validations brought nothing better. It follows from what a checkpoint holds."""
     train = config.train
     validated = round_ // train.eval_every - tally.best_round // train.eval_every
@@ -288,7 +290,7 @@ def _warnings(report: Report, due: bool) -> list[str]:
 
 
 def _judge(
-    tally: Tally, config: Config, round_: int, scores: Mapping[str, float] | None, warnings: list[str]
+    tally: Tally, config: Settings, round_: int, scores: Mapping[str, float] | None, warnings: list[str]
 ) -> tuple[Tally, str | None]:
     """Is this the best round so far? And is there something to warn about that was not said before?"""
     fresh = tuple(warning for warning in warnings if warning not in tally.warnings)
@@ -299,7 +301,7 @@ def _judge(
 
 
 def _progress(
-    config: Config,
+    config: Settings,
     report: Report,
     seconds: tuple[float, float],
     scores: dict[str, float] | None,
@@ -321,4 +323,5 @@ def _progress(
         warning,
         report.without_target,
         seconds[1] if scores else 0.0,
+        report.silent,
     )

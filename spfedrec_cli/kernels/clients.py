@@ -50,7 +50,7 @@ class Settings(NamedTuple):
 class Published(NamedTuple):
     """What everybody is told: ṽ (R, d); of the pool (M, d), and the log of the expected number of each of its items;
     where an item is in the pool, −1 if nowhere (R,); how many of the first rows may be targets; θ_u (P,), of which the
-    last so many are `dense`, in no table; the round; the keys of the streams that order purchases (epochs, 2)."""
+    last so many are `dense`, in no table; the round; the first of the streams that order purchases, one an epoch."""
 
     embeddings: F32
     pool: F32
@@ -60,11 +60,11 @@ class Published(NamedTuple):
     query: F32
     dense: int
     round: np.uint64
-    keys: U64
+    stream: int
 
 
 class Clients(NamedTuple):
-    """A cohort: ids (K,); where their fields' rows begin in the tables (K, F).
+    """A cohort: keys of the devices' own draws (K, 2); where their fields' rows begin in the tables (K, F).
 
     Candidates of member k are those from starts[k] to starts[k + 1]: where their embeddings are, the first bought[k]
     being purchases, oldest first, and behind them V−, where these are negatives, with the log of the expected number of
@@ -72,7 +72,7 @@ class Clients(NamedTuple):
     private embedding (K, d) or tower (K, P), which are changed in place (none: (1, 0)).
     """
 
-    ids: U64
+    keys: U64
     fields: I64
     starts: I64
     bought: I64
@@ -181,7 +181,7 @@ def train(
         for number in range(steps):
             epoch, batch = number // batches, number % batches
             if batch == 0:
-                address = (published.keys[epoch], clients.ids[k], published.round)
+                address = (clients.keys[k], np.uint64(published.stream + epoch), published.round)
                 draw_order(address, seats, published.eligible, count, size, room.drawn[:bought], room.places)
             targets = room.places[batch * size : min((batch + 1) * size, count)]
             more = clients.pool_expected[k]

@@ -28,10 +28,10 @@ def philox(counter: Words, k0: np.uint64, k1: np.uint64) -> Words:
 
 
 @compiled
-def words(key: U64, client: np.uint64, round_: np.uint64, out: U64) -> None:
-    """The 32 bits (n,) behind `rng.uniform` for index 0 … n − 1 of a client in a stream with this key (2,)."""
+def words(key: U64, stream: np.uint64, round_: np.uint64, out: U64) -> None:
+    """The 32 bits (n,) behind `rng.uniform_own` for index 0 … n − 1 of a stream of the device with this key (2,)."""
     for start in range(0, len(out), 4):
-        found = philox((u64(start // 4), client & _LOW, round_, client >> _SHIFT), key[0], key[1])
+        found = philox((u64(start // 4), stream, round_, u64(0)), key[0], key[1])
         for lane in range(min(4, len(out) - start)):
             out[start + lane] = found[lane]
 
@@ -78,15 +78,15 @@ def draw_order(
     address: tuple[U64, np.uint64, np.uint64], seats: I32, eligible: int, count: int, size: int, drawn: U64, places: I64
 ) -> None:
     """The places of purchases that may be targets, whose seats are below `eligible`, in the order that is drawn at the
-    address (key of the stream, client, round): the first `count` are. One batch of all needs no order."""
+    address (key of the device, stream, round): the first `count` are. One batch of all needs no order."""
     found = 0
     for i in range(len(drawn)):
         if seats[i] < eligible:
             places[found] = i
             found += 1
     if count < found or size < found:
-        key, client, round_ = address
-        words(key, client, round_, drawn)
+        key, stream, round_ = address
+        words(key, stream, round_, drawn)
         order(drawn, places[:found])
 
 

@@ -8,8 +8,6 @@ from spfedrec_cli.dtypes import F64, I32, I64, U64
 from spfedrec_cli.kernels.compiling import called, compiled
 from spfedrec_cli.kernels.draws import philox, u64
 
-_LOW, _SHIFT = u64(0xFFFFFFFF), u64(32)
-
 
 class Law(NamedTuple):
     """A distribution over items: cumulative weights (n,), and for each of as many equal parts of their sum the first
@@ -37,10 +35,10 @@ def lay_guide(cumulative: F64, guide: I64) -> None:
 
 
 class Wanted(NamedTuple):
-    """Of clients with ids (K,): their own items, those of client k from own_starts[k] to own_starts[k + 1]; likewise
-    the slots to be filled; after how many draws to give up (K,), 0 for who is not asked."""
+    """Of clients with keys of their own (K, 2): their own items, those of client k from own_starts[k] to
+    own_starts[k + 1]; likewise the slots to be filled; after how many draws to give up (K,), 0 for who is not asked."""
 
-    clients: U64
+    keys: U64
     own_starts: I64
     own: I32
     starts: I64
@@ -49,15 +47,15 @@ class Wanted(NamedTuple):
 
 
 @called
-def draw(law: Law, key: U64, round_: np.uint64, wanted: Wanted, mark: I32, made: I64) -> None:
+def draw(law: Law, stream: np.uint64, round_: np.uint64, wanted: Wanted, mark: I32, made: I64) -> None:
     """Fills the slots, and puts into `made` (K,) how many draws, but for those of own items, it took: 0 where so many
-    tries did not suffice. Draw t of a client is `rng.uniform` at index t. `mark` (n,) is zeros."""
-    for k in range(len(wanted.clients)):
+    tries did not suffice. Draw t of a client is `rng.uniform_own` at index t. `mark` (n,) is zeros."""
+    for k in range(len(wanted.keys)):
         slots = wanted.slots[wanted.starts[k] : wanted.starts[k + 1]]
         own = wanted.own[wanted.own_starts[k] : wanted.own_starts[k + 1]]
         for i in range(len(own)):
             mark[own[i]] = -(k + 1)
-        made[k] = fill_slots(law, key, round_, wanted.clients[k], wanted.tries[k], k + 1, slots, mark)
+        made[k] = fill_slots(law, wanted.keys[k], round_, stream, wanted.tries[k], k + 1, slots, mark)
 
 
 @called
@@ -72,12 +70,12 @@ def copy_rows(rows: I64, starts: I64, offsets: I64, items: I32, chances: F64, to
 
 @compiled
 def fill_slots(
-    law: Law, key: U64, round_: np.uint64, client: np.uint64, tries: int, stamp: int, slots: I32, mark: I32
+    law: Law, key: U64, round_: np.uint64, stream: np.uint64, tries: int, stamp: int, slots: I32, mark: I32
 ) -> int:
     """Of one client, whose own items are marked by −stamp; those that have come are by stamp."""
     found, foreign = 0, 0
     for start in range(0, tries, 4):
-        words = philox((u64(start // 4), client & _LOW, round_, client >> _SHIFT), key[0], key[1])
+        words = philox((u64(start // 4), stream, round_, u64(0)), key[0], key[1])
         for lane in range(min(4, tries - start)):
             if found == len(slots):
                 return foreign

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from spfedrec_cli.dtypes import I64
 from spfedrec_cli.federated.aggregation.protocol import Opening, Sums, Updates, add_rows
+from spfedrec_cli.federated.sampling.cohort import Phase
 from spfedrec_cli.federated.wire.channel import Channel, Role
 
 
@@ -15,7 +15,7 @@ class IdealSum:
     """The updates of any number of clients at a time; what would cross is told by its size."""
 
     def __init__(self, opening: Opening) -> None:
-        self._opening, self._uploaded = opening, np.zeros(len(opening.clients), np.bool_)
+        self._opening, self.uploads = opening, opening.silent > Phase.UPLOAD
         self._sums = Sums.zero(opening.width, (len(opening.rows), opening.dim))
 
     def add(self, updates: Updates) -> None:
@@ -35,11 +35,10 @@ class IdealSum:
         """The clients whose updates are in the sum, and how many of their coordinates were clipped."""
         self._sums.clients += len(members)
         self._sums.saturated += saturated
-        self._uploaded[members] = True
 
     def close(self) -> Sums:
         opening = self._opening
-        opening.channel.account(opening.update, opening.update_sizes * self._uploaded)
+        opening.channel.account(opening.update, opening.update_sizes * self.uploads)
         return self._sums
 
 
@@ -48,6 +47,7 @@ class SumByMessages:
 
     def __init__(self, opening: Opening) -> None:
         self._opening, self._sum = opening, IdealSum(replace(opening, channel=Channel(opening.round)))
+        self.uploads = self._sum.uploads
 
     def add(self, updates: Updates) -> None:
         """Of one client."""

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from spfedrec_cli.config import FederatedConfig
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.dtypes import I64
+from spfedrec_cli.dtypes import I64, Bool
+from spfedrec_cli.federated.aggregation.chain.sources import Secrets
 from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.federated.wire.fixed_point import Codec
 from spfedrec_cli.federated.wire.messages import Message
@@ -24,7 +25,8 @@ Sizes = dict[type[Message], I64]  # of each client's messages of every kind, in 
 class Opening:
     """What a protocol is told of a round: whose updates it will get, and what they are laid out on.
 
-    clients (K,) are ids, `groups` (K,) the group of each, out of `group_count`: no process holds part of a group only.
+    clients (K,) are ids, `groups` (K,) the group of each, out of `group_count`: no process holds part of a group only;
+    `silent` (K,) the `Phase` in which each falls silent, and `secrets` where a simulation takes theirs from.
     rows (R,) are the items whose gradients are summed, ascending; pool (M,) the places in them of the public pool, or
     of the slate, which is all of them while nobody requests any. P = `width`, d = `dim`. `told` makes the messages that
     all are told alike, where there are any that a protocol binds its members to. All that crosses goes through
@@ -37,6 +39,7 @@ class Opening:
     clients: I64
     groups: I64
     group_count: int
+    silent: I64
     own: Ragged
     hidden: Ragged
     rows: I64
@@ -46,6 +49,7 @@ class Opening:
     codec_query: Codec
     codec_item: Codec
     channel: Channel
+    secrets: Secrets
     update: type[Message]
     update_sizes: I64
     told: Callable[[], tuple[Message, ...]] | None
@@ -114,10 +118,15 @@ class Sums:
 
 
 class Aggregation(Protocol):
-    """One round of a protocol. It may be shared by nothing else."""
+    """One round of a protocol. It may be shared by nothing else.
+
+    `uploads` (K,) says which clients get to upload, given who falls silent when: others need not train.
+    """
+
+    uploads: Bool
 
     def add(self, updates: Updates) -> None:
-        """Takes the uploads of some clients; a client that never comes has dropped out."""
+        """Takes the uploads of some clients, all of which are among `uploads`."""
         ...
 
     def close(self) -> Sums:

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spfedrec_cli.config import Config, FederatedConfig
-from spfedrec_cli.federated.aggregation.chain.ring import Ring, RingByMessages, check_ring, too_long
+from spfedrec_cli.config import FederatedConfig, Settings
+from spfedrec_cli.federated.aggregation.chain.ring import CHAIN_PHASES, Ring, RingByMessages, check_ring, too_long
 from spfedrec_cli.federated.aggregation.ideal import IdealSum, SumByMessages
 from spfedrec_cli.federated.aggregation.protocol import Aggregation, Opening
+from spfedrec_cli.federated.sampling.cohort import Phase
 
 Open = Callable[[Opening], Aggregation]
 
@@ -15,17 +16,18 @@ Open = Callable[[Opening], Aggregation]
 class Row:
     """A protocol: `open` sums the updates of any number of clients at a time, `by_messages` those of single devices.
 
-    `check` refuses settings that do not go with it; `unchecked` says what to tell of chains whose sums could not be
-    told from noise, cohorts having so many clients at most.
+    `phases` are those of a round in which a client may fall silent. `check` refuses settings that do not go with it.
+    `unchecked` says what to tell of sums that could not be told from noise, cohorts having so many clients at most.
     """
 
     open: Open
     by_messages: Open
-    check: Callable[[Config], None] = lambda config: None
+    phases: tuple[Phase, ...] = (Phase.REQUEST, Phase.UPLOAD, Phase.AFTER)
+    check: Callable[[Settings], None] = lambda config: None
     unchecked: Callable[[FederatedConfig, int], str] | None = None
 
 
 AGGREGATIONS: dict[str, Row] = {
     "sum": Row(IdealSum, SumByMessages),
-    "ring": Row(Ring, RingByMessages, check_ring, too_long),
+    "ring": Row(Ring, RingByMessages, CHAIN_PHASES, check_ring, too_long),
 }

@@ -11,11 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spfedrec_cli.config import ClientConfig, Config
+from spfedrec_cli.config import ClientConfig, Settings
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.dtypes import F64, I32, I64, Bool
+from spfedrec_cli.dtypes import F64, I32, I64, U64, Bool
 from spfedrec_cli.federated.device.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
-from spfedrec_cli.federated.sampling.obfuscation import draw_obfuscating, shuffled_request
+from spfedrec_cli.federated.sampling.obfuscation import RACE, draw_obfuscating
 from spfedrec_cli.federated.sampling.pool import chance_of
 from spfedrec_cli.federated.wire.fixed_point import Codec
 from spfedrec_cli.federated.wire.messages import (
@@ -28,18 +28,22 @@ from spfedrec_cli.federated.wire.messages import (
 )
 from spfedrec_cli.model.loss import ESTIMATES, LOSSES
 from spfedrec_cli.model.towers import Weights, history_weights, query_tower, unflatten
-from spfedrec_cli.rng import uniform
+from spfedrec_cli.rng import uniform_own
+
+TARGETS = RACE + 1  # the stream of a device's own draws that orders purchases in the first epoch; others follow
 
 
 @dataclass(frozen=True)
 class Device:
-    """All that lies on one customer's device. `purchased`: distinct items by last purchase, oldest first.
+    """All that lies on one customer's device. `key` (2,), its secret: 32-bit words by which it draws V− and its targets
+    (`secrets.new_key`). `purchased`: distinct items by last purchase, oldest first.
 
     `private` is what it kept: an embedding (d,), a query tower of its own (P,), or nothing. `catalogue` is the last one
     that it was sent, where the server publishes one.
     """
 
     client: int
+    key: U64
     purchased: I32
     codes: Tensor
     private: Tensor | None
@@ -50,7 +54,7 @@ class Device:
 class Public:
     """What everybody knows: settings, codecs, the shapes of θ_u, and the distribution of obfuscating items."""
 
-    config: Config
+    config: Settings
     codec_query: Codec
     codec_item: Codec
     like: Weights
@@ -70,12 +74,9 @@ class Trained:
 def make_request(device: Device, public: Public, round_: int) -> tuple[Request, dict[int, float]]:
     """Step 2: V+ hidden among V−; and, for the client alone, the probability with which each item of V− was drawn."""
     config = public.config
-    one, own = (
-        np.array([device.client], np.int64),
-        Ragged.from_lengths(np.array([len(device.purchased)]), device.purchased),
-    )
-    hidden = draw_obfuscating(config.request, public.obfuscating, one, own, config.train.seed, round_)
-    items = shuffled_request(device.purchased, hidden.items.values, config.train.seed, device.client, round_)
+    own = Ragged.from_lengths(np.array([len(device.purchased)]), device.purchased)
+    hidden = draw_obfuscating(config.request, public.obfuscating, device.key[None], own, round_)
+    items = np.sort(np.concatenate([device.purchased, hidden.items.values]))  # no order is left to be told from
     probabilities = dict(zip(hidden.items.values.tolist(), hidden.inclusion.tolist(), strict=True))
     return Request(round_, items), probabilities
 
@@ -90,7 +91,7 @@ def train(
 ) -> Trained:
     """Steps 4 and 5: the local steps, whose sum is clipped and encoded in fixed point."""
     held = _hold(device, public, broadcast, request, embeddings, probabilities)
-    batches = split_batches(public.config, device.client, broadcast.round, len(device.purchased))
+    batches = split_batches(public.config, device.key, broadcast.round, len(device.purchased))
     return _descend(device, public, broadcast, held, batches)
 
 
@@ -99,7 +100,7 @@ def train_on_slate(device: Device, public: Public, broadcast: Broadcast, slate: 
     other. Without any target the upload is zeros."""
     on_slate = np.isin(device.purchased, slate.items)
     held = _hold_slate(device, slate, on_slate)
-    batches = split_batches(public.config, device.client, broadcast.round, len(on_slate), on_slate)
+    batches = split_batches(public.config, device.key, broadcast.round, len(on_slate), on_slate)
     return _descend(device, public, broadcast, held, batches, len(held.requested))
 
 
@@ -184,25 +185,21 @@ def target_counts(share: float, purchases: npt.NDArray[np.integer]) -> npt.NDArr
     return np.asarray(np.maximum(1, np.floor(share * purchases + 0.5)), np.int64)
 
 
-def targets_stream(epoch: int) -> str:
-    """The name of the random numbers that order a client's purchases in one local epoch."""
-    return f"targets/{epoch}" if epoch else "targets"
-
-
 def split_batches(
-    config: Config, client: int, round_: int, purchases: int, eligible: Bool | None = None
+    config: Settings, key: U64, round_: int, purchases: int, eligible: Bool | None = None
 ) -> list[Tensor]:
     """The targets of each local step as a mask (n,); what is not a target is history, which a single purchase leaves
-    empty. Every epoch puts the purchases into a seeded order, whose first ones are its targets, batch after batch.
+    empty. Every epoch puts the purchases into an order that the device draws by its key (2,): the first
+    ones are its targets, batch after batch.
     Where only some are `eligible` (n,), those of the order come first, and no other is a target."""
     count = int(target_counts(config.client.target_share, np.array([purchases]))[0])
     count = count if eligible is None else min(count, int(eligible.sum()))
     size = config.client.batch_size or max(1, count)
     masks = []
     for epoch in range(config.client.local_epochs):
-        keys = uniform(config.train.seed, targets_stream(epoch), client, round_, np.arange(purchases))
-        keys = keys if eligible is None else np.where(eligible, keys, np.inf)
-        order = torch.from_numpy(np.argsort(keys, kind="stable")[:count])
+        (drawn,) = uniform_own(key[None], TARGETS + epoch, round_, purchases)
+        drawn = drawn if eligible is None else np.where(eligible, drawn, np.inf)
+        order = torch.from_numpy(np.argsort(drawn, kind="stable")[:count])
         for batch in torch.split(order, size) if count else ():
             mask = torch.zeros(purchases, dtype=torch.bool)
             mask[batch] = True

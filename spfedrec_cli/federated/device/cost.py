@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Settings
 from spfedrec_cli.federated.device.client import target_counts
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.model.features import Features
@@ -52,16 +52,16 @@ class Tower:
     forward: int
 
 
-def query_tower(config: Config, shapes: Shapes) -> Tower:
+def query_tower(config: Settings, shapes: Shapes) -> Tower:
     history = config.model.dim if config.model.history != "none" else 0
     return _tower(config, shapes.clients, history)
 
 
-def item_tower(config: Config, shapes: Shapes) -> Tower:
+def item_tower(config: Settings, shapes: Shapes) -> Tower:
     return _tower(config, shapes.items, 0)
 
 
-def _tower(config: Config, cardinalities: Sequence[int], extra: int) -> Tower:
+def _tower(config: Settings, cardinalities: Sequence[int], extra: int) -> Tower:
     model, fields = config.model, len(cardinalities)
     narrow = max(1, fields // model.se_ratio) if model.se_ratio and fields > 1 else 0
     layers = list(pairwise([fields * model.field_dim + extra, *model.hidden, model.dim]))
@@ -81,7 +81,7 @@ class _Round:
     targets: int
 
 
-def _round(config: Config, shapes: Shapes, purchases: int) -> _Round:
+def _round(config: Settings, shapes: Shapes, purchases: int) -> _Round:
     obfuscating = min(int(np.ceil(config.request.rate * purchases)), shapes.items[0] - purchases)
     pool = _public(config, shapes.items[0])
     targets = int(target_counts(config.client.target_share, np.array([purchases]))[0])
@@ -90,7 +90,7 @@ def _round(config: Config, shapes: Shapes, purchases: int) -> _Round:
     return _Round(purchases, obfuscating, negatives, pool, steps, config.client.local_epochs * targets)
 
 
-def _public(config: Config, items: int) -> int:
+def _public(config: Settings, items: int) -> int:
     """Rows that everybody is told: of the slate, or of the pool."""
     if config.request.mode == "catalogue":
         return items
@@ -98,7 +98,7 @@ def _public(config: Config, items: int) -> int:
     return min(size, items) if config.client.uses_pool else 0
 
 
-def client_cost(config: Config, shapes: Shapes, purchases: int) -> Cost:
+def client_cost(config: Settings, shapes: Shapes, purchases: int) -> Cost:
     """Of `federated.strategy` for a client with so many distinct purchases.
 
     Raises KeyError for `central`, where clients do nothing.
@@ -106,7 +106,7 @@ def client_cost(config: Config, shapes: Shapes, purchases: int) -> Cost:
     return COSTS[config.federated.strategy](config, shapes, _round(config, shapes, purchases))
 
 
-def mean_work(config: Config, shapes: Shapes, purchases: npt.NDArray[np.integer]) -> float:
+def mean_work(config: Settings, shapes: Shapes, purchases: npt.NDArray[np.integer]) -> float:
     """Multiply-adds of a client in a round, the mean over clients with so many purchases each; 0 under `central`."""
     if config.federated.strategy not in COSTS or not len(purchases):
         return 0.0
@@ -115,7 +115,7 @@ def mean_work(config: Config, shapes: Shapes, purchases: npt.NDArray[np.integer]
     return float(np.average(each, weights=counts))
 
 
-def _learning(config: Config, shapes: Shapes, visit: _Round) -> int:
+def _learning(config: Settings, shapes: Shapes, visit: _Round) -> int:
     """What either strategy does: pooling, the query tower, scores, and the step of θ_u."""
     tower, dim = query_tower(config, shapes), config.model.dim
     pooling = 2 * visit.purchases * dim if config.model.history != "none" else 0
@@ -124,7 +124,7 @@ def _learning(config: Config, shapes: Shapes, visit: _Round) -> int:
     return visit.steps * (pooling + 3 * tower.forward + touched) + scores
 
 
-def _split(config: Config, shapes: Shapes, visit: _Round) -> Cost:
+def _split(config: Settings, shapes: Shapes, visit: _Round) -> Cost:
     tower, dim = query_tower(config, shapes), config.model.dim
     weights, asked = tower.tables + tower.dense, visit.purchases + visit.obfuscating
     if config.request.mode != "paper":
@@ -136,7 +136,7 @@ def _split(config: Config, shapes: Shapes, visit: _Round) -> Cost:
     return Cost(_learning(config, shapes, visit), down, up)
 
 
-def _full(config: Config, shapes: Shapes, visit: _Round) -> Cost:
+def _full(config: Settings, shapes: Shapes, visit: _Round) -> Cost:
     query, item = query_tower(config, shapes), item_tower(config, shapes)
     candidates = visit.purchases + visit.negatives
     touched = _touched(config, shapes, candidates) + item.dense
@@ -145,15 +145,15 @@ def _full(config: Config, shapes: Shapes, visit: _Round) -> Cost:
     return Cost(work, messages.size([*weights, visit.pool]), messages.size(weights))
 
 
-COSTS: dict[str, Callable[[Config, Shapes, _Round], Cost]] = {"split": _split, "full": _full}
+COSTS: dict[str, Callable[[Settings, Shapes, _Round], Cost]] = {"split": _split, "full": _full}
 
 
-def _touched(config: Config, shapes: Shapes, candidates: int) -> int:
+def _touched(config: Settings, shapes: Shapes, candidates: int) -> int:
     """Weights in rows of the item tower's tables that so many candidates touch at most."""
     return sum(min(size, candidates) for size in shapes.items) * config.model.field_dim
 
 
-def client_floats(config: Config, shapes: Shapes, candidates: int) -> int:
+def client_floats(config: Settings, shapes: Shapes, candidates: int) -> int:
     """Floats that a simulation holds at once for one client of `full` with so many candidates: weights, gradients and
     two moments; of every candidate its fields, before and after excitation, and each layer: forward, backward, and as
     much again in between (within a third of what was measured at H&M with pools of 30,000 and 60,000)."""

@@ -1,9 +1,10 @@
 """Who takes part in a round: a function of (seed, round) alone."""
 
 import math
+from collections.abc import Sequence
+from enum import IntEnum
 
 import numpy as np
-import numpy.typing as npt
 
 from spfedrec_cli.config import FederatedConfig
 from spfedrec_cli.dtypes import I64
@@ -32,11 +33,27 @@ def draw_cohort(federated: FederatedConfig, eligible: I64, seed: int, round_: in
     return eligible[distinct(seed, "cohort/fixed", len(eligible), federated.cohort_size, round_)]
 
 
-def drop_out(federated: FederatedConfig, clients: I64, seed: int, round_: int) -> npt.NDArray[np.bool_]:
-    """Which of these clients fall silent before they upload (federated.dropout)."""
+class Phase(IntEnum):
+    """Where in a round a client falls silent: it has done all that comes before."""
+
+    REQUEST = 0  # it is told, and never answers
+    SEAL = 1  # before it commits itself in its chain
+    REVEAL = 2  # before it opens what it has sealed
+    UPLOAD = 3  # before it uploads
+    AFTER = 4  # after its upload, which counts
+    NEVER = 5
+
+
+def fall_silent(federated: FederatedConfig, phases: Sequence[Phase], clients: I64, seed: int, round_: int) -> I64:
+    """The `Phase` in which each of these clients falls silent (K,): with probability federated.dropout one of `phases`,
+    each as likely, else never."""
+    silent = np.full(len(clients), Phase.NEVER, np.int64)
     if federated.dropout == 0:
-        return np.zeros(len(clients), np.bool_)
-    return np.asarray(uniform(seed, "dropout", clients, round_) < federated.dropout)
+        return silent
+    drawn = uniform(seed, "dropout", clients, round_) / federated.dropout
+    lost = drawn < 1
+    silent[lost] = np.array(phases, np.int64)[(drawn[lost] * len(phases)).astype(np.int64)]
+    return silent
 
 
 def largest_cohort(federated: FederatedConfig, eligible: int) -> int:

@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from spfedrec_cli.config import RequestConfig
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.dtypes import F64, I64
+from spfedrec_cli.dtypes import F64, I64, U64
 from spfedrec_cli.kernels.tries import Law, Wanted, draw
-from spfedrec_cli.rng import stream_key, uniform, uniform_rows
+from spfedrec_cli.rng import uniform_own
 from spfedrec_cli.threads import shared
 
+TRIES, RACE = 0, 1  # streams of a device's own draws
 RACE_SHARE = 8  # race where more than one in so many of the available items is wanted
 _PATIENCE = 32  # times the draws that are likely to do, before the race takes over
 _RACE_CELLS = 1 << 22  # (clients × items) of one block of races
@@ -43,17 +44,17 @@ def popularity_weights(request: RequestConfig, counts: npt.NDArray[np.integer]) 
 
 
 def draw_obfuscating(
-    request: RequestConfig, q: F64, clients: I64, purchased: Ragged, seed: int, round_: int, threads: int = 1
+    request: RequestConfig, q: F64, keys: U64, purchased: Ragged, round_: int, threads: int = 1
 ) -> Obfuscation:
-    """V− of each of `clients`, whose distinct purchases are the rows of `purchased`.
+    """V− of each of some clients (K,), whose keys (K, 2) go with the rows of `purchased`, their distinct purchases.
 
-    A client's items depend on its own id and purchases alone; memoised (redraw = false) they stay the same in all
+    A client's items depend on its own key and purchases alone; memoised (redraw = false) they stay the same in all
     rounds. Fewer than ceil(P·|V+|) come where the distribution has no more items to give.
     """
     epoch = round_ if request.redraw else 0
     wanted = np.ceil(request.rate * purchased.lengths).astype(np.int64)
     drawable = q > 0
-    own = np.bincount(purchased.row_index(), weights=drawable[purchased.values], minlength=len(clients))
+    own = np.bincount(purchased.row_index(), weights=drawable[purchased.values], minlength=len(keys))
     available = int(drawable.sum()) - own.astype(np.int64)
     wanted = np.minimum(wanted, np.maximum(available, 0))
     racing = wanted * RACE_SHARE > available
@@ -61,24 +62,15 @@ def draw_obfuscating(
     inclusion = np.empty(len(items))
     slots = Ragged.from_lengths(wanted, items)
     tries = (wanted + wanted // 4 + 8) * _PATIENCE * (~racing & (wanted > 0))
-    racing |= (_by_tries(q, clients, purchased, seed, epoch, slots, inclusion, tries, threads) == 0) & (wanted > 0)
-    _by_race(q, clients, purchased, seed, epoch, slots, inclusion, np.flatnonzero(racing & (wanted > 0)))
+    racing |= (_by_tries(q, keys, purchased, epoch, slots, inclusion, tries, threads) == 0) & (wanted > 0)
+    _by_race(q, keys, purchased, epoch, slots, inclusion, np.flatnonzero(racing & (wanted > 0)))
     return Obfuscation(slots, inclusion)
-
-
-def shuffled_request(
-    own: npt.NDArray[np.int32], obfuscating: npt.NDArray[np.int32], seed: int, client: int, round_: int
-) -> npt.NDArray[np.int32]:
-    """V+ ∪ V− in an order that says nothing."""
-    both = np.concatenate([own, obfuscating])
-    return both[np.argsort(uniform(seed, "request/shuffle", client, round_, np.arange(len(both))), kind="stable")]
 
 
 def _by_tries(
     q: F64,
-    clients: I64,
+    keys: U64,
     purchased: Ragged,
-    seed: int,
     epoch: int,
     slots: Ragged,
     inclusion: F64,
@@ -89,16 +81,16 @@ def _by_tries(
 
     The inclusion probability of item j is 1 − (1 − q_j / (1 − q(V+)))^T, T being the draws made that hit no item of V+.
     """
-    made, ids = np.zeros(len(clients), np.int64), clients.astype(np.uint64)
+    made = np.zeros(len(keys), np.int64)
     if not tries.any():
         return made
-    law, key = Law.of(q), np.array(stream_key(seed, "request/tries"), np.uint64)
+    law = Law.of(q)
 
     def fill(rows: slice) -> None:
         bounds = slice(rows.start, rows.stop + 1)
         own_starts, starts, mine = purchased.offsets[bounds], slots.offsets[bounds], made[rows]
-        wanted = Wanted(ids[rows], own_starts, purchased.values, starts, slots.values, tries[rows])
-        draw(law, key, np.uint64(epoch), wanted, np.zeros(len(q), np.int32), mine)
+        wanted = Wanted(keys[rows], own_starts, purchased.values, starts, slots.values, tries[rows])
+        draw(law, np.uint64(TRIES), np.uint64(epoch), wanted, np.zeros(len(q), np.int32), mine)
         own, filled = (slice(each[0], each[-1]) for each in (own_starts, starts))
         of_own = np.repeat(np.arange(len(mine)), np.diff(own_starts))
         left = 1.0 - np.bincount(of_own, weights=q[purchased.values[own]], minlength=len(mine))
@@ -106,14 +98,12 @@ def _by_tries(
         chance = (q[slots.values[filled]] / np.repeat(np.maximum(left, 1e-300), each)).clip(max=1 - 1e-15)
         inclusion[filled] = -np.expm1(np.repeat(mine, each) * np.log1p(-chance))
 
-    cuts = np.linspace(0, len(clients), threads + 1).astype(int)
+    cuts = np.linspace(0, len(keys), threads + 1).astype(int)
     shared(fill, [slice(begin, end) for begin, end in itertools.pairwise(cuts)], threads)
     return made
 
 
-def _by_race(
-    q: F64, clients: I64, purchased: Ragged, seed: int, epoch: int, slots: Ragged, inclusion: F64, rows: I64
-) -> None:
+def _by_race(q: F64, keys: U64, purchased: Ragged, epoch: int, slots: Ragged, inclusion: F64, rows: I64) -> None:
     """Fill the slots of `rows` with the first arrivals.
 
     Given the time τ of the first item left out, item j was in with probability 1 − exp(−q_j τ): priority sampling
@@ -121,7 +111,7 @@ def _by_race(
     """
     step = max(1, _RACE_CELLS // len(q))
     for block in (rows[start : start + step] for start in range(0, len(rows), step)):
-        u = uniform_rows(seed, "request/race", clients[block], epoch, len(q))
+        u = uniform_own(keys[block], RACE, epoch, len(q))
         with np.errstate(divide="ignore"):
             arrival = -np.log(u) / q
         own = purchased.take(block)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Settings
 from spfedrec_cli.dtypes import I64
 from spfedrec_cli.federated.processes import ALONE, Team
 from spfedrec_cli.federated.sampling.cohort import largest_cohort
@@ -23,7 +23,7 @@ class Known:
     share the server's work, and `device` where it computes: towers, moments and the fields of items lie there.
     """
 
-    config: Config
+    config: Settings
     items: Features
     client_fields: Features
     eligible: I64

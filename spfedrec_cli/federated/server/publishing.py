@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Settings
 from spfedrec_cli.dtypes import F64, I64
 from spfedrec_cli.federated.sampling.obfuscation import popularity_weights
 from spfedrec_cli.federated.sampling.pool import draw_items
@@ -16,7 +16,7 @@ from spfedrec_cli.federated.server.known import Known
 from spfedrec_cli.federated.server.state import ServerState
 
 
-def needs_popularity(config: Config) -> bool:
+def needs_popularity(config: Settings) -> bool:
     """Whether obfuscating items, slates or pools are drawn by it."""
     request = config.request
     return request.mode == "slate" or (request.mode == "paper" and request.negatives == "popularity")
@@ -28,7 +28,7 @@ def obfuscating_distribution(state: ServerState, known: Known) -> F64:
     return popularity_weights(known.config.request, counts)
 
 
-def draw_pool(config: Config, q: F64, round_: int) -> I64:
+def draw_pool(config: Settings, q: F64, round_: int) -> I64:
     """The round's public training negatives, over the catalogue evenly or by its popularity q (n_items,); empty where
     clients use their own, or the slate's."""
     if not config.client.uses_pool or config.request.mode != "paper":
@@ -51,7 +51,7 @@ def serve_rows(state: ServerState, known: Known, rows: I64, id_dropout: float) -
     return serve(state.item, known.items, rows, id_dropout, known.seed, state.round + 1, known.team, threads)
 
 
-def keeps_catalogue(config: Config) -> bool:
+def keeps_catalogue(config: Settings) -> bool:
     """Whether clients keep the embeddings of all items: histories need those that no slate has."""
     return config.request.mode == "slate" and config.model.history != "none"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Settings
 from spfedrec_cli.federated.server.catalogue import Catalogue
 from spfedrec_cli.federated.server.known import Known
 from spfedrec_cli.federated.server.optimizers import Moments
@@ -81,7 +81,7 @@ def initial_server_state(known: Known) -> ServerState:
     return state.on(known.device)
 
 
-def effective_tau(config: Config) -> float:
+def effective_tau(config: Settings) -> float:
     """τ as it stands beside √v: `server.tau` times the client's learning rate, since Δθ_u carries that factor."""
     return config.server.tau * config.client.lr
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.dtypes import F32, I32, I64
-from spfedrec_cli.federated.device.client import kinds, logq_share, target_counts, targets_stream
+from spfedrec_cli.dtypes import F32, I32, I64, Bool
+from spfedrec_cli.federated.device.client import TARGETS, kinds, logq_share, target_counts
 from spfedrec_cli.federated.sampling.pool import chance_of
 from spfedrec_cli.federated.simulation.round import Cohort, Published
 from spfedrec_cli.federated.simulation.world import World
@@ -17,7 +17,6 @@ from spfedrec_cli.kernels import descent, history, losses
 from spfedrec_cli.kernels.candidates import lay_side_by_side
 from spfedrec_cli.kernels.tower import Tower
 from spfedrec_cli.model.towers import FLAT, Weights, flatten
-from spfedrec_cli.rng import stream_key
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,10 @@ class Layout:
     clients: kernel.Clients
 
     @classmethod
-    def of(cls, world: World, published: Published, cohort: Cohort) -> "Layout":
+    def of(cls, world: World, published: Published, cohort: Cohort, trains: Bool) -> "Layout":
+        """Of a cohort, those of whom train (K,)."""
         seats = _seats(world, published)
-        laid_out = _published(world, published), _clients(world, published, cohort, seats)
+        laid_out = _published(world, published), _clients(world, published, cohort, seats, trains)
         return cls(tower_of(published.query), _settings(world), *laid_out)
 
     def room(self) -> kernel.Room:
@@ -81,12 +81,10 @@ def _settings(world: World) -> kernel.Settings:
 
 
 def _published(world: World, published: Published) -> kernel.Published:
-    client, config = world.config.client, world.config
     embeddings, flat = published.embeddings.numpy(), flatten(published.query).numpy()
     tables = sum(weight.numel() for name, weight in published.query.items() if name.startswith("field."))
     in_pool = np.full(len(published.rows), -1, np.int32)
     in_pool[published.pool] = np.arange(len(published.pool))
-    keys = [stream_key(config.train.seed, targets_stream(epoch)) for epoch in range(client.local_epochs)]
     return kernel.Published(
         embeddings=embeddings,
         pool=embeddings[published.pool],
@@ -96,7 +94,7 @@ def _published(world: World, published: Published) -> kernel.Published:
         query=flat,
         dense=len(flat) - tables,
         round=np.uint64(published.round),
-        keys=np.array(keys, np.uint64),
+        stream=TARGETS,
     )
 
 
@@ -110,7 +108,7 @@ def _expected_of_pool(world: World, published: Published) -> F32:
     return np.asarray(logs, np.float32)
 
 
-def _clients(world: World, published: Published, cohort: Cohort, seats: I32) -> kernel.Clients:
+def _clients(world: World, published: Published, cohort: Cohort, seats: I32, trains: Bool) -> kernel.Clients:
     client, own, hidden = world.config.client, cohort.own, cohort.hidden
     shares = logq_share(client) * np.log(kinds(client, hidden.items.lengths)) * (published.slate is None)
     starts, expected, places = own.offsets, np.zeros(len(own.values), np.float32), seats[own.values]
@@ -123,14 +121,14 @@ def _clients(world: World, published: Published, cohort: Cohort, seats: I32) -> 
         )
     nothing = torch.zeros(1, 0)
     return kernel.Clients(
-        ids=cohort.clients.astype(np.uint64),
+        keys=cohort.keys,
         fields=_field_starts(world, published.query, cohort.clients),
         starts=starts,
         bought=own.lengths,
         seats=places,
         expected=expected,
         pool_expected=shares.astype(np.float32),
-        targets=_target_numbers(world, published, own) * ~cohort.dropped,
+        targets=_target_numbers(world, published, own) * trains,
         private=(nothing if cohort.private is None else cohort.private.clone()).numpy(),
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from spfedrec_cli.dtypes import F64, I64
+from spfedrec_cli.dtypes import F64, I64, Bool
 from spfedrec_cli.federated.aggregation.ideal import IdealSum
 from spfedrec_cli.federated.aggregation.protocol import Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
@@ -33,19 +33,17 @@ def train_cohort(world: World, published: Published, cohort: Cohort, channel: Ch
     protocol = AGGREGATIONS[world.config.federated.aggregation]
     aggregation = protocol.open(opening(world, published, cohort, channel))
     account_requests(published, cohort, channel)
-    layout, losses = Layout.of(world, published, cohort), np.zeros(len(cohort))
+    layout, losses = Layout.of(world, published, cohort, aggregation.uploads), np.zeros(len(cohort))
     if isinstance(aggregation, IdealSum):
-        _add_sum(world, published, cohort, layout, losses, aggregation)
+        _add_sum(world, published, layout, losses, aggregation)
     else:
-        for updates in _updates(world, published, cohort, layout, losses):
+        for updates in _updates(world, published, aggregation.uploads, layout, losses):
             aggregation.add(updates)
     private = None if cohort.private is None else torch.from_numpy(layout.clients.private)
-    return CohortResult(aggregation.close(), private, torch.from_numpy(losses))
+    return CohortResult(aggregation.close(), private, torch.from_numpy(losses), aggregation.uploads)
 
 
-def _add_sum(
-    world: World, published: Published, cohort: Cohort, layout: Layout, losses: F64, aggregation: IdealSum
-) -> None:
+def _add_sum(world: World, published: Published, layout: Layout, losses: F64, aggregation: IdealSum) -> None:
     """Every thread adds to a sum of its own."""
     seats, pool = layout.clients.seats, layout.published.pool
     row_of = np.where(seats < len(published.summed), seats, -1).astype(
@@ -56,20 +54,20 @@ def _add_sum(
     for _ in range(world.config.train.threads_here):
         query, of_pool, rows = (np.zeros(shape, np.int32) for shape in shapes)
         uploads.append(kernel.Upload(query, of_pool, rows, row_of, 0, 0, 0, losses))
-    saturated = _train(layout, range(len(cohort)), uploads)
+    saturated = _train(layout, range(len(aggregation.uploads)), uploads)
     for each in uploads:
         each.rows[published.pool] += each.pool.reshape(pool.shape)
         aggregation.add_sum(torch.from_numpy(each.query[0]), torch.from_numpy(each.rows))
-    aggregation.count(np.flatnonzero(~cohort.dropped), saturated)
+    aggregation.count(np.flatnonzero(aggregation.uploads), saturated)
 
 
-def _updates(world: World, published: Published, cohort: Cohort, layout: Layout, losses: F64) -> Iterator[Updates]:
+def _updates(world: World, published: Published, uploading: Bool, layout: Layout, losses: F64) -> Iterator[Updates]:
     """Every client's own, for some clients at a time."""
     pool, slate = layout.published.pool, published.slate is not None
     row_of, starts = _slate_rows(layout) if slate else _own_rows(layout)
     few = max(1, COORDINATES // (world.known.shared_width + pool.size + 1))
-    for first in range(0, len(cohort), few):
-        some = slice(first, min(first + few, len(cohort)))
+    for first in range(0, len(uploading), few):
+        some = slice(first, min(first + few, len(uploading)))
         rows = slice(int(starts[first]), int(starts[some.stop]))
         query, of_pool = (
             np.zeros((some.stop - first, width), np.int32) for width in (world.known.shared_width, pool.size)
@@ -87,7 +85,7 @@ def _updates(world: World, published: Published, cohort: Cohort, layout: Layout,
             pool_rows=torch.from_numpy(published.pool),
             pool=torch.from_numpy(of_pool.reshape(len(query), *pool.shape)),
             saturated=saturated,
-        ).of(~cohort.dropped[some])
+        ).of(uploading[some])
 
 
 def _own_rows(layout: Layout) -> tuple[I64, I64]:
@@ -97,7 +95,7 @@ def _own_rows(layout: Layout) -> tuple[I64, I64]:
 
 def _slate_rows(layout: Layout) -> tuple[I64, I64]:
     """Each client has the rows of the slate; what is not in it has none, and never leaves the device."""
-    clients, slate = len(layout.clients.ids), len(layout.published.pool)
+    clients, slate = len(layout.clients.keys), len(layout.published.pool)
     seats, owner = layout.clients.seats, np.repeat(np.arange(clients), np.diff(layout.clients.starts))
     return np.where(seats < slate, owner * slate + seats, -1), np.arange(clients + 1) * slate
 

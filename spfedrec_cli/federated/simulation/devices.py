@@ -1,18 +1,37 @@
 """What lies on the devices of a simulation: no function of the server is given any of it."""
 
+import hashlib
 from dataclasses import dataclass
 
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import I64, U64
+from spfedrec_cli.federated.aggregation.chain.sources import SeededSecrets
 from spfedrec_cli.model.features import Features
 
 
 @dataclass(frozen=True)
 class Devices:
     """`purchased` holds the distinct training items of every client that lives in this process, by last purchase,
-    oldest first; `fields` what each client's fields are."""
+    oldest first; `fields` what each client's fields are. All secrets of all devices come from `root`."""
 
     purchased: Ragged
     fields: Features
+    root: str
 
     def __len__(self) -> int:
         return len(self.fields)
+
+    def keys(self, clients: I64) -> U64:
+        """The key of each client's own draws (K, 2): AES-256 of its id, under a hash of the root."""
+        key = hashlib.sha256(f"spfedrec simulated devices\0{self.root}".encode()).digest()
+        blocks = np.zeros((len(clients), 2), "<i8")
+        blocks[:, 0] = clients
+        secret = Cipher(algorithms.AES256(key), modes.ECB()).encryptor().update(blocks.tobytes())
+        return np.frombuffer(secret, "<u4").reshape(-1, 4)[:, :2].astype(np.uint64)
+
+    def secrets(self) -> SeededSecrets:
+        """Where their keys and contributions to chains come from."""
+        return SeededSecrets(self.root)

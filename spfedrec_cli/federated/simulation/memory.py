@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from spfedrec_cli.config import RequestConfig
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.dtypes import F64, I64
+from spfedrec_cli.dtypes import F64, I64, U64
 from spfedrec_cli.federated.sampling.obfuscation import Obfuscation, draw_obfuscating
 from spfedrec_cli.kernels.tries import copy_rows
 
@@ -25,15 +25,15 @@ class Memory:
         self._items, self._inclusion = np.empty(0, np.int32), np.empty(0)
 
     def recall(
-        self, request: RequestConfig, q: F64, clients: I64, purchased: Ragged, seed: int, round_: int, threads: int = 1
+        self, request: RequestConfig, q: F64, clients: I64, keys: U64, purchased: Ragged, round_: int, threads: int = 1
     ) -> Obfuscation:
         """`draw_obfuscating`, from memory for the clients that were there before."""
         if request.redraw:
-            return draw_obfuscating(request, q, clients, purchased, seed, round_, threads)
+            return draw_obfuscating(request, q, keys, purchased, round_, threads)
         self._make_room(int(clients.max(initial=-1)) + 1)
         known = self._start[clients] >= 0
         new = np.flatnonzero(~known)
-        drawn = draw_obfuscating(request, q, clients[new], purchased.take(new), seed, round_, threads)
+        drawn = draw_obfuscating(request, q, keys[new], purchased.take(new), round_, threads)
         if not known.any():
             self._remember(clients, drawn)
             return drawn

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spfedrec_cli.dtypes import I64
+from spfedrec_cli.dtypes import I64, Bool
 from spfedrec_cli.federated.simulation.on_request import start_on_request
 from spfedrec_cli.federated.simulation.on_slate import publish_catalogue, start_on_slate, without_target
 from spfedrec_cli.federated.simulation.round import Start
@@ -16,18 +16,18 @@ def _nothing_published(state: State, world: World, clients: I64, channel: Channe
     return state
 
 
-def _everybody_has_targets(world: World, start: Start) -> int:
+def _everybody_has_targets(world: World, start: Start, uploads: Bool) -> int:
     return 0
 
 
 @dataclass(frozen=True)
 class Mode:
     """`start`: steps 2 and 3 of the round. `publish`: what the server tells the cohort beforehand. `without_target`:
-    how many clients of the whole cohort upload zeros."""
+    how many of the clients that upload (K,) upload zeros, in the whole cohort."""
 
     start: Callable[[State, World, I64, Channel], Start]
     publish: Callable[[State, World, I64, Channel], State] = _nothing_published
-    without_target: Callable[[World, Start], int] = _everybody_has_targets
+    without_target: Callable[[World, Start, Bool], int] = _everybody_has_targets
 
 
 _SLATE = Mode(start_on_slate, publish_catalogue, without_target)

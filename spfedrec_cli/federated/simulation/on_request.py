@@ -4,10 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.dtypes import I64
-from spfedrec_cli.federated.sampling.cohort import drop_out
-from spfedrec_cli.federated.sampling.obfuscation import Obfuscation
+from spfedrec_cli.dtypes import F64, I64
+from spfedrec_cli.federated.sampling.cohort import Phase
 from spfedrec_cli.federated.server.publishing import draw_pool, obfuscating_distribution, serve_rows
 from spfedrec_cli.federated.simulation.opening import broadcast
 from spfedrec_cli.federated.simulation.round import (
@@ -16,6 +14,7 @@ from spfedrec_cli.federated.simulation.round import (
     Start,
     nothing_hidden,
     private_states,
+    silent_phases,
     taking_part,
 )
 from spfedrec_cli.federated.simulation.state import State
@@ -28,26 +27,28 @@ def start_on_request(state: State, world: World, clients: I64, channel: Channel)
     those rows and the pool's."""
     config, known, round_ = world.config, world.known, state.round + 1
     q = obfuscating_distribution(state.server, known)
-    pool, here = draw_pool(config, q, round_), world.here(clients)
-    own = world.devices.purchased.take(here)
-    hidden = world.kept.memory.recall(config.request, q, here, own, world.seed, round_, config.train.threads_here)
+    pool, cohort = draw_pool(config, q, round_), cohort_of(state, world, clients, q)
+    own, hidden = cohort.own, cohort.hidden
     rows = taking_part(world, own.values, hidden.items.values, pool)
     served = serve_rows(state.server, known, rows, config.model.id_dropout)
     published = Published(round_, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q)
-    told = (channel.tell(broadcast(known, published), here),)
-    return Start(served, replace(published, told=told), _cohort(state, world, here, own, hidden))
+    told = (channel.tell(broadcast(known, published), world.here(clients)),)
+    return Start(served, replace(published, told=told), cohort)
 
 
 def without_requests(state: State, world: World, clients: I64) -> Cohort:
     """The members of the cohort that live here; V− only where they are training negatives."""
-    config, here = world.config, world.here(clients)
-    own, hidden = world.devices.purchased.take(here), nothing_hidden(len(here))
-    if config.client.uses_own:
-        q, threads = obfuscating_distribution(state.server, world.known), config.train.threads_here
-        hidden = world.kept.memory.recall(config.request, q, here, own, world.seed, state.round + 1, threads)
-    return _cohort(state, world, here, own, hidden)
+    uses_own = world.config.client.uses_own
+    return cohort_of(state, world, clients, obfuscating_distribution(state.server, world.known) if uses_own else None)
 
 
-def _cohort(state: State, world: World, here: I64, own: Ragged, hidden: Obfuscation) -> Cohort:
-    dropped = drop_out(world.config.federated, here, world.seed, state.round + 1)
-    return Cohort(here, own, hidden, private_states(state, world, here), dropped)
+def cohort_of(state: State, world: World, clients: I64, q: F64 | None) -> Cohort:
+    """Those of the cohort `clients` that live here and do not fall silent at once; V− drawn by q (n_items,), if any."""
+    config, devices, here = world.config, world.devices, world.here(clients)
+    silent = silent_phases(world, here, state.round + 1)
+    here, silent = here[silent > Phase.REQUEST], silent[silent > Phase.REQUEST]
+    own, keys, hidden = devices.purchased.take(here), devices.keys(here), nothing_hidden(len(here))
+    if q is not None:
+        threads, recall = config.train.threads_here, world.kept.memory.recall
+        hidden = recall(config.request, q, here, keys, own, state.round + 1, threads)
+    return Cohort(here, keys, own, hidden, private_states(state, world, here), silent)

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from spfedrec_cli.dtypes import I64
-from spfedrec_cli.federated.sampling.cohort import drop_out
+from spfedrec_cli.dtypes import I64, Bool
 from spfedrec_cli.federated.server.publishing import draw_slate, keeps_catalogue, refreshed_catalogue, serve_rows
+from spfedrec_cli.federated.simulation.on_request import cohort_of
 from spfedrec_cli.federated.simulation.opening import broadcast, catalogue_message, slate_message
-from spfedrec_cli.federated.simulation.round import Cohort, Published, Start, nothing_hidden, private_states
+from spfedrec_cli.federated.simulation.round import Published, Start
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.wire.channel import Channel
@@ -20,18 +20,16 @@ def start_on_slate(state: State, world: World, clients: I64, channel: Channel) -
     """The server runs the item tower on the slate and tells everybody; what else a client bought it looks up in the
     catalogue that it keeps."""
     config, known, round_ = world.config, world.known, state.round + 1
-    slate, here = draw_slate(state.server, known, world.kept.rotation), world.here(clients)
-    own = world.devices.purchased.take(here)
+    slate, cohort = draw_slate(state.server, known, world.kept.rotation), cohort_of(state, world, clients, None)
     served = serve_rows(state.server, known, slate.items, config.model.id_dropout)
-    others = np.setdiff1d(own.values, slate.items).astype(np.int64)
+    others = np.setdiff1d(cohort.own.values, slate.items).astype(np.int64)
     nobody_keeps_it = torch.zeros(len(others), config.model.dim, device=known.device)
     kept = nobody_keeps_it if state.catalogue is None else state.catalogue.rows(others)
     rows, embeddings = np.concatenate([slate.items, others]), torch.cat([served.embeddings, kept])
     places = np.arange(len(slate.items))
     published = Published(round_, state.query, rows, embeddings, places, np.empty(0), slate, state.catalogue)
-    dropped = drop_out(config.federated, here, world.seed, round_)
+    here = world.here(clients)
     told = tuple(channel.tell(each, here) for each in (broadcast(known, published), slate_message(published)))
-    cohort = Cohort(here, own, nothing_hidden(len(here)), private_states(state, world, here), dropped)
     return Start(served, replace(published, told=told), cohort)
 
 
@@ -50,10 +48,10 @@ def publish_catalogue(state: State, world: World, clients: I64, channel: Channel
     return state
 
 
-def without_target(world: World, start: Start) -> int:
+def without_target(world: World, start: Start, uploads: Bool) -> int:
     """How many clients of the whole cohort have no purchase in the slate, and so upload zeros."""
     slate, cohort = start.published.slate, start.cohort
     if slate is None:
         return 0
-    lacking = np.count_nonzero((slate.holds(cohort.own, world.n_items) == 0) & ~cohort.dropped)
+    lacking = np.count_nonzero((slate.holds(cohort.own, world.n_items) == 0) & uploads)
     return int(world.team.sum(torch.tensor([lacking])))

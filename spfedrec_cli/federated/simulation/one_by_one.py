@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from spfedrec_cli.dtypes import I64
+from spfedrec_cli.dtypes import I64, Bool
 from spfedrec_cli.federated.aggregation.protocol import Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.device import client
@@ -25,35 +25,36 @@ class _Visit:
     trained: client.Trained
 
 
-_Visiting = Callable[[client.Device, client.Public], _Visit]
+_Visiting = Callable[[client.Device, client.Public, bool], _Visit | None]
 
 
 def train_one_by_one(world: World, published: Published, cohort: Cohort, channel: Channel) -> CohortResult:
-    """Steps 2 to 6, a device at a time. (A device that drops out trains in vain.)"""
+    """Steps 2 to 6, a device at a time. (A device that falls silent before its upload would train in vain.)"""
     published = published.fetched()
     protocol = AGGREGATIONS[world.config.federated.aggregation]
     aggregation = protocol.by_messages(opening(world, published, cohort, channel))
     losses = torch.zeros(len(cohort), dtype=torch.float64)
     kept = None if cohort.private is None else cohort.private.clone()
-    for place, visit in enumerate(_visits(world, published, cohort, channel)):
-        if cohort.dropped[place]:
+    for place, visit in enumerate(_visits(world, published, cohort, channel, aggregation.uploads)):
+        if visit is None:
             continue
         aggregation.add(_uploaded(place, visit, published))
         losses[place], private = visit.trained.loss, visit.trained.private
         if kept is not None and private is not None:
             kept[place] = private
-    return CohortResult(aggregation.close(), kept, losses)
+    return CohortResult(aggregation.close(), kept, losses, aggregation.uploads)
 
 
-def _visits(world: World, published: Published, cohort: Cohort, channel: Channel) -> list[_Visit]:
+def _visits(world: World, published: Published, cohort: Cohort, channel: Channel, uploads: Bool) -> list[_Visit | None]:
     """Every device's round, one after another."""
     refresh, codes = world.config.request.refresh, world.devices.fields.codes
     catalogue = catalogue_message(published.catalogue, published.round, refresh)
     public = client.Public(world.config, *world.known.codecs(), published.query, published.obfuscating)
     visit, visits = _visiting(published, channel), []
     for place, member in enumerate(cohort.clients.tolist()):
-        private = None if cohort.private is None else cohort.private[place]
-        visits.append(visit(client.Device(member, cohort.own.row(place), codes[member], private, catalogue), public))
+        private, own = None if cohort.private is None else cohort.private[place], cohort.own.row(place)
+        device = client.Device(member, cohort.keys[place], own, codes[member], private, catalogue)
+        visits.append(visit(device, public, bool(uploads[place])))
     return visits
 
 
@@ -63,24 +64,37 @@ def _visiting(published: Published, channel: Channel) -> _Visiting:
     broadcast, slate = told.get(messages.Broadcast), told.get(messages.PublishedSlate)
     assert isinstance(broadcast, messages.Broadcast)
     if not isinstance(slate, messages.PublishedSlate):
-        return lambda device, public: _on_request(published, broadcast, device, public, channel)
-    return lambda device, public: _on_slate(broadcast, slate, device, public)
+        return lambda *of_device: _on_request(published, broadcast, channel, *of_device)
+    return lambda *of_device: _on_slate(broadcast, slate, *of_device)
 
 
 def _on_request(
-    published: Published, broadcast: messages.Broadcast, device: client.Device, public: client.Public, channel: Channel
-) -> _Visit:
+    published: Published,
+    broadcast: messages.Broadcast,
+    channel: Channel,
+    device: client.Device,
+    public: client.Public,
+    uploads: bool,
+) -> _Visit | None:
     request, probabilities = client.make_request(device, public, published.round)
     asked = channel.send(request, device.client, Role.SERVER)
     places = np.searchsorted(published.rows, asked.items)
     rows = messages.Embeddings(published.round, published.embeddings.numpy()[places])
     answer = channel.send(rows, Role.SERVER, device.client)
+    if not uploads:
+        return None
     return _Visit(places, client.train(device, public, broadcast, request, answer, probabilities))
 
 
 def _on_slate(
-    broadcast: messages.Broadcast, slate: messages.PublishedSlate, device: client.Device, public: client.Public
-) -> _Visit:
+    broadcast: messages.Broadcast,
+    slate: messages.PublishedSlate,
+    device: client.Device,
+    public: client.Public,
+    uploads: bool,
+) -> _Visit | None:
+    if not uploads:
+        return None
     return _Visit(np.empty(0, np.int64), client.train_on_slate(device, public, broadcast, slate))
 
 

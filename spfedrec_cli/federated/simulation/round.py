@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.dtypes import F64, I64
+from spfedrec_cli.dtypes import F64, I64, U64, Bool
 from spfedrec_cli.federated.aggregation.protocol import Sums
+from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
+from spfedrec_cli.federated.sampling.cohort import fall_silent
 from spfedrec_cli.federated.sampling.obfuscation import Obfuscation
 from spfedrec_cli.federated.sampling.slate import Slate
 from spfedrec_cli.federated.server.catalogue import Catalogue
@@ -54,14 +56,15 @@ class Published:
 
 @dataclass(frozen=True)
 class Cohort:
-    """The devices of a round that live here, row for row: ids (K,), their purchases V+, their V−, their private state
-    or None, and which of them drop out before they upload."""
+    """The devices of a round that live here and take part, row for row: ids (K,), the keys (K, 2) of their own draws,
+    their purchases V+, their V−, their private state or None, and the phase in which each falls silent."""
 
     clients: I64
+    keys: U64
     own: Ragged
     hidden: Obfuscation
     private: Tensor | None  # (K, d) or (K, P)
-    dropped: npt.NDArray[np.bool_]
+    silent: I64  # (K,) of `Phase`
 
     def __len__(self) -> int:
         return len(self.clients)
@@ -73,7 +76,8 @@ class CohortResult:
 
     sums: Sums
     private: Tensor | None  # (K, d) or (K, P) in the order of the cohort
-    losses: Tensor  # (K,) float64 in the order of the cohort; 0 of those that dropped out
+    losses: Tensor  # (K,) float64 in the order of the cohort; 0 of those that did not upload
+    uploads: Bool  # (K,) who did
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,12 @@ def kept_private(state: State, world: World, clients: I64, private: Tensor | Non
     if state.private is None or private is None:
         return state.private
     return state.private.index_copy_(0, torch.from_numpy(world.shards.seats(clients)), private)
+
+
+def silent_phases(world: World, clients: I64, round_: int) -> I64:
+    """The phase in which each of these clients falls silent (K,)."""
+    federated = world.config.federated
+    return fall_silent(federated, AGGREGATIONS[federated.aggregation].phases, clients, world.seed, round_)
 
 
 def nothing_hidden(clients: int) -> Obfuscation:

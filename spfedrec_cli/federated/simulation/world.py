@@ -8,7 +8,7 @@ from math import ceil, floor
 import numpy as np
 import torch
 
-from spfedrec_cli.config import Config, FederatedConfig
+from spfedrec_cli.config import Config, FederatedConfig, Settings
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import I64
 from spfedrec_cli.errors import InputError
@@ -52,7 +52,7 @@ class World:
     ends: tuple[End, ...] = ()  # what else listens to all that crosses
 
     @property
-    def config(self) -> Config:
+    def config(self) -> Settings:
         return self.known.config
 
     @property
@@ -116,7 +116,7 @@ def make_world(
         _check_chains(config.federated, len(eligible), shards)
     held = _living_here(purchased, shards)
     of_server = items.on(device), clients.without_rows(), eligible, width, team, device, given_popularity
-    return World(Known(config, *of_server), Devices(held, clients), shards)
+    return World(Known(config.known_to_all(), *of_server), Devices(held, clients, config.simulation.root), shards)
 
 
 def _check_chains(federated: FederatedConfig, eligible: int, shards: Shards) -> None:

@@ -40,8 +40,8 @@ def central_round(state: State, world: World) -> tuple[State, Report]:
     served = serve_rows(state.server, known, rows, config.model.id_dropout)
     published = Published(round_, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q)
     found = collected.gradients(world, published, cohort)
-    nothing = CohortResult(Sums.zero(0, (0,), len(cohort)), found.private, found.losses)
-    sums, losses = gathered(world, clients, nothing)
+    nothing = CohortResult(Sums.zero(0, (0,), len(cohort)), found.private, found.losses, np.ones(len(cohort), np.bool_))
+    sums, losses = gathered(world, clients, cohort, nothing)
 
     # Backward: the mean gradient by θ_u is a step like a mean Δθ_u, that by ṽ enters the item tower as a mean g_v.
     server = state.server

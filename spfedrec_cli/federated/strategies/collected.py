@@ -7,11 +7,12 @@ their order by all, so that any number of workers comes to the same bits.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Settings
 from spfedrec_cli.federated.sampling.pool import Pool
 from spfedrec_cli.federated.simulation.round import Cohort, Published
 from spfedrec_cli.federated.simulation.world import World
@@ -33,7 +34,7 @@ class Collected:
     losses: Tensor  # (K,) float64
 
 
-def one_step(config: Config) -> Config:
+def one_step(config: Settings) -> Settings:
     """The same settings with all targets in one local step."""
     return config.model_copy(update={"client": config.client.model_copy(update={"local_epochs": 1, "batch_size": 0})})
 
@@ -43,8 +44,11 @@ def gradients(world: World, published: Published, cohort: Cohort) -> Collected:
     kept = None if cohort.private is None else cohort.private.clone()
     losses, sums = torch.zeros(len(cohort), dtype=torch.float64), dict[int, Tensor]()
     pool = Pool.of(world.config.client, published.obfuscating, published.rows[published.pool])
+    everybody = np.ones(len(cohort), np.bool_)
     dim, together = published.embeddings.shape[1], one_step(world.config)
-    for batch in batches(world, together, cohort, pool, published.round, lambda most: _CELLS // (most * dim)):
+    for batch in batches(
+        world, together, cohort, pool, published.round, lambda most: _CELLS // (most * dim), everybody
+    ):
         members = torch.from_numpy(batch.members)
         private = None if kept is None else kept.index_select(0, members)
         each, of_shared, of_private = _of_batch(world, published, cohort, batch, private)
@@ -83,7 +87,7 @@ def _of_batch(
 
 
 def client_losses(
-    config: Config, theta: Weights, codes: Tensor, items: Tensor, seat: Tensor, batch: Batch, private: Tensor | None
+    config: Settings, theta: Weights, codes: Tensor, items: Tensor, seat: Tensor, batch: Batch, private: Tensor | None
 ) -> Tensor:
     """The loss of each client (K,), by the towers that devices and server use. `seat` (n_items,) has the place of an
     item in `items` (R, d)."""

@@ -39,7 +39,7 @@ def full_round(state: State, world: World) -> tuple[State, Report]:
     # 4.-6. Each client embeds its candidates, trains both towers, clips, encodes and uploads.
     cohort = without_requests(state, world, clients)
     result = FULL_ENGINES[config.train.engine](world, whole, cohort, channel)
-    sums, losses = gathered(world, clients, result)
+    sums, losses = gathered(world, clients, cohort, result)
 
     # 7. The sum is divided by the survivors; both towers move along the mean Δ by the server's optimiser.
     server = full_step(state.server, world.known, sums.query, sums.items, sums.clients)

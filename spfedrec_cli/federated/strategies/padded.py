@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spfedrec_cli.config import Config
-from spfedrec_cli.dtypes import I64
-from spfedrec_cli.federated.device.client import target_counts, targets_stream
+from spfedrec_cli.config import Settings
+from spfedrec_cli.dtypes import I64, U64, Bool
+from spfedrec_cli.federated.device.client import TARGETS, target_counts
 from spfedrec_cli.federated.device.negatives import side_by_side
 from spfedrec_cli.federated.sampling.pool import Pool
 from spfedrec_cli.federated.simulation.round import Cohort
 from spfedrec_cli.federated.simulation.world import World
-from spfedrec_cli.rng import uniform_rows
+from spfedrec_cli.rng import uniform_own
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Batch:
 
 
 def batches(
-    world: World, config: Config, cohort: Cohort, pool: Pool, round_: int, fitting: Callable[[int], int]
+    world: World, config: Settings, cohort: Cohort, pool: Pool, round_: int, fitting: Callable[[int], int], trains: Bool
 ) -> Iterator[Batch]:
     """The cohort, `fitting` clients at a time, given how many candidates each has at most; `config` has the local
-    steps."""
+    steps, `trains` (K,) who makes them."""
     shards, lengths, others = world.shards.of(cohort.clients), cohort.own.lengths, cohort.hidden.items.lengths
     for shard in np.unique(shards):
-        members = np.flatnonzero((shards == shard) & ~cohort.dropped)
+        members = np.flatnonzero((shards == shard) & trains)
         members = members[np.lexsort((cohort.clients[members], -lengths[members]))]
         while len(members):
             most = int(lengths[members[0]] + others[members].max()) + len(pool.items)
@@ -51,9 +51,9 @@ def batches(
             members = members[size:]
 
 
-def _padded(world: World, config: Config, cohort: Cohort, members: I64, shard: int, pool: Pool, round_: int) -> Batch:
+def _padded(world: World, config: Settings, cohort: Cohort, members: I64, shard: int, pool: Pool, round_: int) -> Batch:
     own = cohort.own.take(members)
-    targets, steps = _targets(config, cohort.clients[members], own.lengths, round_)
+    targets, steps = _targets(config, cohort.keys[members], own.lengths, round_)
     drawn = cohort.hidden.take(members)
     negatives = side_by_side(world.config.client, own, drawn, pool.items, world.n_items, pool.chance)
     padded = torch.from_numpy(own.padded(-1).astype(np.int64))
@@ -61,15 +61,15 @@ def _padded(world: World, config: Config, cohort: Cohort, members: I64, shard: i
     return Batch(members, shard, padded, targets, steps, hidden, torch.from_numpy(pool.items), expected)
 
 
-def _targets(config: Config, clients: I64, lengths: I64, round_: int) -> tuple[Tensor, I64]:
+def _targets(config: Settings, own_keys: U64, lengths: I64, round_: int) -> tuple[Tensor, I64]:
     """(S, K, L) and (K,): every epoch's order of a client's purchases, whose first ones are cut into batches."""
     client, rank = config.client, np.arange(int(lengths.max()))
     wanted, size = target_counts(client.target_share, lengths), client.batch_size or len(rank)
     batches_each = -(-wanted // size)
-    targets = np.zeros((client.local_epochs * int(batches_each.max()), len(clients), len(rank)), np.bool_)
+    targets = np.zeros((client.local_epochs * int(batches_each.max()), len(own_keys), len(rank)), np.bool_)
     member, place = np.nonzero(rank < wanted[:, None])
     for epoch in range(client.local_epochs):
-        keys = uniform_rows(config.train.seed, targets_stream(epoch), clients, round_, len(rank))
+        keys = uniform_own(own_keys, TARGETS + epoch, round_, len(rank))
         keys[rank >= lengths[:, None]] = 2.0
         order = np.argsort(keys, axis=1, kind="stable")
         targets[epoch * batches_each[member] + place // size, member, order[member, place]] = True

@@ -36,9 +36,11 @@ def split_round(state: State, world: World) -> tuple[State, Report]:
 
     # 4.-6. Each client trains, clips, encodes and uploads; the aggregator learns the sum.
     result = ENGINES[config.train.engine](world, start.published, start.cohort, channel)
-    sums, losses = gathered(world, clients, result)
+    sums, losses = gathered(world, clients, start.cohort, result)
 
     # 7. Both sums are divided by the survivors; θ_u moves along the mean Δθ_u, the mean g_v enters the item tower.
     server = server_step(state.server, world.known, start.served, sums.query, sums.items, sums.clients)
     state = State(replace(server, round=round_), kept_private(state, world, start.cohort.clients, result.private))
-    return state, report(state, world, clients, sums, losses, channel, mode.without_target(world, start))
+    return state, report(
+        state, world, clients, sums, losses, channel, mode.without_target(world, start, result.uploads)
+    )

@@ -54,7 +54,7 @@ def train(device: Device, public: Public, like: Weights, fields: ItemFields, mod
     shapes of the item tower."""
     client, start = public.config.client, torch.from_numpy(np.concatenate([model.query, model.item]))
     held, private = _hold(device, public, fields, model), device.private
-    batches = split_batches(public.config, device.client, model.round, len(device.purchased))
+    batches = split_batches(public.config, device.key, model.round, len(device.purchased))
     moved, moments, losses = torch.zeros_like(start), NO_MOMENTS, []
     for number, targets in enumerate(batches, 1):
         loss, grad, of_private = _gradients(device, public, like, held, start + moved, private, targets)
@@ -128,15 +128,15 @@ def train_one_by_one(world: World, whole: Whole, cohort: Cohort, channel: Channe
     kept = None if cohort.private is None else cohort.private.clone()
     for place, member in enumerate(cohort.clients.tolist()):
         private = None if cohort.private is None else cohort.private[place]
-        device = Device(member, cohort.own.row(place), world.devices.fields.codes[member], private)
-        if cohort.dropped[place]:
+        device = Device(member, cohort.keys[place], cohort.own.row(place), world.devices.fields.codes[member], private)
+        if not aggregation.uploads[place]:
             continue
         trained = train(device, public, whole.item, fields, model)
         aggregation.add(_uploaded(place, trained, whole))
         losses[place] = trained.loss
         if kept is not None and trained.private is not None:
             kept[place] = trained.private
-    return CohortResult(aggregation.close(), kept, losses)
+    return CohortResult(aggregation.close(), kept, losses, aggregation.uploads)
 
 
 def whole_model(whole: Whole) -> WholeModel:
@@ -162,6 +162,7 @@ def opening(world: World, whole: Whole, cohort: Cohort, channel: Channel) -> Ope
         clients=cohort.clients,
         groups=np.zeros_like(cohort.clients),
         group_count=1,
+        silent=cohort.silent,
         own=nothing,
         hidden=nothing,
         rows=np.arange(rows),
@@ -171,6 +172,7 @@ def opening(world: World, whole: Whole, cohort: Cohort, channel: Channel) -> Ope
         codec_query=codec,
         codec_item=codec,
         channel=channel,
+        secrets=world.devices.secrets(),
         update=WholeUpdate,
         update_sizes=np.full(len(cohort), messages.size([world.known.width, flatten(whole.item).numel()])),
         told=None,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Settings
 from spfedrec_cli.dtypes import I64
 from spfedrec_cli.federated.aggregation.protocol import Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
@@ -66,7 +66,7 @@ def train_cohort(world: World, whole: Whole, cohort: Cohort, channel: Channel) -
         return _CELLS // client_floats(world.config, world.shapes, candidates)
 
     pool = Pool.of(world.config.client, whole.obfuscating, whole.pool)
-    for batch in batches(world, world.config, cohort, pool, whole.round, fitting):
+    for batch in batches(world, world.config, cohort, pool, whole.round, fitting, aggregation.uploads):
         members = torch.from_numpy(batch.members)
         private = None if kept is None else kept.index_select(0, members)
         updates, each, private = _visit(world, whole, cohort, batch, private)
@@ -74,7 +74,7 @@ def train_cohort(world: World, whole: Whole, cohort: Cohort, channel: Channel) -
         losses.index_copy_(0, members, each)
         if kept is not None and private is not None:
             kept.index_copy_(0, members, private)
-    return CohortResult(aggregation.close(), kept, losses)
+    return CohortResult(aggregation.close(), kept, losses, aggregation.uploads)
 
 
 def _visit(
@@ -106,7 +106,7 @@ def _of_first(moments: Moments, clients: int) -> Moments:
 
 
 def _gradients(
-    config: Config,
+    config: Settings,
     like: tuple[Weights, Weights, Weights],
     weights: Tensor,
     held: _Held,
@@ -129,7 +129,7 @@ def _gradients(
 
 
 def _loss(
-    config: Config,
+    config: Settings,
     like: tuple[Weights, Weights, Weights],
     weights: Tensor,
     private: Tensor | None,

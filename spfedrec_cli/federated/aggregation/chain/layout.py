@@ -12,6 +12,7 @@ from spfedrec_cli.federated.aggregation.chain.collector import Collector
 from spfedrec_cli.federated.aggregation.chain.failures import Aborted
 from spfedrec_cli.federated.aggregation.chain.member import Member
 from spfedrec_cli.federated.aggregation.chain.terms import DIGEST_BYTES, Terms
+from spfedrec_cli.federated.sampling.cohort import Phase
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.federated.wire.channel import Channel, Role
 
@@ -24,23 +25,33 @@ class Outcome:
     aborted: Aborted | None = None
 
 
-def run_chain(terms: Terms, members: Mapping[int, Member], payloads: Mapping[int, I32], channel: Channel) -> Outcome:
-    """One attempt of one chain, all members at one table. A member without a payload falls silent before its upload."""
+def run_chain(
+    terms: Terms,
+    members: Mapping[int, Member],
+    payloads: Mapping[int, I32],
+    channel: Channel,
+    silent: Mapping[int, int] | None = None,
+) -> Outcome:
+    """One attempt of one chain, all members at one table. `silent` has the `Phase` in which a member falls silent, if
+    any; one without a payload does so before its upload."""
+    silent = silent or {}
     collector = Collector(terms, list(members))
     try:
         for client, member in members.items():
             invitation = channel.send(collector.invitation(), Role.AGGREGATOR, client)
-            sealed = member.accept(invitation, terms.setting)
-            collector.receive(client, channel.send(sealed, client, Role.AGGREGATOR))
+            if silent.get(client, Phase.NEVER) > Phase.SEAL:
+                sealed = member.accept(invitation, terms.setting)
+                collector.receive(client, channel.send(sealed, client, Role.AGGREGATOR))
         commitments = collector.commitments()
         for client, member in members.items():
-            opened = member.reveal(channel.send(commitments, Role.AGGREGATOR, client))
-            collector.receive(client, channel.send(opened, client, Role.AGGREGATOR))
+            received = channel.send(commitments, Role.AGGREGATOR, client)
+            if silent.get(client, Phase.NEVER) > Phase.REVEAL:
+                collector.receive(client, channel.send(member.reveal(received), client, Role.AGGREGATOR))
         roster = collector.roster()
         for client, member in members.items():
-            received = channel.send(roster, Role.AGGREGATOR, client)
+            listed = channel.send(roster, Role.AGGREGATOR, client)
             if client in payloads:
-                masked = member.upload(received, payloads[client])
+                masked = member.upload(listed, payloads[client])
                 collector.receive(client, channel.send(masked, client, Role.AGGREGATOR))
         return Outcome(total=collector.total())
     except Aborted as aborted:

@@ -7,16 +7,15 @@ integers, and the bytes that cross, are the same.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from spfedrec_cli.config import Config, FederatedConfig
+from spfedrec_cli.config import FederatedConfig, Settings
 from spfedrec_cli.dtypes import I32
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.aggregation.chain.chains import Chains, ChainSum
 from spfedrec_cli.federated.aggregation.chain.layout import message_sizes, run_chain
 from spfedrec_cli.federated.aggregation.chain.member import Member
-from spfedrec_cli.federated.aggregation.chain.sources import SeededSecrets, simulated_run
+from spfedrec_cli.federated.aggregation.chain.sources import simulated_run
 from spfedrec_cli.federated.aggregation.chain.terms import (
     FEWEST,
     Setting,
@@ -28,10 +27,12 @@ from spfedrec_cli.federated.aggregation.chain.terms import (
     unions,
 )
 from spfedrec_cli.federated.aggregation.protocol import Opening, Sums, Updates, add_rows
+from spfedrec_cli.federated.sampling.cohort import Phase
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.rng import uniform
 
+CHAIN_PHASES = (Phase.REQUEST, Phase.SEAL, Phase.REVEAL, Phase.UPLOAD, Phase.AFTER)
 BLIND = 0.01  # chance from which on noise that passes the check of a sum is worth a warning
 _WORTH = 2  # chains of a shard on average, below which chains are cut across shards
 
@@ -49,7 +50,7 @@ def too_long(federated: FederatedConfig, largest: int) -> str:
     )
 
 
-def check_ring(config: Config) -> None:
+def check_ring(config: Settings) -> None:
     """Raises InputError where there are too few clients for a chain."""
     if config.federated.cohort_size < FEWEST:
         raise too_few(config.federated.cohort_size)
@@ -64,7 +65,9 @@ def too_few(cohort: int) -> InputError:
 class _Layout:
     """The chains of a round: which clients are in which, drawn anew every round, and what their members agree on.
 
-    `chain_of` (K,) is the place in `terms` of each client's chain, −1 where too few were left for one.
+    `chain_of` (K,) is the place in `terms` of each client's chain, −1 where too few were left for one. Of the others,
+    `seated`, `silent` has the phase in which each falls silent, and `reached` that in which the first member of its
+    chain does, before which the chain goes on.
     """
 
     def __init__(self, opening: Opening) -> None:
@@ -81,6 +84,12 @@ class _Layout:
             self.chain_of[drawn] = len(numbers) + np.repeat(np.arange(len(sizes)), sizes)
             numbers += [group + place * opening.group_count for place in range(len(sizes))]
         self.seated = np.flatnonzero(self.chain_of >= 0)
+        self.silent = opening.silent[self.seated]
+        first = np.full(len(numbers), Phase.NEVER, np.int64)
+        np.minimum.at(first, self.chain_of[self.seated], self.silent)
+        self.reached = first[self.chain_of[self.seated]]
+        self.uploads = np.zeros(len(self.chain_of), np.bool_)
+        self.uploads[self.seated] = (self.reached > Phase.REVEAL) & (self.silent > Phase.UPLOAD)
         self.terms = self._terms(opening, numbers)
         self.unchecked = sum(each.length > 0 and each.blindness > BLIND for each in self.terms)
 
@@ -91,13 +100,21 @@ class _Layout:
         each = zip(numbers, sizes.tolist(), found, strict=True)
         return [Terms(setting, number, 0, members, union) for number, members, union in each]
 
-    def account(self, channel: Channel, uploaded: npt.NDArray[np.bool_]) -> None:
-        """Bytes of each client's messages, 0 where none was sent."""
+    def account(self, channel: Channel) -> None:
+        """Bytes of each client's messages, 0 where none was sent: the aggregator answers once it has heard of all."""
         counts = [[each.members, len(each.union), each.length] for each in self.terms]
         found = message_sizes(*np.array(counts, np.int64).reshape(-1, 3)[self.chain_of[self.seated]].T)
-        found[messages.MaskedUpdate] = found[messages.MaskedUpdate] * uploaded[self.seated]
+        silent, reached = self.silent, self.reached
+        sent = {
+            messages.ChainInvitation: silent >= Phase.SEAL,
+            messages.ChainCommitment: silent > Phase.SEAL,
+            messages.ChainCommitments: reached > Phase.SEAL,
+            messages.ChainReveal: (reached > Phase.SEAL) & (silent > Phase.REVEAL),
+            messages.ChainRoster: reached > Phase.REVEAL,
+            messages.MaskedUpdate: self.uploads[self.seated],
+        }
         for kind, sizes in found.items():
-            channel.account(kind, np.broadcast_to(sizes, len(self.seated)))
+            channel.account(kind, sizes * sent[kind])
 
 
 def setting_of(opening: Opening) -> Setting:
@@ -120,12 +137,11 @@ class Ring:
 
     def __init__(self, opening: Opening) -> None:
         self._opening, self._layout, self._saturated = opening, _Layout(opening), 0
-        self._uploaded = np.zeros(len(opening.clients), np.bool_)
-        seated = self._layout.seated
+        self.uploads, seated = self._layout.uploads, self._layout.seated
         self._seats = np.full(len(opening.clients), -1, np.int64)
         self._seats[seated] = np.arange(len(seated))
-        secrets, chain_of = SeededSecrets(opening.seed), self._layout.chain_of[seated]
-        self._chains = Chains(self._layout.terms, opening.clients[seated], chain_of, secrets)
+        chain_of = self._layout.chain_of[seated]
+        self._chains = Chains(self._layout.terms, opening.clients[seated], chain_of, opening.secrets)
 
     def add(self, updates: Updates) -> None:
         self._saturated += updates.saturated
@@ -144,14 +160,13 @@ class Ring:
             updates.own.index_select(0, rows).numpy(),
             updates.pool.index_select(0, some).numpy(),
         )
-        self._uploaded[updates.members] = True
 
     def close(self) -> Sums:
         closed, aborted = self._chains.close(), self._layout.left_out
         sums = _summed(self._opening, closed.sums)
         sums.saturated, sums.aborted = self._saturated, aborted + len(closed.aborted)
         sums.unchecked = self._layout.unchecked
-        self._layout.account(self._opening.channel, self._uploaded)
+        self._layout.account(self._opening.channel)
         return sums
 
 
@@ -161,6 +176,7 @@ class RingByMessages:
     def __init__(self, opening: Opening) -> None:
         self._opening, self._layout, self._saturated = opening, _Layout(opening), 0
         self._payloads: dict[int, I32] = {}
+        self.uploads = self._layout.uploads
 
     def add(self, updates: Updates) -> None:
         """Of one client."""
@@ -176,9 +192,8 @@ class RingByMessages:
 
     def close(self) -> Sums:
         found, aborted = list[ChainSum](), self._layout.left_out
-        secrets = SeededSecrets(self._opening.seed)
         for number, terms in enumerate(self._layout.terms):
-            total = self._run(terms, np.flatnonzero(self._layout.chain_of == number).tolist(), secrets)
+            total = self._run(terms, np.flatnonzero(self._layout.chain_of == number).tolist())
             if total is None:
                 aborted += 1
             else:
@@ -188,12 +203,14 @@ class RingByMessages:
         sums.unchecked = self._layout.unchecked
         return sums
 
-    def _run(self, terms: Terms, places: list[int], secrets: SeededSecrets) -> I32 | None:
+    def _run(self, terms: Terms, places: list[int]) -> I32 | None:
         """The sum of a chain."""
-        clients = self._opening.clients[places].tolist()
-        payloads = {self._opening.clients[place]: self._payloads[place] for place in places if place in self._payloads}
-        members = {client: Member(client, secrets) for client in clients}
-        return run_chain(terms, members, payloads, self._opening.channel).total
+        opening = self._opening
+        clients = opening.clients[places].tolist()
+        payloads = {opening.clients[place]: self._payloads[place] for place in places if place in self._payloads}
+        members = {client: Member(client, opening.secrets) for client in clients}
+        silent = dict(zip(clients, opening.silent[places].tolist(), strict=True))
+        return run_chain(terms, members, payloads, opening.channel, silent).total
 
 
 def _apart(terms: Terms, total: I32) -> tuple[I32, I32, I32, I32]:

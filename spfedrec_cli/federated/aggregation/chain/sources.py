@@ -1,4 +1,4 @@
-"""Where secrets come from: the operating system on a device, the run's seed in a simulation."""
+"""Where secrets come from: the operating system on a device, a root in a simulation."""
 
 import hashlib
 import hmac
@@ -12,9 +12,7 @@ KEY, CONTRIBUTION = 0, 1
 
 
 class Secrets(Protocol):
-    """`origin` is what a run records: "system" or "seed"."""
-
-    origin: str
+    """Of one device, or of all devices of a simulation."""
 
     def draw(self, client: int, round_: int, attempt: int, purpose: int) -> bytes:
         """32 secret bytes for a client's KEY or CONTRIBUTION in one attempt of one round."""
@@ -24,19 +22,15 @@ class Secrets(Protocol):
 class SystemSecrets:
     """A device's: os.urandom, new at every call."""
 
-    origin = "system"
-
     def draw(self, client: int, round_: int, attempt: int, purpose: int) -> bytes:
         return os.urandom(SECRET_BYTES)
 
 
 class SeededSecrets:
-    """A simulation's: HMAC-SHA256 under the run's seed. Whoever has the seed has every mask: never for a device."""
+    """A simulation's: HMAC-SHA256 under its root. Whoever has the root has every mask: never for a device."""
 
-    origin = "seed"
-
-    def __init__(self, seed: int) -> None:
-        self._key = hashlib.sha256(f"SFR1 simulated secrets\0{seed}".encode()).digest()
+    def __init__(self, root: int | str) -> None:
+        self._key = hashlib.sha256(f"SFR1 simulated secrets\0{root}".encode()).digest()
 
     def draw(self, client: int, round_: int, attempt: int, purpose: int) -> bytes:
         return hmac.digest(self._key, _NAMED.pack(client, round_, attempt, purpose), "sha256")
