@@ -18,7 +18,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.load import load_world
 from spfedrec_cli.federated.simulation.state import State, initial_state
 from spfedrec_cli.federated.simulation.world import World
-from spfedrec_cli.federated.strategies.rounds import split_round
+from spfedrec_cli.federated.strategies.split import split_round
 
 PAIRS = 5
 SETTINGS = ["client.negatives=request", "request.rate=1", "request.negatives=uniform", "federated.cohort_size=1000"]

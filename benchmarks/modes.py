@@ -32,7 +32,7 @@ from spfedrec_cli.federated.aggregation.table import AGGREGATIONS, IdealSum
 from spfedrec_cli.federated.simulation.compiled import train_cohort
 from spfedrec_cli.federated.simulation.round import Cohort, CohortResult, Published
 from spfedrec_cli.federated.simulation.world import World
-from spfedrec_cli.federated.strategies import rounds
+from spfedrec_cli.federated.strategies.split import ENGINES
 from spfedrec_cli.federated.wire import messages
 
 DOCUMENT = CHECKOUT / "docs" / "protocol.md"
@@ -161,15 +161,15 @@ def watched(crossed: Crossed) -> Iterator[None]:
         crossed.cohort(published, cohort, result)
         return result
 
-    before = dict(AGGREGATIONS), dict(rounds.ENGINES)
+    before = dict(AGGREGATIONS), dict(ENGINES)
     AGGREGATIONS["ring"] = lambda opening: WatchedRing(opening, crossed)
     AGGREGATIONS["sum"] = lambda opening: WatchedSum(opening, crossed)
-    rounds.ENGINES["simulation"] = simulation
+    ENGINES["simulation"] = simulation
     try:
         yield
     finally:
         AGGREGATIONS.update(before[0])
-        rounds.ENGINES.update(before[1])
+        ENGINES.update(before[1])
 
 
 def trained(dataset: Path, preset: str, settings: Sequence[str], rounds: int) -> Crossed:

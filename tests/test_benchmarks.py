@@ -19,7 +19,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
-from spfedrec_cli.federated.strategies import rounds
+from spfedrec_cli.federated.strategies.split import ENGINES
 from spfedrec_cli.federated.wire.messages import ClientUpdate
 
 CHECKOUT = Path(__file__).parents[1]
@@ -448,10 +448,10 @@ def test_every_mode_has_a_row_that_the_documentation_shows(
 ) -> None:
     """Of P = .25 four items of five are purchases at least; chains cost more than the ideal sum; nobody who requests
     nothing is seen to."""
-    before = dict(rounds.ENGINES), dict(AGGREGATIONS)
+    before = dict(ENGINES), dict(AGGREGATIONS)
     monkeypatch.setattr(modes, "MODES", [replace(each, settings=(*each.settings, *SMALL)) for each in modes.MODES])
     printed = modes.of_modes(little_shop, "synthetic", 2)
-    assert before == (rounds.ENGINES, AGGREGATIONS)
+    assert before == (ENGINES, AGGREGATIONS)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in printed.splitlines()]
     shares = [row[2] for row in rows[2:]]
     assert 70 <= int(shares[0].removesuffix(" %")) <= 80

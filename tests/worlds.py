@@ -1,5 +1,6 @@
 """A hand-sized world: few clients, ragged purchases, every kind of field."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ import torch
 from spfedrec_cli.config import validate
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.processes import ALONE, Team
+from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World, make_world
+from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.placement import CPU
 
@@ -51,3 +54,18 @@ def build_world(
     items = features(rng, n_items, {"id": n_items, "type": 5, "colour": 4})
     clients = features(rng, len(rows), {"age": 4, "status": 3})
     return make_world(validate(merged(SMALL, settings or {})), items, clients, Ragged.from_rows(rows), team, device)
+
+
+def at_round(state: State, round_: int) -> State:
+    """The same, as if so many rounds were over."""
+    return replace(state, server=replace(state.server, round=round_))
+
+
+def told_otherwise(world: World, **known: Any) -> World:
+    """The same world, whose server knows something else."""
+    return replace(world, known=replace(world.known, **known))
+
+
+def entries(channel: Channel) -> list[dict[str, int | str]]:
+    """What has crossed it."""
+    return [entry.as_dict() for entry in channel.ledger().entries]

@@ -10,7 +10,8 @@ from spfedrec_cli import engine, run
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine import TrainResult
-from spfedrec_cli.federated.strategies.rounds import COLLECTED, STRATEGIES
+from spfedrec_cli.federated.strategies.central import COLLECTED
+from spfedrec_cli.federated.strategies.table import STRATEGIES
 
 Make = Callable[..., Config]
 OTHERS = [name for name in STRATEGIES if name != "split"]

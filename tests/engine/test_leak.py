@@ -19,8 +19,8 @@ from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.engine.load import load_world
 from spfedrec_cli.federated.sampling.obfuscation import popularity_weights
+from spfedrec_cli.federated.server.publishing import draw_pool
 from spfedrec_cli.federated.simulation.world import World
-from spfedrec_cli.federated.strategies.rounds import draw_pool
 from spfedrec_cli.retrieval.evaluate import evaluate, make_task
 from spfedrec_cli.retrieval.task import Task, history_splits
 
@@ -89,7 +89,9 @@ def drawn_in_training(world: World, q: npt.NDArray[np.float64], purchased: Ragge
         pool = draw_pool(world.config, q, round_)
         counts[:, pool] += 1
         if world.config.client.uses_own:
-            items = world.kept.memory.recall(world.config.request, q, everybody, purchased, world.seed, round_).items
+            items = world.kept.memory.recall(
+                world.config.request, q, everybody, world.devices.keys(everybody), purchased, round_
+            ).items
             counts[items.row_index(), items.values] += 1
     return counts
 

@@ -16,10 +16,10 @@ from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.engine import Progress, TrainResult, load
-from spfedrec_cli.federated.simulation.round import CohortResult
+from spfedrec_cli.federated.simulation.round import Cohort, CohortResult
 from spfedrec_cli.federated.simulation.state import State, initial_state
 from spfedrec_cli.federated.simulation.world import World
-from spfedrec_cli.federated.strategies import rounds
+from spfedrec_cli.federated.strategies.split import ENGINES, split_round
 from spfedrec_cli.model.towers import flatten
 
 STEPS = ["client.batch_size=4", "client.local_epochs=2", "client.optimizer=adam", "client.lr=0.01"]
@@ -94,19 +94,19 @@ def test_the_notebooks_clients_learn_by_towers_of_their_own(
     dataset = Dataset.open(tmp_path / "sample")
     world = load.load_world(dataset, resolve("notebook", settings=[f"train.seed={seed}"]))
     losses: dict[int, list[float]] = {0: [], 1: [], 2: [], 3: [], 4: []}
-    simulation = rounds.ENGINES["simulation"]
+    simulation = ENGINES["simulation"]
 
-    def watched(world: World, published: object, cohort: rounds.Cohort) -> CohortResult:
-        result: CohortResult = simulation(world, published, cohort)  # type: ignore[arg-type]
+    def watched(world: World, published: object, cohort: Cohort, channel: object) -> CohortResult:
+        result: CohortResult = simulation(world, published, cohort, channel)  # type: ignore[arg-type]
         for member, loss in zip(cohort.clients.tolist(), result.losses.tolist(), strict=True):
             losses[member].append(loss)
         return result
 
-    monkeypatch.setitem(rounds.ENGINES, "simulation", watched)
+    monkeypatch.setitem(ENGINES, "simulation", watched)
     state = initial_state(world)
     untrained = rank_of_the_test_item(dataset, world, state, 0)
     for _ in range(world.config.train.rounds):
-        state, report = rounds.split_round(state, world)
+        state, report = split_round(state, world)
         assert report.clients == 2
     assert all(losses[member][-1] < 0.1 * losses[member][0] for member in (0, 1))
     assert rank_of_the_test_item(dataset, world, state, 0) <= min(10, untrained - 10)

@@ -74,6 +74,6 @@ def test_a_lost_process_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None
 def test_devices_of_another_process_are_not_held() -> None:
     whole = build_world()
     parts = [build_world(team=Team(rank, 2)) for rank in range(2)]
-    for client, row in enumerate(whole.purchased.lengths):
-        assert sorted(part.purchased.lengths[client] for part in parts) == [0, row]
-    assert all((part.eligible == whole.eligible).all() for part in parts)
+    for client, row in enumerate(whole.devices.purchased.lengths):
+        assert sorted(part.devices.purchased.lengths[client] for part in parts) == [0, row]
+    assert all((part.known.eligible == whole.known.eligible).all() for part in parts)

@@ -14,7 +14,7 @@ from worlds import build_world, merged
 from spfedrec_cli import run
 from spfedrec_cli.federated.simulation import compiled
 from spfedrec_cli.federated.simulation.state import initial_state, stored_tensors
-from spfedrec_cli.federated.strategies.rounds import split_round
+from spfedrec_cli.federated.strategies.split import split_round
 from spfedrec_cli.kernels import clients, compiling
 
 MODES: dict[str, dict[str, Any]] = {

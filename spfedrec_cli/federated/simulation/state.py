@@ -61,7 +61,7 @@ def _initial_private(world: World, query: Weights) -> Tensor | None:
     kind, clients = world.config.client.private_state, len(world.here(np.arange(len(world.devices))))
     if kind == "embedding":
         return torch.zeros(clients, world.config.model.dim)
-    return flatten(query).repeat(clients, 1) if kind == "tower" else None
+    return fetched(flatten(query)).repeat(clients, 1) if kind == "tower" else None
 
 
 def state_tensors(state: State) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ import torch
 
 from spfedrec_cli.federated.processes import ALONE, Team
 from spfedrec_cli.federated.wire.ledger import Entry, Ledger
-from spfedrec_cli.federated.wire.messages import KINDS, Message, check_shapes, parse, serialise
+from spfedrec_cli.federated.wire.messages import IN_ORDER, Message, check_shapes, parse, serialise
 
 
 class Role(Enum):
@@ -84,7 +84,7 @@ class Channel:
 
     def __init__(self, round_: int, most: Mapping[str, int] | None = None, ends: Sequence[End] = ()) -> None:
         self.round, self._most, self._ends = round_, most or {}, tuple(ends)
-        self._counted = {kind: _Counted() for kind in KINDS}
+        self._counted = {kind: _Counted() for kind in IN_ORDER}
 
     def send(self, message: _M, sender: Party, receiver: Party) -> _M:
         """The message as its receiver parses it. Raises SpfedrecError where it is none that may cross."""
@@ -122,7 +122,7 @@ class Channel:
         largest = torch.zeros(len(counted), team.size, dtype=torch.int64)
         largest[:, team.rank] = torch.tensor([each.largest for each in counted])
         most = team.sum(largest).amax(1)
-        rows = zip(KINDS, sums.tolist(), most.tolist(), strict=True)
+        rows = zip(IN_ORDER, sums.tolist(), most.tolist(), strict=True)
         entries = [
             Entry(self.round, kind.kind, kind.direction, count, total, big)
             for kind, (count, total), big in rows

@@ -10,7 +10,7 @@ from spfedrec_cli.config import Config, validate
 from spfedrec_cli.federated.device import cost
 from spfedrec_cli.federated.device.cost import Cost, Shapes, client_cost
 from spfedrec_cli.federated.simulation.state import initial_state
-from spfedrec_cli.federated.strategies.rounds import STRATEGIES
+from spfedrec_cli.federated.strategies.table import STRATEGIES
 from spfedrec_cli.model.towers import flatten
 
 SHAPES = Shapes(items=(50, 5), clients=(4, 3))
@@ -131,7 +131,10 @@ def test_shapes_have_the_weights_and_the_bytes_of_a_real_round(strategy: str, se
         assert found.tables + found.dense == flatten(weights).numel()
     state, _ = STRATEGIES[strategy](state, world)
     _, report = STRATEGIES[strategy](state, world)
-    each = [client_cost(world.config, world.shapes, n) for n in world.devices.purchased.lengths[world.known.eligible].tolist()]
+    each = [
+        client_cost(world.config, world.shapes, n)
+        for n in world.devices.purchased.lengths[world.known.eligible].tolist()
+    ]
     assert sum(one.bytes_down for one in each) == report.ledger.total("down")
     assert sum(one.bytes_up for one in each) == report.ledger.total("up")
 

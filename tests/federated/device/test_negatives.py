@@ -10,12 +10,14 @@ from worlds import build_world, merged
 
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.device import client
-from spfedrec_cli.federated.sampling.obfuscation import Obfuscation, shuffled_request
+from spfedrec_cli.federated.sampling.cohort import Phase
+from spfedrec_cli.federated.sampling.obfuscation import Obfuscation
+from spfedrec_cli.federated.server.publishing import draw_pool
 from spfedrec_cli.federated.simulation.compiled import train_cohort
 from spfedrec_cli.federated.simulation.round import Cohort, CohortResult, Published
 from spfedrec_cli.federated.simulation.state import initial_state, state_tensors
 from spfedrec_cli.federated.simulation.world import World
-from spfedrec_cli.federated.strategies import rounds
+from spfedrec_cli.federated.strategies.table import STRATEGIES
 from spfedrec_cli.federated.wire.messages import Broadcast, Embeddings
 from spfedrec_cli.model.towers import flatten
 
@@ -27,6 +29,7 @@ HAND = {
 }
 CHANCE = 0.5  # with which the item of V− was drawn
 E = math.e
+KEY = np.array([1, 2], np.uint64)
 
 
 class Hand:
@@ -48,20 +51,25 @@ class Hand:
     def plain(self, place: int) -> client.Trained:
         """By the plain client, from messages written here."""
         world, bought, probabilities = self.world, self.bought[place], {} if place else {int(self.hidden): CHANCE}
-        items = shuffled_request(bought, np.array(list(probabilities), np.int32), 0, place, 1)
-        request, device = client.Request(1, items), client.Device(place, bought, world.devices.fields.codes[place], None)
+        items = np.sort(np.concatenate([bought, np.array(list(probabilities), np.int32)]))
+        request, device = client.Request(1, items), self.device(place)
         public = client.Public(world.config, *world.known.codecs(), self.query, np.ones(40) / 40)
         broadcast = Broadcast(1, flatten(self.query).numpy(), self.pool.astype(np.int32), self.table[self.pool].numpy())
         answer = Embeddings(1, self.table[torch.from_numpy(items).long()].numpy())
         return client.train(device, public, broadcast, request, answer, probabilities)
+
+    def device(self, place: int) -> client.Device:
+        codes = self.world.devices.fields.codes[place]
+        return client.Device(place, KEY, self.bought[place], codes, None)
 
     def fast(self) -> tuple[CohortResult, list[int]]:
         """Both clients by the simulation, and the items of the rows of the sum."""
         rows = np.unique(np.concatenate([*self.bought, [self.hidden], self.pool])).astype(np.int64)
         published = Published(1, self.query, rows, self.table[rows], np.searchsorted(rows, self.pool), np.ones(40) / 40)
         hidden = Obfuscation(Ragged.from_lengths(np.array([1, 0]), np.array([self.hidden])), np.array([CHANCE]))
-        cohort = Cohort(np.arange(2), Ragged.from_rows(self.bought), hidden, None, np.zeros(2, np.bool_))
-        return train_cohort(self.world, published, cohort), rows.tolist()
+        own, never = Ragged.from_rows(self.bought), np.full(2, Phase.NEVER)
+        cohort = Cohort(np.arange(2), self.world.devices.keys(np.arange(2)), own, hidden, None, never)
+        return train_cohort(self.world, published, cohort, self.world.channel(1)), rows.tolist()
 
 
 # Of the first client: V− scores 0, the foreign item of the pool −1, its own item there is left out; target 1.
@@ -106,7 +114,7 @@ def test_the_gradients_of_both_kinds_by_hand() -> None:
     codec, (result, rows) = hand.world.known.codecs()[1], hand.fast()
     unit = codec.limit / codec.qmax
     update = codec.decode(torch.from_numpy(hand.plain(0).update.items).long())
-    asked = shuffled_request(hand.bought[0], np.array([hand.hidden]), 0, 0, 1).tolist()
+    asked = sorted([*hand.bought[0].tolist(), int(hand.hidden)])
     of_hidden, of_pool = update[asked.index(hand.hidden)], update[3:]
     torch.testing.assert_close(of_hidden, torch.tensor([1 / first, 0.0]), rtol=0, atol=unit)
     torch.testing.assert_close(of_pool, torch.tensor([[0.0, 0.0], [10 / E / first, 0.0]]), rtol=0, atol=unit)
@@ -123,12 +131,12 @@ ROUNDS = 3000
 def estimates(world: World, member: int, scores: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Σ exp(score) ÷ expected number over a client's negatives, in every one of so many rounds."""
     bought = world.devices.purchased.row(member)
-    device = client.Device(member, bought, world.devices.fields.codes[member], None)
+    device = client.Device(member, KEY, bought, world.devices.fields.codes[member], None)
     public = client.Public(world.config, *world.known.codecs(), {}, q)
     found = []
     for round_ in range(1, ROUNDS + 1):
         probabilities = client.make_request(device, public, round_)[1]
-        pool = rounds.draw_pool(world.config, q, round_).astype(np.int32)
+        pool = draw_pool(world.config, q, round_).astype(np.int32)
         hidden, seats, expected = client.training_negatives(public, bought, probabilities, pool)
         found.append(np.exp(scores[[*hidden, *pool[seats]]] - expected.numpy()).sum())
     return np.array(found)
@@ -178,7 +186,7 @@ def trained(settings: dict[str, Any]) -> dict[str, torch.Tensor]:
     world = build_world(settings)
     state = initial_state(world)
     for _ in range(2):
-        state, _ = rounds.STRATEGIES[world.config.federated.strategy](state, world)
+        state, _ = STRATEGIES[world.config.federated.strategy](state, world)
     return state_tensors(state)
 
 

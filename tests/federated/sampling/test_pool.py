@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import build_world
+from worlds import build_world, entries
 
 from spfedrec_cli.config import ClientConfig
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.sampling.pool import Pool, chance_of, draw_items, pool_chances
+from spfedrec_cli.federated.simulation.beginning import publish_popularity
 from spfedrec_cli.federated.simulation.state import initial_state
-from spfedrec_cli.federated.strategies import rounds
-from spfedrec_cli.federated.wire.ledger import Ledger
+from spfedrec_cli.federated.strategies.table import STRATEGIES
 
 BY_POPULARITY = ClientConfig(pool="popularity", pool_size=4)
 
@@ -71,16 +71,17 @@ def test_an_even_pool_has_one_chance() -> None:
 )
 def test_clients_are_sent_what_they_correct_by(rate: float, law: str, shipped: bool) -> None:
     """Without obfuscating items too, where the pool goes by popularity."""
-    world, ledger = build_world({"client": {"pool": law}, "request": {"rate": rate}}), Ledger(1)
-    rounds.publish_popularity(initial_state(world), world, ledger)
-    assert ("counts" in [entry.kind for entry in ledger.entries]) == shipped
+    world = build_world({"client": {"pool": law}, "request": {"rate": rate}})
+    channel = world.channel(1)
+    publish_popularity(initial_state(world), world, channel)
+    assert ("counts" in [entry["kind"] for entry in entries(channel)]) == shipped
 
 
 @pytest.mark.parametrize("strategy", ["full", "central"])
 def test_strategies_without_requests_learn_popularity_for_it(strategy: str) -> None:
     settings: dict[str, Any] = {"client": {"pool": "popularity", "pool_size": 9}, "federated": {"strategy": strategy}}
     world = build_world(settings)
-    state, report = rounds.STRATEGIES[strategy](initial_state(world), world)
+    state, report = STRATEGIES[strategy](initial_state(world), world)
     assert state.popularity is not None
     assert ("counts" in [entry.kind for entry in report.ledger.entries]) == (strategy == "full")
     assert math.isfinite(report.loss)

@@ -15,7 +15,7 @@ from spfedrec_cli import run
 from spfedrec_cli.federated.processes import Team
 from spfedrec_cli.federated.simulation import compiled, round
 from spfedrec_cli.federated.simulation.state import State, initial_state, stored_tensors
-from spfedrec_cli.federated.strategies import rounds
+from spfedrec_cli.federated.strategies.split import split_round
 from spfedrec_cli.placement import CPU, chosen, repeatable
 
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU that CUDA can use")
@@ -38,6 +38,7 @@ MODES = {
 
 # Where a round moves something: to the server's device, or from it to the clients.
 MOVING = (
+    "beginning.py",
     "catalogue.py",
     "round.py",
     "features.py",
@@ -45,7 +46,7 @@ MOVING = (
     "opening.py",
     "optimizers.py",
     "state.py",
-    "rounds.py",
+    "steps.py",
 )
 
 
@@ -61,7 +62,7 @@ def digest(state: State) -> str:
 
 def after_a_round(settings: dict[str, Any], device: torch.device = CPU) -> str:
     world = build_world(settings, device=device)
-    return digest(rounds.split_round(initial_state(world), world)[0])
+    return digest(split_round(initial_state(world), world)[0])
 
 
 @pytest.mark.parametrize("setting", [*every_pair(), *MODES.values()])
@@ -112,7 +113,7 @@ def test_clients_train_by_the_compiled_loop_from_what_is_fetched_once(
         patch.setattr(compiled, "COORDINATES", 1)
         patch.setattr(compiled, "_train", watched)
         patch.setattr(round, "fetched", lambda values: (brought.append(values.shape), fetched(values))[1])
-        _, report = rounds.split_round(start, world)
+        _, report = split_round(start, world)
     assert trained == list(range(report.clients))
     assert brought == [*(weight.shape for weight in start.query.values()), (brought[-1][0], 8)]
 
@@ -120,13 +121,13 @@ def test_clients_train_by_the_compiled_loop_from_what_is_fetched_once(
 def test_what_is_private_stays_with_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     with pretended(monkeypatch) as device:
         world = build_world({"client": {"private_state": "embedding"}}, device=device)
-        state, _ = rounds.split_round(initial_state(world), world)
+        state, _ = split_round(initial_state(world), world)
         assert state.private is not None
         assert state.popularity is not None
         of_clients = state.private, state.popularity, world.devices.fields.codes
         assert [tensor.device == THERE for tensor in of_clients] == [False] * 3
         assert {tensor.device == THERE for tensor in state.query.values()} == {True}
-        assert {tensor.device == THERE for tensor in state.item_moments.steps.values()} == {True}
+        assert {tensor.device == THERE for tensor in state.server.item_moments.steps.values()} == {True}
 
 
 @pytest.mark.parametrize("transport_there", [True, False])

@@ -6,7 +6,7 @@ import pytest
 from worlds import build_world, merged
 
 from spfedrec_cli.federated.simulation.state import initial_state, state_tensors
-from spfedrec_cli.federated.strategies.rounds import split_round
+from spfedrec_cli.federated.strategies.split import split_round
 from spfedrec_cli.run import digest
 
 REQUEST = {"client": {"negatives": "request"}, "request": {"rate": 0.5}}

@@ -1,23 +1,26 @@
 """The upper bound: `split` in one local step, but for fixed point; one graph over both towers; nothing crosses."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from worlds import build_world
+from worlds import at_round, build_world
 
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.device import client
+from spfedrec_cli.federated.sampling.cohort import draw_cohort
 from spfedrec_cli.federated.server.item_tower import serve
+from spfedrec_cli.federated.server.publishing import draw_pool, obfuscating_distribution
+from spfedrec_cli.federated.simulation.beginning import popularity_where_needed
 from spfedrec_cli.federated.simulation.compiled import train_cohort
-from spfedrec_cli.federated.simulation.publishing import taking_part
-from spfedrec_cli.federated.simulation.round import Cohort, Published
+from spfedrec_cli.federated.simulation.on_request import without_requests
+from spfedrec_cli.federated.simulation.round import Cohort, Published, taking_part
 from spfedrec_cli.federated.simulation.state import State, initial_state, state_tensors
 from spfedrec_cli.federated.simulation.world import World
-from spfedrec_cli.federated.strategies import collected, padded, rounds
-from spfedrec_cli.federated.strategies.rounds import central_round, split_round
+from spfedrec_cli.federated.strategies import collected, padded
+from spfedrec_cli.federated.strategies.central import central_round
+from spfedrec_cli.federated.strategies.split import split_round
 from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.model.towers import flatten, history_weights, item_tower, query_tower
 from spfedrec_cli.rng import uniform
@@ -37,11 +40,11 @@ MODES: dict[str, dict[str, Any]] = {
 
 def a_round(world: World, state: State) -> tuple[Published, Cohort]:
     """What both strategies start from in round 1."""
-    state = rounds.popularity_where_needed(state, world, rounds.Ledger(1))
-    clients = rounds.draw_cohort(world.config.federated, world.known.eligible, world.seed, 1)
-    q = rounds.obfuscating_distribution(state, world)
-    pool = rounds.draw_pool(world.config, q, 1)
-    cohort = rounds.without_requests(state, world, clients, 1)
+    state = popularity_where_needed(state, world, world.channel(1))
+    clients = draw_cohort(world.config.federated, world.known.eligible, world.seed, 1)
+    q = obfuscating_distribution(state.server, world.known)
+    pool = draw_pool(world.config, q, 1)
+    cohort = without_requests(state, world, clients)
     rows = taking_part(world, cohort.own.values, cohort.hidden.items.values, pool)
     served = serve(state.item, world.known.items, rows, world.config.model.id_dropout, world.seed, 1)
     return Published(1, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q), cohort
@@ -53,7 +56,7 @@ def test_one_local_step_of_split_is_the_gradient(name: str) -> None:
     world = build_world(MODES[name])
     published, cohort = a_round(world, initial_state(world))
     found = collected.gradients(world, published, cohort)
-    result = train_cohort(world, published, cohort)
+    result = train_cohort(world, published, cohort, world.channel(1))
     codec_query, codec_item = world.known.codecs()
     lr, clients = world.config.client.lr, len(cohort)
     unit = codec_query.limit / codec_query.qmax / 2
@@ -78,7 +81,7 @@ def one_graph(world: World, state: State, published: Published, cohort: Cohort) 
     losses = []
     for place, member in enumerate(cohort.clients):
         bought = cohort.own.row(place)
-        (targets,) = client.split_batches(collected.one_step(world.config), int(member), 1, len(bought))
+        (targets,) = client.split_batches(collected.one_step(world.config), cohort.keys[place], 1, len(bought))
         own, negatives = every[torch.from_numpy(bought).long()], [i for i in pool if i not in bought]
         embedded = query_tower(query, world.devices.fields.codes[int(member)], history_weights(model, ~targets) @ own)
         noise = every[negatives] @ embedded / model.temperature - np.log(len(pool) / world.n_items)
@@ -136,9 +139,9 @@ def test_batches_do_not_change_the_gradient(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_an_empty_cohort_changes_nothing() -> None:
     world = build_world({"federated": {"sampling": "poisson", "cohort_size": 1}})
-    drawn = [rounds.draw_cohort(world.config.federated, world.known.eligible, 0, r + 1) for r in range(200)]
+    drawn = [draw_cohort(world.config.federated, world.known.eligible, 0, r + 1) for r in range(200)]
     empty = next(round_ for round_, cohort in enumerate(drawn) if not len(cohort))
-    state = replace(initial_state(world), round=empty)
+    state = at_round(initial_state(world), empty)
     before = [tensor.clone() for tensor in state_tensors(state).values()]
     after, report = central_round(state, world)
     assert (report.clients, report.loss) == (0, 0.0)
@@ -162,7 +165,7 @@ def test_what_is_published_instead_of_requests_is_refused(name: str, mode: str) 
 
 
 PERTURBATIONS = {
-    "order of purchases": (padded, "targets_stream", lambda f: lambda epoch: f(epoch + 1)),
+    "order of purchases": (padded, "TARGETS", lambda stream: stream + 1),
     "number of targets": (padded, "target_counts", lambda f: lambda share, n: np.minimum(f(share, n) + 1, n)),
     "query tower": (collected, "query_tower", lambda f: lambda *a: 1.01 * f(*a)),
     "history": (collected, "history_weights", lambda f: lambda m, mask: 0.97 * f(m, mask)),

@@ -9,11 +9,11 @@ from spfedrec_cli.federated.device import client
 from spfedrec_cli.federated.device.client import split_batches
 from spfedrec_cli.federated.processes import Team
 from spfedrec_cli.federated.sampling.pool import Pool
+from spfedrec_cli.federated.simulation.on_request import without_requests
 from spfedrec_cli.federated.simulation.round import Cohort
 from spfedrec_cli.federated.simulation.state import initial_state
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.strategies.padded import Batch, batches
-from spfedrec_cli.federated.strategies.rounds import without_requests
 
 LENGTHS = [4, 1, 25, 4, 13, 4, 9, 1, 2, 30, 7, 1]
 POOL = np.array([3, 8, 20])
@@ -21,8 +21,9 @@ BUDGET = 60  # candidates of one batch
 
 
 def cut(world: World, clients: np.ndarray) -> tuple[Cohort, list[Batch]]:
-    cohort = without_requests(initial_state(world), world, clients, 1)
-    return cohort, list(batches(world, world.config, cohort, pool_of(world), 1, lambda most: BUDGET // most))
+    cohort = without_requests(initial_state(world), world, clients)
+    everybody = np.ones(len(cohort), np.bool_)
+    return cohort, list(batches(world, world.config, cohort, pool_of(world), 1, lambda most: BUDGET // most, everybody))
 
 
 def pool_of(world: World) -> Pool:
@@ -65,12 +66,14 @@ def test_every_client_stands_in_one_batch_as_on_its_device(negatives: str) -> No
             bought = cohort.own.row(member)
             assert batch.own[place, : len(bought)].tolist() == bought.tolist()
             assert (batch.own[place, len(bought) :] == -1).all()
-            masks = split_batches(world.config, int(cohort.clients[member]), 1, len(bought))
+            masks = split_batches(world.config, cohort.keys[member], 1, len(bought))
             assert batch.steps[place] == len(masks)
             for step, mask in enumerate(masks):
                 assert torch.equal(batch.targets[step, place, : len(bought)], mask)
             assert not batch.targets[len(masks) :, place].any()
-            device = client.Device(int(cohort.clients[member]), bought, world.devices.fields.codes[0], None)
+            device = client.Device(
+                int(cohort.clients[member]), cohort.keys[member], bought, world.devices.fields.codes[0], None
+            )
             probabilities = client.make_request(device, public, 1)[1]
             hidden, seats, expected = client.training_negatives(public, bought, probabilities, pool)
             real = ~torch.isinf(batch.expected[place])

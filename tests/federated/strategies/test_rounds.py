@@ -1,23 +1,25 @@
 """The round as a whole."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from worlds import build_world
+from worlds import at_round, build_world, told_otherwise
 
 from spfedrec_cli.errors import InputError, SpfedrecError
-from spfedrec_cli.federated.aggregation.protocol import Sums
+from spfedrec_cli.federated.sampling.cohort import draw_cohort
 from spfedrec_cli.federated.sampling.obfuscation import popularity_weights
 from spfedrec_cli.federated.server.item_tower import serve
-from spfedrec_cli.federated.simulation.publishing import taking_part
-from spfedrec_cli.federated.simulation.state import initial_state, state_from_tensors, state_tensors
-from spfedrec_cli.federated.strategies import rounds
-from spfedrec_cli.federated.strategies.rounds import STRATEGIES, draw_pool, split_round
+from spfedrec_cli.federated.server.publishing import draw_pool, obfuscating_distribution
+from spfedrec_cli.federated.server.state import effective_tau
+from spfedrec_cli.federated.server.steps import server_step
+from spfedrec_cli.federated.simulation.round import taking_part
+from spfedrec_cli.federated.simulation.state import State, initial_state, state_from_tensors, state_tensors
+from spfedrec_cli.federated.strategies.split import ENGINES, split_round
+from spfedrec_cli.federated.strategies.table import STRATEGIES
 from spfedrec_cli.federated.wire import messages
-from spfedrec_cli.federated.wire.ledger import Ledger
+from spfedrec_cli.federated.wire.channel import Channel
 
 
 def test_the_loss_falls_on_a_checkerboard_of_tastes() -> None:
@@ -85,14 +87,14 @@ def test_clients_are_told_by_what_to_draw_and_can_draw_by_it() -> None:
     received = messages.parse(data)
     assert isinstance(received, messages.PublishedCounts)
     drawn_by = popularity_weights(world.config.request, received.counts)
-    np.testing.assert_array_equal(drawn_by, rounds.obfuscating_distribution(state, world))
+    np.testing.assert_array_equal(drawn_by, obfuscating_distribution(state.server, world.known))
 
 
 def crossed_once(settings: dict[str, Any], given: bool = False) -> list[str]:
     """Kinds of the first round's ledger about popularity; that of the second one has none of them."""
     world = build_world(settings)
     counts = np.arange(world.n_items)
-    world = replace(world, given_popularity=(lambda: counts) if given else None)
+    world = told_otherwise(world, given_popularity=(lambda: counts) if given else None)
     step = STRATEGIES[world.config.federated.strategy]
     state, first = step(initial_state(world), world)
     _, second = step(state, world)
@@ -131,9 +133,9 @@ def test_uniform_obfuscation_needs_no_popularity() -> None:
 def test_a_round_without_clients_changes_nothing_but_its_number() -> None:
     world = build_world({"federated": {"sampling": "poisson", "cohort_size": 1}})
     state = initial_state(world)
-    empty = [r for r in range(200) if not len(rounds.draw_cohort(world.config.federated, world.known.eligible, 0, r + 1))]
+    empty = [r for r in range(200) if not len(draw_cohort(world.config.federated, world.known.eligible, 0, r + 1))]
     before = {name: tensor.clone() for name, tensor in state_tensors(state).items()}
-    after, report = split_round(replace(state, round=empty[0]), world)
+    after, report = split_round(at_round(state, empty[0]), world)
     assert report.clients == 0
     assert after.round == empty[0] + 1
     tensors = state_tensors(after)
@@ -149,7 +151,7 @@ def test_state_comes_back_from_its_tensors() -> None:
     assert all(torch.equal(a, b) for a, b in zip(state_tensors(one).values(), state_tensors(two).values(), strict=True))
 
 
-def state_copy(state: rounds.State) -> rounds.State:
+def state_copy(state: State) -> State:
     tensors = {name: tensor.clone() for name, tensor in state_tensors(state).items()}
     return state_from_tensors(state.round, tensors, None if state.private is None else state.private.clone())
 
@@ -175,7 +177,7 @@ def test_every_strategy_steps_by_the_schedule(name: str) -> None:
     for schedule in ("constant", "linear"):
         plain = {"optimizer": "fedavg", "lr": 1.0, "item_optimizer": "sgd", "item_lr": 1.0, "schedule": schedule}
         world = build_world({"federated": {"strategy": name}, "server": plain, "train": {"rounds": 4}})
-        state = replace(initial_state(world), round=2)
+        state = at_round(initial_state(world), 2)
         before = {name: tensor.clone() for name, tensor in state_tensors(state).items()}
         after = state_tensors(STRATEGIES[name](state, world)[0])
         steps.append({name: after[name] - before[name] for name in before if not name.startswith("moments")})
@@ -190,16 +192,17 @@ def test_private_state_moves_for_the_cohort_alone() -> None:
     state, _ = split_round(initial_state(world), world)
     assert state.private is not None
     moved = state.private.abs().sum(1).nonzero()[:, 0].tolist()
-    cohort = rounds.draw_cohort(world.config.federated, world.known.eligible, 0, 1).tolist()
+    cohort = draw_cohort(world.config.federated, world.known.eligible, 0, 1).tolist()
     assert set(moved) <= set(cohort)
     assert moved
 
 
 def test_ledger_totals() -> None:
-    ledger = Ledger(4)
-    ledger.count("request", "up", [10, 30])
-    ledger.count("embeddings", "down", [7])
-    ledger.count("update", "up", [])
+    channel = Channel(4)
+    channel.account(messages.Request, [10, 0, 30])
+    channel.account(messages.Embeddings, [7])
+    channel.account(messages.ClientUpdate, [])
+    ledger = channel.ledger()
     assert ledger.total("up") == 40
     assert ledger.total("down") == 7
     assert ledger.entries[0].as_dict() == {
@@ -236,7 +239,7 @@ def test_both_sums_are_divided_by_the_survivors() -> None:
         width = sum(weight.numel() for weight in state.query.values())
         one = [torch.full(shape, step * clients).int() for shape, step in (((width,), 1000), ((2, 8), 500))]
         before = {name: tensor.clone() for name, tensor in state_tensors(state).items()}
-        after = state_tensors(rounds.server_step(state, world, served, Sums(*one, clients, 0)))
+        after = server_step(state.server, world.known, served, *one, clients).tensors()
         steps.append({name: after[name].double() - before[name] for name in before})
     for name, step in steps[0].items():
         torch.testing.assert_close(steps[1][name], step, msg=name)
@@ -250,7 +253,7 @@ def test_both_sums_are_divided_by_the_survivors() -> None:
 def test_tau_is_relative_to_the_clients_learning_rate_and_starts_v() -> None:
     world = build_world({"server": {"tau": 0.01}, "client": {"lr": 0.5}})
     assert effective_tau(world.config) == pytest.approx(0.005)
-    second = initial_state(world).query_moments.second["mlp.0.weight"]
+    second = initial_state(world).server.query_moments.second["mlp.0.weight"]
     torch.testing.assert_close(second, torch.full_like(second, 0.005**2))
 
 
@@ -261,11 +264,11 @@ def test_the_seed_changes_the_pool() -> None:
         assert pools[0].tolist() != pools[1].tolist()
 
 
-@pytest.mark.parametrize("engine", rounds.ENGINES)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_an_empty_cohort_under_either_engine(engine: str) -> None:
     federated = {"sampling": "poisson", "cohort_size": 1}
     world = build_world({"federated": federated, "client": {"private_state": "embedding"}, "train": {"engine": engine}})
-    drawn = [rounds.draw_cohort(world.config.federated, world.known.eligible, 0, r + 1) for r in range(200)]
+    drawn = [draw_cohort(world.config.federated, world.known.eligible, 0, r + 1) for r in range(200)]
     empty = next(round_ for round_, cohort in enumerate(drawn) if not len(cohort))
-    _, report = split_round(replace(initial_state(world), round=empty), world)
+    _, report = split_round(at_round(initial_state(world), empty), world)
     assert (report.clients, report.loss) == (0, 0.0)

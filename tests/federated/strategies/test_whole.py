@@ -2,7 +2,6 @@
 
 import itertools
 import random
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,21 +9,24 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import build_world, merged
+from worlds import at_round, build_world, entries, merged
 
-from spfedrec_cli.config import validate
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.aggregation.protocol import Sums
 from spfedrec_cli.federated.device.client import Device, Public, split_batches
+from spfedrec_cli.federated.sampling.cohort import draw_cohort
+from spfedrec_cli.federated.server.publishing import draw_pool, obfuscating_distribution
+from spfedrec_cli.federated.server.steps import full_step
 from spfedrec_cli.federated.simulation import world as worlds_module
+from spfedrec_cli.federated.simulation.beginning import item_fields, popularity_where_needed
+from spfedrec_cli.federated.simulation.on_request import without_requests
 from spfedrec_cli.federated.simulation.round import Cohort, CohortResult
 from spfedrec_cli.federated.simulation.state import State, initial_state, state_tensors
 from spfedrec_cli.federated.simulation.world import World
-from spfedrec_cli.federated.strategies import padded, rounds, whole_client, whole_cohort
-from spfedrec_cli.federated.strategies.rounds import FULL_ENGINES, full_round
+from spfedrec_cli.federated.strategies import padded, whole_client, whole_cohort
+from spfedrec_cli.federated.strategies.full import FULL_ENGINES, full_round
 from spfedrec_cli.federated.strategies.whole_client import Whole
 from spfedrec_cli.federated.wire import messages
-from spfedrec_cli.federated.wire.ledger import Ledger
 from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.model.towers import flatten, history_weights, item_tower, query_tower, unflatten
 
@@ -78,28 +80,35 @@ def rows() -> list[Any]:
 def a_round(world: World, before: State) -> tuple[Whole, Cohort]:
     """What clients of the next round start from."""
     round_ = before.round + 1
-    before = rounds.popularity_where_needed(before, world, Ledger(round_))
-    clients = rounds.draw_cohort(world.config.federated, world.known.eligible, world.seed, round_)
-    q = rounds.obfuscating_distribution(before, world)
-    pool = rounds.draw_pool(world.config, q, round_)
+    before = popularity_where_needed(before, world, world.channel(round_))
+    clients = draw_cohort(world.config.federated, world.known.eligible, world.seed, round_)
+    q = obfuscating_distribution(before.server, world.known)
+    pool = draw_pool(world.config, q, round_)
     whole = Whole(round_, before.query, before.item, pool, q)
-    return whole, rounds.without_requests(before, world, clients, round_)
+    return whole, without_requests(before, world, clients)
+
+
+def both(world: World, before: State) -> tuple[CohortResult, CohortResult]:
+    """By either engine; what crosses is the same, to the byte."""
+    whole, cohort = a_round(world, before)
+    channels = [world.channel(whole.round) for _ in range(2)]
+    fast = FULL_ENGINES["simulation"](world, whole, cohort, channels[0])
+    plain = FULL_ENGINES["reference"](world, whole, cohort, channels[1])
+    assert entries(channels[0]) == entries(channels[1])
+    assert fast.uploads.tolist() == plain.uploads.tolist()
+    return fast, plain
 
 
 def assert_equal(world: World, before: State) -> CohortResult:
-    whole, cohort = a_round(world, before)
-    fast, plain = (FULL_ENGINES[name](world, whole, cohort) for name in ("simulation", "reference"))
-    assert list(fast.sizes) == list(plain.sizes)
-    for kind, sizes in plain.sizes.items():
-        np.testing.assert_array_equal(fast.sizes[kind], sizes)
-    assert fast.sums.clients == plain.sums.clients == (~cohort.dropped).sum()
+    fast, plain = both(world, before)
+    assert fast.sums.clients == plain.sums.clients == plain.uploads.sum()
     torch.testing.assert_close(fast.losses, plain.losses, rtol=1e-4, atol=1e-5)
     if plain.private is not None:
         torch.testing.assert_close(fast.private, plain.private, rtol=1e-3, atol=1e-4)
     for ours, theirs in ((fast.sums.query, plain.sums.query), (fast.sums.items, plain.sums.items)):
         apart = (ours.long() - theirs.long()).abs()
         # One unit a client, where a float fell on either side of a half; and that in few places.
-        assert int(apart.max()) <= len(cohort)
+        assert int(apart.max()) <= len(plain.uploads)
         assert float((apart > 0).float().mean()) < 0.2
     return plain
 
@@ -148,9 +157,9 @@ def test_one_device_by_autograd_over_both_towers() -> None:
     model = messages.WholeModel(
         whole.round, flatten(whole.query).numpy(), flatten(whole.item).numpy(), whole.pool.astype(np.int32)
     )
-    device = Device(member, bought, world.devices.fields.codes[member], None)
+    device = Device(member, cohort.keys[place], bought, world.devices.fields.codes[member], None)
     public = Public(world.config, *world.known.codecs(), whole.query, whole.obfuscating)
-    trained = whole_client.train(device, public, whole.item, whole_client.item_fields(world, whole.round), model)
+    trained = whole_client.train(device, public, whole.item, item_fields(world, whole.round), model)
 
     towers = flatten(before.query).clone().requires_grad_(), flatten(before.item).clone().requires_grad_()
     optimizer = torch.optim.SGD(towers, lr=0.05, momentum=0.5)
@@ -159,7 +168,7 @@ def test_one_device_by_autograd_over_both_towers() -> None:
         whole_client.uniform(world.seed, "id_dropout", np.arange(world.n_items), whole.round)
         >= world.config.model.id_dropout
     )
-    for targets in split_batches(world.config, member, whole.round, len(bought)):
+    for targets in split_batches(world.config, device.key, whole.round, len(bought)):
         every = item_tower(unflatten(towers[1], before.item), world.known.items.codes, torch.from_numpy(keep).float())
         own = every[torch.from_numpy(bought).long()]
         history = history_weights(world.config.model, ~targets) @ own
@@ -184,11 +193,12 @@ def test_the_mean_of_a_sum_steps_both_towers() -> None:
     world = build_world(merged(FULL, {"server": {"optimizer": "fedavg", "lr": 3.0}}))
     before = initial_state(world)
     whole = Whole(1, before.query, before.item, np.empty(0, np.int64), np.empty(0))
-    layout = whole_client.opening(world, whole, rounds.without_requests(before, world, np.array([0, 1]), 1))
+    cohort = without_requests(before, world, np.array([0, 1]))
+    layout = whole_client.opening(world, whole, cohort, world.channel(1))
     sums = Sums.zero(layout.width, (len(layout.rows), layout.dim), clients=2)
     sums.query += 1000
     sums.items += 1000
-    after = rounds.full_step(before, world, sums)
+    after = full_step(before.server, world.known, sums.query, sums.items, sums.clients)
     unit = world.known.codecs()[0].limit / world.known.codecs()[0].qmax
     for old, new in ((before.query, after.query), (before.item, after.item)):
         assert list(old) == list(new)
@@ -207,7 +217,7 @@ def test_the_ledger_counts_real_bytes() -> None:
     assert [entry.kind for entry in first.ledger.entries] == ["fields", "model", "delta"]
     assert [entry.kind for entry in second.ledger.entries] == ["model", "delta"]
     query, item = flatten(before.query).numpy(), flatten(before.item).numpy()
-    pool = rounds.draw_pool(world.config, np.ones(world.n_items), 1).astype(np.int32)
+    pool = draw_pool(world.config, np.ones(world.n_items), 1).astype(np.int32)
     sent = [
         messages.ItemFields(1, world.known.items.codes[:, 1:].numpy().astype(np.int32)),
         messages.WholeModel(1, query, item, pool),
@@ -228,7 +238,7 @@ def test_ones_own_negatives_need_popularity_and_stay_on_the_device() -> None:
 def test_only_rows_of_candidates_move_on_a_device() -> None:
     world = build_world(merged(FULL, {"client": {"negatives": "request"}, "request": {"rate": 0.5}}), [3, 8])
     whole, cohort = a_round(world, initial_state(world))
-    sums = whole_cohort.train_cohort(world, whole, cohort).sums
+    sums = whole_cohort.train_cohort(world, whole, cohort, world.channel(1)).sums
     moved = sums.items[: world.n_items].abs().sum(1).nonzero()[:, 0].tolist()
     kept = whole_client.uniform(world.seed, "id_dropout", np.arange(world.n_items), 1) >= world.config.model.id_dropout
     candidates = {*cohort.own.values.tolist(), *cohort.hidden.items.values.tolist()}
@@ -237,8 +247,7 @@ def test_only_rows_of_candidates_move_on_a_device() -> None:
 
 def test_saturated_coordinates_are_counted_alike() -> None:
     world = build_world(merged(FULL, {"federated": {"range_query": 0.001}}))
-    whole, cohort = a_round(world, initial_state(world))
-    fast, plain = (FULL_ENGINES[name](world, whole, cohort) for name in ("simulation", "reference"))
+    fast, plain = both(world, initial_state(world))
     assert fast.sums.saturated == pytest.approx(plain.sums.saturated, abs=2)
     assert plain.sums.saturated > 100
 
@@ -246,7 +255,7 @@ def test_saturated_coordinates_are_counted_alike() -> None:
 def test_whole_rounds_agree() -> None:
     """Server steps included: after three rounds of either engine the towers are the same to rounding."""
     fast = build_world(merged(FULL, {"client": {"private_state": "embedding"}}))
-    plain = replace(fast, config=validate(merged(fast.config.model_dump(), {"train": {"engine": "reference"}})))
+    plain = build_world(merged(FULL, {"client": {"private_state": "embedding"}, "train": {"engine": "reference"}}))
     one, two = trained_a_little(fast, 3), trained_a_little(plain, 3)
     for name, tensor in state_tensors(one).items():
         torch.testing.assert_close(state_tensors(two)[name], tensor, rtol=1e-2, atol=2e-3, msg=name)
@@ -257,9 +266,9 @@ def test_whole_rounds_agree() -> None:
 def test_an_empty_cohort_under_either_engine(engine: str) -> None:
     settings = {"federated": {"sampling": "poisson", "cohort_size": 1}, "train": {"engine": engine}}
     world = build_world(merged(FULL, settings, {"client": {"private_state": "embedding"}}))
-    drawn = [rounds.draw_cohort(world.config.federated, world.known.eligible, 0, r + 1) for r in range(200)]
+    drawn = [draw_cohort(world.config.federated, world.known.eligible, 0, r + 1) for r in range(200)]
     empty = next(round_ for round_, cohort in enumerate(drawn) if not len(cohort))
-    _, report = full_round(replace(initial_state(world), round=empty), world)
+    _, report = full_round(at_round(initial_state(world), empty), world)
     assert (report.clients, report.loss) == (0, 0.0)
 
 
@@ -291,8 +300,8 @@ def test_of_both_kinds_as_much_of_the_pool_is_left_as_fits(monkeypatch: pytest.M
 
 
 PERTURBATIONS = {
-    "target split of the device": (whole_client, "split_batches", lambda f: lambda c, i, r, n: f(c, i, r + 1, n)),
-    "order of purchases of many": (padded, "targets_stream", lambda f: lambda epoch: f(epoch + 1)),
+    "target split of the device": (whole_client, "split_batches", lambda f: lambda c, k, r, n: f(c, k, r + 1, n)),
+    "order of purchases of many": (padded, "TARGETS", lambda stream: stream + 1),
     "item tower of the device": (whole_client, "item_tower", lambda f: lambda *a: 1.001 * f(*a)),
     "history of many": (whole_cohort, "history_weights", lambda f: lambda m, mask: 0.99 * f(m, mask)),
     "dropout of many": (whole_cohort, "uniform", lambda f: lambda s, name, c, r: f(s, name, c, r + 1)),

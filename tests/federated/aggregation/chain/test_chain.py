@@ -5,13 +5,14 @@ import threading
 import numpy as np
 import pytest
 from chaining import Round, make_round, members, payloads, setting
+from exchanges import exchanged
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.aggregation.chain.chains import PIECE, Chains
-from spfedrec_cli.federated.aggregation.chain.layout import message_sizes, run_chain
+from spfedrec_cli.federated.aggregation.chain.layout import message_sizes
 from spfedrec_cli.federated.aggregation.chain.sources import SeededSecrets, SystemSecrets
 from spfedrec_cli.federated.aggregation.chain.terms import parts
 from spfedrec_cli.federated.wire import messages
@@ -35,7 +36,7 @@ def test_both_forms_give_the_plain_sum(
     assert len(closed.sums) == len(made.terms)
     for number, terms in enumerate(made.terms):
         plain = np.sum([made.payload(place) for place in made.places(number)], axis=0, dtype=np.int64)
-        by_messages = run_chain(terms, members(made, number), payloads(made, number)).total
+        by_messages = exchanged(terms, members(made, number), payloads(made, number)).total
         assert by_messages is not None
         np.testing.assert_array_equal(by_messages, plain)
         found = closed.sums[number]
@@ -54,7 +55,7 @@ def test_both_forms_upload_the_same_words(seed: int, clients: int) -> None:
     made.add(fast, list(range(clients - 1)))
     sent = payloads(made, 0)
     del sent[int(made.clients[-1])]
-    crossed = run_chain(made.terms[0], members(made, 0), sent).crossed
+    crossed = exchanged(made.terms[0], members(made, 0), sent).crossed
     words = [message.words for message in crossed if isinstance(message, messages.MaskedUpdate)]
     assert len(words) == clients - 1
     np.testing.assert_array_equal(fast._sums[0].view(np.int32), np.sum(words, axis=0, dtype=np.int32))
@@ -66,7 +67,7 @@ def test_both_forms_seal_the_same() -> None:
     fast = Chains(made.terms, made.clients, made.chain_of, SeededSecrets(7))
     assert len(set(fast.commitments)) == 11
     for number, terms in enumerate(made.terms):
-        crossed = run_chain(terms, members(made, number), payloads(made, number)).crossed
+        crossed = exchanged(terms, members(made, number), payloads(made, number)).crossed
         sealed = [m.commitment.tobytes() for m in crossed if isinstance(m, messages.ChainCommitment)]
         assert [fast.commitments[place] for place in made.places(number)] == sealed
 
@@ -75,7 +76,7 @@ def test_the_largest_sum_wraps_nowhere() -> None:
     """Every coordinate at ±qmax with n · qmax = 2^31 − 2: the sum is exact, though each upload went round 2^32."""
     made = make_round(np.random.default_rng(0), 3, 3, setting(qmax=(2**31 - 1) // 3))
     made.query[:] = made.terms[0].setting.qmax
-    total = run_chain(made.terms[0], members(made, 0), payloads(made, 0)).total
+    total = exchanged(made.terms[0], members(made, 0), payloads(made, 0)).total
     assert total is not None
     assert total[:5].tolist() == [2**31 - 2] * 5
 
@@ -84,7 +85,7 @@ def test_a_payload_longer_than_a_piece_of_the_stream() -> None:
     made = make_round(np.random.default_rng(1), 4, 4, setting(query=2 * PIECE + 3))
     fast = Chains(made.terms, made.clients, made.chain_of, SeededSecrets(7))
     made.add(fast, [0, 1, 2, 3])
-    total = run_chain(made.terms[0], members(made, 0), payloads(made, 0)).total
+    total = exchanged(made.terms[0], members(made, 0), payloads(made, 0)).total
     assert total is not None
     np.testing.assert_array_equal(fast.close().sums[0].query, parts(made.terms[0], total)[0])
 
@@ -92,7 +93,7 @@ def test_a_payload_longer_than_a_piece_of_the_stream() -> None:
 def test_a_device_s_own_randomness_gives_the_same_sum() -> None:
     made = make_round(np.random.default_rng(2), 5, 5)
     secrets = SystemSecrets()
-    by = [run_chain(made.terms[0], members(made, 0, secrets), payloads(made, 0)) for _ in range(2)]
+    by = [exchanged(made.terms[0], members(made, 0, secrets), payloads(made, 0)) for _ in range(2)]
     np.testing.assert_array_equal(by[0].total, by[1].total)  # type: ignore[arg-type]
     keys = [{m.public_key.tobytes() for m in run.crossed if isinstance(m, messages.ChainReveal)} for run in by]
     assert len(keys[0] | keys[1]) == 10
@@ -177,7 +178,7 @@ def test_an_item_of_another_chain_is_not_found_under_any_number() -> None:
 def test_sizes_are_those_of_the_messages() -> None:
     made = make_round(np.random.default_rng(8), 5, 5, setting(pool=2))
     terms = made.terms[0]
-    exchange = run_chain(terms, members(made, 0), payloads(made, 0))
+    exchange = exchanged(terms, members(made, 0), payloads(made, 0))
     expected = message_sizes(terms.members, len(terms.union), terms.length)
     for kind, size in expected.items():
         sent = [len(messages.serialise(message)) for message in exchange.crossed if type(message) is kind]

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 from chaining import Round, make_round, members, payloads, setting
+from exchanges import exchanged
 
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.aggregation.chain.circle import commit
 from spfedrec_cli.federated.aggregation.chain.collector import Collector
 from spfedrec_cli.federated.aggregation.chain.failures import Aborted, Refused
-from spfedrec_cli.federated.aggregation.chain.layout import run_chain
 from spfedrec_cli.federated.aggregation.chain.member import Member
 from spfedrec_cli.federated.aggregation.chain.sources import SeededSecrets
 from spfedrec_cli.federated.aggregation.chain.terms import Terms
@@ -421,7 +421,7 @@ def test_a_retry_has_fresh_keys() -> None:
     terms = replace(table.terms, attempt=1, members=3)
     left = {client: table.members[client] for client in table.ids[1:]}
     sent = {client: table.payloads[client] for client in left}
-    exchange = run_chain(terms, left, sent)
+    exchange = exchanged(terms, left, sent)
     np.testing.assert_array_equal(exchange.total, table.plain - table.payloads[gone])
     keys = {m.public_key.tobytes() for m in exchange.crossed if isinstance(m, messages.ChainReveal)}
     assert not keys & {message.public_key.tobytes() for message in first}

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from exchanges import Exchange, exchanged
 from second_chain import INPUTS, transcript
 
 from spfedrec_cli.federated.aggregation.chain.circle import circle, roster_digest
-from spfedrec_cli.federated.aggregation.chain.layout import Exchange, run_chain
 from spfedrec_cli.federated.aggregation.chain.masks import key_pair, mask, seed
 from spfedrec_cli.federated.aggregation.chain.member import Member
 from spfedrec_cli.federated.aggregation.chain.sources import KEY
@@ -22,8 +22,6 @@ ROWS = {row["id"]: row for row in GOLDEN["members"]}
 
 class Written:
     """The secrets that stand in the transcript."""
-
-    origin = "transcript"
 
     def draw(self, client: int, round_: int, attempt: int, purpose: int) -> bytes:
         return bytes.fromhex(ROWS[client]["secret_key" if purpose == KEY else "contribution"])
@@ -41,7 +39,7 @@ def terms() -> Terms:
 @pytest.fixture(scope="module")
 def exchange(terms: Terms) -> Exchange:
     payloads = {member["id"]: np.array(member["payload"], np.int32) for member in GOLDEN["inputs"]["members"]}
-    return run_chain(terms, {each: Member(each, Written()) for each in ROWS}, payloads)
+    return exchanged(terms, {each: Member(each, Written()) for each in ROWS}, payloads)
 
 
 def test_the_second_implementation_still_writes_it() -> None:

@@ -6,22 +6,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from worlds import build_world, merged
+from worlds import SMALL, at_round, build_world, merged
 
 from spfedrec_cli import run
+from spfedrec_cli.config import validate
+from spfedrec_cli.dtypes import I64
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.device.client import split_batches
 from spfedrec_cli.federated.sampling.cohort import draw_cohort
 from spfedrec_cli.federated.sampling.slate import Slate
 from spfedrec_cli.federated.server.item_tower import serve
-from spfedrec_cli.federated.simulation import compiled, one_by_one, opening, publishing
-from spfedrec_cli.federated.simulation.publishing import Start, publish_catalogue, start_on_slate, without_target
-from spfedrec_cli.federated.simulation.round import CohortResult
+from spfedrec_cli.federated.server.publishing import draw_slate
+from spfedrec_cli.federated.simulation import compiled, on_slate, one_by_one
+from spfedrec_cli.federated.simulation.beginning import publish_popularity
+from spfedrec_cli.federated.simulation.on_slate import publish_catalogue, start_on_slate, without_target
+from spfedrec_cli.federated.simulation.round import CohortResult, Start
 from spfedrec_cli.federated.simulation.state import State, initial_state, state_from_tensors, state_tensors
 from spfedrec_cli.federated.simulation.world import World, make_world
-from spfedrec_cli.federated.strategies.rounds import Report, private_states, publish_popularity, split_round
+from spfedrec_cli.federated.strategies.report import Report
+from spfedrec_cli.federated.strategies.split import split_round
 from spfedrec_cli.federated.wire import messages
-from spfedrec_cli.federated.wire.ledger import Ledger
 
 SLATE: dict[str, Any] = {"request": {"mode": "slate", "slate_size": 10, "refresh": 3}}
 CATALOGUE: dict[str, Any] = {"request": {"mode": "catalogue"}}
@@ -40,12 +44,20 @@ def towers(state: State) -> str:
     return run.digest({name: each for name, each in state_tensors(state).items() if name.startswith(("query", "item"))})
 
 
+KEY = np.array([1, 2], np.uint64)
+
+
+def slate_of(world: World, state: State) -> I64:
+    """The items that are published in the next round."""
+    return draw_slate(state.server, world.known, world.kept.rotation).items
+
+
 def opened(world: World, state: State) -> Start:
     """Everybody at once, on the slate of the next round."""
-    ledger, everybody = Ledger(state.round + 1), world.known.eligible
-    state = publish_popularity(state, world, ledger)
-    state = publish_catalogue(state, world, everybody, ledger)
-    return start_on_slate(state, world, everybody, private_states(state, world, everybody))
+    channel, everybody = world.channel(state.round + 1), world.known.eligible
+    state = publish_popularity(state, world, channel)
+    state = publish_catalogue(state, world, everybody, channel)
+    return start_on_slate(state, world, everybody, channel)
 
 
 @pytest.mark.parametrize("mode", [CATALOGUE, {"request": {"mode": "slate", "slate_size": 99}}])
@@ -63,13 +75,13 @@ def test_targets_are_purchases_in_the_slate() -> None:
     """Of eight purchases four would be targets; three are in the slate, and all of them are, in batches of two."""
     config = build_world({"client": {"target_share": 0.5, "batch_size": 2, "local_epochs": 2}}).config
     eligible = np.array([False, True, False, False, True, True, False, False])
-    batches = split_batches(config, 4, 1, 8, eligible)
+    batches = split_batches(config, KEY, 1, 8, eligible)
     assert [int(batch.sum()) for batch in batches] == [2, 1, 2, 1]
     for epoch in (batches[:2], batches[2:]):
         assert sum(batch.int() for batch in epoch).tolist() == eligible.astype(int).tolist()  # type: ignore[union-attr]
-    most = split_batches(config, 4, 1, 8, np.arange(8) > 1)
+    most = split_batches(config, KEY, 1, 8, np.arange(8) > 1)
     assert sum(int(batch.sum()) for batch in most) == 8
-    assert not split_batches(config, 4, 1, 8, np.zeros(8, bool))
+    assert not split_batches(config, KEY, 1, 8, np.zeros(8, bool))
 
 
 @pytest.mark.parametrize("engine", ["simulation", "reference"])
@@ -83,18 +95,19 @@ def test_a_client_without_target_uploads_zeros_and_is_counted(engine: str, priva
     slate = start.published.slate
     assert slate is not None
     idle = ~np.isin(world.devices.purchased.values, slate.items)
-    assert 0 < idle.sum() == without_target(world, start) < 12
+    assert 0 < idle.sum() == without_target(world, start, np.ones(12, np.bool_)) < 12
     cohort = start.cohort
     alone = replace(
         cohort,
         clients=cohort.clients[idle],
+        keys=cohort.keys[idle],
         own=cohort.own.take(np.flatnonzero(idle)),
         hidden=cohort.hidden.take(np.flatnonzero(idle)),
-        dropped=cohort.dropped[idle],
+        silent=cohort.silent[idle],
         private=None if cohort.private is None else cohort.private[torch.from_numpy(idle)],
     )
     train = compiled.train_cohort if engine == "simulation" else one_by_one.train_one_by_one
-    result = train(world, start.published, alone)
+    result = train(world, start.published, alone, world.channel(3))
     assert result.sums.clients == idle.sum()
     assert not result.sums.query.count_nonzero()
     assert not result.sums.items.count_nonzero()
@@ -106,14 +119,14 @@ def test_the_report_counts_them_and_its_loss_leaves_them_out() -> None:
     """Of 7 clients with one purchase each, those in whose slate it is have a loss, and the mean is over them."""
     world = build_world(SLATE, [1] * 12)
     state, (report,) = rounds(world, 1)
-    slate = publishing.draw_slate(replace(state, round=0), world)
+    slate = draw_slate(at_round(state, 0).server, world.known, world.kept.rotation)
     cohort = draw_cohort(world.config.federated, world.known.eligible, world.seed, 1)
     having = cohort[np.isin(world.devices.purchased.take(cohort).values, slate.items)]
     assert report.clients == 7
     assert report.without_target == 7 - len(having) > 0
-    state = publish_popularity(initial_state(world), world, Ledger(1))
-    start = start_on_slate(publish_catalogue(state, world, cohort, Ledger(1)), world, having, None)
-    losses = one_by_one.train_one_by_one(world, start.published, start.cohort).losses
+    state, channel = publish_popularity(initial_state(world), world, world.channel(1)), world.channel(1)
+    start = start_on_slate(publish_catalogue(state, world, cohort, channel), world, having, channel)
+    losses = one_by_one.train_one_by_one(world, start.published, start.cohort, channel).losses
     assert len(having) == len(losses) > 0
     assert report.loss == pytest.approx(float(losses.mean()), rel=1e-4)
     assert rounds(build_world(CATALOGUE, [1] * 12), 1)[1][0].without_target == 0
@@ -127,7 +140,7 @@ def test_only_the_rows_of_the_slate_are_summed() -> None:
     assert slate is not None
     assert len(start.published.rows) > len(slate.items)
     for train in (compiled.train_cohort, one_by_one.train_one_by_one):
-        assert train(world, start.published, start.cohort).sums.items.shape == (len(slate.items), 8)
+        assert train(world, start.published, start.cohort, world.channel(1)).sums.items.shape == (len(slate.items), 8)
     assert start.served.embeddings.shape == (len(slate.items), 8)
 
 
@@ -190,12 +203,13 @@ def test_popularity_that_is_given_is_asked_of_nobody() -> None:
     made = build_world(SLATE)
     counts = np.zeros(made.n_items, np.int64)
     counts[7] = 1000
-    world = make_world(made.config, made.items, made.clients, made.purchased, given_popularity=lambda: counts)
+    tables = made.known.items, made.devices.fields, made.devices.purchased
+    world = make_world(validate(merged(SMALL, SLATE)), *tables, given_popularity=lambda: counts)
     state, reports = rounds(world, 3)
     assert "popularity" not in kinds(reports[0])
     assert state.popularity is not None
     assert state.popularity.tolist() == counts.tolist()
-    shown = [publishing.draw_slate(replace(state, round=round_), world).items for round_ in range(8)]
+    shown = [slate_of(world, at_round(state, round_)) for round_ in range(8)]
     assert all(7 in items for items in shown)
 
 
@@ -219,11 +233,11 @@ def test_a_slate_of_one_item_or_none_at_all_is_a_round(monkeypatch: pytest.Monke
     tiny = {"request": {"mode": "slate", "slate_size": 2}, "train": {"engine": engine}}
     world = build_world(tiny)
     state, reports = rounds(world, 20)
-    sizes = {len(publishing.draw_slate(replace(state, round=round_), world).items) for round_ in range(200)}
+    sizes = {len(slate_of(world, at_round(state, round_))) for round_ in range(200)}
     assert {1, 2} <= sizes
     assert all(0 < report.without_target <= report.clients == 7 for report in reports)
     before = towers(state)
-    monkeypatch.setattr(publishing, "draw_slate", lambda state, world: Slate(np.empty(0, np.int64)))
+    monkeypatch.setattr(on_slate, "draw_slate", lambda *told: Slate(np.empty(0, np.int64)))
     state, (report,) = rounds(world, 1, state)
     assert report.without_target == report.clients == 7
     assert report.loss == 0
@@ -231,8 +245,8 @@ def test_a_slate_of_one_item_or_none_at_all_is_a_round(monkeypatch: pytest.Monke
 
 
 PERTURBATIONS = {
-    "slate that the client is told": ("slate", lambda f: lambda *told: other_rows(f(*told))),
-    "catalogue that the client keeps": ("catalogue", lambda f: lambda *told: other_codes(f(*told))),
+    "slate that the client is told": ("slate_message", lambda f: lambda *told: other_rows(f(*told))),
+    "catalogue that the client keeps": ("catalogue_message", lambda f: lambda *told: other_codes(f(*told))),
 }
 
 
@@ -248,12 +262,15 @@ def other_codes(catalogue: messages.PublishedCatalogue) -> messages.PublishedCat
 def test_what_is_published_matters_to_both_engines(monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
     """Equal to one unit a client of 5e-5, unless one side is told something else."""
     world = build_world(SLATE)
-    start = opened(world, rounds(world, 2)[0])
-    if name is not None:
-        attribute, change = PERTURBATIONS[name]
-        monkeypatch.setattr(opening, attribute, change(getattr(opening, attribute)))
-    sides: list[CohortResult] = [
-        train(world, start.published, start.cohort) for train in (compiled.train_cohort, one_by_one.train_one_by_one)
-    ]
+    state = rounds(world, 2)[0]
+    sides: list[CohortResult] = []
+    for train in (compiled.train_cohort, one_by_one.train_one_by_one):
+        start = opened(world, state)
+        sides.append(train(world, start.published, start.cohort, world.channel(3)))
+        if name is not None:
+            attribute, change = PERTURBATIONS[name]
+            for module in (on_slate, one_by_one):
+                if hasattr(module, attribute):
+                    monkeypatch.setattr(module, attribute, change(getattr(module, attribute)))
     apart = (sides[0].sums.query.long() - sides[1].sums.query.long()).abs().max()
     assert (int(apart) <= len(world.known.eligible)) == (name is None)
