@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from spfedrec_cli.errors import InputError, nearest
 from spfedrec_cli.threads import cores
 
+Name = str  # of a row of a table that lies above this module: `engine/settings.py` looks it up there
+
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -44,9 +46,7 @@ class ClientConfig(Section):
 
     local_epochs: int = Field(1, ge=1, description="passes over the targets in a round (E)")
     batch_size: int = Field(0, ge=0, description="targets of a local step (B); 0: all of them in one")
-    optimizer: Literal["sgd", "adam"] = Field(
-        "sgd", description="of the local steps; its moments start anew every round"
-    )
+    optimizer: Name = Field("sgd", description="sgd, adam: of the local steps; its moments start anew every round")
     lr: float = Field(0.1, gt=0, description="learning rate of a local step")
     momentum: float = Field(0.0, ge=0, lt=1, description="share of the last step that goes on (optimizer = sgd)")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment (optimizer = adam)")
@@ -60,7 +60,7 @@ class ClientConfig(Section):
     pool: Literal["uniform", "popularity"] = Field(
         "uniform", description="how the public pool is drawn; popularity: half by public popularity, half evenly"
     )
-    loss: Literal["softmax", "bce", "bpr"] = Field("softmax", description="of a target against the training negatives")
+    loss: Name = Field("softmax", description="softmax, bce, bpr: of a target against the training negatives")
     logq: bool = Field(
         True, description="correct softmax for the probability of a negative (loss = softmax, mode = paper)"
     )
@@ -88,7 +88,7 @@ class ClientConfig(Section):
 class RequestConfig(Section):
     """What a client asks the server for, or what the server publishes so that nobody asks."""
 
-    mode: Literal["paper", "slate", "catalogue"] = Field(
+    mode: Name = Field(
         "paper", description="paper: own items hidden among others; slate, catalogue: nobody asks, items are published"
     )
     rate: float = Field(0.25, ge=0, description="obfuscating items for each purchased item (P)")
@@ -104,7 +104,7 @@ class RequestConfig(Section):
 class FederatedConfig(Section):
     """Who takes part and how updates are summed."""
 
-    strategy: Literal["split", "full", "central"] = Field(
+    strategy: Name = Field(
         "split",
         description="split: the item tower stays on the server; full: FedAvg of both towers; central: no federation",
     )
@@ -112,7 +112,7 @@ class FederatedConfig(Section):
     sampling: Literal["fixed", "poisson", "shuffled"] = Field(
         "fixed", description="cohorts of a fixed or a Poisson size; shuffled: everybody once before anybody again"
     )
-    aggregation: Literal["sum", "ring"] = Field(
+    aggregation: Name = Field(
         "sum", description="sum: the ideal functionality of secure aggregation; ring: secret-sharing chains, executed"
     )
     chain_length: int = Field(10, ge=3, description="clients of a chain, at least (aggregation = ring)")
@@ -126,19 +126,18 @@ class FederatedConfig(Section):
 class ServerConfig(Section):
     """How the server uses the sums."""
 
-    optimizer: Literal["fedadam", "fedyogi", "fedadagrad", "fedavg"] = Field(
-        "fedadam", description="for the query tower; for both under federated.strategy = full"
+    optimizer: Name = Field(
+        "fedadam",
+        description="fedadam, fedyogi, fedadagrad, fedavg: for the query tower; for both under strategy = full",
     )
     lr: float = Field(0.001, gt=0, description="server learning rate (eta)")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment, of both optimisers")
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment, of both optimisers")
     tau: float = Field(1e-5, gt=0, description="adaptivity; relative to client.lr, so to the gradient")
-    item_optimizer: Literal["adam", "adagrad", "sgd"] = Field(
-        "adam", description="lazy and row-wise, for the item tower"
-    )
+    item_optimizer: Name = Field("adam", description="adam, adagrad, sgd: lazy and row-wise, for the item tower")
     item_lr: float = Field(0.001, gt=0, description="learning rate of the item tower")
-    schedule: Literal["constant", "linear"] = Field(
-        "constant", description="of both rates; linear: they fall evenly, to nothing after train.rounds"
+    schedule: Name = Field(
+        "constant", description="of both rates: constant; or linear, they fall evenly, to nothing after train.rounds"
     )
 
 
@@ -161,7 +160,9 @@ class TrainConfig(Section):
     )
     shards: int = Field(4, ge=1, le=1024, description="parts that clients are dealt into, for up to as many workers")
     patience: int = Field(0, ge=0, description="stop after so many validations in a row without a better one; 0: never")
-    engine: Literal["simulation", "reference"] = Field("simulation", description="reference: one client at a time")
+    engine: Name = Field(
+        "simulation", description="simulation: compiled, many clients at once; reference: one client at a time"
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "cpu",
         description="where the server computes (clients: the CPU); auto: cuda where there is a GPU for it, else cpu",
@@ -222,7 +223,8 @@ def preset_for(source: str, clients: int) -> str:
 
 
 def resolve(preset: str | None = None, file: Path | str | None = None, settings: Iterable[str] = ()) -> Config:
-    """The configuration after all layers.
+    """The configuration after all layers. Names of rows of tables, and what goes together, are checked by
+    `engine.settings`, when a training begins.
 
     Raises InputError for an unknown preset or key, a file that is not TOML, and a value that does not fit.
     """
@@ -246,10 +248,10 @@ def validate(values: Mapping[str, Any]) -> Config:
         if first["type"] == "extra_forbidden":
             raise unknown_key(key) from None
         message = first["msg"].removeprefix("Input ")
-        raise InputError(f"The setting {key} = {first['input']!r} does not fit: it {message}", hint=_HELP) from None
+        raise InputError(f"The setting {key} = {first['input']!r} does not fit: it {message}", hint=HELP) from None
 
 
-_HELP = "see `spfedrec config show` for every key with its meaning"
+HELP = "see `spfedrec config show` for every key with its meaning"
 
 
 def keys() -> list[str]:
@@ -263,7 +265,7 @@ def unknown_key(key: str) -> InputError:
     tails = {known.rsplit(".", 1)[-1]: known for known in keys()}
     near = nearest(key, keys(), 0.75) or tails.get(nearest(tail, list(tails), 0.7) or "")
     near = near or nearest(key, keys())
-    return InputError(f"There is no setting {key}", hint=f"did you mean {near}?" if near else _HELP)
+    return InputError(f"There is no setting {key}", hint=f"did you mean {near}?" if near else HELP)
 
 
 def _unknown_section(section: str, source: str) -> InputError:

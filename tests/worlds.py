@@ -9,8 +9,9 @@ import torch
 from spfedrec_cli.config import validate
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.federated.processes import ALONE, Team
+from spfedrec_cli.federated.simulation.making import make_world
 from spfedrec_cli.federated.simulation.state import State
-from spfedrec_cli.federated.simulation.world import World, make_world
+from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.placement import CPU

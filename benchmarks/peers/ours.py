@@ -16,9 +16,10 @@ from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.engine import made
 from spfedrec_cli.engine.bench import kernel_settings, opened
 from spfedrec_cli.federated.simulation.compiled import train_cohort
+from spfedrec_cli.federated.simulation.making import make_world
 from spfedrec_cli.federated.simulation.one_by_one import train_one_by_one
 from spfedrec_cli.federated.simulation.round import Cohort, Published
-from spfedrec_cli.federated.simulation.world import World, make_world
+from spfedrec_cli.federated.simulation.world import World
 
 torch.set_num_threads(1)
 

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spfedrec_cli.cli.failures import Command
-from spfedrec_cli.cli.options import AsJson, ConfigFile, Debug, Preset, Quiet, Settings
+from spfedrec_cli.cli.options import (
+    AsJson,
+    ConfigFile,
+    Debug,
+    Preset,
+    Quiet,
+    Settings,
+    dataset_folder,
+    dataset_names,
+)
 from spfedrec_cli.cli.output import Output, facts, table
 
 if TYPE_CHECKING:
@@ -21,11 +30,22 @@ SHOW = """Examples:
 VALIDATE = """Examples:
 
 \b
-  spfedrec config validate mine.toml"""
+  spfedrec config validate mine.toml
+  spfedrec config validate mine.toml --dataset ml-100k"""
 PRESETS = """Examples:
 
 \b
   spfedrec config presets"""
+
+Checked = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        metavar="DATASET",
+        help="Check against a Dataset too: its path, or a name under ./datasets.",
+        autocompletion=dataset_names,
+    ),
+]
 
 
 def build() -> typer.Typer:
@@ -58,15 +78,31 @@ def show(
 
 def validate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A TOML file of settings.")],
+    dataset: Checked = None,
     json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Check a file of settings."""
+    """Check a file of settings: whatever `spfedrec train` refuses is refused here."""
     from spfedrec_cli.config import resolve
 
-    resolve(file=file)
-    Output(json, quiet).result({"file": str(file), "valid": True}, facts("Settings", [(str(file), "valid")]))
+    config = resolve(file=file)
+    folder = None if dataset is None else dataset_folder(dataset)
+    _check(config, folder)
+    on = {} if folder is None else {"dataset": str(folder)}
+    shown = facts("Settings", [(str(file), "valid"), *on.items()])
+    Output(json, quiet).result({"file": str(file), "valid": True, **on}, shown)
+
+
+def _check(config: "Config", folder: Path | None) -> None:
+    from spfedrec_cli.engine.settings import check, check_with
+
+    if folder is None:
+        check(config)
+    else:
+        from spfedrec_cli.data.dataset import Dataset
+
+        check_with(config, Dataset.open(folder))
 
 
 def presets(json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> None:

@@ -20,8 +20,9 @@ from spfedrec_cli.data.schema import MANIFEST
 from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.processes import ALONE, Team
+from spfedrec_cli.federated.simulation.making import make_world
 from spfedrec_cli.federated.simulation.state import State, state_from_tensors, stored_tensors
-from spfedrec_cli.federated.simulation.world import World, make_world
+from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.strategies.report import Report
 from spfedrec_cli.federated.wire.messages import KINDS
 from spfedrec_cli.model.embed import item_embeddings, query_embeddings

@@ -24,7 +24,8 @@ from spfedrec_cli.data.sources.synthetic_facts import (
 )
 from spfedrec_cli.dtypes import F64
 from spfedrec_cli.federated.processes import ALONE, Team
-from spfedrec_cli.federated.simulation.world import World, make_world
+from spfedrec_cli.federated.simulation.making import make_world
+from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.features import ID, Features
 from spfedrec_cli.placement import CPU
 from spfedrec_cli.rng import uniform, uniform_ragged, uniform_rows

@@ -10,6 +10,7 @@ from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.load import load_world
 from spfedrec_cli.engine.memory import check_memory, free_memory, reckon, shape_of
+from spfedrec_cli.engine.settings import check_with
 from spfedrec_cli.engine.team import device_of, gathered
 from spfedrec_cli.federated.device.cost import mean_work
 from spfedrec_cli.federated.processes import Team
@@ -42,7 +43,11 @@ class Rehearsal:
 
 
 def rehearse(dataset: Dataset, config: Config) -> Rehearsal:
-    """Runs the first rounds, of which the very first does not count: it does what is done once."""
+    """Runs the first rounds, of which the very first does not count: it does what is done once.
+
+    Raises InputError for the settings that `train` would refuse.
+    """
+    config = check_with(config, dataset)
     check_memory(shape_of(dataset), config, free_memory())
     with gathered(dataset, config, "rehearse") as team:
         return rehearse_in(dataset, config, team)

@@ -26,11 +26,12 @@ from spfedrec_cli.engine.load import (
     save_state,
 )
 from spfedrec_cli.engine.memory import check_memory, free_memory, shape_of
+from spfedrec_cli.engine.settings import check, check_with
 from spfedrec_cli.engine.spread import check_in_step, started, whole
 from spfedrec_cli.engine.stop import Stop, deferred_interrupt
 from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.engine.team import device_of, gathered
-from spfedrec_cli.engine.validation import Validation, following_catalogue, validate
+from spfedrec_cli.engine.validation import Validation, validate
 from spfedrec_cli.errors import InputError, SpfedrecError
 from spfedrec_cli.federated.processes import Team
 from spfedrec_cli.federated.simulation.state import State, stored_tensors
@@ -129,7 +130,7 @@ def train(
     is left to refuse, with the settings as they are followed.
     """
     folder = Path(folder)
-    config = following_catalogue(config, dataset)
+    config = check_with(config, dataset)
     about = {
         "dataset": str(dataset.path.resolve()),
         "dataset_sha256": dataset.fingerprint,
@@ -168,6 +169,7 @@ def resume(
     changed = {"rounds": rounds, "workers": workers, "device": device}
     train = config.train.model_copy(update={key: value for key, value in changed.items() if value is not None})
     config = config.model_copy(update={"train": train})
+    check(config)
     loaded = load_state(folder, run.latest(folder)) if run.rounds(folder) else None
     reached = loaded[0].round if loaded else 0
     if loaded is None:

@@ -13,11 +13,9 @@ from spfedrec_cli.dtypes import I32
 from spfedrec_cli.engine.collapse import collapsed
 from spfedrec_cli.engine.load import scorer
 from spfedrec_cli.engine.spread import whole
-from spfedrec_cli.errors import InputError, nearest
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.retrieval.evaluate import Task, evaluate, history_splits, make_task
-from spfedrec_cli.retrieval.metrics import METRICS
 from spfedrec_cli.rng import distinct
 
 
@@ -67,12 +65,9 @@ def validate(validation: Validation, state: State) -> tuple[dict[str, float], li
 def following_catalogue(config: Config, dataset: Dataset) -> Config:
     """The settings with a monitor that can be measured: where there are fewer items than it asks for, it takes all.
 
-    Raises InputError where there is no such metric, or nobody to validate on.
+    Raises InputError where there is nobody to validate on.
     """
     metric, k = config.train.monitor.split("@")
-    if metric not in METRICS:
-        near = nearest(metric, list(METRICS)) or next(iter(METRICS))
-        raise InputError(f"There is no metric {metric!r} for train.monitor", hint=f"did you mean {near}@{k}?")
     candidates = make_task(dataset, "validation").most_candidates
     monitor = f"{metric}@{min(int(k), candidates)}"
     return config.model_copy(update={"train": config.train.model_copy(update={"monitor": monitor})})

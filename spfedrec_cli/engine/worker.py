@@ -16,6 +16,7 @@ from spfedrec_cli.config import Config, validate
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.bench import bench_in
 from spfedrec_cli.engine.rehearse import rehearse_in
+from spfedrec_cli.engine.settings import check
 from spfedrec_cli.engine.team import arrived, joined
 from spfedrec_cli.engine.train import Interrupted, train_in
 from spfedrec_cli.federated.processes import Team, TeamLost
@@ -47,6 +48,8 @@ TASKS: dict[str, Callable[[dict[str, Any], Team], None]] = {
 def main(about: str) -> None:
     torch.set_num_threads(1)
     told = json.loads(about)
+    if "config" in told:
+        check(validate(told["config"]))  # a row that a notebook has added is not here: said before anybody waits for us
     store = arrived(told["port"], told["rank"], told["size"])
     with suppress(Interrupted, TeamLost), joined(told["rank"], told["size"], store=store) as team:
         TASKS[told["task"]](told, team)

@@ -268,7 +268,10 @@ Message = (
 )
 KINDS: tuple[type[Any], ...] = get_args(Message)  # whose places are their numbers on the wire
 _BEFORE = (PurchaseCounts, PublishedCounts, FirstTower, ItemFields, PublishedCatalogue, Broadcast, PublishedSlate)
-IN_ORDER = (*_BEFORE, *(kind for kind in KINDS if kind not in _BEFORE))  # as they cross in a round
+IN_ORDER: tuple[type[Any], ...] = (
+    *_BEFORE,
+    *(kind for kind in KINDS if kind not in _BEFORE),
+)  # as they cross in a round
 
 
 @dataclass(frozen=True)

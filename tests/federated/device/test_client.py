@@ -9,10 +9,10 @@ from worlds import build_world, entries
 
 from spfedrec_cli.config import ClientConfig
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated import refusals
 from spfedrec_cli.federated.device import client
 from spfedrec_cli.federated.device.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
 from spfedrec_cli.federated.sampling.cohort import draw_cohort
-from spfedrec_cli.federated.simulation import world as worlds_module
 from spfedrec_cli.federated.simulation.beginning import send_first_towers
 from spfedrec_cli.federated.simulation.state import initial_state
 from spfedrec_cli.federated.simulation.world import World
@@ -154,9 +154,9 @@ def test_the_tower_is_shipped_once_to_everybody_who_trains() -> None:
 
 def test_towers_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     width = build_world(TOWER).known.width
-    monkeypatch.setattr(worlds_module, "LARGEST_PRIVATE", 4 * 10 * width)
+    monkeypatch.setattr(refusals, "LARGEST_PRIVATE", 4 * 10 * width)
     build_world(TOWER)
-    monkeypatch.setattr(worlds_module, "LARGEST_PRIVATE", 4 * 10 * width - 1)
+    monkeypatch.setattr(refusals, "LARGEST_PRIVATE", 4 * 10 * width - 1)
     with pytest.raises(InputError, match=rf"10 query towers of {width} weights"):
         build_world(TOWER)
 

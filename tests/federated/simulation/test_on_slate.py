@@ -19,10 +19,11 @@ from spfedrec_cli.federated.server.item_tower import serve
 from spfedrec_cli.federated.server.publishing import draw_slate
 from spfedrec_cli.federated.simulation import compiled, on_slate, one_by_one
 from spfedrec_cli.federated.simulation.beginning import publish_popularity
+from spfedrec_cli.federated.simulation.making import make_world
 from spfedrec_cli.federated.simulation.on_slate import publish_catalogue, start_on_slate, without_target
 from spfedrec_cli.federated.simulation.round import CohortResult, Start
 from spfedrec_cli.federated.simulation.state import State, initial_state, state_from_tensors, state_tensors
-from spfedrec_cli.federated.simulation.world import World, make_world
+from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.strategies.report import Report
 from spfedrec_cli.federated.strategies.split import split_round
 from spfedrec_cli.federated.wire import messages

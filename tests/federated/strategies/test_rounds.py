@@ -28,7 +28,7 @@ def test_the_loss_falls_on_a_checkerboard_of_tastes() -> None:
 
     from spfedrec_cli.config import validate
     from spfedrec_cli.data.ragged import Ragged
-    from spfedrec_cli.federated.simulation.world import make_world
+    from spfedrec_cli.federated.simulation.making import make_world
     from spfedrec_cli.model.embed import item_embeddings, query_embeddings
 
     rng = np.random.default_rng(0)

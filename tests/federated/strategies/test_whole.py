@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from worlds import at_round, build_world, entries, merged
 
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated import refusals
 from spfedrec_cli.federated.aggregation.protocol import Sums
 from spfedrec_cli.federated.device.client import Device, Public, split_batches
 from spfedrec_cli.federated.sampling.cohort import draw_cohort
 from spfedrec_cli.federated.server.publishing import draw_pool, obfuscating_distribution
 from spfedrec_cli.federated.server.steps import full_step
-from spfedrec_cli.federated.simulation import world as worlds_module
 from spfedrec_cli.federated.simulation.beginning import item_fields, popularity_where_needed
 from spfedrec_cli.federated.simulation.on_request import without_requests
 from spfedrec_cli.federated.simulation.round import Cohort, CohortResult
@@ -273,7 +273,7 @@ def test_an_empty_cohort_under_either_engine(engine: str) -> None:
 
 
 def test_more_candidates_than_memory_are_refused_with_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worlds_module, "LARGEST_CLIENT", 26_000)
+    monkeypatch.setattr(refusals, "LARGEST_CLIENT", 26_000)
     with pytest.raises(InputError, match=r"would hold 45 candidates .*; set client\.pool_size=\d+\.") as said:
         build_world(FULL)
     fitting = int(str(said.value).rsplit("=", 1)[1].rstrip("."))
@@ -288,12 +288,12 @@ def test_of_both_kinds_as_much_of_the_pool_is_left_as_fits(monkeypatch: pytest.M
     """25 purchases, as many obfuscating items at P = 1 and a pool of 20; where the former alone do not fit, a pool."""
     both = {"client": {"negatives": "both"}, "request": {"rate": 1.0}}
     size = 4 * whole_cohort.client_floats(build_world(FULL).config, build_world(FULL).shapes, 25 + 25 + 11)
-    monkeypatch.setattr(worlds_module, "LARGEST_CLIENT", size)
+    monkeypatch.setattr(refusals, "LARGEST_CLIENT", size)
     with pytest.raises(InputError, match=r"would hold 70 candidates .*; set client\.pool_size=11\."):
         build_world(merged(FULL, both))
     build_world(merged(FULL, both, {"client": {"pool_size": 11}}))
     small = 4 * whole_cohort.client_floats(build_world(FULL).config, build_world(FULL).shapes, 25 + 13)
-    monkeypatch.setattr(worlds_module, "LARGEST_CLIENT", small)
+    monkeypatch.setattr(refusals, "LARGEST_CLIENT", small)
     with pytest.raises(InputError, match=r"; set client\.negatives=public and client\.pool_size=13\."):
         build_world(merged(FULL, both))
     build_world(merged(FULL, both, {"client": {"negatives": "public", "pool_size": 13}}))

@@ -51,15 +51,25 @@ def too_long(federated: FederatedConfig, largest: int) -> str:
 
 
 def check_ring(config: Settings) -> None:
-    """Raises InputError where there are too few clients for a chain."""
-    if config.federated.cohort_size < FEWEST:
-        raise too_few(config.federated.cohort_size)
+    """Raises InputError where cohorts are too small for a chain."""
+    size = config.federated.cohort_size
+    if size < FEWEST:
+        hint = f"set federated.cohort_size to {FEWEST} or more"
+        raise InputError(f"A cohort of {size} cannot form a secret-sharing chain", hint=hint)
 
 
-def too_few(cohort: int) -> InputError:
-    """For a cohort that cannot form a chain."""
-    hint = f"set federated.cohort_size to {FEWEST} or more"
-    return InputError(f"A cohort of {cohort} cannot form a secret-sharing chain", hint=hint)
+def check_chains(config: Settings, eligible: int, processes: int) -> None:
+    """Raises InputError where there are too few clients for a chain, or a chain would cross processes."""
+    federated, shards = config.federated, config.train.shards
+    cohort = min(federated.cohort_size, eligible)
+    if cohort < FEWEST:
+        hint = "prepare more customers, or set federated.aggregation=sum"
+        raise InputError(f"A cohort of {cohort} cannot form a secret-sharing chain", hint=hint)
+    if processes > 1 and not stays_in_shards(federated, eligible, shards):
+        raise InputError(
+            f"Chains of {federated.chain_length} from {cohort} clients in {shards} shards would cross processes",
+            hint="train with one worker, raise federated.cohort_size or lower train.shards",
+        )
 
 
 class _Layout:
