@@ -204,7 +204,9 @@ def opened(world: World) -> tuple[Published, Cohort]:
     hidden = world.memory.recall(world.config.request, q, clients, own, world.seed, 1)
     pool = draw_pool(world.config, q, 1)
     rows = taking_part(world, own.values, hidden.items.values, pool)
-    embeddings = item_embeddings(state.item, world.items).index_select(0, placed(rows, world.device))
+    embeddings = item_embeddings(world.config.model, state.item, world.items).index_select(
+        0, placed(rows, world.device)
+    )
     published = Published(1, state.query, rows, embeddings, np.searchsorted(rows, pool), q)
     return published, Cohort(
         clients, own, hidden, private_states(state, world, clients), np.zeros(len(clients), np.bool_)

@@ -50,7 +50,8 @@ def start_on_request(state: State, world: World, here: I64, private: Tensor | No
 def serve_rows(state: State, world: World, rows: I64, id_dropout: float) -> Served:
     """The item tower on the items `rows`, ascending, in the round that begins."""
     threads = world.config.train.threads_here
-    return serve(state.item, world.items, rows, id_dropout, world.seed, state.round + 1, world.team, threads)
+    model, round_ = world.config.model, state.round + 1
+    return serve(model, state.item, world.items, rows, id_dropout, world.seed, round_, world.team, threads)
 
 
 def start_on_slate(state: State, world: World, here: I64, private: Tensor | None) -> Start:

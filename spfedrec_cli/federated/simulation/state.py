@@ -10,7 +10,7 @@ from spfedrec_cli.config import Config
 from spfedrec_cli.federated.server.catalogue import Catalogue
 from spfedrec_cli.federated.server.optimizers import Moments
 from spfedrec_cli.federated.simulation.world import World
-from spfedrec_cli.model.towers import Weights, flatten, init_item_tower, init_query_tower
+from spfedrec_cli.model.towers import Weights, flatten, init_item_tower, init_query_tower, is_table
 from spfedrec_cli.placement import fetched, placed
 
 
@@ -109,4 +109,4 @@ def _like(weights: Weights, value: float) -> Weights:
 
 
 def _steps(name: str, weight: Tensor) -> Tensor:
-    return torch.zeros(weight.shape[0] if name.startswith("field.") else 1, dtype=torch.int32)
+    return torch.zeros(weight.shape[0] if is_table(name) else 1, dtype=torch.int32)

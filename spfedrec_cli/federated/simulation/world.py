@@ -20,6 +20,7 @@ from spfedrec_cli.federated.sampling.cohort import largest_cohort
 from spfedrec_cli.federated.sampling.obfuscation import Memory
 from spfedrec_cli.federated.sampling.slate import Rotation
 from spfedrec_cli.federated.server.catalogue import Holders
+from spfedrec_cli.federated.simulation.compilable import check_towers
 from spfedrec_cli.federated.wire.fixed_point import Codec, quantum_limit
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import flatten, init_query_tower
@@ -99,6 +100,7 @@ def make_world(
     if config.client.negatives == "request" and config.request.rate == 0:
         hint = "set request.rate above 0 or client.negatives=public"
         raise InputError("client.negatives = request has no negatives at request.rate = 0", hint=hint)
+    check_towers(config)
     width = flatten(init_query_tower(config.model, clients, config.train.seed)).numel()
     items = items if config.model.item_fields else items.first(1)
     _check_strategy(config, device)

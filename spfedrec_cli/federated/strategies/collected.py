@@ -90,7 +90,7 @@ def client_losses(
     model, own = config.model, _rows(items, seat, batch.own)
     targets = batch.targets[0].float()
     history = torch.einsum("kl,kld->kd", history_weights(model, (batch.own >= 0) & ~batch.targets[0]), own)
-    query = query_tower(theta, codes, history, private)
+    query = query_tower(model, theta, codes, history, private)
     of_own = torch.einsum("kld,kd->kl", own, query) / model.temperature
     of_negatives = _of_negatives(items, seat, batch, query) / model.temperature - batch.expected
     return (LOSSES[config.client.loss](of_own, of_negatives) * targets).sum(1) / targets.sum(1)

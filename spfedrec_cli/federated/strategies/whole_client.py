@@ -21,8 +21,18 @@ from spfedrec_cli.federated.simulation.round import Cohort, CohortResult
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.federated.wire.messages import ItemFields, WholeModel, WholeUpdate
+from spfedrec_cli.model.features import ID
 from spfedrec_cli.model.loss import LOSSES
-from spfedrec_cli.model.towers import Weights, flatten, history_weights, item_tower, query_tower, unflatten
+from spfedrec_cli.model.towers import (
+    Weights,
+    flatten,
+    history_weights,
+    item_tower,
+    query_tower,
+    table_of,
+    tables,
+    unflatten,
+)
 from spfedrec_cli.rng import uniform
 
 
@@ -104,12 +114,12 @@ def _gradients(
     mine = None if private is None else private.clone().requires_grad_()
 
     # The device runs the item tower itself, on its purchases and its negatives.
-    items = item_tower(unflatten(of_item, like), held.codes, held.keep_id)
+    items = item_tower(model, unflatten(of_item, like), held.codes, held.keep_id)
     own, negatives = items[:bought], items[bought:]
 
     # From here on as in a split round.
     history = history_weights(model, ~targets) @ own
-    query = query_tower(unflatten(of_query, public.like), device.codes, history, mine)
+    query = query_tower(model, unflatten(of_query, public.like), device.codes, history, mine)
     scores = own[targets] @ query / model.temperature
     loss = LOSSES[public.config.client.loss](scores, negatives @ query / model.temperature - held.expected).mean()
     grads = torch.autograd.grad(loss, [both] + ([] if mine is None else [mine]), materialize_grads=True)
@@ -121,14 +131,14 @@ def train_one_by_one(world: World, whole: Whole, cohort: Cohort) -> CohortResult
     model = messages.WholeModel(
         whole.round, flatten(whole.query).numpy(), flatten(whole.item).numpy(), whole.pool.astype(np.int32)
     )
-    fields = item_fields(world, whole.round)
+    fields, codes = item_fields(world, whole.round), world.clients.codes
     public = Public(world.config, *world.codecs(), whole.query, whole.obfuscating)
     aggregation, trained = BY_MESSAGES[world.config.federated.aggregation](opening(world, whole, cohort)), []
     losses = torch.zeros(len(cohort), dtype=torch.float64)
     kept = None if cohort.private is None else cohort.private.clone()
     for place, member in enumerate(cohort.clients.tolist()):
         private = None if cohort.private is None else cohort.private[place]
-        device = Device(member, cohort.own.row(place), world.clients.codes[member], private)
+        device = Device(member, cohort.own.row(place), codes[member], private)
         trained.append(train(device, public, whole.item, fields, model))
         if cohort.dropped[place]:
             continue
@@ -150,7 +160,7 @@ def item_fields(world: World, round_: int) -> ItemFields:
 
 def table_rows(item: Weights) -> int:
     """Rows of all tables of the item tower, one behind the other: they stand first in θ_i, and are all equally wide."""
-    return sum(len(weight) for name, weight in item.items() if name.startswith("field."))
+    return sum(len(table) for table in tables(item).values())
 
 
 def opening(world: World, whole: Whole, cohort: Cohort) -> Opening:
@@ -179,16 +189,16 @@ def opening(world: World, whole: Whole, cohort: Cohort) -> Opening:
 
 def _uploaded(place: int, trained: Trained, whole: Whole) -> Updates:
     """A single upload, as the aggregation sees it."""
-    rows, width = table_rows(whole.item), whole.item["field.id"].shape[1]
+    rows, width = table_rows(whole.item), whole.item[table_of(ID)].shape[1]
     query, item = torch.from_numpy(trained.update.query), torch.from_numpy(trained.update.item)
-    tables = item[: rows * width].view(rows, width)
+    of_tables = item[: rows * width].view(rows, width)
     return Updates(
         members=np.array([place]),
         query=torch.cat([query, item[rows * width :]])[None],
         own_rows=torch.arange(rows),
-        own=tables,
+        own=of_tables,
         counts=np.array([rows]),
         pool_rows=torch.empty(0, dtype=torch.int64),
-        pool=tables.new_empty(1, 0, width),
+        pool=of_tables.new_empty(1, 0, width),
         saturated=trained.saturated,
     )

@@ -18,6 +18,7 @@ from spfedrec_cli.federated.device import client
 from spfedrec_cli.federated.sampling.obfuscation import draw_obfuscating
 from spfedrec_cli.federated.server.item_tower import serve
 from spfedrec_cli.federated.simulation import arrays
+from spfedrec_cli.federated.simulation.compilable import COMPILED
 from spfedrec_cli.federated.simulation.publishing import publish_catalogue, start_on_slate
 from spfedrec_cli.federated.simulation.round import Cohort, CohortResult, Published
 from spfedrec_cli.federated.simulation.state import State, initial_state
@@ -56,6 +57,7 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
     "loss": [{"client": {"loss": name}} for name in LOSSES],
     "logq": [{"client": {"logq": flag}} for flag in (True, False)],
     "excitation": [{"model": {"se_ratio": ratio}} for ratio in (0, 1, 2)],
+    "query tower": [{"model": {"query_tower": name}} for name in COMPILED],
     "item fields": [{"model": {"item_fields": flag}} for flag in (True, False)],
     "temperature": [{"model": {"temperature": value}} for value in (0.1, 0.5)],
     "dim": [{"model": {"dim": size}} for size in (8, 3)],
@@ -106,7 +108,7 @@ def both(world: World, state: State) -> tuple[CohortResult, CohortResult]:
     pool = rounds.draw_pool(world.config, q, round_)
     hidden = draw_obfuscating(world.config.request, q, clients, own, world.seed, round_)
     rows = np.unique(np.concatenate([own.values, hidden.items.values, pool])).astype(np.int64)
-    embeddings = serve(state.item, world.items, rows, 0.0, world.seed, round_).embeddings.detach()
+    embeddings = serve(world.config.model, state.item, world.items, rows, 0.0, world.seed, round_).embeddings.detach()
     published = Published(round_, state.query, rows, embeddings, np.searchsorted(rows, pool), q)
     dropped = rounds.drop_out(world.config.federated, clients, world.seed, round_)
     privates = [rounds.private_states(state, world, clients) for _ in range(2)]

@@ -43,7 +43,7 @@ def a_round(world: World, state: State) -> tuple[Published, Cohort]:
     pool = rounds.draw_pool(world.config, q, 1)
     cohort = rounds.without_requests(state, world, clients, 1)
     rows = taking_part(world, cohort.own.values, cohort.hidden.items.values, pool)
-    served = serve(state.item, world.items, rows, world.config.model.id_dropout, world.seed, 1)
+    served = serve(world.config.model, state.item, world.items, rows, world.config.model.id_dropout, world.seed, 1)
     return Published(1, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q), cohort
 
 
@@ -74,13 +74,13 @@ def one_graph(world: World, state: State, published: Published, cohort: Cohort) 
     query = {name: weight.clone().requires_grad_() for name, weight in state.query.items()}
     item = {name: weight.clone().requires_grad_() for name, weight in state.item.items()}
     keep = uniform(world.seed, "id_dropout", np.arange(world.n_items), 1) >= model.id_dropout
-    every = item_tower(item, world.items.codes, torch.from_numpy(keep).float())
+    every = item_tower(model, item, world.items.codes, torch.from_numpy(keep).float())
     losses = []
     for place, member in enumerate(cohort.clients):
         bought = cohort.own.row(place)
         (targets,) = client.split_batches(collected.one_step(world.config), int(member), 1, len(bought))
         own, negatives = every[torch.from_numpy(bought).long()], [i for i in pool if i not in bought]
-        embedded = query_tower(query, world.clients.codes[int(member)], history_weights(model, ~targets) @ own)
+        embedded = query_tower(model, query, world.clients.codes[int(member)], history_weights(model, ~targets) @ own)
         noise = every[negatives] @ embedded / model.temperature - np.log(len(pool) / world.n_items)
         losses.append(LOSSES["softmax"](own[targets] @ embedded / model.temperature, noise).mean())
     torch.stack(losses).mean().backward()
