@@ -204,7 +204,7 @@ def opened(world: World) -> tuple[Published, Cohort]:
     hidden = world.memory.recall(world.config.request, q, clients, own, world.seed, 1)
     pool = draw_pool(world.config, q, 1)
     rows = taking_part(world, own.values, hidden.items.values, pool)
-    embeddings = item_embeddings(world.config.model, state.item, world.items).index_select(
+    embeddings = item_embeddings(world.config.model, state.item, world.items.at(state.round)).index_select(
         0, placed(rows, world.device)
     )
     published = Published(1, state.query, rows, embeddings, np.searchsorted(rows, pool), q)

@@ -108,8 +108,8 @@ def serve(
     team: Team = ALONE,
     threads: int = 1,
 ) -> Served:
-    """Step 3: run the item tower on the items `rows` (ascending) and on nothing else."""
-    codes = features.codes
+    """Step 3: run the item tower on the items `rows` (ascending), as they are in this round, and on nothing else."""
+    codes = features.at(round_).codes
     device, keep = codes.device, _kept_ids(rows, id_dropout, seed, round_)
     parts = Parts.of(fetched(codes.index_select(0, placed(rows, device))).numpy(), item)
     form = BY_HAND.get(model.item_tower, ByAutograd) if device == CPU else ByAutograd

@@ -140,7 +140,7 @@ def _seats(world: World, published: Published) -> I32:
 def _field_starts(world: World, published: Published, clients: I64) -> I64:
     """(K, F) where the rows of the clients' fields begin in the tables, which lie end to end."""
     of_fields = list(tables(published.query).values())
-    codes = world.clients.codes.numpy()[clients]
+    codes = world.clients.at(published.round).codes.numpy()[clients]
     if not of_fields:
         return codes[:, :0]
     first = np.array([0, *itertools.accumulate(table.numel() for table in of_fields[:-1])])

@@ -61,7 +61,7 @@ def _sizes(visits: list[_Visit], kinds: Sequence[type[messages.Message]]) -> Siz
 
 def _visits(world: World, published: Published, cohort: Cohort) -> list[_Visit]:
     """Every device's round, one after another."""
-    catalogue, codes = messages_of.catalogue(world, published), world.clients.codes
+    catalogue, codes = messages_of.catalogue(world, published), world.clients.at(published.round).codes
     public = client.Public(world.config, *world.codecs(), published.query, published.obfuscating)
     visit, visits = _visiting(world, published), []
     for place, member in enumerate(cohort.clients.tolist()):

@@ -74,7 +74,7 @@ def _of_batch(
     mine = None if private is None else private.clone().requires_grad_()
     seat = torch.full((world.n_items,), -1)
     seat[torch.from_numpy(published.rows)] = torch.arange(len(published.rows))
-    codes = world.clients.codes.index_select(0, torch.from_numpy(cohort.clients[batch.members]))
+    codes = world.clients.at(published.round).codes.index_select(0, torch.from_numpy(cohort.clients[batch.members]))
     losses = client_losses(world.config, theta, codes, items, seat, batch, mine)
     leaves = [*theta.values(), items] + ([] if mine is None else [mine])
     grads = torch.autograd.grad(losses.sum(), leaves, materialize_grads=True)

@@ -301,9 +301,10 @@ def ship_towers(state: State, world: World, ledger: Ledger) -> None:
 
 
 def ship_fields(state: State, world: World, ledger: Ledger) -> None:
-    """Before the first round of `full`: the fields of all items cross once, to all who train."""
+    """Before the first round of `full`, and before any that changes them: the fields of all items, to all who train."""
     fields = len(world.items.names) - 1
-    if state.round or not fields:
+    now, before = (world.items.at(round_).codes for round_ in (state.round + 1, state.round))
+    if not fields or (state.round and torch.equal(now, before)):
         return
     each = np.full(len(world.eligible), messages.size([world.n_items * fields]))
     ledger.count(messages.ItemFields.kind, messages.ItemFields.direction, each)

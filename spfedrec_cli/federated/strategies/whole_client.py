@@ -131,7 +131,7 @@ def train_one_by_one(world: World, whole: Whole, cohort: Cohort) -> CohortResult
     model = messages.WholeModel(
         whole.round, flatten(whole.query).numpy(), flatten(whole.item).numpy(), whole.pool.astype(np.int32)
     )
-    fields, codes = item_fields(world, whole.round), world.clients.codes
+    fields, codes = item_fields(world, whole.round), world.clients.at(whole.round).codes
     public = Public(world.config, *world.codecs(), whole.query, whole.obfuscating)
     aggregation, trained = BY_MESSAGES[world.config.federated.aggregation](opening(world, whole, cohort)), []
     losses = torch.zeros(len(cohort), dtype=torch.float64)
@@ -155,7 +155,7 @@ def train_one_by_one(world: World, whole: Whole, cohort: Cohort) -> CohortResult
 
 def item_fields(world: World, round_: int) -> ItemFields:
     """The codes of all items but their ids."""
-    return ItemFields(round_, world.items.codes[:, 1:].numpy().astype(np.int32))
+    return ItemFields(round_, world.items.at(round_).codes[:, 1:].numpy().astype(np.int32))
 
 
 def table_rows(item: Weights) -> int:

@@ -178,7 +178,7 @@ def _hold(world: World, whole: Whole, cohort: Cohort, batch: Batch) -> tuple[_He
     touched = _touch(world, whole, candidates)
     keep = uniform(world.seed, "id_dropout", candidates.clamp_min(0).numpy(), whole.round)
     held = _Held(
-        world.clients.codes.index_select(0, torch.from_numpy(cohort.clients[batch.members])),
+        world.clients.at(whole.round).codes.index_select(0, torch.from_numpy(cohort.clients[batch.members])),
         touched.codes,
         torch.from_numpy(keep >= world.config.model.id_dropout).float(),
         batch.own >= 0,
@@ -189,7 +189,7 @@ def _hold(world: World, whole: Whole, cohort: Cohort, batch: Batch) -> tuple[_He
 
 def _touch(world: World, whole: Whole, candidates: Tensor) -> _Touched:
     """Table by table; padding points at the first row, which it never changes."""
-    of_all = world.items.codes
+    of_all = world.items.at(whole.round).codes
     real, codes = (candidates >= 0).numpy(), of_all[candidates.clamp_min(0)].numpy()
     before, rows, local = 0, [], np.empty_like(codes)
     for column, name in enumerate(world.items.names):

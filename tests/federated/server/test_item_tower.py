@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import features
+from worlds import Aging, features
 
 from spfedrec_cli.config import ModelConfig
 from spfedrec_cli.federated.processes import ALONE, Team
@@ -174,3 +174,24 @@ def test_id_dropout_is_drawn_anew_every_round() -> None:
     weights["field.id"] += 1.0
     served = [serve(shape(), weights, catalogue, np.arange(60), 0.5, 0, round_).embeddings for round_ in (1, 2)]
     assert not torch.equal(served[0], served[1])
+
+
+def test_embeddings_are_of_the_items_as_they_are_in_the_round() -> None:
+    weights, now = tower(3)
+    aging, rows = Aging(now.names, now.cardinalities, now.codes), np.arange(60)
+    served = [serve(shape(), weights, aging, rows, 0.0, 0, round_).embeddings for round_ in (1, 2)]
+    for round_, embeddings in enumerate(served, 1):
+        codes = now.codes.clone()
+        codes[:, 2] = round_
+        torch.testing.assert_close(embeddings, towers.item_tower(shape(), weights, codes))
+    assert not torch.equal(*served)
+    assert now.at(7) is now
+
+
+def test_gradients_go_to_the_rows_of_the_round() -> None:
+    weights, now = tower(3)
+    aging = Aging(now.names, now.cardinalities, now.codes)
+    served = serve(shape(), weights, aging, np.arange(60), 0.0, 0, 2)
+    touched, _ = pulled(weights, served, torch.randn(60, 4))["field.colour"]
+    assert touched is not None
+    assert touched.tolist() == [2]
