@@ -14,7 +14,7 @@ from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.sampling.cohort import largest_cohort
 from spfedrec_cli.federated.sampling.obfuscation import MEMORY
 from spfedrec_cli.federated.simulation.compiled import COORDINATES
-from spfedrec_cli.model.towers import item_sizes, query_sizes
+from spfedrec_cli.model.towers import Sizes, item_sizes, query_sizes
 from spfedrec_cli.retrieval.index import BLOCK_BYTES
 
 _FLOOR = 340 << 20  # of one process: Python, torch, pyarrow and a small Dataset
@@ -43,9 +43,7 @@ def shape_of(dataset: Dataset) -> Shape:
 def reckon(shape: Shape, config: Config) -> dict[str, int]:
     """Bytes by what they are for, over all processes of this machine."""
     shape = shape if config.model.item_fields else replace(shape, item_fields=())
-    query = query_sizes(config.model, [size for _, size in shape.client_fields])
-    item = item_sizes(config.model, [shape.items, *(size for _, size in shape.item_fields)])
-    of_query, of_item = query.tables + query.dense, item.tables + item.dense
+    query, item = _towers(shape, config)
     size, dim = config.train.workers, config.model.dim
     cohort = min(largest_cohort(config.federated, shape.clients), shape.clients)
     bought = shape.purchases / max(1, shape.clients)
@@ -53,18 +51,18 @@ def reckon(shape: Shape, config: Config) -> dict[str, int]:
     asked = cohort * bought * (1 + config.request.rate if mode == "paper" else 1)
     rows = min(shape.items, asked + _public(shape, config))
     codes = shape.items * (1 + len(shape.item_fields)) + shape.clients * len(shape.client_fields)
-    kept = {"none": 0, "embedding": dim, "tower": of_query}[config.client.private_state]
+    kept = {"none": 0, "embedding": dim, "tower": query.weights}[config.client.private_state]
     return {
         "the processes themselves": size * _FLOOR,
         "purchases": size * (12 * shape.purchases + 16 * shape.clients),
         "fields of items and clients": size * 8 * codes,
-        "towers with their moments": size * 3 * 4 * (of_query + of_item),
+        "towers with their moments": size * 3 * 4 * (query.weights + item.weights),
         "private state": 4 * shape.clients * kept * (2 if size > 1 else 1),
         "obfuscating items": int(12 * min(MEMORY * size, shape.purchases * config.request.rate * (mode == "paper"))),
         "the catalogue in eight bits": size * shape.items * (6 * dim if mode == "slate" else 0),
         "a round's requests": int(60 * asked),
         "a round of the item tower": int(4 * rows * (_GRAPH * item.held + 4 * dim * size)),
-        "local training": size * config.train.threads_here * _upload(shape, config, rows, of_query),
+        "local training": size * config.train.threads_here * _upload(shape, config, rows, query.weights),
         "validation": _TEMPORARIES * min(BLOCK_BYTES, 4 * shape.clients * shape.items),
     }
 
@@ -120,6 +118,12 @@ def _with(config: Config, section: str, **values: object) -> Config:
 
 def _gib(size: float) -> str:
     return f"{size / 2**30:.1f} GiB"
+
+
+def _towers(shape: Shape, config: Config) -> tuple[Sizes, Sizes]:
+    """The query tower and the item tower."""
+    items = [shape.items, *(size for _, size in shape.item_fields)]
+    return query_sizes(config.model, [size for _, size in shape.client_fields]), item_sizes(config.model, items)
 
 
 def free_memory() -> int | None:

@@ -34,6 +34,10 @@ class Sizes:
     forward: int
     held: int
 
+    @property
+    def weights(self) -> int:
+        return self.tables + self.dense
+
 
 def query_sizes(model: ModelConfig, cardinalities: Sequence[int]) -> Sizes:
     """Of the query tower, of clients whose fields have so many values each."""

@@ -108,7 +108,7 @@ def _learning(config: Config, shapes: Shapes, visit: _Round) -> int:
 
 def _split(config: Config, shapes: Shapes, visit: _Round) -> Cost:
     tower, dim = query_tower(config, shapes), config.model.dim
-    weights, asked = tower.tables + tower.dense, visit.purchases + visit.obfuscating
+    weights, asked = tower.weights, visit.purchases + visit.obfuscating
     if config.request.mode != "paper":
         slate = messages.size([visit.pool, visit.pool * dim])
         down, up = messages.size([weights, 0, 0]) + slate, messages.size([weights, visit.pool * dim])
@@ -123,7 +123,7 @@ def _full(config: Config, shapes: Shapes, visit: _Round) -> Cost:
     candidates = visit.purchases + visit.negatives
     touched = _touched(config, shapes, candidates) + item.dense
     work = _learning(config, shapes, visit) + visit.steps * (3 * candidates * item.forward + touched)
-    weights = [query.tables + query.dense, item.tables + item.dense]
+    weights = [query.weights, item.weights]
     return Cost(work, messages.size([*weights, visit.pool]), messages.size(weights))
 
 
@@ -140,6 +140,6 @@ def client_floats(config: Config, shapes: Shapes, candidates: int) -> int:
     two moments; of every candidate its fields as looked up, and what the item tower holds: forward, backward, and as
     much again in between (within a third of what was measured at H&M with pools of 30,000 and 60,000)."""
     query, item = query_tower(config, shapes), item_tower(config, shapes)
-    weights = query.tables + query.dense + item.dense + _touched(config, shapes, candidates)
+    weights = query.weights + item.dense + _touched(config, shapes, candidates)
     of_each = len(shapes.items) * config.model.field_dim + item.held
     return 4 * weights + 3 * candidates * of_each
