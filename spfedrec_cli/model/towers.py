@@ -169,6 +169,8 @@ def _init(whose: str, tower: Tower, model: ModelConfig, fields: Features, histor
     sizes = zip(fields.names, fields.cardinalities, strict=True)
     rows: dict[str, Shape] = {table_of(name): (size, model.field_dim) for name, size in sizes}
     others = tower.shapes(model, len(fields.names), history)
+    if tables_among := [name for name in others if is_table(name)]:
+        raise ValueError(f"A dense weight may not have the name of a table: {', '.join(tables_among)}")
     spreads = dict.fromkeys(rows, math.sqrt(3.0) * ID_SPREAD) | {k: tower.spread(k, v) for k, v in others.items()}
     return {k: _draw(seed, f"init/{whose}/{k}", shape, spreads[k]) for k, shape in (rows | others).items()}
 

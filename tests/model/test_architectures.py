@@ -1,5 +1,6 @@
 """Every row of the table of towers, and one that stands outside of the package."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -147,3 +148,10 @@ def test_a_name_that_is_not_there(setting: str) -> None:
         build_world({"model": {setting: "liner"}})
     assert refused.value.where == f"model.{setting}"
     assert refused.value.hint == "did you mean 'linear'?"
+
+
+def test_a_dense_weight_with_the_name_of_a_table_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Optimisers would take it for rows of a field."""
+    monkeypatch.setitem(TOWERS, "summed", replace(OUTSIDE, shapes=lambda model, fields, history: {"field.x": (4,)}))
+    with pytest.raises(ValueError, match=r"name of a table: field\.x"):
+        towers.init_item_tower(model("summed"), fields(), 0)
