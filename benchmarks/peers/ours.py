@@ -45,7 +45,7 @@ def one_by_one(work: Work, case: Case) -> Sums:
 
 
 def decoded(world: World, published: Published, sums: Any) -> Sums:
-    query, items = world.codecs()
+    query, items = world.known.codecs()
     every = np.zeros((ITEMS, sums.items.shape[1]), np.float32)
     every[published.rows] = items.decode(sums.items).numpy()
     return Sums(query.decode(sums.query).numpy(), every)

@@ -191,21 +191,21 @@ def round_work(
         state, report = split_round(state, world)
         return report.ledger
 
-    size = min(world.config.federated.cohort_size, len(world.eligible))
+    size = min(world.config.federated.cohort_size, len(world.known.eligible))
     return Work(ROUNDS_NAME, size, shape.items, run)
 
 
 def opened(world: World) -> tuple[Published, Cohort]:
     """What the server of a new run publishes, and all clients as its first cohort, with their requests drawn."""
     state = publish_popularity(initial_state(world), world, Ledger(1))
-    clients, q = np.arange(len(world.purchased)), obfuscating_distribution(state, world)
+    clients, q = np.arange(len(world.devices.purchased)), obfuscating_distribution(state, world)
     clients = clients[world.shards.mine(clients)]
-    own = world.purchased.take(clients)
-    hidden = world.memory.recall(world.config.request, q, clients, own, world.seed, 1)
+    own = world.devices.purchased.take(clients)
+    hidden = world.kept.memory.recall(world.config.request, q, clients, own, world.seed, 1)
     pool = draw_pool(world.config, q, 1)
     rows = taking_part(world, own.values, hidden.items.values, pool)
-    embeddings = item_embeddings(world.config.model, state.item, world.items.at(state.round)).index_select(
-        0, placed(rows, world.device)
+    embeddings = item_embeddings(world.config.model, state.item, world.known.items.at(state.round)).index_select(
+        0, placed(rows, world.known.device)
     )
     published = Published(1, state.query, rows, embeddings, np.searchsorted(rows, pool), q)
     return published, Cohort(

@@ -62,7 +62,7 @@ def export(
 
 
 def _parquet(folder: Path, dataset: Dataset, world: World, state: State) -> None:
-    items = item_embeddings(world.config.model, state.item, world.items.at(state.round))
+    items = item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
     everyone = np.arange(dataset.n_clients)
     queries = client_queries(world, state, everyone, dataset.history(*EVERYTHING), items)
     for name, ids, rows in (("item", dataset.item_ids, items), ("client", dataset.client_ids, queries)):
@@ -72,7 +72,7 @@ def _parquet(folder: Path, dataset: Dataset, world: World, state: State) -> None
 
 
 def _safetensors(folder: Path, dataset: Dataset, world: World, state: State) -> None:
-    fields = {"items": world.items.names, "clients": world.clients.names}
+    fields = {"items": world.known.items.names, "clients": world.devices.fields.names}
     about = {"model": world.config.model.model_dump_json(), "fields": json.dumps(fields), "round": str(state.round)}
     for name, weights in (("query", state.query), ("item", state.item)):
         save_file(

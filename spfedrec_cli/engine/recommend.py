@@ -144,7 +144,7 @@ def product(one: F32, two: F32) -> F32:
 def stranger_query(world: World, state: State, past: Ragged, items: Tensor) -> Tensor:
     """ũ (1, d) of somebody whose fields and private state are unknown; by θ_u as it is, which no client's own tower
     moves."""
-    codes = torch.zeros(len(past), len(world.clients.names), dtype=torch.int64)
+    codes = torch.zeros(len(past), len(world.devices.fields.names), dtype=torch.int64)
     keeps_embedding = world.config.client.private_state == "embedding"
     private = torch.zeros(len(past), items.shape[1]) if keeps_embedding else None
     return query_embeddings(world.config.model, state.query, codes, past, items, private)
@@ -154,7 +154,7 @@ def opened(folder: Path, checkpoint: str, dataset: Path | str | None = None) -> 
     """A run's Dataset, world and state, and the embeddings of all items (n_items, d)."""
     data, world = open_run(folder, dataset)
     state, _ = load_state(folder, checkpoint_round(folder, checkpoint))
-    return data, world, state, item_embeddings(world.config.model, state.item, world.items.at(state.round))
+    return data, world, state, item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
 
 
 def _labelled(

@@ -67,7 +67,7 @@ def rehearse_in(dataset: Dataset, config: Config, team: Team) -> Rehearsal:
         seconds_a_round=each,
         bytes_up=sum(report.ledger.total("up") for report in reports) / max(clients, 1),
         bytes_down=sum(report.ledger.total("down") for report in reports) / max(clients, 1),
-        multiply_adds=mean_work(config, world.shapes, world.purchased.lengths[world.purchased.lengths > 0]),
+        multiply_adds=mean_work(config, world.shapes, world.devices.purchased.lengths[world.devices.purchased.lengths > 0]),
         peak_memory=peak_memory(),
         reckoned_memory=sum(reckon(shape_of(dataset), config).values()),
         query_parameters=sum(size for name, size in weights.items() if name.startswith("query/")),

@@ -23,13 +23,13 @@ def started(world: World, loaded: tuple[State, Tally] | None) -> tuple[State, Ta
     if told is None:
         return initial_state(world), Tally()
     if world.team.size == 1 and loaded is not None:
-        return loaded[0].on(world.device), loaded[1]
+        return loaded[0].on(world.known.device), loaded[1]
     blank = initial_state(world)
     popularity = torch.zeros(world.n_items, dtype=torch.int64) if told["popularity"] else None
     has_catalogue, size = told["catalogue"], (world.n_items, world.config.model.dim)
-    catalogue = Catalogue.blank(*size, world.device) if has_catalogue else None
+    catalogue = Catalogue.blank(*size, world.known.device) if has_catalogue else None
     state = replace(blank, round=told["round"], popularity=popularity, catalogue=catalogue)
-    known = None if loaded is None else state_tensors(loaded[0].on(world.device))
+    known = None if loaded is None else state_tensors(loaded[0].on(world.known.device))
     for name, tensor in state_tensors(state).items():
         tensor.zero_()
         if world.team.is_chief and known is not None:
@@ -61,7 +61,7 @@ def whole(world: World, state: State) -> State:
     """The state with the private states of all clients, in the process that speaks; the others keep their own."""
     if world.team.size == 1 or state.private is None:
         return state
-    found = torch.empty(len(world.clients) if world.team.is_chief else 0, state.private.shape[1])
+    found = torch.empty(len(world.devices.fields) if world.team.is_chief else 0, state.private.shape[1])
     for clients in _pieces(world):
         piece = torch.zeros(len(clients), state.private.shape[1])
         here = world.shards.mine(clients)
@@ -74,7 +74,7 @@ def whole(world: World, state: State) -> State:
 
 
 def _pieces(world: World) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    count = len(world.clients)
+    count = len(world.devices.fields)
     return [np.arange(start, min(start + _PIECE, count)) for start in range(0, count, _PIECE)]
 
 

@@ -145,7 +145,7 @@ def train(
         world = load_world(dataset, config, team, device_of(config.train.device, team))
         if team.is_chief:
             about |= {"version": spfedrec_cli.__version__}
-            run.create(folder, to_toml(config), about, environment(world.device))
+            run.create(folder, to_toml(config), about, environment(world.known.device))
             begun(folder, config)
         return _train(dataset, world, None, Place(folder if team.is_chief else None, watch))
 

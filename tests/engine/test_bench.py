@@ -44,10 +44,10 @@ def test_bytes_are_those_of_the_messages() -> None:
     """A request of n items is 4 n bytes, its answer 64 n, an update 4 (P + 16 n), a broadcast 4 P, and headers."""
     work = local_works(SMALL_KERNEL)[0]
     world = made.make(SMALL_KERNEL, kernel_settings({}))
-    held = (world.purchased.lengths + np.ceil(0.25 * world.purchased.lengths)).sum()
+    held = (world.devices.purchased.lengths + np.ceil(0.25 * world.devices.purchased.lengths)).sum()
     ledger = work.run()
-    assert ledger.total("up") == pytest.approx(4 * held + 4 * (30 * world.width + 16 * held), rel=0.01)
-    assert ledger.total("down") == pytest.approx(4 * 30 * world.width + 64 * held, rel=0.01)
+    assert ledger.total("up") == pytest.approx(4 * held + 4 * (30 * world.known.width + 16 * held), rel=0.01)
+    assert ledger.total("down") == pytest.approx(4 * 30 * world.known.width + 64 * held, rel=0.01)
 
 
 @pytest.mark.parametrize("case", LOCAL)
@@ -62,11 +62,11 @@ def test_what_is_measured_is_the_client_of_the_paper(case: str) -> None:
 
 def test_the_kernel_has_the_shape_that_it_states() -> None:
     world = made.make(made.KERNEL, kernel_settings({}))
-    assert (len(world.purchased), world.n_items) == (1000, 10_000)
-    assert 19 < world.purchased.lengths.mean() < 23
-    assert world.purchased.lengths.min() >= 1
+    assert (len(world.devices.purchased), world.n_items) == (1000, 10_000)
+    assert 19 < world.devices.purchased.lengths.mean() < 23
+    assert world.devices.purchased.lengths.min() >= 1
     inputs = 6 * 8 + 16
-    assert world.width - 6 * 8 * 8 == pytest.approx((inputs * 64 + 64) + (64 * 64 + 64) + (64 * 16 + 16), abs=100)
+    assert world.known.width - 6 * 8 * 8 == pytest.approx((inputs * 64 + 64) + (64 * 64 + 64) + (64 * 16 + 16), abs=100)
 
 
 def test_purchases_are_distinct_and_follow_sales() -> None:

@@ -89,7 +89,7 @@ def drawn_in_training(world: World, q: npt.NDArray[np.float64], purchased: Ragge
         pool = draw_pool(world.config, q, round_)
         counts[:, pool] += 1
         if world.config.client.uses_own:
-            items = world.memory.recall(world.config.request, q, everybody, purchased, world.seed, round_).items
+            items = world.kept.memory.recall(world.config.request, q, everybody, purchased, world.seed, round_).items
             counts[items.row_index(), items.values] += 1
     return counts
 
@@ -133,7 +133,7 @@ def recall_and_chance(counts: Counts, task: Task, common: bool) -> tuple[float, 
 
 
 def distribution(config: Config, world: World) -> npt.NDArray[np.float64]:
-    return popularity_weights(config.request, np.bincount(world.purchased.values, minlength=world.n_items))
+    return popularity_weights(config.request, np.bincount(world.devices.purchased.values, minlength=world.n_items))
 
 
 # How often a training is drawn: of five customers, one alone would say nothing.
@@ -154,7 +154,7 @@ def test_counting_negatives_finds_no_more_than_chance(
         task = new_items_task(dataset, split, q > 0 if config.client.uses_own else np.ones(dataset.n_items, np.bool_))
         if not len(task.clients):
             pytest.skip("nothing that is held out could have been drawn")
-        counts = drawn_in_training(world, q, world.purchased)
+        counts = drawn_in_training(world, q, world.devices.purchased)
         trials.append(recall_and_chance(counts, task, common=config.client.uses_pool))
     reached, chance, variance = np.mean(trials, axis=0)
     bound = chance + 4 * np.sqrt(variance / len(trials))

@@ -130,7 +130,7 @@ def test_every_choice_has_a_number() -> None:
 def test_the_tower_is_that_of_autograd(se_ratio: int, kind: str, hidden: list[int]) -> None:
     world = build_world({"model": {"se_ratio": se_ratio, "history": kind, "hidden": hidden}})
     like = {name: weight + 0.1 for name, weight in initial_state(world).query.items()}
-    shape, codes, width = tower_of(like), world.clients.codes[3], 2 * 4
+    shape, codes, width = tower_of(like), world.devices.fields.codes[3], 2 * 4
     fields = np.concatenate([like["field.age"][codes[0]], like["field.status"][codes[1]]])
     dense = flatten(towers.dense(like)).numpy()
     pooled, grad, passed = floats(8), floats(8, seed=1), tower.room_for(shape)

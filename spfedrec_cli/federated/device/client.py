@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spfedrec_cli.config import ClientConfig, Config
+from spfedrec_cli.config import ClientConfig, Settings
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F64, I32, I64, Bool
 from spfedrec_cli.federated.device.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
@@ -50,7 +50,7 @@ class Device:
 class Public:
     """What everybody knows: settings, codecs, the shapes of θ_u, and the distribution of obfuscating items."""
 
-    config: Config
+    config: Settings
     codec_query: Codec
     codec_item: Codec
     like: Weights
@@ -190,7 +190,7 @@ def targets_stream(epoch: int) -> str:
 
 
 def split_batches(
-    config: Config, client: int, round_: int, purchases: int, eligible: Bool | None = None
+    config: Settings, client: int, round_: int, purchases: int, eligible: Bool | None = None
 ) -> list[Tensor]:
     """The targets of each local step as a mask (n,); what is not a target is history, which a single purchase leaves
     empty. Every epoch puts the purchases into a seeded order, whose first ones are its targets, batch after batch.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Settings
 from spfedrec_cli.federated.device.client import target_counts
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.model.features import Features
@@ -43,11 +43,11 @@ class Cost:
     bytes_up: int
 
 
-def query_tower(config: Config, shapes: Shapes) -> Sizes:
+def query_tower(config: Settings, shapes: Shapes) -> Sizes:
     return query_sizes(config.model, shapes.clients)
 
 
-def item_tower(config: Config, shapes: Shapes) -> Sizes:
+def item_tower(config: Settings, shapes: Shapes) -> Sizes:
     return item_sizes(config.model, shapes.items)
 
 
@@ -63,7 +63,7 @@ class _Round:
     targets: int
 
 
-def _round(config: Config, shapes: Shapes, purchases: int) -> _Round:
+def _round(config: Settings, shapes: Shapes, purchases: int) -> _Round:
     obfuscating = min(int(np.ceil(config.request.rate * purchases)), shapes.items[0] - purchases)
     pool = _public(config, shapes.items[0])
     targets = int(target_counts(config.client.target_share, np.array([purchases]))[0])
@@ -72,7 +72,7 @@ def _round(config: Config, shapes: Shapes, purchases: int) -> _Round:
     return _Round(purchases, obfuscating, negatives, pool, steps, config.client.local_epochs * targets)
 
 
-def _public(config: Config, items: int) -> int:
+def _public(config: Settings, items: int) -> int:
     """Rows that everybody is told: of the slate, or of the pool."""
     if config.request.mode == "catalogue":
         return items
@@ -80,7 +80,7 @@ def _public(config: Config, items: int) -> int:
     return min(size, items) if config.client.uses_pool else 0
 
 
-def client_cost(config: Config, shapes: Shapes, purchases: int) -> Cost:
+def client_cost(config: Settings, shapes: Shapes, purchases: int) -> Cost:
     """Of `federated.strategy` for a client with so many distinct purchases.
 
     Raises KeyError for `central`, where clients do nothing.
@@ -88,7 +88,7 @@ def client_cost(config: Config, shapes: Shapes, purchases: int) -> Cost:
     return COSTS[config.federated.strategy](config, shapes, _round(config, shapes, purchases))
 
 
-def mean_work(config: Config, shapes: Shapes, purchases: npt.NDArray[np.integer]) -> float:
+def mean_work(config: Settings, shapes: Shapes, purchases: npt.NDArray[np.integer]) -> float:
     """Multiply-adds of a client in a round, the mean over clients with so many purchases each; 0 under `central`."""
     if config.federated.strategy not in COSTS or not len(purchases):
         return 0.0
@@ -97,7 +97,7 @@ def mean_work(config: Config, shapes: Shapes, purchases: npt.NDArray[np.integer]
     return float(np.average(each, weights=counts))
 
 
-def _learning(config: Config, shapes: Shapes, visit: _Round) -> int:
+def _learning(config: Settings, shapes: Shapes, visit: _Round) -> int:
     """What either strategy does: pooling, the query tower, scores, and the step of θ_u."""
     tower, dim = query_tower(config, shapes), config.model.dim
     pooling = 2 * visit.purchases * dim if config.model.history != "none" else 0
@@ -106,7 +106,7 @@ def _learning(config: Config, shapes: Shapes, visit: _Round) -> int:
     return visit.steps * (pooling + 3 * tower.forward + touched) + scores
 
 
-def _split(config: Config, shapes: Shapes, visit: _Round) -> Cost:
+def _split(config: Settings, shapes: Shapes, visit: _Round) -> Cost:
     tower, dim = query_tower(config, shapes), config.model.dim
     weights, asked = tower.weights, visit.purchases + visit.obfuscating
     if config.request.mode != "paper":
@@ -118,7 +118,7 @@ def _split(config: Config, shapes: Shapes, visit: _Round) -> Cost:
     return Cost(_learning(config, shapes, visit), down, up)
 
 
-def _full(config: Config, shapes: Shapes, visit: _Round) -> Cost:
+def _full(config: Settings, shapes: Shapes, visit: _Round) -> Cost:
     query, item = query_tower(config, shapes), item_tower(config, shapes)
     candidates = visit.purchases + visit.negatives
     touched = _touched(config, shapes, candidates) + item.dense
@@ -127,15 +127,15 @@ def _full(config: Config, shapes: Shapes, visit: _Round) -> Cost:
     return Cost(work, messages.size([*weights, visit.pool]), messages.size(weights))
 
 
-COSTS: dict[str, Callable[[Config, Shapes, _Round], Cost]] = {"split": _split, "full": _full}
+COSTS: dict[str, Callable[[Settings, Shapes, _Round], Cost]] = {"split": _split, "full": _full}
 
 
-def _touched(config: Config, shapes: Shapes, candidates: int) -> int:
+def _touched(config: Settings, shapes: Shapes, candidates: int) -> int:
     """Weights in rows of the item tower's tables that so many candidates touch at most."""
     return sum(min(size, candidates) for size in shapes.items) * config.model.field_dim
 
 
-def client_floats(config: Config, shapes: Shapes, candidates: int) -> int:
+def client_floats(config: Settings, shapes: Shapes, candidates: int) -> int:
     """Floats that a simulation holds at once for one client of `full` with so many candidates: weights, gradients and
     two moments; of every candidate its fields as looked up, and what the item tower holds: forward, backward, and as
     much again in between (within a third of what was measured at H&M with pools of 30,000 and 60,000)."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spfedrec_cli.config import Config, ServerConfig
+from spfedrec_cli.config import Settings, ServerConfig
 from spfedrec_cli.federated.processes import ALONE, Team
 from spfedrec_cli.federated.server.item_tower import Served, pulled
 from spfedrec_cli.kernels import item_rules as kernel
@@ -84,7 +84,7 @@ def linear(round_: int, rounds: int) -> float:
 SCHEDULES: dict[str, Schedule] = {"constant": constant, "linear": linear}
 
 
-def scheduled(config: Config, round_: int) -> ServerConfig:
+def scheduled(config: Settings, round_: int) -> ServerConfig:
     """The server's settings with the learning rates of one round, from 1."""
     server = config.server
     share = SCHEDULES[server.schedule](round_, config.train.rounds)

@@ -46,7 +46,7 @@ class Layout:
 
 def _settings(world: World) -> kernel.Settings:
     client, model = world.config.client, world.config.model
-    codec_query, codec_item = world.codecs()
+    codec_query, codec_item = world.known.codecs()
     f32 = np.float32
     rule = descent.Rule(
         descent.NUMBERS[client.optimizer],
@@ -140,7 +140,7 @@ def _seats(world: World, published: Published) -> I32:
 def _field_starts(world: World, published: Published, clients: I64) -> I64:
     """(K, F) where the rows of the clients' fields begin in the tables, which lie end to end."""
     of_fields = list(tables(published.query).values())
-    codes = world.clients.at(published.round).codes.numpy()[clients]
+    codes = world.devices.fields.at(published.round).codes.numpy()[clients]
     if not of_fields:
         return codes[:, :0]
     first = np.array([0, *itertools.accumulate(table.numel() for table in of_fields[:-1])])

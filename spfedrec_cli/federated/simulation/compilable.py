@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Settings
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.kernels.tower import Tower
 from spfedrec_cli.model.architectures import architecture
@@ -27,7 +27,7 @@ def tower_of(like: Weights) -> Tower:
 COMPILED: dict[str, Callable[[Weights], Tower]] = {"se_mlp": tower_of, "linear": tower_of}
 
 
-def check_towers(config: Config) -> None:
+def check_towers(config: Settings) -> None:
     """Raises InputError where a tower does not exist, or is not compiled and would have to be.
 
     (`full` and `central` differentiate any tower.)

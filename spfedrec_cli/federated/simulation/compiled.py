@@ -49,7 +49,7 @@ def _add_sum(
     row_of = np.where(seats < len(published.summed), seats, -1).astype(
         np.int64
     )  # what is not in a slate never leaves the device
-    shapes = (1, world.shared_width), (1, pool.size), (len(published.summed), pool.shape[1])
+    shapes = (1, world.known.shared_width), (1, pool.size), (len(published.summed), pool.shape[1])
     uploads = []
     for _ in range(world.config.train.threads_here):
         query, of_pool, rows = (np.zeros(shape, np.int32) for shape in shapes)
@@ -65,11 +65,11 @@ def _updates(world: World, published: Published, cohort: Cohort, layout: Layout,
     """Every client's own, for some clients at a time."""
     pool, slate = layout.published.pool, published.slate is not None
     row_of, starts = _slate_rows(layout) if slate else _own_rows(layout)
-    few = max(1, COORDINATES // (world.shared_width + pool.size + 1))
+    few = max(1, COORDINATES // (world.known.shared_width + pool.size + 1))
     for first in range(0, len(cohort), few):
         some = slice(first, min(first + few, len(cohort)))
         rows = slice(int(starts[first]), int(starts[some.stop]))
-        query, of_pool = (np.zeros((some.stop - first, width), np.int32) for width in (world.shared_width, pool.size))
+        query, of_pool = (np.zeros((some.stop - first, width), np.int32) for width in (world.known.shared_width, pool.size))
         own = np.zeros((0 if slate else rows.stop - rows.start, pool.shape[1]), np.int32)
         of_rows = of_pool.reshape(-1, pool.shape[1]) if slate else own
         upload = kernel.Upload(query, of_pool, of_rows, row_of, 1, first, rows.start, losses)

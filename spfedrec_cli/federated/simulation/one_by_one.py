@@ -61,8 +61,8 @@ def _sizes(visits: list[_Visit], kinds: Sequence[type[messages.Message]]) -> Siz
 
 def _visits(world: World, published: Published, cohort: Cohort) -> list[_Visit]:
     """Every device's round, one after another."""
-    catalogue, codes = messages_of.catalogue(world, published), world.clients.at(published.round).codes
-    public = client.Public(world.config, *world.codecs(), published.query, published.obfuscating)
+    catalogue, codes = messages_of.catalogue(world, published), world.devices.fields.at(published.round).codes
+    public = client.Public(world.config, *world.known.codecs(), published.query, published.obfuscating)
     visit, visits = _visiting(world, published), []
     for place, member in enumerate(cohort.clients.tolist()):
         private = None if cohort.private is None else cohort.private[place]

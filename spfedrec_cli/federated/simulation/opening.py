@@ -17,8 +17,8 @@ from spfedrec_cli.placement import fetched
 def opening(world: World, published: Published, cohort: Cohort) -> Opening:
     """Of the clients of the cohort that live in this process. Where there is a slate, nobody requests anything."""
     federated, shards = world.config.federated, world.shards
-    apart = stays_in_shards(federated, len(world.eligible), shards.count)
-    codec_query, codec_item = world.codecs()
+    apart = stays_in_shards(federated, len(world.known.eligible), shards.count)
+    codec_query, codec_item = world.known.codecs()
     return Opening(
         federated=federated,
         seed=world.seed,
@@ -30,7 +30,7 @@ def opening(world: World, published: Published, cohort: Cohort) -> Opening:
         hidden=cohort.hidden.items if published.slate is None else _nothing(len(cohort)),
         rows=published.summed,
         pool=published.pool,
-        width=world.shared_width,
+        width=world.known.shared_width,
         dim=published.embeddings.shape[1],
         codec_query=codec_query,
         codec_item=codec_item,
@@ -56,7 +56,7 @@ def broadcast(world: World, published: Published) -> Broadcast:
     """The message of step 1: θ_u where it is shared, and the public pool, where that is not a slate."""
     places = published.pool if published.slate is None else published.pool[:0]
     pool, embeddings = published.rows[places].astype(np.int32), published.embeddings.numpy()[places]
-    query = flatten(published.query)[: world.shared_width].numpy()
+    query = flatten(published.query)[: world.known.shared_width].numpy()
     return Broadcast(published.round, query, pool, embeddings)
 
 
@@ -78,7 +78,7 @@ def catalogue(world: World, published: Published) -> PublishedCatalogue | None:
 
 def message_sizes(world: World, published: Published, cohort: Cohort) -> Sizes:
     """What would cross before an update does, without building it: the bytes of `messages.serialise`."""
-    width, dim, pool = world.shared_width, published.embeddings.shape[1], len(published.pool)
+    width, dim, pool = world.known.shared_width, published.embeddings.shape[1], len(published.pool)
     if published.slate is not None:
         same = {
             messages.Broadcast: messages.size([width, 0, 0]),

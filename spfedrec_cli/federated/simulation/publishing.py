@@ -38,8 +38,8 @@ class Start:
 def start_on_request(state: State, world: World, here: I64, private: Tensor | None, pool: I64, q: F64) -> Start:
     """The clients `here` request V+ ∪ V−; the server runs the item tower on those rows and the pool's."""
     config, round_ = world.config, state.round + 1
-    own = world.purchased.take(here)
-    hidden = world.memory.recall(config.request, q, here, own, world.seed, round_, config.train.threads_here)
+    own = world.devices.purchased.take(here)
+    hidden = world.kept.memory.recall(config.request, q, here, own, world.seed, round_, config.train.threads_here)
     dropped = drop_out(config.federated, here, world.seed, round_)
     rows = taking_part(world, own.values, hidden.items.values, pool)
     served = serve_rows(state, world, rows, config.model.id_dropout)
@@ -51,17 +51,17 @@ def serve_rows(state: State, world: World, rows: I64, id_dropout: float) -> Serv
     """The item tower on the items `rows`, ascending, in the round that begins."""
     threads = world.config.train.threads_here
     model, round_ = world.config.model, state.round + 1
-    return serve(model, state.item, world.items, rows, id_dropout, world.seed, round_, world.team, threads)
+    return serve(model, state.item, world.known.items, rows, id_dropout, world.seed, round_, world.team, threads)
 
 
 def start_on_slate(state: State, world: World, here: I64, private: Tensor | None) -> Start:
     """The server runs the item tower on the slate and tells everybody; what else a client bought it looks up in the
     catalogue that it keeps."""
     round_, slate = state.round + 1, draw_slate(state, world)
-    own = world.purchased.take(here)
+    own = world.devices.purchased.take(here)
     served = serve_rows(state, world, slate.items, world.config.model.id_dropout)
     others = np.setdiff1d(own.values, slate.items).astype(np.int64)
-    nobody_keeps_it = torch.zeros(len(others), world.config.model.dim, device=world.device)
+    nobody_keeps_it = torch.zeros(len(others), world.config.model.dim, device=world.known.device)
     kept = nobody_keeps_it if state.catalogue is None else state.catalogue.rows(others)
     rows, embeddings = np.concatenate([slate.items, others]), torch.cat([served.embeddings, kept])
     places = np.arange(len(slate.items))
@@ -77,7 +77,7 @@ def draw_slate(state: State, world: World) -> Slate:
     if request.mode == "catalogue":
         return whole_catalogue(world.n_items)
     assert state.popularity is not None  # published before the first round
-    return world.rotation.slate(state.popularity.numpy(), request.slate_size, world.seed, state.round + 1)
+    return world.kept.rotation.slate(state.popularity.numpy(), request.slate_size, world.seed, state.round + 1)
 
 
 def publish_catalogue(state: State, world: World, clients: I64, ledger: Ledger) -> State:
@@ -89,8 +89,8 @@ def publish_catalogue(state: State, world: World, clients: I64, ledger: Ledger) 
     if published_at(round_, request.refresh) == round_:
         everything = serve_rows(state, world, np.arange(world.n_items), 0.0).embeddings
         state = replace(state, catalogue=Catalogue.of(everything))
-    lacking = world.holders.missing(
-        world.config.federated, request.refresh, world.eligible, clients, world.seed, round_
+    lacking = world.kept.holders.missing(
+        world.config.federated, request.refresh, world.known.eligible, clients, world.seed, round_
     )
     dim = world.config.model.dim
     each = messages.size([dim], [world.n_items * dim])

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Settings
 from spfedrec_cli.federated.server.catalogue import Catalogue
 from spfedrec_cli.federated.server.optimizers import Moments
 from spfedrec_cli.federated.simulation.world import World
@@ -42,8 +42,8 @@ class State:
 def initial_state(world: World) -> State:
     """Round 0. Server optimisers start at v = τ² (Reddi et al. 2021, algorithm 2), those of the item tower at zero."""
     model, seed = world.config.model, world.seed
-    query = init_query_tower(model, world.clients, seed)
-    item = init_item_tower(model, world.items, seed)
+    query = init_query_tower(model, world.devices.fields, seed)
+    item = init_item_tower(model, world.known.items, seed)
     tau = effective_tau(world.config)
     start = tau * tau if world.config.federated.strategy == "full" else 0.0
     state = State(
@@ -54,18 +54,18 @@ def initial_state(world: World) -> State:
         item_moments=Moments(_like(item, 0.0), _like(item, start), {name: _steps(name, w) for name, w in item.items()}),
         private=_initial_private(world, query),
     )
-    return state.on(world.device)
+    return state.on(world.known.device)
 
 
 def _initial_private(world: World, query: Weights) -> Tensor | None:
     """Embeddings start at zero, a client's own tower as θ_u."""
-    kind, clients = world.config.client.private_state, int(world.shards.mine(np.arange(len(world.clients))).sum())
+    kind, clients = world.config.client.private_state, int(world.shards.mine(np.arange(len(world.devices.fields))).sum())
     if kind == "embedding":
         return torch.zeros(clients, world.config.model.dim)
     return flatten(query).repeat(clients, 1) if kind == "tower" else None
 
 
-def effective_tau(config: Config) -> float:
+def effective_tau(config: Settings) -> float:
     """τ as it stands beside √v: `server.tau` times the client's learning rate, since Δθ_u carries that factor."""
     return config.server.tau * config.client.lr
 

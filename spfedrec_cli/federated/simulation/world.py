@@ -8,7 +8,7 @@ from math import ceil, floor
 import numpy as np
 import torch
 
-from spfedrec_cli.config import Config, FederatedConfig
+from spfedrec_cli.config import Settings, FederatedConfig
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import I64
 from spfedrec_cli.errors import InputError
@@ -39,7 +39,7 @@ class World:
     first; `eligible` the ids of all clients that have any, ascending.
     """
 
-    config: Config
+    config: Settings
     items: Features
     clients: Features
     purchased: Ragged
@@ -81,7 +81,7 @@ class World:
 
 
 def make_world(
-    config: Config,
+    config: Settings,
     items: Features,
     clients: Features,
     purchased: Ragged,
@@ -139,7 +139,7 @@ def _living_here(purchased: Ragged, shards: Shards) -> Ragged:
     return Ragged.from_lengths(np.where(mine, lengths, 0), purchased.values[np.repeat(mine, lengths)])
 
 
-def _check_strategy(config: Config, device: torch.device) -> None:
+def _check_strategy(config: Settings, device: torch.device) -> None:
     strategy = config.federated.strategy
     if strategy != "split" and device.type != "cpu":
         raise InputError(f"federated.strategy = {strategy} computes on the CPU only", hint="use --device cpu")
@@ -165,7 +165,7 @@ def _check_strategy(config: Config, device: torch.device) -> None:
         raise InputError("federated.dropout has no meaning under federated.strategy = central", hint=hint)
 
 
-def _check_candidates(config: Config, shapes: Shapes, purchases: int) -> None:
+def _check_candidates(config: Settings, shapes: Shapes, purchases: int) -> None:
     """Under `full` a client runs the item tower over all of its candidates at once."""
     pool = min(config.client.pool_size, shapes.items[0]) * config.client.uses_pool
     own = ceil(config.request.rate * purchases) * config.client.uses_own
@@ -187,7 +187,7 @@ def _check_candidates(config: Config, shapes: Shapes, purchases: int) -> None:
         )
 
 
-def _check_pool(config: Config) -> None:
+def _check_pool(config: Settings) -> None:
     if config.client.pools_by_popularity and config.request.negatives != "popularity":
         raise InputError(
             "client.pool = popularity goes by what only request.negatives = popularity makes known",
@@ -195,7 +195,7 @@ def _check_pool(config: Config) -> None:
         )
 
 
-def _check_slate(config: Config, n_items: int) -> None:
+def _check_slate(config: Settings, n_items: int) -> None:
     mode, whole = config.request.mode, config.request.mode == "catalogue"
     if config.client.uses_own:
         raise InputError(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Settings
 from spfedrec_cli.federated.sampling.pool import Pool
 from spfedrec_cli.federated.simulation.round import Cohort, Published
 from spfedrec_cli.federated.simulation.world import World
@@ -33,7 +33,7 @@ class Collected:
     losses: Tensor  # (K,) float64
 
 
-def one_step(config: Config) -> Config:
+def one_step(config: Settings) -> Settings:
     """The same settings with all targets in one local step."""
     return config.model_copy(update={"client": config.client.model_copy(update={"local_epochs": 1, "batch_size": 0})})
 
@@ -52,9 +52,9 @@ def gradients(world: World, published: Published, cohort: Cohort) -> Collected:
         sums[batch.shard] = sums[batch.shard] + of_shared if batch.shard in sums else of_shared
         if kept is not None and private is not None and of_private is not None:
             kept.index_copy_(0, members, private - world.config.client.private_lr * of_private)
-    total = _over_shards(world, sums, world.width + published.embeddings.numel())
-    items = total[world.width :].view(published.embeddings.shape)
-    return Collected(total[: world.width], items, kept, losses)
+    total = _over_shards(world, sums, world.known.width + published.embeddings.numel())
+    items = total[world.known.width :].view(published.embeddings.shape)
+    return Collected(total[: world.known.width], items, kept, losses)
 
 
 def _over_shards(world: World, sums: dict[int, Tensor], width: int) -> Tensor:
@@ -74,7 +74,7 @@ def _of_batch(
     mine = None if private is None else private.clone().requires_grad_()
     seat = torch.full((world.n_items,), -1)
     seat[torch.from_numpy(published.rows)] = torch.arange(len(published.rows))
-    codes = world.clients.at(published.round).codes.index_select(0, torch.from_numpy(cohort.clients[batch.members]))
+    codes = world.devices.fields.at(published.round).codes.index_select(0, torch.from_numpy(cohort.clients[batch.members]))
     losses = client_losses(world.config, theta, codes, items, seat, batch, mine)
     leaves = [*theta.values(), items] + ([] if mine is None else [mine])
     grads = torch.autograd.grad(losses.sum(), leaves, materialize_grads=True)
@@ -83,7 +83,7 @@ def _of_batch(
 
 
 def client_losses(
-    config: Config, theta: Weights, codes: Tensor, items: Tensor, seat: Tensor, batch: Batch, private: Tensor | None
+    config: Settings, theta: Weights, codes: Tensor, items: Tensor, seat: Tensor, batch: Batch, private: Tensor | None
 ) -> Tensor:
     """The loss of each client (K,), by the towers that devices and server use. `seat` (n_items,) has the place of an
     item in `items` (R, d)."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Settings
 from spfedrec_cli.dtypes import I64
 from spfedrec_cli.federated.device.client import target_counts, targets_stream
 from spfedrec_cli.federated.device.negatives import side_by_side
@@ -36,7 +36,7 @@ class Batch:
 
 
 def batches(
-    world: World, config: Config, cohort: Cohort, pool: Pool, round_: int, fitting: Callable[[int], int]
+    world: World, config: Settings, cohort: Cohort, pool: Pool, round_: int, fitting: Callable[[int], int]
 ) -> Iterator[Batch]:
     """The cohort, `fitting` clients at a time, given how many candidates each has at most; `config` has the local
     steps."""
@@ -51,7 +51,7 @@ def batches(
             members = members[size:]
 
 
-def _padded(world: World, config: Config, cohort: Cohort, members: I64, shard: int, pool: Pool, round_: int) -> Batch:
+def _padded(world: World, config: Settings, cohort: Cohort, members: I64, shard: int, pool: Pool, round_: int) -> Batch:
     own = cohort.own.take(members)
     targets, steps = _targets(config, cohort.clients[members], own.lengths, round_)
     drawn = cohort.hidden.take(members)
@@ -61,7 +61,7 @@ def _padded(world: World, config: Config, cohort: Cohort, members: I64, shard: i
     return Batch(members, shard, padded, targets, steps, hidden, torch.from_numpy(pool.items), expected)
 
 
-def _targets(config: Config, clients: I64, lengths: I64, round_: int) -> tuple[Tensor, I64]:
+def _targets(config: Settings, clients: I64, lengths: I64, round_: int) -> tuple[Tensor, I64]:
     """(S, K, L) and (K,): every epoch's order of a client's purchases, whose first ones are cut into batches."""
     client, rank = config.client, np.arange(int(lengths.max()))
     wanted, size = target_counts(client.target_share, lengths), client.batch_size or len(rank)

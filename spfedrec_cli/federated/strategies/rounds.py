@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Settings
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import I64
 from spfedrec_cli.errors import SpfedrecError
@@ -71,7 +71,7 @@ def split_round(state: State, world: World) -> tuple[State, Report]:
     ship_towers(state, world, ledger)
 
     # 1. The server draws the cohort and broadcasts θ_u, with this round's pool of public training negatives.
-    clients = draw_cohort(config.federated, world.eligible, world.seed, round_)
+    clients = draw_cohort(config.federated, world.known.eligible, world.seed, round_)
     q = obfuscating_distribution(state, world)
     pool = draw_pool(config, q, round_)
 
@@ -103,7 +103,7 @@ def full_round(state: State, world: World) -> tuple[State, Report]:
     ship_fields(state, world, ledger)
 
     # 1. The server draws the cohort and broadcasts both towers, and which items are the public training negatives.
-    clients = draw_cohort(config.federated, world.eligible, world.seed, round_)
+    clients = draw_cohort(config.federated, world.known.eligible, world.seed, round_)
     q = obfuscating_distribution(state, world)
     pool = draw_pool(config, q, round_)
     whole = Whole(round_, state.query, state.item, pool, q)
@@ -127,7 +127,7 @@ def central_round(state: State, world: World) -> tuple[State, Report]:
     config, round_ = world.config, state.round + 1
     ledger = Ledger(round_)
     state = popularity_where_needed(state, world, Ledger(round_))
-    clients = draw_cohort(config.federated, world.eligible, world.seed, round_)
+    clients = draw_cohort(config.federated, world.known.eligible, world.seed, round_)
     q = obfuscating_distribution(state, world)
     pool = draw_pool(config, q, round_)
     cohort = without_requests(state, world, clients, round_)
@@ -182,7 +182,7 @@ def report(
         raise SpfedrecError(f"The loss of round {state.round} is {loss}", hint=hint)
     drowned = optimizers.is_drowned(state.query_moments, effective_tau(world.config))
     counts = len(clients), sums.clients, sums.aborted
-    largest = largest_cohort(world.config.federated, len(world.eligible))
+    largest = largest_cohort(world.config.federated, len(world.known.eligible))
     warning = too_long(world.config.federated, largest) if sums.unchecked else None
     return Report(state.round, *counts, loss, sums.saturated, ledger, drowned, warning, idle)
 
@@ -205,11 +205,11 @@ def server_step(state: State, world: World, served: Served, sums: Sums) -> State
     """Decode the aggregate, take the means over the survivors, step both towers. Without survivors nothing moves."""
     if sums.clients == 0:
         return state
-    codec_query, codec_item = world.codecs()
+    codec_query, codec_item = world.known.codecs()
     delta = None
-    if world.shared_width:
-        delta = unflatten(placed(codec_query.decode(sums.query) / sums.clients, world.device), state.query)
-    mean = placed(codec_item.decode(sums.items) / sums.clients, world.device)
+    if world.known.shared_width:
+        delta = unflatten(placed(codec_query.decode(sums.query) / sums.clients, world.known.device), state.query)
+    mean = placed(codec_item.decode(sums.items) / sums.clients, world.known.device)
     return step_towers(state, world, served, delta, mean)
 
 
@@ -226,11 +226,11 @@ def full_step(state: State, world: World, sums: Sums) -> State:
     """Both towers along their mean Δ by one optimiser. Without survivors nothing moves."""
     if sums.clients == 0:
         return state
-    rates, codec = optimizers.scheduled(world.config, state.round + 1), world.codecs()[0]
+    rates, codec = optimizers.scheduled(world.config, state.round + 1), world.known.codecs()[0]
     tau = effective_tau(world.config)
     dense, tables = (codec.decode(total) / sums.clients for total in (sums.query, sums.items))
-    of_query = unflatten(dense[: world.width], state.query)
-    of_item = unflatten(torch.cat([tables.reshape(-1), dense[world.width :]]), state.item)
+    of_query = unflatten(dense[: world.known.width], state.query)
+    of_item = unflatten(torch.cat([tables.reshape(-1), dense[world.known.width :]]), state.item)
     query, query_moments = optimizers.query_step(rates, tau, state.query, state.query_moments, of_query)
     item, item_moments = optimizers.query_step(rates, tau, state.item, state.item_moments, of_item)
     return replace(state, query=query, query_moments=query_moments, item=item, item_moments=item_moments)
@@ -245,14 +245,14 @@ def popularity_where_needed(state: State, world: World, ledger: Ledger) -> State
 def without_requests(state: State, world: World, clients: I64, round_: int) -> Cohort:
     """The members of the cohort that live here; V− only where they are training negatives."""
     here = clients[world.shards.mine(clients)]
-    own, private = world.purchased.take(here), private_states(state, world, here)
+    own, private = world.devices.purchased.take(here), private_states(state, world, here)
     dropped = drop_out(world.config.federated, here, world.seed, round_)
     if not world.config.client.uses_own:
         none = Obfuscation(Ragged.from_lengths(np.zeros(len(here), np.int64), np.empty(0, np.int32)), np.empty(0))
         return Cohort(here, own, none, private, dropped)
     q = obfuscating_distribution(state, world)
     config = world.config
-    hidden = world.memory.recall(config.request, q, here, own, world.seed, round_, config.train.threads_here)
+    hidden = world.kept.memory.recall(config.request, q, here, own, world.seed, round_, config.train.threads_here)
     return Cohort(here, own, hidden, private, dropped)
 
 
@@ -261,7 +261,7 @@ def publish_popularity(state: State, world: World, ledger: Ledger) -> State:
     gives it; and from the server to the clients that draw by it."""
     if state.popularity is not None or not needs_popularity(world.config):
         return state
-    given = world.given_popularity
+    given = world.known.given_popularity
     counts = summed_purchases(world, ledger) if given is None else torch.from_numpy(given())
     ship_popularity(world, ledger)
     return replace(state, popularity=counts)
@@ -269,10 +269,10 @@ def publish_popularity(state: State, world: World, ledger: Ledger) -> State:
 
 def summed_purchases(world: World, ledger: Ledger) -> Tensor:
     """How many clients bought each item (n_items,): one message of every client that trains."""
-    counts = torch.bincount(torch.from_numpy(world.purchased.values).long(), minlength=world.n_items)
+    counts = torch.bincount(torch.from_numpy(world.devices.purchased.values).long(), minlength=world.n_items)
     world.team.sum(counts)
     each = messages.size([world.n_items])
-    ledger.count(messages.PurchaseCounts.kind, messages.PurchaseCounts.direction, np.full(len(world.eligible), each))
+    ledger.count(messages.PurchaseCounts.kind, messages.PurchaseCounts.direction, np.full(len(world.known.eligible), each))
     return counts
 
 
@@ -282,11 +282,11 @@ def ship_popularity(world: World, ledger: Ledger) -> None:
     request, client = world.config.request, world.config.client
     if request.mode != "paper" or (request.rate == 0 and not client.pools_by_popularity):
         return
-    each = np.full(len(world.eligible), messages.size([world.n_items]))
+    each = np.full(len(world.known.eligible), messages.size([world.n_items]))
     ledger.count(messages.PublishedCounts.kind, messages.PublishedCounts.direction, each)
 
 
-def needs_popularity(config: Config) -> bool:
+def needs_popularity(config: Settings) -> bool:
     """Whether obfuscating items, slates or pools are drawn by it."""
     request = config.request
     return request.mode == "slate" or (request.mode == "paper" and request.negatives == "popularity")
@@ -294,19 +294,19 @@ def needs_popularity(config: Config) -> bool:
 
 def ship_towers(state: State, world: World, ledger: Ledger) -> None:
     """Before the first round, where every client keeps a tower of its own: θ_u crosses once, to all who train."""
-    if state.round or world.shared_width:
+    if state.round or world.known.shared_width:
         return
-    each = np.full(len(world.eligible), messages.size([world.width]))
+    each = np.full(len(world.known.eligible), messages.size([world.known.width]))
     ledger.count(messages.FirstTower.kind, messages.FirstTower.direction, each)
 
 
 def ship_fields(state: State, world: World, ledger: Ledger) -> None:
     """Before the first round of `full`, and before any that changes them: the fields of all items, to all who train."""
-    fields = len(world.items.names) - 1
-    now, before = (world.items.at(round_).codes for round_ in (state.round + 1, state.round))
+    fields = len(world.known.items.names) - 1
+    now, before = (world.known.items.at(round_).codes for round_ in (state.round + 1, state.round))
     if not fields or (state.round and torch.equal(now, before)):
         return
-    each = np.full(len(world.eligible), messages.size([world.n_items * fields]))
+    each = np.full(len(world.known.eligible), messages.size([world.n_items * fields]))
     ledger.count(messages.ItemFields.kind, messages.ItemFields.direction, each)
 
 
@@ -316,7 +316,7 @@ def obfuscating_distribution(state: State, world: World) -> npt.NDArray[np.float
     return popularity_weights(world.config.request, counts)
 
 
-def draw_pool(config: Config, q: npt.NDArray[np.float64], round_: int) -> I64:
+def draw_pool(config: Settings, q: npt.NDArray[np.float64], round_: int) -> I64:
     """The round's public training negatives, over the catalogue evenly or by its popularity q (n_items,); empty where
     clients use their own, or the slate's."""
     if not config.client.uses_pool or config.request.mode != "paper":

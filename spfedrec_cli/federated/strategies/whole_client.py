@@ -131,8 +131,8 @@ def train_one_by_one(world: World, whole: Whole, cohort: Cohort) -> CohortResult
     model = messages.WholeModel(
         whole.round, flatten(whole.query).numpy(), flatten(whole.item).numpy(), whole.pool.astype(np.int32)
     )
-    fields, codes = item_fields(world, whole.round), world.clients.at(whole.round).codes
-    public = Public(world.config, *world.codecs(), whole.query, whole.obfuscating)
+    fields, codes = item_fields(world, whole.round), world.devices.fields.at(whole.round).codes
+    public = Public(world.config, *world.known.codecs(), whole.query, whole.obfuscating)
     aggregation, trained = BY_MESSAGES[world.config.federated.aggregation](opening(world, whole, cohort)), []
     losses = torch.zeros(len(cohort), dtype=torch.float64)
     kept = None if cohort.private is None else cohort.private.clone()
@@ -155,7 +155,7 @@ def train_one_by_one(world: World, whole: Whole, cohort: Cohort) -> CohortResult
 
 def item_fields(world: World, round_: int) -> ItemFields:
     """The codes of all items but their ids."""
-    return ItemFields(round_, world.items.at(round_).codes[:, 1:].numpy().astype(np.int32))
+    return ItemFields(round_, world.known.items.at(round_).codes[:, 1:].numpy().astype(np.int32))
 
 
 def table_rows(item: Weights) -> int:
@@ -167,7 +167,7 @@ def opening(world: World, whole: Whole, cohort: Cohort) -> Opening:
     """The sum's layout: tables of the item tower row by row, as items; behind Δθ_u, as `query`, what else it has."""
     rows, width = table_rows(whole.item), world.config.model.field_dim
     nothing = Ragged.from_lengths(np.zeros(len(cohort), np.int64), np.empty(0, np.int32))
-    codec = world.codecs()[0]
+    codec = world.known.codecs()[0]
     return Opening(
         federated=world.config.federated,
         seed=world.seed,
@@ -179,7 +179,7 @@ def opening(world: World, whole: Whole, cohort: Cohort) -> Opening:
         hidden=nothing,
         rows=np.arange(rows),
         pool=np.empty(0, np.int64),
-        width=world.width + flatten(whole.item).numel() - rows * width,
+        width=world.known.width + flatten(whole.item).numel() - rows * width,
         dim=width,
         codec_query=codec,
         codec_item=codec,

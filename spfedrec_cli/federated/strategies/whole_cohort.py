@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Settings
 from spfedrec_cli.dtypes import I64
 from spfedrec_cli.federated.aggregation.protocol import Sizes, Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
@@ -88,7 +88,7 @@ def train_cohort(world: World, whole: Whole, cohort: Cohort) -> CohortResult:
 
 def message_sizes(world: World, whole: Whole, cohort: Cohort) -> Sizes:
     """What would cross, without building it: the bytes of `messages.serialise`."""
-    query, item = world.width, flatten(whole.item).numel()
+    query, item = world.known.width, flatten(whole.item).numel()
     return {
         messages.WholeModel: np.full(len(cohort), messages.size([query, item, len(whole.pool)])),
         messages.WholeUpdate: messages.size([query, item]) * ~cohort.dropped,
@@ -124,7 +124,7 @@ def _of_first(moments: Moments, clients: int) -> Moments:
 
 
 def _gradients(
-    config: Config,
+    config: Settings,
     like: tuple[Weights, Weights, Weights],
     weights: Tensor,
     held: _Held,
@@ -147,7 +147,7 @@ def _gradients(
 
 
 def _loss(
-    config: Config,
+    config: Settings,
     like: tuple[Weights, Weights, Weights],
     weights: Tensor,
     private: Tensor | None,
@@ -178,7 +178,7 @@ def _hold(world: World, whole: Whole, cohort: Cohort, batch: Batch) -> tuple[_He
     touched = _touch(world, whole, candidates)
     keep = uniform(world.seed, "id_dropout", candidates.clamp_min(0).numpy(), whole.round)
     held = _Held(
-        world.clients.at(whole.round).codes.index_select(0, torch.from_numpy(cohort.clients[batch.members])),
+        world.devices.fields.at(whole.round).codes.index_select(0, torch.from_numpy(cohort.clients[batch.members])),
         touched.codes,
         torch.from_numpy(keep >= world.config.model.id_dropout).float(),
         batch.own >= 0,
@@ -189,10 +189,10 @@ def _hold(world: World, whole: Whole, cohort: Cohort, batch: Batch) -> tuple[_He
 
 def _touch(world: World, whole: Whole, candidates: Tensor) -> _Touched:
     """Table by table; padding points at the first row, which it never changes."""
-    of_all = world.items.at(whole.round).codes
+    of_all = world.known.items.at(whole.round).codes
     real, codes = (candidates >= 0).numpy(), of_all[candidates.clamp_min(0)].numpy()
     before, rows, local = 0, [], np.empty_like(codes)
-    for column, name in enumerate(world.items.names):
+    for column, name in enumerate(world.known.items.names):
         touched, local[:, :, column] = _distinct(codes[:, :, column], real)
         rows.append(np.where(touched < 0, -1, touched + before))
         before += len(whole.item[table_of(name)])
@@ -219,7 +219,7 @@ def _distinct(codes: I64, real: npt.NDArray[np.bool_]) -> tuple[I64, I64]:
 
 def _encode(world: World, members: I64, moved: Tensor, width: int, touched: _Touched) -> Updates:
     """Each client's own coordinates become integers; rows that it does not hold are zeros, which add nothing."""
-    encoded, saturated = world.codecs()[0].encode(moved)
+    encoded, saturated = world.known.codecs()[0].encode(moved)
     rows = encoded[:, width:].reshape(touched.rows.numel(), -1)
     real = (touched.rows.reshape(-1) >= 0).nonzero()[:, 0]
     return Updates(

@@ -268,10 +268,10 @@ def test_clients_without_a_target_are_in_the_aggregate_and_those_that_dropped_ou
     _, fewer = trained(settings, aggregation, dropout=0.4)
     world = build_world(merged(settings, {"federated": {"dropout": 0.4}}))
     for report in fewer:
-        dropped = rounds.drop_out(world.config.federated, world.eligible, world.seed, report.round)
-        left = world.eligible[~dropped]
+        dropped = rounds.drop_out(world.config.federated, world.known.eligible, world.seed, report.round)
+        left = world.known.eligible[~dropped]
         slate = draw_slate(replace(state, round=report.round - 1), world)
-        assert report.without_target == (slate.holds(world.purchased.take(left), world.n_items) == 0).sum()
+        assert report.without_target == (slate.holds(world.devices.purchased.take(left), world.n_items) == 0).sum()
         assert report.survivors <= len(left) < report.clients == 9
         assert aggregation == "ring" or report.survivors == len(left)
 
@@ -279,8 +279,8 @@ def test_clients_without_a_target_are_in_the_aggregate_and_those_that_dropped_ou
 def test_a_chain_of_a_slate_is_told_of_no_request_and_bound_to_all_that_was_published() -> None:
     world = build_world(merged(WORLDS["slates"], {"federated": {"aggregation": "ring", "chain_length": 3}}))
     state = publish_popularity(initial_state(world), world, Ledger(1))
-    state = publish_catalogue(state, world, world.eligible, Ledger(1))
-    start = start_on_slate(state, world, world.eligible, None)
+    state = publish_catalogue(state, world, world.known.eligible, Ledger(1))
+    start = start_on_slate(state, world, world.known.eligible, None)
     opening = opening_for(world, start.published, start.cohort)
     setting, slate, kept = setting_of(opening), start.published.slate, start.published.catalogue
     assert slate is not None

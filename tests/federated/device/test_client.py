@@ -40,11 +40,11 @@ def a_device(settings: dict[str, Any]) -> tuple[World, client.Device, client.Pub
     world = build_world({"client": steps}, [3])
     theta = initial_state(world).query
     embeddings = torch.nn.functional.normalize(torch.randn(7, 8, generator=torch.Generator().manual_seed(0)), dim=1)
-    bought = world.purchased.row(0)
+    bought = world.devices.purchased.row(0)
     others = np.setdiff1d(np.arange(world.n_items), bought)[:4].astype(np.int32)
     codecs = Codec(50.0, 2**20 - 1), Codec(50.0, 2**20 - 1)
     public = client.Public(world.config, *codecs, theta, np.ones(world.n_items) / world.n_items)
-    device = client.Device(0, bought, world.clients.codes[0], None)
+    device = client.Device(0, bought, world.devices.fields.codes[0], None)
     return world, device, public, Broadcast(1, flatten(theta).numpy(), others, embeddings[3:].numpy()), embeddings
 
 
@@ -127,9 +127,9 @@ def test_a_tower_of_ones_own_moves_and_is_never_sent(engine: str) -> None:
     assert not torch.equal(after.item["mlp.0.weight"], items)
     assert after.private is not None
     moved = (after.private != start).any(1).nonzero()[:, 0].tolist()
-    assert moved == sorted(rounds.draw_cohort(world.config.federated, world.eligible, 0, 1).tolist())
+    assert moved == sorted(rounds.draw_cohort(world.config.federated, world.known.eligible, 0, 1).tolist())
     update = next(entry for entry in report.ledger.entries if entry.kind == "update")
-    assert update.largest < 4 * world.width + 4 * (len(start) + 60) * 8
+    assert update.largest < 4 * world.known.width + 4 * (len(start) + 60) * 8
     assert not report.drowned
 
 
@@ -139,7 +139,7 @@ def test_the_tower_is_shipped_once_to_everybody_who_trains() -> None:
     _, second = split_round(current, world)
     shipped = [entry for entry in first.ledger.entries if entry.kind == "tower"]
     real = len(messages.serialise(messages.FirstTower(1, flatten(current.query).numpy())))
-    assert [(entry.count, entry.bytes) for entry in shipped] == [(len(world.eligible), len(world.eligible) * real)]
+    assert [(entry.count, entry.bytes) for entry in shipped] == [(len(world.known.eligible), len(world.known.eligible) * real)]
     assert "tower" not in [entry.kind for entry in second.ledger.entries]
     broadcast = next(entry for entry in second.ledger.entries if entry.kind == "broadcast")
     pool = world.config.client.pool_size

@@ -132,7 +132,7 @@ def test_shapes_have_the_weights_and_the_bytes_of_a_real_round(strategy: str, se
         assert found.tables + found.dense == flatten(weights).numel()
     state, _ = STRATEGIES[strategy](state, world)
     _, report = STRATEGIES[strategy](state, world)
-    each = [client_cost(world.config, world.shapes, n) for n in world.purchased.lengths[world.eligible].tolist()]
+    each = [client_cost(world.config, world.shapes, n) for n in world.devices.purchased.lengths[world.known.eligible].tolist()]
     assert sum(one.bytes_down for one in each) == report.ledger.total("down")
     assert sum(one.bytes_up for one in each) == report.ledger.total("up")
 
@@ -148,7 +148,7 @@ def test_work_of_a_tower_against_a_count_of_its_products() -> None:
     world = build_world({"model": {"se_ratio": 2}})
     leaves = {name: weight.requires_grad_() for name, weight in initial_state(world).item.items()}
     with FlopCounterMode(display=False) as counter:
-        item_tower(world.config.model, leaves, world.items.codes[:10], torch.ones(10)).sum().backward()
+        item_tower(world.config.model, leaves, world.known.items.codes[:10], torch.ones(10)).sum().backward()
     assert counter.get_total_flops() == 2 * 3 * 10 * cost.item_tower(world.config, world.shapes).forward
 
 

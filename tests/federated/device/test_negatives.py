@@ -36,7 +36,7 @@ class Hand:
     def __init__(self, **settings: Any) -> None:
         self.world = world = build_world(merged(HAND, {"client": settings}), [2, 2], seed=1)
         self.query = {name: torch.zeros_like(weight) for name, weight in initial_state(world).query.items()}
-        self.bought = [world.purchased.row(place) for place in range(2)]
+        self.bought = [world.devices.purchased.row(place) for place in range(2)]
         owned = np.concatenate(self.bought)
         assert len(set(owned)) == 4
         self.hidden, self.foreign = np.setdiff1d(np.arange(40), owned)[:2].astype(np.int32)
@@ -49,8 +49,8 @@ class Hand:
         """By the plain client, from messages written here."""
         world, bought, probabilities = self.world, self.bought[place], {} if place else {int(self.hidden): CHANCE}
         items = shuffled_request(bought, np.array(list(probabilities), np.int32), 0, place, 1)
-        request, device = client.Request(1, items), client.Device(place, bought, world.clients.codes[place], None)
-        public = client.Public(world.config, *world.codecs(), self.query, np.ones(40) / 40)
+        request, device = client.Request(1, items), client.Device(place, bought, world.devices.fields.codes[place], None)
+        public = client.Public(world.config, *world.known.codecs(), self.query, np.ones(40) / 40)
         broadcast = Broadcast(1, flatten(self.query).numpy(), self.pool.astype(np.int32), self.table[self.pool].numpy())
         answer = Embeddings(1, self.table[torch.from_numpy(items).long()].numpy())
         return client.train(device, public, broadcast, request, answer, probabilities)
@@ -103,7 +103,7 @@ def test_the_gradients_of_both_kinds_by_hand() -> None:
     the aggregate each row has what either client gives it."""
     hand = Hand()
     first, second = E + 1 + 10 * math.exp(-1), E + 20 * E + 20 * math.exp(-1)
-    codec, (result, rows) = hand.world.codecs()[1], hand.fast()
+    codec, (result, rows) = hand.world.known.codecs()[1], hand.fast()
     unit = codec.limit / codec.qmax
     update = codec.decode(torch.from_numpy(hand.plain(0).update.items).long())
     asked = shuffled_request(hand.bought[0], np.array([hand.hidden]), 0, 0, 1).tolist()
@@ -122,9 +122,9 @@ ROUNDS = 3000
 
 def estimates(world: World, member: int, scores: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Σ exp(score) ÷ expected number over a client's negatives, in every one of so many rounds."""
-    bought = world.purchased.row(member)
-    device = client.Device(member, bought, world.clients.codes[member], None)
-    public = client.Public(world.config, *world.codecs(), {}, q)
+    bought = world.devices.purchased.row(member)
+    device = client.Device(member, bought, world.devices.fields.codes[member], None)
+    public = client.Public(world.config, *world.known.codecs(), {}, q)
     found = []
     for round_ in range(1, ROUNDS + 1):
         probabilities = client.make_request(device, public, round_)[1]
@@ -168,7 +168,7 @@ def test_the_denominator_is_that_of_the_whole_catalogue_on_average(
     rng = np.random.default_rng(3)
     scores, q = rng.normal(size=world.n_items), rng.uniform(1, 3, world.n_items)
     found = estimates(world, 0, scores, q / q.sum())
-    truth = np.exp(scores).sum() - np.exp(scores[world.purchased.row(0)]).sum()
+    truth = np.exp(scores).sum() - np.exp(scores[world.devices.purchased.row(0)]).sum()
     error = found.std(ddof=1) / math.sqrt(ROUNDS)
     assert 5 * error < 0.15 * truth  # else nothing would be seen
     assert abs(found.mean() - truth) < 5 * error

@@ -48,7 +48,7 @@ def test_rounds_of_publication() -> None:
 def test_whoever_took_part_since_holds_it(sampling: str, refresh: int) -> None:
     """Counted from the cohorts themselves; whatever the object remembers from before, from any round on."""
     world = build_world({"federated": {"sampling": sampling, "cohort_size": 3}})
-    federated, eligible = world.config.federated, world.eligible
+    federated, eligible = world.config.federated, world.known.eligible
     kept, holding = Holders(), set[int]()
     for round_ in range(1, 14):
         cohort = draw_cohort(federated, eligible, world.seed, round_)

@@ -123,7 +123,7 @@ def test_what_is_private_stays_with_the_cpu(monkeypatch: pytest.MonkeyPatch) -> 
         state, _ = rounds.split_round(initial_state(world), world)
         assert state.private is not None
         assert state.popularity is not None
-        of_clients = state.private, state.popularity, world.clients.codes
+        of_clients = state.private, state.popularity, world.devices.fields.codes
         assert [tensor.device == THERE for tensor in of_clients] == [False] * 3
         assert {tensor.device == THERE for tensor in state.query.values()} == {True}
         assert {tensor.device == THERE for tensor in state.item_moments.steps.values()} == {True}
@@ -166,7 +166,7 @@ def test_the_pretended_device_refuses_what_a_gpu_refuses(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("setting", every_pair())
 def test_on_a_gpu_simulation_equals_reference(setting: dict[str, Any]) -> None:
     world = build_world(setting, device=repeatable(chosen("cuda")))
-    assert_equal(world, trained_a_little(world, 3), len(world.eligible))
+    assert_equal(world, trained_a_little(world, 3), len(world.known.eligible))
 
 
 @CUDA

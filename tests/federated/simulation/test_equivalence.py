@@ -101,14 +101,14 @@ def both(world: World, state: State) -> tuple[CohortResult, CohortResult]:
     """One cohort's steps 2 to 6 by either engine, from the same state."""
     round_ = state.round + 1
     state = rounds.publish_popularity(state, world, Ledger(round_))
-    clients = rounds.draw_cohort(world.config.federated, world.eligible, world.seed, round_)
+    clients = rounds.draw_cohort(world.config.federated, world.known.eligible, world.seed, round_)
     if world.config.request.mode != "paper":
         return both_on_slate(world, state, clients)
-    own, q = world.purchased.take(clients), rounds.obfuscating_distribution(state, world)
+    own, q = world.devices.purchased.take(clients), rounds.obfuscating_distribution(state, world)
     pool = rounds.draw_pool(world.config, q, round_)
     hidden = draw_obfuscating(world.config.request, q, clients, own, world.seed, round_)
     rows = np.unique(np.concatenate([own.values, hidden.items.values, pool])).astype(np.int64)
-    embeddings = serve(world.config.model, state.item, world.items, rows, 0.0, world.seed, round_).embeddings.detach()
+    embeddings = serve(world.config.model, state.item, world.known.items, rows, 0.0, world.seed, round_).embeddings.detach()
     published = Published(round_, state.query, rows, embeddings, np.searchsorted(rows, pool), q)
     dropped = rounds.drop_out(world.config.federated, clients, world.seed, round_)
     privates = [rounds.private_states(state, world, clients) for _ in range(2)]

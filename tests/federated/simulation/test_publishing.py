@@ -42,7 +42,7 @@ def towers(state: State) -> str:
 
 def opened(world: World, state: State) -> Start:
     """Everybody at once, on the slate of the next round."""
-    ledger, everybody = Ledger(state.round + 1), world.eligible
+    ledger, everybody = Ledger(state.round + 1), world.known.eligible
     state = publish_popularity(state, world, ledger)
     state = publish_catalogue(state, world, everybody, ledger)
     return start_on_slate(state, world, everybody, private_states(state, world, everybody))
@@ -82,7 +82,7 @@ def test_a_client_without_target_uploads_zeros_and_is_counted(engine: str, priva
     start = opened(world, state)
     slate = start.published.slate
     assert slate is not None
-    idle = ~np.isin(world.purchased.values, slate.items)
+    idle = ~np.isin(world.devices.purchased.values, slate.items)
     assert 0 < idle.sum() == without_target(world, start) < 12
     cohort = start.cohort
     alone = replace(
@@ -107,8 +107,8 @@ def test_the_report_counts_them_and_its_loss_leaves_them_out() -> None:
     world = build_world(SLATE, [1] * 12)
     state, (report,) = rounds(world, 1)
     slate = publishing.draw_slate(replace(state, round=0), world)
-    cohort = draw_cohort(world.config.federated, world.eligible, world.seed, 1)
-    having = cohort[np.isin(world.purchased.take(cohort).values, slate.items)]
+    cohort = draw_cohort(world.config.federated, world.known.eligible, world.seed, 1)
+    having = cohort[np.isin(world.devices.purchased.take(cohort).values, slate.items)]
     assert report.clients == 7
     assert report.without_target == 7 - len(having) > 0
     state = publish_popularity(initial_state(world), world, Ledger(1))
@@ -177,7 +177,7 @@ def test_the_catalogue_is_of_the_round_in_which_it_was_published() -> None:
     before = state.catalogue
     assert before is not None
     items = np.arange(world.n_items)
-    fresh = serve(world.config.model, state.item, world.items, items, 0.0, world.seed, 4).embeddings
+    fresh = serve(world.config.model, state.item, world.known.items, items, 0.0, world.seed, 4).embeddings
     state, _ = rounds(world, 1, state)
     assert state.catalogue is not None
     assert (state.catalogue.codes != before.codes).any()
@@ -256,4 +256,4 @@ def test_what_is_published_matters_to_both_engines(monkeypatch: pytest.MonkeyPat
         train(world, start.published, start.cohort) for train in (compiled.train_cohort, one_by_one.train_one_by_one)
     ]
     apart = (sides[0].sums.query.long() - sides[1].sums.query.long()).abs().max()
-    assert (int(apart) <= len(world.eligible)) == (name is None)
+    assert (int(apart) <= len(world.known.eligible)) == (name is None)

@@ -24,7 +24,7 @@ def aging(features: Features) -> Aging:
 def a_world(strategy: str, engine: str) -> World:
     """Whose customers have a status, and whose items a colour, that is the number of the round."""
     world = build_world(merged({"federated": {"strategy": strategy}, "train": {"engine": engine}}))
-    return replace(world, items=aging(world.items), clients=aging(world.clients))
+    return replace(world, items=aging(world.known.items), clients=aging(world.devices.fields))
 
 
 @pytest.mark.parametrize("engine", ["simulation", "reference"])
@@ -65,4 +65,4 @@ def test_fields_cross_anew_where_they_changed() -> None:
     for _ in range(4):
         state, report = STRATEGIES["full"](state, world)
         sent.append(sum(each.count for each in report.ledger.entries if each.kind == messages.ItemFields.kind))
-    assert sent == [len(world.eligible)] * 3 + [0]
+    assert sent == [len(world.known.eligible)] * 3 + [0]

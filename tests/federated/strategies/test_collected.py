@@ -38,12 +38,12 @@ MODES: dict[str, dict[str, Any]] = {
 def a_round(world: World, state: State) -> tuple[Published, Cohort]:
     """What both strategies start from in round 1."""
     state = rounds.popularity_where_needed(state, world, rounds.Ledger(1))
-    clients = rounds.draw_cohort(world.config.federated, world.eligible, world.seed, 1)
+    clients = rounds.draw_cohort(world.config.federated, world.known.eligible, world.seed, 1)
     q = rounds.obfuscating_distribution(state, world)
     pool = rounds.draw_pool(world.config, q, 1)
     cohort = rounds.without_requests(state, world, clients, 1)
     rows = taking_part(world, cohort.own.values, cohort.hidden.items.values, pool)
-    served = serve(world.config.model, state.item, world.items, rows, world.config.model.id_dropout, world.seed, 1)
+    served = serve(world.config.model, state.item, world.known.items, rows, world.config.model.id_dropout, world.seed, 1)
     return Published(1, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q), cohort
 
 
@@ -54,7 +54,7 @@ def test_one_local_step_of_split_is_the_gradient(name: str) -> None:
     published, cohort = a_round(world, initial_state(world))
     found = collected.gradients(world, published, cohort)
     result = train_cohort(world, published, cohort)
-    codec_query, codec_item = world.codecs()
+    codec_query, codec_item = world.known.codecs()
     lr, clients = world.config.client.lr, len(cohort)
     unit = codec_query.limit / codec_query.qmax / 2
     of_query = codec_query.decode(result.sums.query) / clients / -lr
@@ -74,13 +74,13 @@ def one_graph(world: World, state: State, published: Published, cohort: Cohort) 
     query = {name: weight.clone().requires_grad_() for name, weight in state.query.items()}
     item = {name: weight.clone().requires_grad_() for name, weight in state.item.items()}
     keep = uniform(world.seed, "id_dropout", np.arange(world.n_items), 1) >= model.id_dropout
-    every = item_tower(model, item, world.items.codes, torch.from_numpy(keep).float())
+    every = item_tower(model, item, world.known.items.codes, torch.from_numpy(keep).float())
     losses = []
     for place, member in enumerate(cohort.clients):
         bought = cohort.own.row(place)
         (targets,) = client.split_batches(collected.one_step(world.config), int(member), 1, len(bought))
         own, negatives = every[torch.from_numpy(bought).long()], [i for i in pool if i not in bought]
-        embedded = query_tower(model, query, world.clients.codes[int(member)], history_weights(model, ~targets) @ own)
+        embedded = query_tower(model, query, world.devices.fields.codes[int(member)], history_weights(model, ~targets) @ own)
         noise = every[negatives] @ embedded / model.temperature - np.log(len(pool) / world.n_items)
         losses.append(LOSSES["softmax"](own[targets] @ embedded / model.temperature, noise).mean())
     torch.stack(losses).mean().backward()
@@ -136,7 +136,7 @@ def test_batches_do_not_change_the_gradient(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_an_empty_cohort_changes_nothing() -> None:
     world = build_world({"federated": {"sampling": "poisson", "cohort_size": 1}})
-    drawn = [rounds.draw_cohort(world.config.federated, world.eligible, 0, r + 1) for r in range(200)]
+    drawn = [rounds.draw_cohort(world.config.federated, world.known.eligible, 0, r + 1) for r in range(200)]
     empty = next(round_ for round_, cohort in enumerate(drawn) if not len(cohort))
     state = replace(initial_state(world), round=empty)
     before = [tensor.clone() for tensor in state_tensors(state).values()]

@@ -54,7 +54,7 @@ def test_every_client_stands_in_one_batch_as_on_its_device(negatives: str) -> No
     world = build_world({"client": {"batch_size": 3, "local_epochs": 2, "negatives": negatives}}, LENGTHS)
     cohort, found = cut(world, np.arange(len(LENGTHS)))
     state, uniform = initial_state(world), np.ones(world.n_items) / world.n_items
-    public = client.Public(world.config, *world.codecs(), state.query, uniform)
+    public = client.Public(world.config, *world.known.codecs(), state.query, uniform)
     pool = pool_of(world).items.astype(np.int32)
     assert sorted(member for batch in found for member in batch.members) == list(range(len(cohort)))
     for batch in found:
@@ -70,7 +70,7 @@ def test_every_client_stands_in_one_batch_as_on_its_device(negatives: str) -> No
             for step, mask in enumerate(masks):
                 assert torch.equal(batch.targets[step, place, : len(bought)], mask)
             assert not batch.targets[len(masks) :, place].any()
-            device = client.Device(int(cohort.clients[member]), bought, world.clients.codes[0], None)
+            device = client.Device(int(cohort.clients[member]), bought, world.devices.fields.codes[0], None)
             probabilities = client.make_request(device, public, 1)[1]
             hidden, seats, expected = client.training_negatives(public, bought, probabilities, pool)
             real = ~torch.isinf(batch.expected[place])

@@ -40,8 +40,8 @@ def test_the_loss_falls_on_a_checkerboard_of_tastes() -> None:
         state, report = split_round(state, world)
         losses.append(report.loss)
     assert losses[-1] < 0.75 * losses[0]
-    items = item_embeddings(world.config.model, state.item, world.items)
-    queries = query_embeddings(world.config.model, state.query, plain.codes, world.purchased, items)
+    items = item_embeddings(world.config.model, state.item, world.known.items)
+    queries = query_embeddings(world.config.model, state.query, plain.codes, world.devices.purchased, items)
     best = (queries @ items.T).argsort(1, descending=True)[:, :10]
     assert float((best % 2 == torch.tensor([0, 1] * 20)[:, None]).float().mean()) > 0.95
 
@@ -67,8 +67,8 @@ def test_popularity_is_one_secure_sum_counted_once() -> None:
     assert kinds[0] == ["popularity", "counts", "broadcast", "request", "embeddings", "update"]
     assert kinds[1] == ["broadcast", "request", "embeddings", "update"]
     assert state.popularity is not None
-    assert state.popularity.tolist() == np.bincount(world.purchased.values, minlength=world.n_items).tolist()
-    assert first.ledger.entries[0].count == len(world.eligible)
+    assert state.popularity.tolist() == np.bincount(world.devices.purchased.values, minlength=world.n_items).tolist()
+    assert first.ledger.entries[0].count == len(world.known.eligible)
 
 
 def test_clients_are_told_by_what_to_draw_and_can_draw_by_it() -> None:
@@ -79,7 +79,7 @@ def test_clients_are_told_by_what_to_draw_and_can_draw_by_it() -> None:
     assert state.popularity is not None
     data = messages.serialise(messages.PublishedCounts(1, state.popularity.numpy().astype(np.int32)))
     (entry,) = (entry for entry in report.ledger.entries if entry.kind == "counts")
-    everybody = len(world.eligible)
+    everybody = len(world.known.eligible)
     assert entry.direction == "down"
     assert (entry.count, entry.largest, entry.bytes) == (everybody, len(data), everybody * len(data))
     received = messages.parse(data)
@@ -131,7 +131,7 @@ def test_uniform_obfuscation_needs_no_popularity() -> None:
 def test_a_round_without_clients_changes_nothing_but_its_number() -> None:
     world = build_world({"federated": {"sampling": "poisson", "cohort_size": 1}})
     state = initial_state(world)
-    empty = [r for r in range(200) if not len(rounds.draw_cohort(world.config.federated, world.eligible, 0, r + 1))]
+    empty = [r for r in range(200) if not len(rounds.draw_cohort(world.config.federated, world.known.eligible, 0, r + 1))]
     before = {name: tensor.clone() for name, tensor in state_tensors(state).items()}
     after, report = split_round(replace(state, round=empty[0]), world)
     assert report.clients == 0
@@ -190,7 +190,7 @@ def test_private_state_moves_for_the_cohort_alone() -> None:
     state, _ = split_round(initial_state(world), world)
     assert state.private is not None
     moved = state.private.abs().sum(1).nonzero()[:, 0].tolist()
-    cohort = rounds.draw_cohort(world.config.federated, world.eligible, 0, 1).tolist()
+    cohort = rounds.draw_cohort(world.config.federated, world.known.eligible, 0, 1).tolist()
     assert set(moved) <= set(cohort)
     assert moved
 
@@ -232,7 +232,7 @@ def test_both_sums_are_divided_by_the_survivors() -> None:
     steps = []
     for clients in (1, 2):
         state = initial_state(world)
-        served = serve(world.config.model, state.item, world.items, rows, 0.0, 0, 1)
+        served = serve(world.config.model, state.item, world.known.items, rows, 0.0, 0, 1)
         width = sum(weight.numel() for weight in state.query.values())
         one = [torch.full(shape, step * clients).int() for shape, step in (((width,), 1000), ((2, 8), 500))]
         before = {name: tensor.clone() for name, tensor in state_tensors(state).items()}
@@ -240,7 +240,7 @@ def test_both_sums_are_divided_by_the_survivors() -> None:
         steps.append({name: after[name].double() - before[name] for name in before})
     for name, step in steps[0].items():
         torch.testing.assert_close(steps[1][name], step, msg=name)
-    unit = world.codecs()[0].limit / world.codecs()[0].qmax
+    unit = world.known.codecs()[0].limit / world.known.codecs()[0].qmax
     torch.testing.assert_close(
         steps[0]["query/mlp.1.bias"], torch.full((8,), 1000 * unit).double(), atol=1e-6, rtol=1e-4
     )
@@ -265,7 +265,7 @@ def test_the_seed_changes_the_pool() -> None:
 def test_an_empty_cohort_under_either_engine(engine: str) -> None:
     federated = {"sampling": "poisson", "cohort_size": 1}
     world = build_world({"federated": federated, "client": {"private_state": "embedding"}, "train": {"engine": engine}})
-    drawn = [rounds.draw_cohort(world.config.federated, world.eligible, 0, r + 1) for r in range(200)]
+    drawn = [rounds.draw_cohort(world.config.federated, world.known.eligible, 0, r + 1) for r in range(200)]
     empty = next(round_ for round_, cohort in enumerate(drawn) if not len(cohort))
     _, report = split_round(replace(initial_state(world), round=empty), world)
     assert (report.clients, report.loss) == (0, 0.0)

@@ -79,7 +79,7 @@ def a_round(world: World, before: State) -> tuple[Whole, Cohort]:
     """What clients of the next round start from."""
     round_ = before.round + 1
     before = rounds.popularity_where_needed(before, world, Ledger(round_))
-    clients = rounds.draw_cohort(world.config.federated, world.eligible, world.seed, round_)
+    clients = rounds.draw_cohort(world.config.federated, world.known.eligible, world.seed, round_)
     q = rounds.obfuscating_distribution(before, world)
     pool = rounds.draw_pool(world.config, q, round_)
     whole = Whole(round_, before.query, before.item, pool, q)
@@ -148,8 +148,8 @@ def test_one_device_by_autograd_over_both_towers() -> None:
     model = messages.WholeModel(
         whole.round, flatten(whole.query).numpy(), flatten(whole.item).numpy(), whole.pool.astype(np.int32)
     )
-    device = Device(member, bought, world.clients.codes[member], None)
-    public = Public(world.config, *world.codecs(), whole.query, whole.obfuscating)
+    device = Device(member, bought, world.devices.fields.codes[member], None)
+    public = Public(world.config, *world.known.codecs(), whole.query, whole.obfuscating)
     trained = whole_client.train(device, public, whole.item, whole_client.item_fields(world, whole.round), model)
 
     towers = flatten(before.query).clone().requires_grad_(), flatten(before.item).clone().requires_grad_()
@@ -161,7 +161,7 @@ def test_one_device_by_autograd_over_both_towers() -> None:
     )
     for targets in split_batches(world.config, member, whole.round, len(bought)):
         every = item_tower(
-            world.config.model, unflatten(towers[1], before.item), world.items.codes, torch.from_numpy(keep).float()
+            world.config.model, unflatten(towers[1], before.item), world.known.items.codes, torch.from_numpy(keep).float()
         )
         own = every[torch.from_numpy(bought).long()]
         history = history_weights(world.config.model, ~targets) @ own
@@ -171,7 +171,7 @@ def test_one_device_by_autograd_over_both_towers() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    codec = world.codecs()[0]
+    codec = world.known.codecs()[0]
     for sent, ours, theirs in (
         (trained.update.query, towers[0], flatten(before.query)),
         (trained.update.item, towers[1], flatten(before.item)),
@@ -191,7 +191,7 @@ def test_the_mean_of_a_sum_steps_both_towers() -> None:
     sums.query += 1000
     sums.items += 1000
     after = rounds.full_step(before, world, sums)
-    unit = world.codecs()[0].limit / world.codecs()[0].qmax
+    unit = world.known.codecs()[0].limit / world.known.codecs()[0].qmax
     for old, new in ((before.query, after.query), (before.item, after.item)):
         assert list(old) == list(new)
         for name in old:
@@ -211,14 +211,14 @@ def test_the_ledger_counts_real_bytes() -> None:
     query, item = flatten(before.query).numpy(), flatten(before.item).numpy()
     pool = rounds.draw_pool(world.config, np.ones(world.n_items), 1).astype(np.int32)
     sent = [
-        messages.ItemFields(1, world.items.codes[:, 1:].numpy().astype(np.int32)),
+        messages.ItemFields(1, world.known.items.codes[:, 1:].numpy().astype(np.int32)),
         messages.WholeModel(1, query, item, pool),
         messages.WholeUpdate(1, query.astype(np.int32), item.astype(np.int32)),
     ]
     for entry, message in zip(first.ledger.entries, sent, strict=True):
         size = len(messages.serialise(message))
         assert (entry.largest, entry.bytes) == (size, size * entry.count)
-    assert [entry.count for entry in first.ledger.entries] == [len(world.eligible), 7, 7]
+    assert [entry.count for entry in first.ledger.entries] == [len(world.known.eligible), 7, 7]
 
 
 def test_ones_own_negatives_need_popularity_and_stay_on_the_device() -> None:
@@ -259,7 +259,7 @@ def test_whole_rounds_agree() -> None:
 def test_an_empty_cohort_under_either_engine(engine: str) -> None:
     settings = {"federated": {"sampling": "poisson", "cohort_size": 1}, "train": {"engine": engine}}
     world = build_world(merged(FULL, settings, {"client": {"private_state": "embedding"}}))
-    drawn = [rounds.draw_cohort(world.config.federated, world.eligible, 0, r + 1) for r in range(200)]
+    drawn = [rounds.draw_cohort(world.config.federated, world.known.eligible, 0, r + 1) for r in range(200)]
     empty = next(round_ for round_, cohort in enumerate(drawn) if not len(cohort))
     _, report = full_round(replace(initial_state(world), round=empty), world)
     assert (report.clients, report.loss) == (0, 0.0)
