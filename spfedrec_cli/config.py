@@ -29,12 +29,14 @@ class ModelConfig(Section):
     """The two towers."""
 
     dim: int = Field(32, ge=1, le=1024, description="size d of query and item embeddings")
+    query_tower: str = Field("se_mlp", description="architecture of the query tower: se_mlp or linear")
+    item_tower: str = Field("se_mlp", description="architecture of the item tower: se_mlp or linear")
     item_fields: bool = Field(True, description="whether the item tower sees the fields of items; false: ids alone")
     field_dim: int = Field(16, ge=1, le=256, description="size of the embedding of one categorical field")
     hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        (64,), description="widths of the hidden layers of both towers"
+        (64,), description="widths of the hidden layers of both towers (se_mlp)"
     )
-    se_ratio: int = Field(2, ge=0, le=64, description="reduction ratio r of squeeze-and-excitation; 0 leaves it out")
+    se_ratio: int = Field(2, ge=0, le=64, description="reduction ratio r of squeeze-and-excitation (se_mlp); 0: none")
     temperature: float = Field(0.1, gt=0, description="score = cosine / temperature")
     history: Literal["none", "mean", "recency"] = Field("mean", description="how purchases are pooled into the query")
     half_life: float = Field(10.0, gt=0, description="purchases after which a weight has halved (history = recency)")

@@ -24,6 +24,15 @@ SMALL = {
 }
 
 
+class Aging(Features):
+    """The last field is the round, as an age would be: from 0 to the last value that it has."""
+
+    def at(self, round_: int) -> Features:
+        codes = self.codes.clone()
+        codes[:, -1] = min(round_, self.cardinalities[-1] - 1)
+        return Features(self.names, self.cardinalities, codes)
+
+
 def features(rng: np.random.Generator, rows: int, sizes: dict[str, int]) -> Features:
     """Random codes of fields with so many values each; a field called id counts the rows."""
     columns = [np.arange(rows) if name == "id" else rng.integers(0, size, rows) for name, size in sizes.items()]

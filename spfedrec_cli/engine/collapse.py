@@ -33,7 +33,7 @@ def collapsed(world: World, state: State, clients: I32, history: Ragged) -> str 
     or more): scores of items then differ by about .2 in the exponent of the softmax. Clients are looked at where the
     model takes a history, of those who have one: without, they may be equal by design.
     """
-    items = item_embeddings(state.item, world.known.items)
+    items = item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
     near = nearness(world.config.model)
     if spread(items) < near:
         return ITEMS

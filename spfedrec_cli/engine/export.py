@@ -62,7 +62,7 @@ def export(
 
 
 def _parquet(folder: Path, dataset: Dataset, world: World, state: State) -> None:
-    items = item_embeddings(state.item, world.known.items)
+    items = item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
     everyone = np.arange(dataset.n_clients)
     queries = client_queries(world, state, everyone, dataset.history(*EVERYTHING), items)
     for name, ids, rows in (("item", dataset.item_ids, items), ("client", dataset.client_ids, queries)):

@@ -200,7 +200,7 @@ def model_scorer(dataset: Dataset, world: World, state: State, split: str) -> Sc
 
 def scorer(world: World, state: State, recall: Callable[[I32], Ragged]) -> Scorer:
     """Scores of the model, with the histories that `recall` gives for clients (n,), row by row."""
-    items = item_embeddings(state.item, world.known.items)
+    items = item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
 
     def score(clients: I32) -> F32:
         # By torch, whose threads training holds at one: another number of them could break ties another way.
@@ -216,7 +216,7 @@ def client_queries(world: World, state: State, clients: npt.ArrayLike, history: 
     if world.config.client.private_state == "tower":
         return _own_tower_queries(world, state, rows, history, items)
     private = None if state.private is None else placed(state.private.index_select(0, rows), world.known.device)
-    codes = placed(world.devices.fields.codes.index_select(0, rows), world.known.device)
+    codes = placed(world.devices.fields.at(state.round).codes.index_select(0, rows), world.known.device)
     return query_embeddings(world.config.model, state.query, codes, history, items, private)
 
 
@@ -227,6 +227,6 @@ def _own_tower_queries(world: World, state: State, rows: Tensor, history: Ragged
     for part in torch.split(torch.arange(len(rows)), _TOWERS):
         some = rows.index_select(0, part)
         towers = unflatten(placed(state.private.index_select(0, some), world.known.device), state.query)
-        codes = placed(world.devices.fields.codes.index_select(0, some), world.known.device)
+        codes = placed(world.devices.fields.at(state.round).codes.index_select(0, some), world.known.device)
         found.append(query_embeddings(world.config.model, towers, codes, history.take(part.numpy()), items))
     return torch.cat(found)

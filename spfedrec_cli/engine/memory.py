@@ -8,16 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.sampling.cohort import largest_cohort
 from spfedrec_cli.federated.simulation.compiled import COORDINATES
 from spfedrec_cli.federated.simulation.memory import MEMORY
-from spfedrec_cli.model.features import ID, Features
-from spfedrec_cli.model.towers import flatten, init_item_tower, init_query_tower
+from spfedrec_cli.model.towers import Sizes, item_sizes, query_sizes
 from spfedrec_cli.retrieval.index import BLOCK_BYTES
 
 _FLOOR = 340 << 20  # of one process: Python, torch, pyarrow and a small Dataset
@@ -46,27 +43,26 @@ def shape_of(dataset: Dataset) -> Shape:
 def reckon(shape: Shape, config: Config) -> dict[str, int]:
     """Bytes by what they are for, over all processes of this machine."""
     shape = shape if config.model.item_fields else replace(shape, item_fields=())
-    query, item = _widths(shape, config)
+    query, item = _towers(shape, config)
     size, dim = config.train.workers, config.model.dim
     cohort = min(largest_cohort(config.federated, shape.clients), shape.clients)
     bought = shape.purchases / max(1, shape.clients)
     mode = config.request.mode
     asked = cohort * bought * (1 + config.request.rate if mode == "paper" else 1)
     rows = min(shape.items, asked + _public(shape, config))
-    wide = sum(config.model.hidden) + dim + (1 + len(shape.item_fields)) * config.model.field_dim
     codes = shape.items * (1 + len(shape.item_fields)) + shape.clients * len(shape.client_fields)
-    kept = {"none": 0, "embedding": dim, "tower": query}[config.client.private_state]
+    kept = {"none": 0, "embedding": dim, "tower": query.weights}[config.client.private_state]
     return {
         "the processes themselves": size * _FLOOR,
         "purchases": size * (12 * shape.purchases + 16 * shape.clients),
         "fields of items and clients": size * 8 * codes,
-        "towers with their moments": size * 3 * 4 * (query + item),
+        "towers with their moments": size * 3 * 4 * (query.weights + item.weights),
         "private state": 4 * shape.clients * kept * (2 if size > 1 else 1),
         "obfuscating items": int(12 * min(MEMORY * size, shape.purchases * config.request.rate * (mode == "paper"))),
         "the catalogue in eight bits": size * shape.items * (6 * dim if mode == "slate" else 0),
         "a round's requests": int(60 * asked),
-        "a round of the item tower": int(4 * rows * (_GRAPH * wide + 4 * dim * size)),
-        "local training": size * config.train.threads_here * _upload(shape, config, rows, query),
+        "a round of the item tower": int(4 * rows * (_GRAPH * item.held + 4 * dim * size)),
+        "local training": size * config.train.threads_here * _upload(shape, config, rows, query.weights),
         "validation": _TEMPORARIES * min(BLOCK_BYTES, 4 * shape.clients * shape.items),
     }
 
@@ -124,16 +120,10 @@ def _gib(size: float) -> str:
     return f"{size / 2**30:.1f} GiB"
 
 
-def _widths(shape: Shape, config: Config) -> tuple[int, int]:
-    """Weights of the query tower and of the item tower."""
-    query = init_query_tower(config.model, _blank(shape.client_fields), 0)
-    item = init_item_tower(config.model, _blank(((ID, 1), *shape.item_fields)), 0)
-    return flatten(query).numel(), flatten(item).numel() + (shape.items - 1) * config.model.field_dim
-
-
-def _blank(fields: tuple[tuple[str, int], ...]) -> Features:
-    names, sizes = zip(*fields, strict=True) if fields else ((), ())
-    return Features(tuple(names), tuple(sizes), torch.empty(0, len(fields), dtype=torch.int64))
+def _towers(shape: Shape, config: Config) -> tuple[Sizes, Sizes]:
+    """The query tower and the item tower."""
+    items = [shape.items, *(size for _, size in shape.item_fields)]
+    return query_sizes(config.model, [size for _, size in shape.client_fields]), item_sizes(config.model, items)
 
 
 def free_memory() -> int | None:

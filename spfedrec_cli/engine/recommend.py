@@ -154,7 +154,7 @@ def opened(folder: Path, checkpoint: str, dataset: Path | str | None = None) -> 
     """A run's Dataset, world and state, and the embeddings of all items (n_items, d)."""
     data, world = open_run(folder, dataset)
     state, _ = load_state(folder, checkpoint_round(folder, checkpoint))
-    return data, world, state, item_embeddings(state.item, world.known.items)
+    return data, world, state, item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
 
 
 def _labelled(

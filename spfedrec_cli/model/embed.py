@@ -15,9 +15,9 @@ _BLOCK = 4096
 
 
 @torch.no_grad()
-def item_embeddings(weights: Weights, items: Features) -> Tensor:
+def item_embeddings(model: ModelConfig, weights: Weights, items: Features) -> Tensor:
     """ṽ of the whole catalogue: (n_items, d)."""
-    return torch.cat([item_tower(weights, codes) for codes in torch.split(items.codes, _BLOCK)])
+    return torch.cat([item_tower(model, weights, codes) for codes in torch.split(items.codes, _BLOCK)])
 
 
 @torch.no_grad()
@@ -31,7 +31,7 @@ def query_embeddings(
         part = placed(rows, items.device)
         mine = None if private is None else private.index_select(0, part)
         pooled = _pool(model, history, items, rows)
-        found.append(query_tower(weights, codes.index_select(0, part), pooled, mine))
+        found.append(query_tower(model, weights, codes.index_select(0, part), pooled, mine))
     return torch.cat(found)
 
 

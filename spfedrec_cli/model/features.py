@@ -24,6 +24,15 @@ class Features:
     def __len__(self) -> int:
         return self.codes.shape[0]
 
+    def at(self, round_: int) -> "Features":
+        """As they are in a round, from 1 on (0: before the first): these themselves, which never change.
+
+        A subclass may give others, such as the age of an item, a field of its own. They have the same rows, names and
+        cardinalities, and lie where these lie (`self.codes.device`). They depend on nothing but the round, so that a
+        resumed run comes to the same bits. Without item fields (`first`) the ids are left, which never change.
+        """
+        return self
+
     def first(self, fields: int) -> "Features":
         """The first so many columns alone."""
         return Features(self.names[:fields], self.cardinalities[:fields], self.codes[:, :fields])

@@ -1,58 +1,115 @@
 """The query tower and the item tower, as functions of named weights.
 
-Weights are a dict of tensors. Every function takes one client or item (vectors) or many (a leading dimension), and
-weights that are shared (a matrix) or given once a client (a leading dimension more): the same lines run on a device,
-on the server, and for clients with towers of their own, whose lists are ranked together.
-
-Squeeze-and-excitation over fields: Hu, Shen and Sun, CVPR 2018, as SpFedRec applies it to field embeddings.
+Weights are a dict of tensors: first the tables, one for each field, then what the architecture has besides
+(`model.architectures`). Every function takes one client or item (vectors) or many (a leading dimension), and weights
+that are shared (a matrix) or given once a client (a leading dimension more): the same lines run on a device, on the
+server, and for clients with towers of their own, whose lists are ranked together.
 """
 
-import itertools
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from spfedrec_cli.config import ModelConfig
+from spfedrec_cli.model.architectures import Shape, Tower, architecture
+from spfedrec_cli.model.architectures import Weights as Weights
 from spfedrec_cli.model.features import ID, Features
 from spfedrec_cli.rng import uniform
 
-Weights = dict[str, Tensor]
 FLAT = 1e-3  # below this length a vector is not stretched to 1: a gradient through 1/0 would drown all others
 ID_SPREAD = 0.05  # start of an id embedding where the id is all that an item has
+_TABLE = "field."
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of a tower: weights in tables, dense weights, multiply-adds of one pass forward, floats held for each item."""
+
+    tables: int
+    dense: int
+    forward: int
+    held: int
+
+    @property
+    def weights(self) -> int:
+        return self.tables + self.dense
+
+
+def query_sizes(model: ModelConfig, cardinalities: Sequence[int]) -> Sizes:
+    """Of the query tower, of clients whose fields have so many values each."""
+    return _sizes(_of_query(model), model, cardinalities, _history_width(model))
+
+
+def item_sizes(model: ModelConfig, cardinalities: Sequence[int]) -> Sizes:
+    """Of the item tower, of items whose fields have so many values each."""
+    return _sizes(_of_item(model), model, cardinalities, 0)
+
+
+def _sizes(tower: Tower, model: ModelConfig, cardinalities: Sequence[int], history: int) -> Sizes:
+    fields = len(cardinalities)
+    return Sizes(
+        sum(cardinalities) * model.field_dim,
+        sum(math.prod(shape) for shape in tower.shapes(model, fields, history).values()),
+        tower.products(model, fields, history),
+        tower.held(model, fields),
+    )
 
 
 def init_query_tower(model: ModelConfig, fields: Features, seed: int) -> Weights:
-    """θ_u: field tables, squeeze-and-excitation, MLP from fields and pooled history to d."""
-    history = model.dim if model.history != "none" else 0
-    return _init("query", model, fields, history, seed)
+    """θ_u."""
+    return _init("query", _of_query(model), model, fields, _history_width(model), seed)
 
 
 def init_item_tower(model: ModelConfig, fields: Features, seed: int) -> Weights:
     """The server's weights. Id embeddings start at zero, so that an article never seen is its features."""
-    weights = _init("item", model, fields, 0, seed)
+    weights = _init("item", _of_item(model), model, fields, 0, seed)
     if len(fields.names) > 1:
-        weights[f"field.{ID}"].zero_()
+        weights[table_of(ID)].zero_()
     return weights
 
 
-def query_tower(weights: Weights, codes: Tensor, history: Tensor, private: Tensor | None = None) -> Tensor:
+def query_tower(
+    model: ModelConfig, weights: Weights, codes: Tensor, history: Tensor, private: Tensor | None = None
+) -> Tensor:
     """ũ = M_u(features, history, private state), of length 1: (…, d).
 
     codes (…, fields) int64; history (…, d), the pooled embeddings of past purchases, zero where there are none;
     private (…, d) is the embedding that never leaves the device.
     """
-    inputs = [_excited_fields(weights, codes)]
     base = history if private is None else history + private
-    if _takes_history(weights, inputs[0], history):
-        inputs.append(history)
-    return unit(base + _mlp(weights, torch.cat(inputs, -1)))
+    entering = history if _history_width(model) else None
+    fields = _embedded(model, weights, codes)
+    return unit(base + _of_query(model).apply(dense(weights), fields, entering))
 
 
-def item_tower(weights: Weights, codes: Tensor, keep_id: Tensor | None = None) -> Tensor:
+def item_tower(model: ModelConfig, weights: Weights, codes: Tensor, keep_id: Tensor | None = None) -> Tensor:
     """ṽ of length 1: (n, d), of codes (n, fields). Where keep_id (n,) is 0 the id embedding is left out."""
-    return unit(_mlp(weights, _excited_fields(weights, codes, keep_id)))
+    fields = _embedded(model, weights, codes, keep_id)
+    return unit(_of_item(model).apply(dense(weights), fields, None))
+
+
+def table_of(field: str) -> str:
+    """The name of a field's table."""
+    return f"{_TABLE}{field}"
+
+
+def is_table(name: str) -> bool:
+    """Whether the weight of that name has a row for every value of a field."""
+    return name.startswith(_TABLE)
+
+
+def tables(weights: Weights) -> Weights:
+    """The tables of the fields, in their order."""
+    return {name: weight for name, weight in weights.items() if is_table(name)}
+
+
+def dense(weights: Weights) -> Weights:
+    """All other weights, in the order of the architecture."""
+    return {name: weight for name, weight in weights.items() if not is_table(name)}
 
 
 def unit(vector: Tensor) -> Tensor:
@@ -95,66 +152,47 @@ def lookup(table: Tensor, codes: Tensor) -> Tensor:
     return table.gather(1, codes[:, None, None].expand(-1, 1, table.shape[-1])).squeeze(1)
 
 
-def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """W x + b; with weight (K, out, in) row k of inputs (K, in) meets its own matrix."""
-    if weight.dim() == 2:
-        return F.linear(inputs, weight, bias)
-    product = torch.bmm(weight, inputs.unsqueeze(-1)).squeeze(-1)
-    return product if bias is None else product + bias
+def _of_query(model: ModelConfig) -> Tower:
+    return architecture("model.query_tower", model.query_tower)
 
 
-def _init(tower: str, model: ModelConfig, fields: Features, extra: int, seed: int) -> Weights:
-    shapes: dict[str, tuple[int, ...]] = {f"field.{name}": (size, model.field_dim) for name, size in _sizes(fields)}
-    count = len(fields.names)
-    if model.se_ratio and count > 1:
-        narrow = max(1, count // model.se_ratio)
-        shapes |= {"se.squeeze": (narrow, count), "se.excite": (count, narrow)}
-    widths = [count * model.field_dim + extra, *model.hidden, model.dim]
-    for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
-        shapes |= {f"mlp.{layer}.weight": (fan_out, fan_in), f"mlp.{layer}.bias": (fan_out,)}
-    return {name: _draw(seed, f"init/{tower}/{name}", name, shape) for name, shape in shapes.items()}
+def _of_item(model: ModelConfig) -> Tower:
+    return architecture("model.item_tower", model.item_tower)
 
 
-def _sizes(fields: Features) -> list[tuple[str, int]]:
-    return list(zip(fields.names, fields.cardinalities, strict=True))
+def _history_width(model: ModelConfig) -> int:
+    """How many numbers of the pooled history enter the query tower."""
+    return model.dim if model.history != "none" else 0
 
 
-def _draw(seed: int, stream: str, name: str, shape: tuple[int, ...]) -> Tensor:
-    """Uniform in ±sqrt(3/fan_in) for matrices (variance 1/fan_in), ±ID_SPREAD·√3 for tables, zero for biases."""
-    if name.endswith("bias"):
+def _init(whose: str, tower: Tower, model: ModelConfig, fields: Features, history: int, seed: int) -> Weights:
+    sizes = zip(fields.names, fields.cardinalities, strict=True)
+    rows: dict[str, Shape] = {table_of(name): (size, model.field_dim) for name, size in sizes}
+    others = tower.shapes(model, len(fields.names), history)
+    if tables_among := [name for name in others if is_table(name)]:
+        raise ValueError(f"A dense weight may not have the name of a table: {', '.join(tables_among)}")
+    spreads = dict.fromkeys(rows, math.sqrt(3.0) * ID_SPREAD) | {k: tower.spread(k, v) for k, v in others.items()}
+    return {k: _draw(seed, f"init/{whose}/{k}", shape, spreads[k]) for k, shape in (rows | others).items()}
+
+
+def _draw(seed: int, stream: str, shape: Shape, spread: float) -> Tensor:
+    """Uniform in ±spread."""
+    if spread == 0:
         return torch.zeros(shape)
-    bound = math.sqrt(3.0) * (ID_SPREAD if name.startswith("field") else 1.0 / math.sqrt(max(1, shape[-1])))
     draws = uniform(seed, stream, 0, 0, range(math.prod(shape))).reshape(shape)
-    return torch.from_numpy((2.0 * draws - 1.0) * bound).to(torch.float32)
+    return torch.from_numpy((2.0 * draws - 1.0) * spread).to(torch.float32)
 
 
-def _excited_fields(weights: Weights, codes: Tensor, keep_id: Tensor | None = None) -> Tensor:
-    """(…, fields · e): the embeddings of the fields, each scaled by s = σ(W2 δ(W1 z)), z the field means."""
-    tables = [(name, table) for name, table in weights.items() if name.startswith("field.")]
-    if not tables:
-        return codes.new_zeros((*codes.shape[:-1], 0), dtype=torch.float32)
-    rows = [lookup(table, codes[..., column]) for column, (_, table) in enumerate(tables)]
-    if keep_id is not None:
-        rows = [
-            row * keep_id[:, None] if name == f"field.{ID}" else row
-            for (name, _), row in zip(tables, rows, strict=True)
-        ]
-    fields = torch.stack(rows, -2)
-    if "se.squeeze" in weights:
-        means = fields.mean(-1)
-        scale = torch.sigmoid(linear(torch.relu(linear(means, weights["se.squeeze"])), weights["se.excite"]))
-        fields = fields * scale.unsqueeze(-1)
-    return fields.flatten(-2)
+def _embedded(model: ModelConfig, weights: Weights, codes: Tensor, keep_id: Tensor | None = None) -> Tensor:
+    """(…, fields, e): the embeddings of the fields."""
+    rows = [
+        _kept(name, lookup(table, codes[..., column]), keep_id)
+        for column, (name, table) in enumerate(tables(weights).items())
+    ]
+    if not rows:
+        return codes.new_zeros((*codes.shape[:-1], 0, model.field_dim), dtype=torch.float32)
+    return torch.stack(rows, -2)
 
 
-def _takes_history(weights: Weights, fields: Tensor, history: Tensor) -> bool:
-    return weights["mlp.0.weight"].shape[-1] == fields.shape[-1] + history.shape[-1]
-
-
-def _mlp(weights: Weights, values: Tensor) -> Tensor:
-    layers = sum(name.startswith("mlp.") for name in weights) // 2
-    for layer in range(layers):
-        values = linear(values, weights[f"mlp.{layer}.weight"], weights[f"mlp.{layer}.bias"])
-        if layer < layers - 1:
-            values = torch.relu(values)
-    return values
+def _kept(name: str, rows: Tensor, keep_id: Tensor | None) -> Tensor:
+    return rows if keep_id is None or name != table_of(ID) else rows * keep_id[:, None]

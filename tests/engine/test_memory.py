@@ -33,7 +33,8 @@ def test_a_shape_is_read_from_the_manifest(shop: Dataset, config: Callable[..., 
     assert (shape.clients, shape.items) == (shop.n_clients, 200)
     assert shape.purchases == sum(len(shop.column(split, "item")) for split in ("train", "validation", "test"))
     state = initial_state(load_world(shop, config()))
-    assert memory._widths(shape, config()) == tuple(flatten(tower).numel() for tower in (state.query, state.item))
+    reckoned = [tower.weights for tower in memory._towers(shape, config())]
+    assert reckoned == [flatten(tower).numel() for tower in (state.query, state.item)]
 
 
 def test_more_of_anything_takes_more() -> None:

@@ -100,8 +100,8 @@ def test_exported_towers_give_the_exported_embeddings(trained: TrainResult, shop
     # The header, not the order in the file, says which field is which column.
     ordered = {f"field.{name}": weights.pop(f"field.{name}") for name in fields} | weights
     codes = np.concatenate([np.arange(shop.n_items)[:, None], shop.item_codes], 1)
-    ModelConfig.model_validate_json(about["model"])
-    computed = item_tower(ordered, torch.from_numpy(codes.astype(np.int64)))
+    model = ModelConfig.model_validate_json(about["model"])
+    computed = item_tower(model, ordered, torch.from_numpy(codes.astype(np.int64)))
     np.testing.assert_allclose(computed.numpy(), exported, atol=1e-6)
     with pytest.raises(InputError, match="already exists"):
         engine.export(trained.run, tmp_path / "out")

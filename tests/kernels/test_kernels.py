@@ -14,10 +14,11 @@ from worlds import build_world
 
 from spfedrec_cli.config import ClientConfig, ModelConfig
 from spfedrec_cli.federated.device.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
-from spfedrec_cli.federated.simulation.arrays import tower_of
+from spfedrec_cli.federated.simulation.compilable import tower_of
 from spfedrec_cli.federated.simulation.state import initial_state
 from spfedrec_cli.federated.wire.fixed_point import Codec
 from spfedrec_cli.kernels import arithmetic, descent, draws, encoding, history, losses, tower
+from spfedrec_cli.model import towers
 from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.model.towers import flatten, history_weights, query_tower, unflatten
 from spfedrec_cli.rng import permuted, stream_key, uniform
@@ -131,7 +132,7 @@ def test_the_tower_is_that_of_autograd(se_ratio: int, kind: str, hidden: list[in
     like = {name: weight + 0.1 for name, weight in initial_state(world).query.items()}
     shape, codes, width = tower_of(like), world.devices.fields.codes[3], 2 * 4
     fields = np.concatenate([like["field.age"][codes[0]], like["field.status"][codes[1]]])
-    dense = flatten({name: weight for name, weight in like.items() if not name.startswith("field.")}).numpy()
+    dense = flatten(towers.dense(like)).numpy()
     pooled, grad, passed = floats(8), floats(8, seed=1), tower.room_for(shape)
     base, query, of_history, by_weights = (
         pooled.copy(),
@@ -148,7 +149,7 @@ def test_the_tower_is_that_of_autograd(se_ratio: int, kind: str, hidden: list[in
     entered(tower.multiply_out)(shape, passed, by_weights)
 
     flat, history = flatten(like).requires_grad_(), torch.from_numpy(pooled).requires_grad_()
-    expected = query_tower(unflatten(flat, like), codes, history)
+    expected = query_tower(world.config.model, unflatten(flat, like), codes, history)
     by_flat, by_history = torch.autograd.grad(expected, [flat, history], torch.from_numpy(grad) / 0.5)
     np.testing.assert_allclose(query, expected.detach(), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(of_history, by_history, rtol=1e-3, atol=1e-5)

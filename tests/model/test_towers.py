@@ -20,15 +20,15 @@ def items(rows: int = 6) -> towers.Features:
 
 def test_embeddings_have_length_one() -> None:
     weights = towers.init_query_tower(MODEL, fields(), 0)
-    query = towers.query_tower(weights, fields().codes, torch.randn(6, 4))
+    query = towers.query_tower(MODEL, weights, fields().codes, torch.randn(6, 4))
     torch.testing.assert_close(query.norm(dim=1), torch.ones(6))
 
 
 def test_many_clients_are_each_as_one() -> None:
     weights, history = towers.init_query_tower(MODEL, fields(), 0), torch.randn(6, 4)
-    many = towers.query_tower(weights, fields().codes, history)
+    many = towers.query_tower(MODEL, weights, fields().codes, history)
     for row in range(6):
-        torch.testing.assert_close(towers.query_tower(weights, fields().codes[row], history[row]), many[row])
+        torch.testing.assert_close(towers.query_tower(MODEL, weights, fields().codes[row], history[row]), many[row])
 
 
 def test_weights_given_once_a_client_are_each_client_s_own() -> None:
@@ -36,11 +36,11 @@ def test_weights_given_once_a_client_are_each_client_s_own() -> None:
     shared, history = towers.init_query_tower(MODEL, fields(), 0), torch.randn(6, 4)
     each = {name: (w + 0.1 * torch.randn(6, *w.shape)).requires_grad_() for name, w in shared.items()}
     target = torch.randn(6, 4)
-    loss = (towers.query_tower(each, fields().codes, history) * target).sum()
+    loss = (towers.query_tower(MODEL, each, fields().codes, history) * target).sum()
     together = torch.autograd.grad(loss, list(each.values()))
     for row in range(6):
         alone = {name: w[row].detach().clone().requires_grad_() for name, w in each.items()}
-        loss = (towers.query_tower(alone, fields().codes[row], history[row]) * target[row]).sum()
+        loss = (towers.query_tower(MODEL, alone, fields().codes[row], history[row]) * target[row]).sum()
         for ours, theirs in zip(together, torch.autograd.grad(loss, list(alone.values())), strict=True):
             torch.testing.assert_close(ours[row], theirs)
 
@@ -57,24 +57,25 @@ def test_squeeze_and_excitation_by_hand() -> None:
     }
     # (1, -1.5) at length one
     expected = torch.tensor([1.0, -1.5]) / 3.25**0.5
-    torch.testing.assert_close(towers.query_tower(weights, torch.tensor([1, 1]), torch.zeros(2)), expected)
+    plain = ModelConfig(dim=2, field_dim=1, history="none")
+    torch.testing.assert_close(towers.query_tower(plain, weights, torch.tensor([1, 1]), torch.zeros(2)), expected)
 
 
 def test_an_article_never_seen_is_its_features() -> None:
     weights = towers.init_item_tower(MODEL, items(), 0)
     codes = items().codes.clone()
     codes[1] = torch.tensor([1, int(codes[0, 1])])
-    embedded = towers.item_tower(weights, codes)
+    embedded = towers.item_tower(MODEL, weights, codes)
     torch.testing.assert_close(embedded[0], embedded[1])
     weights["field.id"][0] += 1.0
-    assert not torch.allclose(towers.item_tower(weights, codes)[0], embedded[1])
-    left_out = towers.item_tower(weights, codes, torch.zeros(6))
+    assert not torch.allclose(towers.item_tower(MODEL, weights, codes)[0], embedded[1])
+    left_out = towers.item_tower(MODEL, weights, codes, torch.zeros(6))
     torch.testing.assert_close(left_out[0], embedded[1])
 
 
 def test_ids_alone_start_apart() -> None:
     only = features(np.random.default_rng(0), 6, {"id": 6})
-    embedded = towers.item_tower(towers.init_item_tower(MODEL, only, 0), only.codes)
+    embedded = towers.item_tower(MODEL, towers.init_item_tower(MODEL, only, 0), only.codes)
     assert (embedded @ embedded.T - torch.eye(6)).max() < 0.999
 
 
@@ -96,8 +97,8 @@ def test_history_weights() -> None:
 
 def test_private_embedding_moves_the_query() -> None:
     weights = towers.init_query_tower(MODEL, fields(), 0)
-    base = towers.query_tower(weights, fields().codes, torch.zeros(6, 4), torch.zeros(6, 4))
-    moved = towers.query_tower(weights, fields().codes, torch.zeros(6, 4), torch.full((6, 4), 9.0))
+    base = towers.query_tower(MODEL, weights, fields().codes, torch.zeros(6, 4), torch.zeros(6, 4))
+    moved = towers.query_tower(MODEL, weights, fields().codes, torch.zeros(6, 4), torch.full((6, 4), 9.0))
     assert (moved @ torch.full((4,), 0.5) > base @ torch.full((4,), 0.5)).all()
 
 
@@ -117,5 +118,5 @@ def test_flatten_comes_back() -> None:
 def test_the_query_starts_from_the_pooled_history() -> None:
     """With an MLP that adds nothing, the query is the history at length one."""
     weights = {name: torch.zeros_like(w) for name, w in towers.init_query_tower(MODEL, fields(), 0).items()}
-    query = towers.query_tower(weights, fields().codes[0], torch.tensor([3.0, 0.0, 4.0, 0.0]))
+    query = towers.query_tower(MODEL, weights, fields().codes[0], torch.tensor([3.0, 0.0, 4.0, 0.0]))
     torch.testing.assert_close(query, torch.tensor([0.6, 0.0, 0.8, 0.0]))

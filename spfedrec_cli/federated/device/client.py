@@ -154,7 +154,7 @@ def _gradients(
     history = history_weights(model, ~targets) @ own
 
     # One query embedding serves all targets.
-    query = query_tower(theta, device.codes, history, mine)
+    query = query_tower(public.config.model, theta, device.codes, history, mine)
     scores = own[targets] @ query / model.temperature
     negatives = items[held.negatives] @ query / model.temperature - held.expected
     loss = LOSSES[public.config.client.loss](scores, negatives).mean()

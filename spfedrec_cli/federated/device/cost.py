@@ -9,9 +9,8 @@ left out, and so is the `catalogue`. Of a slate the work is that of a client who
 can be.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from spfedrec_cli.config import Settings
 from spfedrec_cli.federated.device.client import target_counts
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.model.features import Features
+from spfedrec_cli.model.towers import Sizes, query_sizes
 
 
 @dataclass(frozen=True)
@@ -43,30 +43,12 @@ class Cost:
     bytes_up: int
 
 
-@dataclass(frozen=True)
-class Tower:
-    """A tower's sizes: weights in tables, other weights, and multiply-adds of one pass forward."""
-
-    tables: int
-    dense: int
-    forward: int
+def query_tower(config: Settings, shapes: Shapes) -> Sizes:
+    return query_sizes(config.model, shapes.clients)
 
 
-def query_tower(config: Settings, shapes: Shapes) -> Tower:
-    history = config.model.dim if config.model.history != "none" else 0
-    return _tower(config, shapes.clients, history)
-
-
-def item_tower(config: Settings, shapes: Shapes) -> Tower:
-    return _tower(config, shapes.items, 0)
-
-
-def _tower(config: Settings, cardinalities: Sequence[int], extra: int) -> Tower:
-    model, fields = config.model, len(cardinalities)
-    narrow = max(1, fields // model.se_ratio) if model.se_ratio and fields > 1 else 0
-    layers = list(pairwise([fields * model.field_dim + extra, *model.hidden, model.dim]))
-    products = 2 * narrow * fields + sum(wide * high for wide, high in layers)
-    return Tower(sum(cardinalities) * model.field_dim, products + sum(high for _, high in layers), products)
+def item_tower(config: Settings, shapes: Shapes) -> Sizes:
+    return item_sizes(config.model, shapes.items)
 
 
 @dataclass(frozen=True)
@@ -126,7 +108,7 @@ def _learning(config: Settings, shapes: Shapes, visit: _Round) -> int:
 
 def _split(config: Settings, shapes: Shapes, visit: _Round) -> Cost:
     tower, dim = query_tower(config, shapes), config.model.dim
-    weights, asked = tower.tables + tower.dense, visit.purchases + visit.obfuscating
+    weights, asked = tower.weights, visit.purchases + visit.obfuscating
     if config.request.mode != "paper":
         slate = messages.size([visit.pool, visit.pool * dim])
         down, up = messages.size([weights, 0, 0]) + slate, messages.size([weights, visit.pool * dim])
@@ -141,7 +123,7 @@ def _full(config: Settings, shapes: Shapes, visit: _Round) -> Cost:
     candidates = visit.purchases + visit.negatives
     touched = _touched(config, shapes, candidates) + item.dense
     work = _learning(config, shapes, visit) + visit.steps * (3 * candidates * item.forward + touched)
-    weights = [query.tables + query.dense, item.tables + item.dense]
+    weights = [query.weights, item.weights]
     return Cost(work, messages.size([*weights, visit.pool]), messages.size(weights))
 
 
@@ -155,10 +137,9 @@ def _touched(config: Settings, shapes: Shapes, candidates: int) -> int:
 
 def client_floats(config: Settings, shapes: Shapes, candidates: int) -> int:
     """Floats that a simulation holds at once for one client of `full` with so many candidates: weights, gradients and
-    two moments; of every candidate its fields, before and after excitation, and each layer: forward, backward, and as
+    two moments; of every candidate its fields as looked up, and what the item tower holds: forward, backward, and as
     much again in between (within a third of what was measured at H&M with pools of 30,000 and 60,000)."""
-    model = config.model
     query, item = query_tower(config, shapes), item_tower(config, shapes)
-    weights = query.tables + query.dense + item.dense + _touched(config, shapes, candidates)
-    of_each = 2 * len(shapes.items) * model.field_dim + sum(model.hidden) + model.dim
+    weights = query.weights + item.dense + _touched(config, shapes, candidates)
+    of_each = len(shapes.items) * config.model.field_dim + item.held
     return 4 * weights + 3 * candidates * of_each

@@ -2,10 +2,11 @@
 back from the mean g_v to the gradients of its weights.
 
 Items come in parts, cut the same way whoever computes them, so that any number of threads and processes comes to the
-same bits. On the CPU a part goes forward and back by hand; on another device by `model.towers` and autograd, to which
-a property test holds it equal.
+same bits. On the CPU a part goes forward and back by hand, where the architecture has a row in `BY_HAND`. Else, and on
+another device, it goes by `model.towers` and autograd, to which a property test holds those rows equal.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spfedrec_cli.config import ModelConfig
 from spfedrec_cli.dtypes import F32, I32, I64
 from spfedrec_cli.federated.processes import ALONE, Team
 from spfedrec_cli.kernels import items as kernel
 from spfedrec_cli.kernels.draws import uniform_each
 from spfedrec_cli.model.features import Features
-from spfedrec_cli.model.towers import FLAT, Weights, flatten, item_tower, unflatten
+from spfedrec_cli.model.towers import FLAT, Weights, dense, flatten, item_tower, tables, unflatten
 from spfedrec_cli.placement import CPU, fetched, placed
 from spfedrec_cli.rng import stream_key
 from spfedrec_cli.threads import shared
@@ -34,6 +36,10 @@ class Passed(Protocol):
     def back(self, of_embeddings: Tensor) -> Tensor:
         """The gradients (T · e + D,) of the rows (T, e) of tables and of all other weights, from those by ṽ (n, d)."""
         ...
+
+
+# Of a tower, the rows that a part touches of each table, where in these its fields are (n, F), and kept ids (n,).
+Form = Callable[[ModelConfig, Weights, list[Tensor], I32, F32], Passed]
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class Parts:
     @classmethod
     def of(cls, codes: I64, item: Weights) -> "Parts":
         """Of items with such codes (R, F)."""
-        lengths = [len(table) for table in tables_of(item).values()]
+        lengths = [len(table) for table in tables(item).values()]
         held, starts = sum(lengths), np.cumsum([0, *lengths[:-1]])
         parts = max(1, -(-len(codes) // PART))
         touched, places = np.empty(codes.size, np.int64), np.empty(codes.shape, np.int32)
@@ -92,6 +98,7 @@ class Served:
 
 
 def serve(
+    model: ModelConfig,
     item: Weights,
     features: Features,
     rows: I64,
@@ -101,16 +108,16 @@ def serve(
     team: Team = ALONE,
     threads: int = 1,
 ) -> Served:
-    """Step 3: run the item tower on the items `rows` (ascending) and on nothing else."""
-    device = features.codes.device
-    keep = _kept_ids(rows, id_dropout, seed, round_)
-    parts = Parts.of(fetched(features.codes.index_select(0, placed(rows, device))).numpy(), item)
-    form = ByHand if device == CPU else ByAutograd
-    embeddings = torch.zeros(len(rows), _dim(item), device=device)
+    """Step 3: run the item tower on the items `rows` (ascending), as they are in this round, and on nothing else."""
+    codes = features.at(round_).codes
+    device, keep = codes.device, _kept_ids(rows, id_dropout, seed, round_)
+    parts = Parts.of(fetched(codes.index_select(0, placed(rows, device))).numpy(), item)
+    form = BY_HAND.get(model.item_tower, ByAutograd) if device == CPU else ByAutograd
+    embeddings = torch.zeros(len(rows), model.dim, device=device)
 
     def forward(part: int) -> tuple[int, Passed]:
         cut = parts.cut(part)
-        passed = form(item, parts.rows(part), parts.places[cut], keep[cut])
+        passed = form(model, item, parts.rows(part), parts.places[cut], keep[cut])
         embeddings[cut] = passed.embeddings
         return part, passed
 
@@ -132,12 +139,11 @@ def pulled(
 ) -> dict[str, tuple[Tensor | None, Tensor]]:
     """The gradient of each weight from those by ṽ (R, d); of a table, of the rows that take part, and which they are
     (None: it is none). On the CPU."""
-    parts, tables = served.parts, tables_of(item)
-    dense = {name: weight for name, weight in item.items() if name not in tables}
-    width, others = next(iter(tables.values())).shape[1], sum(weight.numel() for weight in dense.values())
+    parts, of_fields, others = served.parts, tables(item), dense(item)
+    width, size = next(iter(of_fields.values())).shape[1], sum(weight.numel() for weight in others.values())
     first, last = parts.bounds[:, 0] * width, parts.bounds[:, -1] * width
-    flat = torch.zeros(int(last[-1]) + len(parts) * others)
-    of_rows, of_others = flat[: last[-1]], flat[last[-1] :].view(len(parts), others)
+    flat = torch.zeros(int(last[-1]) + len(parts) * size)
+    of_rows, of_others = flat[: last[-1]], flat[last[-1] :].view(len(parts), size)
 
     def back(part: int) -> None:
         grads = fetched(served.passed[part].back(of_embeddings[parts.cut(part)]))
@@ -147,35 +153,25 @@ def pulled(
 
     shared(back, served.passed, served.threads)
     team.merge(flat)
-    of_tables = dict(zip(tables, parts.joined(of_rows.view(-1, width).numpy()), strict=True))
-    return of_tables | {name: (None, grad) for name, grad in unflatten(of_others.sum(0), dense).items()}
-
-
-def tables_of(item: Weights) -> Weights:
-    """The weights that are tables: a row for every value of a field."""
-    return {name: weight for name, weight in item.items() if name.startswith("field.")}
-
-
-def _dim(item: Weights) -> int:
-    """d: the last weight is the bias of the output."""
-    return next(reversed(item.values())).shape[0]
+    of_tables = dict(zip(of_fields, parts.joined(of_rows.view(-1, width).numpy()), strict=True))
+    return of_tables | {name: (None, grad) for name, grad in unflatten(of_others.sum(0), others).items()}
 
 
 class ByAutograd:
     """A part through the item tower as it is written in `model.towers`."""
 
-    def __init__(self, item: Weights, rows: list[Tensor], places: I32, keep: F32) -> None:
-        device, tables = next(iter(item.values())).device, tables_of(item)
+    def __init__(self, model: ModelConfig, item: Weights, rows: list[Tensor], places: I32, keep: F32) -> None:
+        device, of_fields = next(iter(item.values())).device, tables(item)
         picked = [
-            table.index_select(0, placed(some, device)) for table, some in zip(tables.values(), rows, strict=True)
+            table.index_select(0, placed(some, device)) for table, some in zip(of_fields.values(), rows, strict=True)
         ]
         self._leaves = {
             name: weight.detach().requires_grad_()
-            for name, weight in (dict(zip(tables, picked, strict=True)) | _others(item)).items()
+            for name, weight in (dict(zip(of_fields, picked, strict=True)) | dense(item)).items()
         }
         before = np.cumsum([0, *(len(some) for some in rows[:-1])])
         local = placed(places.astype(np.int64) - before, device)
-        self._out = item_tower(self._leaves, local, placed(keep, device))
+        self._out = item_tower(model, self._leaves, local, placed(keep, device))
         self.embeddings = self._out.detach()
 
     def back(self, of_embeddings: Tensor) -> Tensor:
@@ -187,9 +183,9 @@ class ByAutograd:
 class ByHand:
     """The same in few passes over memory; what autograd would keep is kept as named tensors."""
 
-    def __init__(self, item: Weights, rows: list[Tensor], places: I32, keep: F32) -> None:
+    def __init__(self, _: ModelConfig, item: Weights, rows: list[Tensor], places: I32, keep: F32) -> None:
         self._item, self._places, self._keep = item, places, keep
-        picked = [table.index_select(0, some) for table, some in zip(tables_of(item).values(), rows, strict=True)]
+        picked = [table.index_select(0, some) for table, some in zip(tables(item).values(), rows, strict=True)]
         self._touched = torch.cat(picked)
         count, fields = places.shape
         self._fields = torch.empty(count, fields * self._touched.shape[1])
@@ -236,7 +232,7 @@ class ByHand:
         of_means = self._excited_back(grad, grads) if self._gated else grad.new_empty(len(grad), 0)
         of_touched = torch.zeros_like(self._touched)
         kernel.leave(grad.numpy(), of_means.numpy(), self._places, self._keep, of_touched.numpy())
-        return torch.cat([of_touched.reshape(-1), flatten({name: grads[name] for name in _others(item)})])
+        return torch.cat([of_touched.reshape(-1), flatten({name: grads[name] for name in dense(item)})])
 
     def _excited_back(self, of_scaled: Tensor, grads: dict[str, Tensor]) -> Tensor:
         """That by scaled fields becomes, in place, that by fields but for the means of these, which is returned."""
@@ -251,5 +247,5 @@ class ByHand:
         return torch.mm(of_squeezed, self._item["se.squeeze"])
 
 
-def _others(item: Weights) -> Weights:
-    return {name: weight for name, weight in item.items() if not name.startswith("field.")}
+# Architectures with a form by hand; any other goes by autograd.
+BY_HAND: dict[str, Form] = {"se_mlp": ByHand, "linear": ByHand}

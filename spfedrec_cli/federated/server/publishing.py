@@ -47,8 +47,8 @@ def draw_slate(state: ServerState, known: Known, rotation: Rotation) -> Slate:
 
 def serve_rows(state: ServerState, known: Known, rows: I64, id_dropout: float) -> Served:
     """The item tower on the items `rows`, ascending, in the round that begins."""
-    threads = known.config.train.threads_here
-    return serve(state.item, known.items, rows, id_dropout, known.seed, state.round + 1, known.team, threads)
+    model, threads, round_ = known.config.model, known.config.train.threads_here, state.round + 1
+    return serve(model, state.item, known.items, rows, id_dropout, known.seed, round_, known.team, threads)
 
 
 def keeps_catalogue(config: Settings) -> bool:

@@ -9,7 +9,7 @@ from spfedrec_cli.config import Settings
 from spfedrec_cli.federated.server.catalogue import Catalogue
 from spfedrec_cli.federated.server.known import Known
 from spfedrec_cli.federated.server.optimizers import Moments
-from spfedrec_cli.model.towers import Weights, init_item_tower, init_query_tower
+from spfedrec_cli.model.towers import Weights, init_item_tower, init_query_tower, is_table
 from spfedrec_cli.placement import placed
 
 
@@ -91,4 +91,4 @@ def _like(weights: Weights, value: float) -> Weights:
 
 
 def _steps(name: str, weight: Tensor) -> Tensor:
-    return torch.zeros(weight.shape[0] if name.startswith("field.") else 1, dtype=torch.int32)
+    return torch.zeros(weight.shape[0] if is_table(name) else 1, dtype=torch.int32)

@@ -10,13 +10,14 @@ from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F32, I32, I64, Bool
 from spfedrec_cli.federated.device.client import TARGETS, kinds, logq_share, target_counts
 from spfedrec_cli.federated.sampling.pool import chance_of
+from spfedrec_cli.federated.simulation.compilable import COMPILED
 from spfedrec_cli.federated.simulation.round import Cohort, Published
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.kernels import clients as kernel
 from spfedrec_cli.kernels import descent, history, losses
 from spfedrec_cli.kernels.candidates import lay_side_by_side
 from spfedrec_cli.kernels.tower import Tower
-from spfedrec_cli.model.towers import FLAT, Weights, flatten
+from spfedrec_cli.model.towers import dense, flatten, tables
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Layout:
         """Of a cohort, those of whom train (K,)."""
         seats = _seats(world, published)
         laid_out = _published(world, published), _clients(world, published, cohort, seats, trains)
-        return cls(tower_of(published.query), _settings(world), *laid_out)
+        return cls(COMPILED[world.config.model.query_tower](published.query), _settings(world), *laid_out)
 
     def room(self) -> kernel.Room:
         """For one thread."""
@@ -41,19 +42,6 @@ class Layout:
         several = self.settings.epochs > 1 or 0 < batch < most
         candidates = int(np.diff(self.clients.starts).max(initial=0))
         return kernel.make_room(self.tower, self.published.dense, candidates, self.published.pool.shape, several)
-
-
-def tower_of(like: Weights) -> Tower:
-    """The shape of a query tower with such weights."""
-    dense = {name: weight for name, weight in like.items() if not name.startswith("field.")}
-    fields, starts = len(like) - len(dense), np.cumsum([0, *(weight.numel() for weight in dense.values())])
-    named = zip(dense.items(), starts.tolist(), strict=False)
-    matrices = [(*weight.shape, start) for (_, weight), start in named if weight.dim() == 2]
-    width = next(iter(like.values())).shape[1] if fields else 1
-    first = dense["mlp.0.weight"].shape[1]
-    return Tower(
-        np.array(matrices, np.int64), fields, width, "se.squeeze" in dense, first > fields * width, np.float32(FLAT)
-    )
 
 
 def _settings(world: World) -> kernel.Settings:
@@ -82,7 +70,6 @@ def _settings(world: World) -> kernel.Settings:
 
 def _published(world: World, published: Published) -> kernel.Published:
     embeddings, flat = published.embeddings.numpy(), flatten(published.query).numpy()
-    tables = sum(weight.numel() for name, weight in published.query.items() if name.startswith("field."))
     in_pool = np.full(len(published.rows), -1, np.int32)
     in_pool[published.pool] = np.arange(len(published.pool))
     return kernel.Published(
@@ -92,7 +79,7 @@ def _published(world: World, published: Published) -> kernel.Published:
         in_pool=in_pool,
         eligible=len(published.rows) if published.slate is None else len(published.slate.items),
         query=flat,
-        dense=len(flat) - tables,
+        dense=sum(weight.numel() for weight in dense(published.query).values()),
         round=np.uint64(published.round),
         stream=TARGETS,
     )
@@ -122,7 +109,7 @@ def _clients(world: World, published: Published, cohort: Cohort, seats: I32, tra
     nothing = torch.zeros(1, 0)
     return kernel.Clients(
         keys=cohort.keys,
-        fields=_field_starts(world, published.query, cohort.clients),
+        fields=_field_starts(world, published, cohort.clients),
         starts=starts,
         bought=own.lengths,
         seats=places,
@@ -148,11 +135,11 @@ def _seats(world: World, published: Published) -> I32:
     return seats
 
 
-def _field_starts(world: World, like: Weights, clients: I64) -> I64:
+def _field_starts(world: World, published: Published, clients: I64) -> I64:
     """(K, F) where the rows of the clients' fields begin in the tables, which lie end to end."""
-    tables = [weight for name, weight in like.items() if name.startswith("field.")]
-    codes = world.devices.fields.codes.numpy()[clients]
-    if not tables:
+    of_fields = list(tables(published.query).values())
+    codes = world.devices.fields.at(published.round).codes.numpy()[clients]
+    if not of_fields:
         return codes[:, :0]
-    first = np.array([0, *itertools.accumulate(table.numel() for table in tables[:-1])])
-    return np.asarray(codes * tables[0].shape[1] + first, np.int64)
+    first = np.array([0, *itertools.accumulate(table.numel() for table in of_fields[:-1])])
+    return np.asarray(codes * of_fields[0].shape[1] + first, np.int64)

@@ -61,12 +61,15 @@ def send_first_towers(state: State, world: World, channel: Channel) -> None:
 
 
 def send_fields(state: State, world: World, channel: Channel) -> None:
-    """Before the first round of `full`: the fields of all items cross once, to all who train."""
-    if state.round or len(world.known.items.names) == 1:
+    """Before the first round of `full`, and before any that changes them: the fields of all items, to all who train."""
+    items = world.known.items
+    if len(items.names) == 1 or (
+        state.round and torch.equal(items.at(channel.round).codes, items.at(state.round).codes)
+    ):
         return
     channel.tell(item_fields(world, channel.round), world.here(world.known.eligible))
 
 
 def item_fields(world: World, round_: int) -> messages.ItemFields:
     """The codes of all items but their ids."""
-    return messages.ItemFields(round_, fetched(world.known.items.codes[:, 1:]).numpy().astype(np.int32))
+    return messages.ItemFields(round_, fetched(world.known.items.at(round_).codes[:, 1:]).numpy().astype(np.int32))

@@ -7,6 +7,7 @@ from spfedrec_cli.config import Settings
 from spfedrec_cli.dtypes import I64, Bool
 from spfedrec_cli.federated import refusals
 from spfedrec_cli.federated.refusals import DatasetSizes, refuse_long_slates, refuse_negatives_of_nobody
+from spfedrec_cli.federated.simulation.compilable import check_towers
 from spfedrec_cli.federated.simulation.on_request import start_on_request
 from spfedrec_cli.federated.simulation.on_slate import publish_catalogue, start_on_slate, without_target
 from spfedrec_cli.federated.simulation.round import Start
@@ -43,6 +44,7 @@ MODES: dict[str, Mode] = {"paper": Mode(start_on_request), "slate": _SLATE, "cat
 def check(config: Settings) -> None:
     """Raises InputError where settings do not go together, whatever the Dataset."""
     refusals.check(config)
+    check_towers(config)
     MODES[config.request.mode].check(config)
 
 

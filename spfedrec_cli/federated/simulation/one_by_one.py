@@ -47,7 +47,7 @@ def train_one_by_one(world: World, published: Published, cohort: Cohort, channel
 
 def _visits(world: World, published: Published, cohort: Cohort, channel: Channel, uploads: Bool) -> list[_Visit | None]:
     """Every device's round, one after another."""
-    refresh, codes = world.config.request.refresh, world.devices.fields.codes
+    refresh, codes = world.config.request.refresh, world.devices.fields.at(published.round).codes
     catalogue = catalogue_message(published.catalogue, published.round, refresh)
     public = client.Public(world.config, *world.known.codecs(), published.query, published.obfuscating)
     visit, visits = _visiting(published, channel), []

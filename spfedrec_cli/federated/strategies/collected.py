@@ -78,7 +78,9 @@ def _of_batch(
     mine = None if private is None else private.clone().requires_grad_()
     seat = torch.full((world.n_items,), -1)
     seat[torch.from_numpy(published.rows)] = torch.arange(len(published.rows))
-    codes = world.devices.fields.codes.index_select(0, torch.from_numpy(cohort.clients[batch.members]))
+    codes = world.devices.fields.at(published.round).codes.index_select(
+        0, torch.from_numpy(cohort.clients[batch.members])
+    )
     losses = client_losses(world.config, theta, codes, items, seat, batch, mine)
     leaves = [*theta.values(), items] + ([] if mine is None else [mine])
     grads = torch.autograd.grad(losses.sum(), leaves, materialize_grads=True)
@@ -94,7 +96,7 @@ def client_losses(
     model, own = config.model, _rows(items, seat, batch.own)
     targets = batch.targets[0].float()
     history = torch.einsum("kl,kld->kd", history_weights(model, (batch.own >= 0) & ~batch.targets[0]), own)
-    query = query_tower(theta, codes, history, private)
+    query = query_tower(model, theta, codes, history, private)
     of_own = torch.einsum("kld,kd->kl", own, query) / model.temperature
     of_negatives = _of_negatives(items, seat, batch, query) / model.temperature - batch.expected
     return (LOSSES[config.client.loss](of_own, of_negatives) * targets).sum(1) / targets.sum(1)

@@ -23,8 +23,18 @@ from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.federated.wire.messages import ItemFields, WholeModel, WholeUpdate
+from spfedrec_cli.model.features import ID
 from spfedrec_cli.model.loss import LOSSES
-from spfedrec_cli.model.towers import Weights, flatten, history_weights, item_tower, query_tower, unflatten
+from spfedrec_cli.model.towers import (
+    Weights,
+    flatten,
+    history_weights,
+    item_tower,
+    query_tower,
+    table_of,
+    tables,
+    unflatten,
+)
 from spfedrec_cli.rng import uniform
 
 
@@ -106,12 +116,12 @@ def _gradients(
     mine = None if private is None else private.clone().requires_grad_()
 
     # The device runs the item tower itself, on its purchases and its negatives.
-    items = item_tower(unflatten(of_item, like), held.codes, held.keep_id)
+    items = item_tower(model, unflatten(of_item, like), held.codes, held.keep_id)
     own, negatives = items[:bought], items[bought:]
 
     # From here on as in a split round.
     history = history_weights(model, ~targets) @ own
-    query = query_tower(unflatten(of_query, public.like), device.codes, history, mine)
+    query = query_tower(model, unflatten(of_query, public.like), device.codes, history, mine)
     scores = own[targets] @ query / model.temperature
     loss = LOSSES[public.config.client.loss](scores, negatives @ query / model.temperature - held.expected).mean()
     grads = torch.autograd.grad(loss, [both] + ([] if mine is None else [mine]), materialize_grads=True)
@@ -128,7 +138,13 @@ def train_one_by_one(world: World, whole: Whole, cohort: Cohort, channel: Channe
     kept = None if cohort.private is None else cohort.private.clone()
     for place, member in enumerate(cohort.clients.tolist()):
         private = None if cohort.private is None else cohort.private[place]
-        device = Device(member, cohort.keys[place], cohort.own.row(place), world.devices.fields.codes[member], private)
+        device = Device(
+            member,
+            cohort.keys[place],
+            cohort.own.row(place),
+            world.devices.fields.at(whole.round).codes[member],
+            private,
+        )
         if not aggregation.uploads[place]:
             continue
         trained = train(device, public, whole.item, fields, model)
@@ -147,7 +163,7 @@ def whole_model(whole: Whole) -> WholeModel:
 
 def table_rows(item: Weights) -> int:
     """Rows of all tables of the item tower, one behind the other: they stand first in θ_i, and are all equally wide."""
-    return sum(len(weight) for name, weight in item.items() if name.startswith("field."))
+    return sum(len(table) for table in tables(item).values())
 
 
 def opening(world: World, whole: Whole, cohort: Cohort, channel: Channel) -> Opening:
@@ -181,17 +197,17 @@ def opening(world: World, whole: Whole, cohort: Cohort, channel: Channel) -> Ope
 
 def _uploaded(place: int, trained: Trained, whole: Whole) -> Updates:
     """A single upload, as the aggregation sees it."""
-    rows, width = table_rows(whole.item), whole.item["field.id"].shape[1]
+    rows, width = table_rows(whole.item), whole.item[table_of(ID)].shape[1]
     query, item = torch.from_numpy(trained.update.query), torch.from_numpy(trained.update.item)
-    tables = item[: rows * width].view(rows, width)
+    of_tables = item[: rows * width].view(rows, width)
     return Updates(
         members=np.array([place]),
         query=torch.cat([query, item[rows * width :]])[None],
         own_rows=torch.arange(rows),
-        own=tables,
+        own=of_tables,
         counts=np.array([rows]),
         pool_rows=torch.empty(0, dtype=torch.int64),
-        pool=tables.new_empty(1, 0, width),
+        pool=of_tables.new_empty(1, 0, width),
         saturated=trained.saturated,
         message=trained.update,
     )

@@ -25,7 +25,17 @@ from spfedrec_cli.federated.strategies.padded import Batch, batches
 from spfedrec_cli.federated.strategies.whole_client import Whole, opening
 from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.model.loss import LOSSES
-from spfedrec_cli.model.towers import Weights, flatten, history_weights, item_tower, query_tower, unflatten
+from spfedrec_cli.model.towers import (
+    Weights,
+    dense,
+    flatten,
+    history_weights,
+    item_tower,
+    query_tower,
+    table_of,
+    tables,
+    unflatten,
+)
 from spfedrec_cli.rng import uniform
 
 _CELLS = 8 << 20  # floats that one batch may hold
@@ -81,12 +91,12 @@ def _visit(
     world: World, whole: Whole, cohort: Cohort, batch: Batch, private: Tensor | None
 ) -> tuple[Updates, Tensor, Tensor | None]:
     """What the devices of a batch upload, their losses, and what they keep."""
-    client, tables = world.config.client, _stacked(whole.item)
+    client, stacked = world.config.client, _stacked(whole.item)
     held, touched = _hold(world, whole, cohort, batch)
-    dense = torch.cat([flatten(whole.query), flatten(_dense(whole.item))])
-    rows = tables.index_select(0, touched.rows.clamp_min(0).reshape(-1)).view(len(batch.members), -1)
-    start = torch.cat([dense.expand(len(rows), -1), rows], 1)
-    like = (whole.query, _dense(whole.item), _local_tables(whole.item, touched.sizes))
+    shared = torch.cat([flatten(whole.query), flatten(dense(whole.item))])
+    rows = stacked.index_select(0, touched.rows.clamp_min(0).reshape(-1)).view(len(batch.members), -1)
+    start = torch.cat([shared.expand(len(rows), -1), rows], 1)
+    like = (whole.query, dense(whole.item), _local_tables(whole.item, touched.sizes))
     moved, losses, moments = torch.zeros_like(start), torch.zeros(len(start), dtype=torch.float64), NO_MOMENTS
     for number in range(1, int(batch.steps[0]) + 1):
         left = int((batch.steps >= number).sum())
@@ -98,7 +108,7 @@ def _visit(
         losses[:left] += each
         if private is not None and of_private is not None:
             private[:left] -= client.private_lr * of_private
-    return _encode(world, batch.members, moved, len(dense), touched), losses / torch.from_numpy(batch.steps), private
+    return _encode(world, batch.members, moved, len(shared), touched), losses / torch.from_numpy(batch.steps), private
 
 
 def _of_first(moments: Moments, clients: int) -> Moments:
@@ -143,13 +153,13 @@ def _loss(
     """The loss of one client in one local step, padding masked."""
     model = config.model
     sizes = [sum(weight.numel() for weight in part.values()) for part in like]
-    query_weights, dense, tables = (
+    query_weights, others, of_fields = (
         unflatten(part, shapes) for part, shapes in zip(torch.split(weights, sizes), like, strict=True)
     )
-    items = item_tower({**tables, **dense}, codes, keep_id)
+    items = item_tower(model, {**of_fields, **others}, codes, keep_id)
     own, negatives = items[: len(bought)], items[len(bought) :]
     history = history_weights(model, bought & ~targets) @ own
-    query = query_tower(query_weights, fields, history, private)
+    query = query_tower(model, query_weights, fields, history, private)
     of_own = own @ query / model.temperature
     each = LOSSES[config.client.loss](of_own, negatives @ query / model.temperature - expected)
     return (each * targets).sum() / targets.sum()
@@ -160,7 +170,7 @@ def _hold(world: World, whole: Whole, cohort: Cohort, batch: Batch) -> tuple[_He
     touched = _touch(world, whole, candidates)
     keep = uniform(world.seed, "id_dropout", candidates.clamp_min(0).numpy(), whole.round)
     held = _Held(
-        world.devices.fields.codes.index_select(0, torch.from_numpy(cohort.clients[batch.members])),
+        world.devices.fields.at(whole.round).codes.index_select(0, torch.from_numpy(cohort.clients[batch.members])),
         touched.codes,
         torch.from_numpy(keep >= world.config.model.id_dropout).float(),
         batch.own >= 0,
@@ -171,12 +181,13 @@ def _hold(world: World, whole: Whole, cohort: Cohort, batch: Batch) -> tuple[_He
 
 def _touch(world: World, whole: Whole, candidates: Tensor) -> _Touched:
     """Table by table; padding points at the first row, which it never changes."""
-    real, codes = (candidates >= 0).numpy(), world.known.items.codes[candidates.clamp_min(0)].numpy()
+    of_all = world.known.items.at(whole.round).codes
+    real, codes = (candidates >= 0).numpy(), of_all[candidates.clamp_min(0)].numpy()
     before, rows, local = 0, [], np.empty_like(codes)
     for column, name in enumerate(world.known.items.names):
         touched, local[:, :, column] = _distinct(codes[:, :, column], real)
         rows.append(np.where(touched < 0, -1, touched + before))
-        before += len(whole.item[f"field.{name}"])
+        before += len(whole.item[table_of(name)])
     sizes = tuple(part.shape[1] for part in rows)
     return _Touched(torch.from_numpy(np.concatenate(rows, 1)), sizes, torch.from_numpy(local))
 
@@ -198,14 +209,14 @@ def _distinct(codes: I64, real: npt.NDArray[np.bool_]) -> tuple[I64, I64]:
     return found, np.where(real, places, 0)
 
 
-def _encode(world: World, members: I64, moved: Tensor, dense: int, touched: _Touched) -> Updates:
+def _encode(world: World, members: I64, moved: Tensor, width: int, touched: _Touched) -> Updates:
     """Each client's own coordinates become integers; rows that it does not hold are zeros, which add nothing."""
     encoded, saturated = world.known.codecs()[0].encode(moved)
-    rows = encoded[:, dense:].reshape(touched.rows.numel(), -1)
+    rows = encoded[:, width:].reshape(touched.rows.numel(), -1)
     real = (touched.rows.reshape(-1) >= 0).nonzero()[:, 0]
     return Updates(
         members=members,
-        query=encoded[:, :dense],
+        query=encoded[:, :width],
         own_rows=touched.rows.reshape(-1).index_select(0, real),
         own=rows.index_select(0, real),
         counts=(touched.rows >= 0).sum(1).numpy(),
@@ -217,14 +228,10 @@ def _encode(world: World, members: I64, moved: Tensor, dense: int, touched: _Tou
 
 def _stacked(item: Weights) -> Tensor:
     """All tables of the item tower, one below the other."""
-    return torch.cat([weight for name, weight in item.items() if name.startswith("field.")])
-
-
-def _dense(item: Weights) -> Weights:
-    return {name: weight for name, weight in item.items() if not name.startswith("field.")}
+    return torch.cat(list(tables(item).values()))
 
 
 def _local_tables(item: Weights, sizes: tuple[int, ...]) -> Weights:
     """Shapes of the tables as the clients of a batch hold them."""
-    tables = [(name, weight) for name, weight in item.items() if name.startswith("field.")]
-    return {name: weight[:1].expand(size, -1) for (name, weight), size in zip(tables, sizes, strict=True)}
+    of_fields = tables(item).items()
+    return {name: weight[:1].expand(size, -1) for (name, weight), size in zip(of_fields, sizes, strict=True)}

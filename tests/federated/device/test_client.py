@@ -63,7 +63,7 @@ def test_three_steps_are_those_of_torch(name: str) -> None:
     for mask in batches:
         items = embeddings.clone().requires_grad_()
         target, history = items[:3][mask][0], items[:3][~mask].mean(0)
-        query = query_tower(theta, device.codes, history)
+        query = query_tower(world.config.model, theta, device.codes, history)
         scores = torch.stack([target @ query, *(item @ query for item in items[3:])]) / world.config.model.temperature
         loss = -torch.log_softmax(scores, 0)[0]
         optimizer.zero_grad()

@@ -11,7 +11,7 @@ from spfedrec_cli.federated.device import cost
 from spfedrec_cli.federated.device.cost import Cost, Shapes, client_cost
 from spfedrec_cli.federated.simulation.state import initial_state
 from spfedrec_cli.federated.strategies.table import STRATEGIES
-from spfedrec_cli.model.towers import flatten
+from spfedrec_cli.model.towers import Sizes, flatten
 
 SHAPES = Shapes(items=(50, 5), clients=(4, 3))
 
@@ -29,9 +29,10 @@ def small(strategy: str, **client: Any) -> Config:
 
 
 def test_towers_by_hand() -> None:
-    """Query: excitation 2·1·2 = 4, layers (2·3 + 2)·4 = 32 and 4·2 = 8; biases 4 + 2. Item: no history, 6·4 = 24."""
-    assert cost.query_tower(small("split"), SHAPES) == cost.Tower(tables=7 * 3, dense=44 + 6, forward=44)
-    assert cost.item_tower(small("split"), SHAPES) == cost.Tower(tables=55 * 3, dense=36 + 6, forward=36)
+    """Query: excitation 2·1·2 = 4, layers (2·3 + 2)·4 = 32 and 4·2 = 8; biases 4 + 2. Item: no history, 6·4 = 24.
+    Held: two fields of 3, and 4 + 2."""
+    assert cost.query_tower(small("split"), SHAPES) == Sizes(tables=7 * 3, dense=44 + 6, forward=44, held=6 + 6)
+    assert cost.item_tower(small("split"), SHAPES) == Sizes(tables=55 * 3, dense=36 + 6, forward=36, held=6 + 6)
 
 
 def test_split_by_hand() -> None:
@@ -150,7 +151,7 @@ def test_work_of_a_tower_against_a_count_of_its_products() -> None:
     world = build_world({"model": {"se_ratio": 2}})
     leaves = {name: weight.requires_grad_() for name, weight in initial_state(world).item.items()}
     with FlopCounterMode(display=False) as counter:
-        item_tower(leaves, world.known.items.codes[:10], torch.ones(10)).sum().backward()
+        item_tower(world.config.model, leaves, world.known.items.codes[:10], torch.ones(10)).sum().backward()
     assert counter.get_total_flops() == 2 * 3 * 10 * cost.item_tower(world.config, world.shapes).forward
 
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import features
+from worlds import Aging, features
 
 from spfedrec_cli.config import ModelConfig
 from spfedrec_cli.federated.processes import ALONE, Team
 from spfedrec_cli.federated.server import item_tower
-from spfedrec_cli.federated.server.item_tower import ByAutograd, ByHand, Parts, Served, pulled, serve
+from spfedrec_cli.federated.server.item_tower import ByAutograd, Parts, Served, pulled, serve
 from spfedrec_cli.model import towers
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.rng import uniform
@@ -20,20 +20,28 @@ from spfedrec_cli.rng import uniform
 FIELDS = {"id": 60, "type": 5, "colour": 4, "brand": 30}
 
 
+def shape(**model: Any) -> ModelConfig:
+    return ModelConfig(**{"dim": 4, "field_dim": 3, "hidden": (5,), "se_ratio": 2, **model})
+
+
 def tower(fields: int = 4, seed: int = 0, **model: Any) -> tuple[towers.Weights, Features]:
     """One whose weights are all different from zero, and the items that it is for."""
     catalogue = features(np.random.default_rng(seed), 60, dict(list(FIELDS.items())[:fields]))
-    shape = ModelConfig(**{"dim": 4, "field_dim": 3, "hidden": (5,), "se_ratio": 2, **model})
-    weights = towers.init_item_tower(shape, catalogue, seed)
+    weights = towers.init_item_tower(shape(**model), catalogue, seed)
     draw = torch.Generator().manual_seed(seed)
     return {name: w + 0.3 * torch.randn(w.shape, generator=draw) for name, w in weights.items()}, catalogue
 
 
 def gradients(
-    weights: towers.Weights, catalogue: Features, rows: np.ndarray, wanted: torch.Tensor, **how: Any
+    weights: towers.Weights,
+    catalogue: Features,
+    rows: np.ndarray,
+    wanted: torch.Tensor,
+    model: ModelConfig | None = None,
+    **how: Any,
 ) -> tuple[Served, dict[str, torch.Tensor]]:
     """Each weight's, tables in full."""
-    served = serve(weights, catalogue, rows, 0.4, 0, 1, **how)
+    served = serve(model or shape(), weights, catalogue, rows, 0.4, 0, 1, **how)
     found = {}
     for name, (touched, grad) in pulled(weights, served, wanted).items():
         found[name] = grad if touched is None else torch.zeros_like(weights[name]).index_add_(0, touched, grad)
@@ -41,6 +49,7 @@ def gradients(
 
 
 @given(
+    architecture=st.sampled_from(list(item_tower.BY_HAND)),
     fields=st.integers(1, 4),
     hidden=st.sampled_from([(), (5,), (7, 3)]),
     se_ratio=st.sampled_from([0, 1, 2]),
@@ -51,17 +60,26 @@ def gradients(
 )
 @settings(deadline=None, max_examples=60)
 def test_by_hand_as_by_autograd(
-    fields: int, hidden: tuple[int, ...], se_ratio: int, count: int, part: int, size: float, seed: int
+    architecture: str,
+    fields: int,
+    hidden: tuple[int, ...],
+    se_ratio: int,
+    count: int,
+    part: int,
+    size: float,
+    seed: int,
 ) -> None:
-    weights, catalogue = tower(fields, seed, hidden=hidden, se_ratio=se_ratio)
-    last = f"mlp.{len(hidden)}"
+    model = {"item_tower": architecture, "hidden": hidden, "se_ratio": se_ratio}
+    weights, catalogue = tower(fields, seed, **model)
+    last = list(weights)[-1].removesuffix(".bias")
     weights |= {f"{last}.{kind}": size * weights[f"{last}.{kind}"] for kind in ("weight", "bias")}
     rows = np.sort(np.random.default_rng(seed).choice(60, count, replace=False))
     wanted = torch.randn(count, 4, generator=torch.Generator().manual_seed(seed))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(item_tower, "PART", part)
         (by_hand, ours), (by_autograd, theirs) = (
-            forced(patch, form, lambda: gradients(weights, catalogue, rows, wanted)) for form in (ByHand, ByAutograd)
+            forced(patch, architecture, form, lambda: gradients(weights, catalogue, rows, wanted, shape(**model)))
+            for form in (item_tower.BY_HAND[architecture], ByAutograd)
         )
     torch.testing.assert_close(by_hand.embeddings, by_autograd.embeddings)
     assert set(ours) == set(weights)
@@ -69,8 +87,8 @@ def test_by_hand_as_by_autograd(
         torch.testing.assert_close(ours[name], grad, rtol=1e-4, atol=1e-5 * float(grad.abs().max()))
 
 
-def forced(patch: pytest.MonkeyPatch, form: Any, run: Any) -> Any:
-    patch.setattr(item_tower, "ByHand", form)
+def forced(patch: pytest.MonkeyPatch, architecture: str, form: Any, run: Any) -> Any:
+    patch.setitem(item_tower.BY_HAND, architecture, form)
     return run()
 
 
@@ -80,7 +98,7 @@ def test_the_gradient_is_that_of_the_whole_model() -> None:
     rows, wanted = np.array([2, 5, 41]), torch.randn(3, 4)
     whole = {name: w.clone().requires_grad_() for name, w in weights.items()}
     keep = torch.from_numpy(uniform(0, "id_dropout", rows, 1) >= 0.4).float()
-    loss = (towers.item_tower(whole, catalogue.codes[rows], keep) * wanted).sum()
+    loss = (towers.item_tower(shape(), whole, catalogue.codes[rows], keep) * wanted).sum()
     grads = dict(zip(whole, torch.autograd.grad(loss, list(whole.values())), strict=True))
     for name, grad in gradients(weights, catalogue, rows, wanted)[1].items():
         torch.testing.assert_close(grad, grads[name])
@@ -121,9 +139,9 @@ def test_every_part_is_somebody_s(monkeypatch: pytest.MonkeyPatch) -> None:
     weights, catalogue = tower()
     rows = np.arange(60)
     monkeypatch.setattr(Team, "merge", lambda self, values: values)
-    halves = [serve(weights, catalogue, rows, 0.4, 0, 1, Team(rank, 2)) for rank in range(2)]
+    halves = [serve(shape(), weights, catalogue, rows, 0.4, 0, 1, Team(rank, 2)) for rank in range(2)]
     assert sorted([*halves[0].passed, *halves[1].passed]) == list(range(9))
-    whole = serve(weights, catalogue, rows, 0.4, 0, 1, ALONE)
+    whole = serve(shape(), weights, catalogue, rows, 0.4, 0, 1, ALONE)
     assert torch.equal(halves[0].embeddings + halves[1].embeddings, whole.embeddings)
 
 
@@ -137,16 +155,16 @@ def test_nothing_takes_part() -> None:
 def test_served_rows_are_the_rows_of_the_whole_tower() -> None:
     weights, catalogue = tower()
     weights["field.id"] += torch.randn(60, 3)
-    served = serve(weights, catalogue, np.array([1, 4, 7]), 0.0, 0, 1)
-    torch.testing.assert_close(served.embeddings, towers.item_tower(weights, catalogue.codes)[[1, 4, 7]])
+    served = serve(shape(), weights, catalogue, np.array([1, 4, 7]), 0.0, 0, 1)
+    torch.testing.assert_close(served.embeddings, towers.item_tower(shape(), weights, catalogue.codes)[[1, 4, 7]])
 
 
 def test_id_dropout_leaves_out_its_share() -> None:
     catalogue = features(np.random.default_rng(0), 2000, {"id": 2000, "type": 1})
-    weights = towers.init_item_tower(ModelConfig(dim=4, field_dim=3, hidden=(5,)), catalogue, 0)
-    bare = towers.item_tower(weights, catalogue.codes)[0]
+    weights = towers.init_item_tower(shape(), catalogue, 0)
+    bare = towers.item_tower(shape(), weights, catalogue.codes)[0]
     weights["field.id"] += 1.0
-    served = serve(weights, catalogue, np.arange(2000), 0.3, 0, 1).embeddings
+    served = serve(shape(), weights, catalogue, np.arange(2000), 0.3, 0, 1).embeddings
     without = torch.isclose(served, bare, atol=1e-6).all(1)
     assert float(without.float().mean()) == pytest.approx(0.3, abs=0.05)
 
@@ -154,5 +172,26 @@ def test_id_dropout_leaves_out_its_share() -> None:
 def test_id_dropout_is_drawn_anew_every_round() -> None:
     weights, catalogue = tower()
     weights["field.id"] += 1.0
-    served = [serve(weights, catalogue, np.arange(60), 0.5, 0, round_).embeddings for round_ in (1, 2)]
+    served = [serve(shape(), weights, catalogue, np.arange(60), 0.5, 0, round_).embeddings for round_ in (1, 2)]
     assert not torch.equal(served[0], served[1])
+
+
+def test_embeddings_are_of_the_items_as_they_are_in_the_round() -> None:
+    weights, now = tower(3)
+    aging, rows = Aging(now.names, now.cardinalities, now.codes), np.arange(60)
+    served = [serve(shape(), weights, aging, rows, 0.0, 0, round_).embeddings for round_ in (1, 2)]
+    for round_, embeddings in enumerate(served, 1):
+        codes = now.codes.clone()
+        codes[:, 2] = round_
+        torch.testing.assert_close(embeddings, towers.item_tower(shape(), weights, codes))
+    assert not torch.equal(*served)
+    assert now.at(7) is now
+
+
+def test_gradients_go_to_the_rows_of_the_round() -> None:
+    weights, now = tower(3)
+    aging = Aging(now.names, now.cardinalities, now.codes)
+    served = serve(shape(), weights, aging, np.arange(60), 0.0, 0, 2)
+    touched, _ = pulled(weights, served, torch.randn(60, 4))["field.colour"]
+    assert touched is not None
+    assert touched.tolist() == [2]

@@ -97,11 +97,14 @@ def test_item_adam_equals_torch() -> None:
     torch.testing.assert_close(ours, theirs.detach())
 
 
+MODEL = ModelConfig(dim=4, field_dim=3, hidden=(5,))
+
+
 def item_world() -> tuple[towers.Weights, towers.Features, Moments]:
     catalogue = features(np.random.default_rng(0), 8, {"id": 8, "type": 5})
-    weights = towers.init_item_tower(ModelConfig(dim=4, field_dim=3, hidden=(5,)), catalogue, 0)
+    weights = towers.init_item_tower(MODEL, catalogue, 0)
     zeros = {name: torch.zeros_like(w) for name, w in weights.items()}
-    steps = {n: torch.zeros(len(w) if n.startswith("field.") else 1, dtype=torch.int32) for n, w in weights.items()}
+    steps = {n: torch.zeros(len(w) if towers.is_table(n) else 1, dtype=torch.int32) for n, w in weights.items()}
     return weights, catalogue, Moments(zeros, {name: w.clone() for name, w in zeros.items()}, steps)
 
 
@@ -109,7 +112,7 @@ def test_only_rows_that_took_part_are_touched() -> None:
     weights, catalogue, moments = item_world()
     before = {name: w.clone() for name, w in weights.items()}
     rows = np.array([2, 5])
-    served = serve(weights, catalogue, rows, 0.0, 0, 1)
+    served = serve(MODEL, weights, catalogue, rows, 0.0, 0, 1)
     weights, moments = optimizers.item_step(ServerConfig(), weights, moments, served, torch.randn(2, 4))
     moved = (weights["field.id"] != before["field.id"]).any(1).nonzero()[:, 0].tolist()
     assert moved == [2, 5]
@@ -124,10 +127,10 @@ def test_the_split_gradient_is_the_whole_gradient() -> None:
     weights, catalogue, moments = item_world()
     direction = torch.randn(2, 4)
     whole = {name: w.clone().requires_grad_() for name, w in weights.items()}
-    loss = (towers.item_tower(whole, catalogue.codes[[2, 5]]) * direction).sum()
+    loss = (towers.item_tower(MODEL, whole, catalogue.codes[[2, 5]]) * direction).sum()
     grads = dict(zip(whole, torch.autograd.grad(loss, list(whole.values())), strict=True))
     before = {name: w.clone() for name, w in weights.items()}
-    served = serve(weights, catalogue, np.array([2, 5]), 0.0, 0, 1)
+    served = serve(MODEL, weights, catalogue, np.array([2, 5]), 0.0, 0, 1)
     config = ServerConfig(item_optimizer="sgd", item_lr=1.0)
     weights, _ = optimizers.item_step(config, weights, moments, served, direction)
     for name, grad in grads.items():

@@ -15,6 +15,7 @@ from spfedrec_cli.federated.device import client
 from spfedrec_cli.federated.sampling.cohort import draw_cohort
 from spfedrec_cli.federated.simulation import arrays
 from spfedrec_cli.federated.simulation.beginning import publish_popularity
+from spfedrec_cli.federated.simulation.compilable import COMPILED
 from spfedrec_cli.federated.simulation.modes import MODES
 from spfedrec_cli.federated.simulation.round import CohortResult, Start
 from spfedrec_cli.federated.simulation.state import State, initial_state
@@ -53,6 +54,7 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
     "loss": [{"client": {"loss": name}} for name in LOSSES],
     "logq": [{"client": {"logq": flag}} for flag in (True, False)],
     "excitation": [{"model": {"se_ratio": ratio}} for ratio in (0, 1, 2)],
+    "query tower": [{"model": {"query_tower": name}} for name in COMPILED],
     "item fields": [{"model": {"item_fields": flag}} for flag in (True, False)],
     "temperature": [{"model": {"temperature": value}} for value in (0.1, 0.5)],
     "dim": [{"model": {"dim": size}} for size in (8, 3)],

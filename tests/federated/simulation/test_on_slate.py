@@ -191,7 +191,7 @@ def test_the_catalogue_is_of_the_round_in_which_it_was_published() -> None:
     before = state.catalogue
     assert before is not None
     items = np.arange(world.n_items)
-    fresh = serve(state.item, world.known.items, items, 0.0, world.seed, 4).embeddings
+    fresh = serve(world.config.model, state.item, world.known.items, items, 0.0, world.seed, 4).embeddings
     state, _ = rounds(world, 1, state)
     assert state.catalogue is not None
     assert (state.catalogue.codes != before.codes).any()

@@ -46,7 +46,9 @@ def a_round(world: World, state: State) -> tuple[Published, Cohort]:
     pool = draw_pool(world.config, q, 1)
     cohort = without_requests(state, world, clients)
     rows = taking_part(world, cohort.own.values, cohort.hidden.items.values, pool)
-    served = serve(state.item, world.known.items, rows, world.config.model.id_dropout, world.seed, 1)
+    served = serve(
+        world.config.model, state.item, world.known.items, rows, world.config.model.id_dropout, world.seed, 1
+    )
     return Published(1, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q), cohort
 
 
@@ -77,13 +79,15 @@ def one_graph(world: World, state: State, published: Published, cohort: Cohort) 
     query = {name: weight.clone().requires_grad_() for name, weight in state.query.items()}
     item = {name: weight.clone().requires_grad_() for name, weight in state.item.items()}
     keep = uniform(world.seed, "id_dropout", np.arange(world.n_items), 1) >= model.id_dropout
-    every = item_tower(item, world.known.items.codes, torch.from_numpy(keep).float())
+    every = item_tower(model, item, world.known.items.codes, torch.from_numpy(keep).float())
     losses = []
     for place, member in enumerate(cohort.clients):
         bought = cohort.own.row(place)
         (targets,) = client.split_batches(collected.one_step(world.config), cohort.keys[place], 1, len(bought))
         own, negatives = every[torch.from_numpy(bought).long()], [i for i in pool if i not in bought]
-        embedded = query_tower(query, world.devices.fields.codes[int(member)], history_weights(model, ~targets) @ own)
+        embedded = query_tower(
+            model, query, world.devices.fields.codes[int(member)], history_weights(model, ~targets) @ own
+        )
         noise = every[negatives] @ embedded / model.temperature - np.log(len(pool) / world.n_items)
         losses.append(LOSSES["softmax"](own[targets] @ embedded / model.temperature, noise).mean())
     torch.stack(losses).mean().backward()

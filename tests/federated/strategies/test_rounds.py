@@ -42,7 +42,7 @@ def test_the_loss_falls_on_a_checkerboard_of_tastes() -> None:
         state, report = split_round(state, world)
         losses.append(report.loss)
     assert losses[-1] < 0.75 * losses[0]
-    items = item_embeddings(state.item, world.known.items)
+    items = item_embeddings(world.config.model, state.item, world.known.items)
     queries = query_embeddings(world.config.model, state.query, plain.codes, world.devices.purchased, items)
     best = (queries @ items.T).argsort(1, descending=True)[:, :10]
     assert float((best % 2 == torch.tensor([0, 1] * 20)[:, None]).float().mean()) > 0.95
@@ -235,7 +235,7 @@ def test_both_sums_are_divided_by_the_survivors() -> None:
     steps = []
     for clients in (1, 2):
         state = initial_state(world)
-        served = serve(state.item, world.known.items, rows, 0.0, 0, 1)
+        served = serve(world.config.model, state.item, world.known.items, rows, 0.0, 0, 1)
         width = sum(weight.numel() for weight in state.query.values())
         one = [torch.full(shape, step * clients).int() for shape, step in (((width,), 1000), ((2, 8), 500))]
         before = {name: tensor.clone() for name, tensor in state_tensors(state).items()}

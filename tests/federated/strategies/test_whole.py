@@ -169,10 +169,15 @@ def test_one_device_by_autograd_over_both_towers() -> None:
         >= world.config.model.id_dropout
     )
     for targets in split_batches(world.config, device.key, whole.round, len(bought)):
-        every = item_tower(unflatten(towers[1], before.item), world.known.items.codes, torch.from_numpy(keep).float())
+        every = item_tower(
+            world.config.model,
+            unflatten(towers[1], before.item),
+            world.known.items.codes,
+            torch.from_numpy(keep).float(),
+        )
         own = every[torch.from_numpy(bought).long()]
         history = history_weights(world.config.model, ~targets) @ own
-        query = query_tower(unflatten(towers[0], before.query), device.codes, history)
+        query = query_tower(world.config.model, unflatten(towers[0], before.query), device.codes, history)
         expected = np.log(len(whole.pool) / world.n_items)
         loss = LOSSES["softmax"](own[targets] @ query / 0.1, every[negatives] @ query / 0.1 - expected).mean()
         optimizer.zero_grad()
