@@ -1,9 +1,12 @@
 """Data that several packages' tests share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 
 from spfedrec_cli.data.dataset import Dataset
@@ -15,6 +18,20 @@ CHECKOUT = Path(__file__).parents[1]
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("default", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_draws_unseeded() -> Iterator[None]:
+    """Neither test nor package draws from a generator that a process shares: it depends on what ran before."""
+
+    def shared() -> tuple[bytes, bytes, int]:
+        _, key, position, *_ = np.random.get_state()
+        return torch.get_rng_state().numpy().tobytes(), key.tobytes(), position
+
+    before = shared()
+    yield
+    untouched = shared() == before
+    assert untouched, "drawn without a seed: give torch a generator (worlds.seeded), numpy a default_rng(0)"
 
 
 @pytest.fixture(scope="session")
