@@ -23,7 +23,9 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.subset import Subset
 from spfedrec_cli.dtypes import F64
-from spfedrec_cli.engine.load import checkpoint_round, load_state, model_scorer, open_run
+from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
+from spfedrec_cli.engine.load import open_run
+from spfedrec_cli.engine.scoring import model_scorer
 from spfedrec_cli.retrieval.baselines import BASELINES
 from spfedrec_cli.retrieval.blend import Lists, Weights, best_weights, blended, validation_lists
 from spfedrec_cli.retrieval.evaluate import Scorer, evaluate, make_task, scored

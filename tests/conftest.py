@@ -1,8 +1,11 @@
 """Data that several packages' tests share."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -15,6 +18,21 @@ CHECKOUT = Path(__file__).parents[1]
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("default", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_draws_unseeded() -> Iterator[None]:
+    """Neither test nor package draws from a generator that a process shares: it depends on what ran before."""
+    torch = sys.modules.get("torch")  # a part of the tests runs where it is not installed
+
+    def shared() -> list[bytes | int]:
+        _, key, position, *_ = np.random.get_state()
+        return [key.tobytes(), position, torch.get_rng_state().numpy().tobytes() if torch else 0]
+
+    before = shared()
+    yield
+    untouched = shared() == before
+    assert untouched, "drawn without a seed: give torch a generator (worlds.seeded), numpy a default_rng(0)"
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -13,6 +14,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 
 from spfedrec_cli import engine
 from spfedrec_cli.data.dataset import Dataset
@@ -157,6 +159,14 @@ def test_the_plain_client_of_the_work_has_the_gradients_of_its_loss(work: Any) -
     assert (of_items * along).sum() == pytest.approx(slope, rel=1e-4)
 
 
+@pytest.fixture
+def overwritten() -> Iterator[None]:
+    """torch draws the weights of a new layer, and a seed for a loader: the one is replaced, the other is not used."""
+    with torch.random.fork_rng():
+        yield
+
+
+@pytest.mark.usefixtures("overwritten")
 @pytest.mark.parametrize("peer", ["tight_loop", "notebook_loop"])
 def test_a_loop_in_pytorch_comes_to_the_plain_client(peer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The two peers that need nothing but torch; the others are checked by their scripts wherever they run."""
@@ -166,6 +176,7 @@ def test_a_loop_in_pytorch_comes_to_the_plain_client(peer: str, monkeypatch: pyt
         assert 0 <= harness.check(loop.prepare, harness.aggregate, case) < 1e-5  # float32 against float64
 
 
+@pytest.mark.usefixtures("overwritten")
 def test_what_a_framework_carries_comes_to_the_plain_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """Flower's and FLARE's clients and servers, without what carries their messages."""
     harness = the_module("peers/harness", monkeypatch)

@@ -33,6 +33,11 @@ class Aging(Features):
         return Features(self.names, self.cardinalities, codes)
 
 
+def seeded(seed: int = 0) -> torch.Generator:
+    """What a test draws from: the same in every run, in any order of the tests."""
+    return torch.Generator().manual_seed(seed)
+
+
 def features(rng: np.random.Generator, rows: int, sizes: dict[str, int]) -> Features:
     """Random codes of fields with so many values each; a field called id counts the rows."""
     columns = [np.arange(rows) if name == "id" else rng.integers(0, size, rows) for name, size in sizes.items()]

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from spfedrec_cli.data.folder import check_output, replacing
 from spfedrec_cli.data.ids import FORMS
-from spfedrec_cli.data.made import Made, describe
 from spfedrec_cli.data.number import Catalogue, catalogue
 from spfedrec_cli.data.parallel import both
+from spfedrec_cli.data.prepared import Made, describe
 from spfedrec_cli.data.purchases import merge
 from spfedrec_cli.data.raw import Progress, Raw, Reading, Request, Tell, silent
 from spfedrec_cli.data.reading.rejects import Rejects

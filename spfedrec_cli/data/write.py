@@ -14,8 +14,8 @@ from spfedrec_cli.data import negatives, schema
 from spfedrec_cli.data.check import check_leaks
 from spfedrec_cli.data.folder import NewFolder
 from spfedrec_cli.data.grouping import distinct
-from spfedrec_cli.data.made import Made
 from spfedrec_cli.data.parallel import both, each
+from spfedrec_cli.data.prepared import Made
 from spfedrec_cli.data.purchases import Purchases
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.data.raw import Progress, Request

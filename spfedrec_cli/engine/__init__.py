@@ -10,10 +10,11 @@ from spfedrec_cli.engine.compare import Comparison, Paired, compare
 from spfedrec_cli.engine.evaluate import EvaluationReport, evaluate
 from spfedrec_cli.engine.everybody import recommend_all
 from spfedrec_cli.engine.export import export
-from spfedrec_cli.engine.load import Crossed, crossed, load_config
+from spfedrec_cli.engine.load import load_config
 from spfedrec_cli.engine.recommend import Ranked, Recommendation, Recommendations, articles, recommend
 from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
 from spfedrec_cli.engine.seeds import Seeds, run_folder, train_seeds
+from spfedrec_cli.engine.tally import Crossed, crossed
 from spfedrec_cli.engine.train import Begun, Interrupted, Progress, TrainResult, Watch, resume, train
 
 __all__ = [

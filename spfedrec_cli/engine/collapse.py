@@ -7,7 +7,7 @@ from torch import Tensor
 from spfedrec_cli.config import ModelConfig
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import I32
-from spfedrec_cli.engine.load import client_queries
+from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.embed import item_embeddings

@@ -10,8 +10,9 @@ import numpy as np
 from spfedrec_cli import run
 from spfedrec_cli.dtypes import F64, I32
 from spfedrec_cli.engine.beside import BLEND
+from spfedrec_cli.engine.checkpoint import checkpoint_round
 from spfedrec_cli.engine.evaluate import lengths, measured
-from spfedrec_cli.engine.load import checkpoint_round, load_dataset
+from spfedrec_cli.engine.load import load_dataset
 from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.engine.way import Way
 from spfedrec_cli.errors import InputError

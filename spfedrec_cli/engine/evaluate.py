@@ -10,7 +10,9 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.raw import Progress, Tell, silent
 from spfedrec_cli.dtypes import F32, F64, I32
 from spfedrec_cli.engine.beside import BLEND, Beside, measure_baselines, measure_blend
-from spfedrec_cli.engine.load import checkpoint_round, load_state, model_scorer, open_run
+from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
+from spfedrec_cli.engine.load import open_run
+from spfedrec_cli.engine.scoring import model_scorer
 from spfedrec_cli.engine.tables import Tabular, by_name
 from spfedrec_cli.engine.way import Way
 from spfedrec_cli.retrieval.blend import Weights

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.dtypes import F32, I32
-from spfedrec_cli.engine.load import client_queries
 from spfedrec_cli.engine.recommend import EVERYTHING, length, opened, product
+from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval import serve
 from spfedrec_cli.retrieval.index import EMPTY

@@ -1,88 +1,24 @@
-"""What every command needs of a run: its settings, its Dataset, its state."""
+"""What every command needs of a run: its settings, its Dataset, and the world around its model."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from spfedrec_cli import run
 from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.popularity import Given, read_popularity
-from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.data.schema import MANIFEST
-from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.processes import ALONE, Team
 from spfedrec_cli.federated.simulation.making import make_world
-from spfedrec_cli.federated.simulation.state import State, state_from_tensors, stored_tensors
 from spfedrec_cli.federated.simulation.world import World
-from spfedrec_cli.federated.strategies.report import Report
-from spfedrec_cli.federated.wire.messages import KINDS
-from spfedrec_cli.model.embed import item_embeddings, query_embeddings
 from spfedrec_cli.model.features import of_clients, of_items
-from spfedrec_cli.model.towers import unflatten
-from spfedrec_cli.placement import CPU, fetched, placed
-from spfedrec_cli.retrieval.evaluate import Scorer, history_splits
-
-_TOWERS = 256  # clients whose own towers are taken out of the state at once
-
-
-@dataclass(frozen=True)
-class Tally:
-    """What a run has counted so far: in the checkpoint, so that a resumed run goes on counting."""
-
-    client_updates: int = 0
-    survivors: int = 0
-    aborted: int = 0
-    bytes_up: int = 0
-    bytes_down: int = 0
-    best_round: int = 0
-    best: float = float("-inf")
-    validation: Mapping[str, float] | None = None
-    warnings: tuple[str, ...] = ()
-
-    def after(self, report: Report) -> "Tally":
-        up, down = report.ledger.total("up"), report.ledger.total("down")
-        counted = replace(
-            self,
-            client_updates=self.client_updates + report.clients,
-            survivors=self.survivors + report.survivors,
-            aborted=self.aborted + report.aborted,
-        )
-        return replace(counted, bytes_up=self.bytes_up + up, bytes_down=self.bytes_down + down)
-
-
-@dataclass(frozen=True)
-class Crossed:
-    """Messages of one kind over a whole run: how many, `mean` and `largest` in bytes, and what they tell."""
-
-    kind: str
-    direction: str
-    count: int
-    mean: float
-    largest: int
-    meaning: str
-
-
-def crossed(folder: Path | str) -> list[Crossed]:
-    """What the ledger of a run counted, in the order of the protocol."""
-    rows: dict[str, list[dict[str, Any]]] = {kind.kind: [] for kind in KINDS}
-    for entry in run.records(run.find(folder) / "ledger.jsonl"):
-        rows[entry["kind"]].append(entry)
-    return [_crossed(kind, rows[kind.kind]) for kind in KINDS if rows[kind.kind]]
-
-
-def _crossed(kind: type[Any], entries: list[dict[str, Any]]) -> Crossed:
-    count, total = (sum(entry[part] for entry in entries) for part in ("count", "bytes"))
-    largest = max(entry["largest"] for entry in entries)
-    return Crossed(kind.kind, kind.direction, count, total / count, largest, kind.meaning)
+from spfedrec_cli.placement import CPU
 
 
 def open_run(folder: Path, dataset: Path | str | None = None) -> tuple[Dataset, World]:
@@ -163,70 +99,3 @@ def _places(folder: Path, recorded: Path, name: str) -> Iterator[Path]:
     yield from (beside / name for beside in around)
     for beside in (around[0], run.DATASETS):
         yield from sorted(file.parent for file in beside.glob(f"*/{MANIFEST}"))
-
-
-def checkpoint_round(folder: Path, which: str) -> int:
-    """The round of the `best` (by train.monitor) or the `last` checkpoint."""
-    if which not in ("best", "last"):
-        raise InputError(f"There is no checkpoint {which!r}", hint="choose best or last")
-    last = run.latest(folder)
-    best = run.load_checkpoint(folder, last).manifest["tally"]["best_round"]
-    return last if which == "last" or not best else int(best)
-
-
-def save_state(folder: Path, state: State, tally: Tally) -> None:
-    """A checkpoint: the state, and what was counted. The best one before it stays."""
-    manifest = {"tally": asdict(tally)}
-    run.save_checkpoint(
-        folder, run.Checkpoint(state.round, stored_tensors(state), state.private, manifest), [tally.best_round]
-    )
-
-
-def load_state(folder: Path, round_: int) -> tuple[State, Tally]:
-    """The inverse of `save_state`."""
-    checkpoint = run.load_checkpoint(folder, round_)
-    return state_from_tensors(round_, checkpoint.tensors, checkpoint.private), tally_of(checkpoint.manifest["tally"])
-
-
-def tally_of(record: dict[str, Any]) -> Tally:
-    """The tally of its record as a dict."""
-    return Tally(**{**record, "warnings": tuple(record["warnings"])})
-
-
-def model_scorer(dataset: Dataset, world: World, state: State, split: str) -> Scorer:
-    """Scores of the model, with the history that clients have when `split` begins."""
-    return scorer(world, state, dataset.history(*history_splits(split)).take)
-
-
-def scorer(world: World, state: State, recall: Callable[[I32], Ragged]) -> Scorer:
-    """Scores of the model, with the histories that `recall` gives for clients (n,), row by row."""
-    items = item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
-
-    def score(clients: I32) -> F32:
-        # By torch, whose threads training holds at one: another number of them could break ties another way.
-        queries = client_queries(world, state, clients, recall(clients), items)
-        return np.asarray(fetched(queries @ items.T).numpy(), np.float32)
-
-    return score
-
-
-def client_queries(world: World, state: State, clients: npt.ArrayLike, history: Ragged, items: Tensor) -> Tensor:
-    """ũ (n, d) of known clients."""
-    rows = torch.from_numpy(np.asarray(clients, np.int64))
-    if world.config.client.private_state == "tower":
-        return _own_tower_queries(world, state, rows, history, items)
-    private = None if state.private is None else placed(state.private.index_select(0, rows), world.known.device)
-    codes = placed(world.devices.fields.at(state.round).codes.index_select(0, rows), world.known.device)
-    return query_embeddings(world.config.model, state.query, codes, history, items, private)
-
-
-def _own_tower_queries(world: World, state: State, rows: Tensor, history: Ragged, items: Tensor) -> Tensor:
-    """The same, each client by its own tower; a few at a time, since their towers are large."""
-    assert state.private is not None
-    found = [items.new_empty(0, items.shape[1])]
-    for part in torch.split(torch.arange(len(rows)), _TOWERS):
-        some = rows.index_select(0, part)
-        towers = unflatten(placed(state.private.index_select(0, some), world.known.device), state.query)
-        codes = placed(world.devices.fields.at(state.round).codes.index_select(0, some), world.known.device)
-        found.append(query_embeddings(world.config.model, towers, codes, history.take(part.numpy()), items))
-    return torch.cat(found)

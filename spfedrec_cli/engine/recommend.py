@@ -12,7 +12,9 @@ from torch import Tensor
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F32
-from spfedrec_cli.engine.load import checkpoint_round, client_queries, load_dataset, load_state, open_run
+from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
+from spfedrec_cli.engine.load import load_dataset, open_run
+from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.simulation.state import State

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli import run
-from spfedrec_cli.engine.load import Tally, tally_of
+from spfedrec_cli.engine.tally import Tally, tally_of
 from spfedrec_cli.errors import SpfedrecError
 from spfedrec_cli.federated.server.catalogue import Catalogue
 from spfedrec_cli.federated.simulation.state import State, initial_state, state_tensors, stored_tensors

@@ -14,13 +14,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import IO
 
 import torch
 from torch import distributed
-from torch.distributed import Store, TCPStore, distributed_c10d  # type: ignore[attr-defined]
+from torch.distributed import HashStore, Store, TCPStore  # type: ignore[attr-defined]
 
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
@@ -150,12 +150,20 @@ def joined(rank: int, size: int, gpu: torch.device = CPU, store: Store | None = 
     try:
         distributed.init_process_group(transport, store=store, rank=rank, world_size=size, timeout=PATIENCE)
     except RuntimeError as error:
-        # torch names its groups by a counter, which a group that did not come about leaves one too high.
-        distributed_c10d._world.group_count = 0
+        _forget_the_meeting()
         raise TeamLost(f"The processes of this training did not find one another ({error})", hint=_ALONE_HINT) from None
     try:
         yield Team(rank, size, lying)
     finally:
+        distributed.destroy_process_group()
+
+
+def _forget_the_meeting() -> None:
+    """torch names its groups by a counter, which a group that did not come about leaves one too high, so that the next
+    would wait for others under another name. The end of a group sets it back: one of this process alone will do."""
+    with suppress(RuntimeError):  # where not even that comes about, no other meeting can
+        if not distributed.is_initialized():
+            distributed.init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
         distributed.destroy_process_group()
 
 

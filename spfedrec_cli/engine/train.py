@@ -15,21 +15,14 @@ import spfedrec_cli
 from spfedrec_cli import run
 from spfedrec_cli.config import Config, Settings, to_toml
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.engine.load import (
-    Tally,
-    check_popularity,
-    given_popularity,
-    load_config,
-    load_dataset,
-    load_state,
-    load_world,
-    save_state,
-)
+from spfedrec_cli.engine.checkpoint import load_state, save_state
+from spfedrec_cli.engine.load import check_popularity, given_popularity, load_config, load_dataset, load_world
 from spfedrec_cli.engine.memory import check_memory, free_memory, shape_of
 from spfedrec_cli.engine.settings import check, check_with
 from spfedrec_cli.engine.spread import check_in_step, started, whole
 from spfedrec_cli.engine.stop import Stop, deferred_interrupt
 from spfedrec_cli.engine.tables import Tabular, frame
+from spfedrec_cli.engine.tally import Tally
 from spfedrec_cli.engine.team import device_of, gathered
 from spfedrec_cli.engine.validation import Validation, validate
 from spfedrec_cli.errors import InputError, SpfedrecError

@@ -11,7 +11,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import I32
 from spfedrec_cli.engine.collapse import collapsed
-from spfedrec_cli.engine.load import scorer
+from spfedrec_cli.engine.scoring import scorer
 from spfedrec_cli.engine.spread import whole
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World

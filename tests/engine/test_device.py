@@ -14,7 +14,8 @@ from spfedrec_cli import engine, placement, run
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine import TrainResult, spread, team
-from spfedrec_cli.engine.load import load_state, load_world
+from spfedrec_cli.engine.checkpoint import load_state
+from spfedrec_cli.engine.load import load_world
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.processes import Team
 from spfedrec_cli.federated.simulation.state import stored_tensors
@@ -99,7 +100,9 @@ def test_a_move_left_out_of_a_training_is_noticed(
         except Astray:
             continue
         unnoticed.append(place)
-    assert {"embed.py", "round.py", "load.py", "optimizers.py", "state.py", "rounds.py"} <= {file for file, _ in moves}
+    assert {"embed.py", "round.py", "scoring.py", "optimizers.py", "state.py", "rounds.py"} <= {
+        file for file, _ in moves
+    }
     assert unnoticed == []
 
 

@@ -13,7 +13,7 @@ from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.raw import Progress
-from spfedrec_cli.engine import TrainResult, load
+from spfedrec_cli.engine import TrainResult, checkpoint, load, scoring
 from spfedrec_cli.engine.evaluate import FEW_HITS
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.baselines import BASELINES, Unavailable
@@ -77,7 +77,7 @@ def test_a_run_without_a_checkpoint_is_refused(first: Path) -> None:
 def test_the_blend_is_fitted_without_test(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = engine.evaluate(first, ks=(10,), blend=True)
     dataset, world = load.open_run(first)
-    state, _ = load.load_state(first, expected.checkpoint_round)
+    state, _ = checkpoint.load_state(first, expected.checkpoint_round)
     column = Dataset.column
 
     def without_test(self: Dataset, split: str, name: str) -> object:
@@ -85,7 +85,7 @@ def test_the_blend_is_fitted_without_test(first: Path, monkeypatch: pytest.Monke
         return column(self, split, name)
 
     monkeypatch.setattr(Dataset, "column", without_test)
-    assert fit(load.model_scorer(dataset, world, state, "validation"), dataset) == expected.blend_weights["blend"]
+    assert fit(scoring.model_scorer(dataset, world, state, "validation"), dataset) == expected.blend_weights["blend"]
 
 
 def test_a_run_that_cannot_be_written_to_is_measured_all_the_same(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:

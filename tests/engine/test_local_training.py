@@ -15,7 +15,7 @@ from spfedrec_cli import engine, run
 from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
-from spfedrec_cli.engine import Progress, TrainResult, load
+from spfedrec_cli.engine import Progress, TrainResult, checkpoint, load, scoring
 from spfedrec_cli.federated.simulation.round import Cohort, CohortResult
 from spfedrec_cli.federated.simulation.state import State, initial_state
 from spfedrec_cli.federated.simulation.world import World
@@ -60,13 +60,13 @@ def test_what_is_served_comes_from_each_clients_own_tower(stepped: TrainResult, 
     dataset, world = load.open_run(stepped.run)
     if world.config.client.private_state != "tower":
         pytest.skip("no towers of their own")
-    state, _ = load.load_state(stepped.run, 6)
+    state, _ = checkpoint.load_state(stepped.run, 6)
     assert state.private is not None
     assert torch.equal(flatten(state.query), flatten(initial_state(world).query))
     clients = np.flatnonzero((state.private != flatten(state.query)).any(1).numpy())[:3]
-    scores = load.model_scorer(dataset, world, state, "test")(clients)
+    scores = scoring.model_scorer(dataset, world, state, "test")(clients)
     swapped = replace(state, private=state.private.flip(0))
-    assert not np.allclose(scores, load.model_scorer(dataset, world, swapped, "test")(clients))
+    assert not np.allclose(scores, scoring.model_scorer(dataset, world, swapped, "test")(clients))
     customer = dataset.client_ids[int(clients[0])]
     (found,) = engine.recommend(stepped.run, [customer], checkpoint="last")
     engine.export(stepped.run, tmp_path / "out", ["parquet"], checkpoint="last")
@@ -79,7 +79,7 @@ def test_what_is_served_comes_from_each_clients_own_tower(stepped: TrainResult, 
 
 
 def rank_of_the_test_item(dataset: Dataset, world: World, state: State, client: int) -> int:
-    (scores,) = load.model_scorer(dataset, world, state, "test")(np.array([client], np.int32))
+    (scores,) = scoring.model_scorer(dataset, world, state, "test")(np.array([client], np.int32))
     return int((scores > scores[dataset.truth("test").row(client)[0]]).sum()) + 1
 
 

@@ -14,7 +14,7 @@ from spfedrec_cli import engine
 from spfedrec_cli.config import ModelConfig
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.engine import TrainResult, load
+from spfedrec_cli.engine import TrainResult, checkpoint, load, scoring
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.model.towers import item_tower
 from spfedrec_cli.retrieval.baselines import BASELINES
@@ -153,7 +153,7 @@ def test_a_history_counts_an_article_bought_twice_by_its_last_time(trained: Trai
 
 def test_the_history_at_test_time_has_the_validation_purchases(trained: TrainResult) -> None:
     dataset, world = load.open_run(trained.run)
-    state, _ = load.load_state(trained.run, load.checkpoint_round(trained.run, "best"))
+    state, _ = checkpoint.load_state(trained.run, checkpoint.checkpoint_round(trained.run, "best"))
     bought = dataset.clients_with_history("validation")
-    one, two = (load.model_scorer(dataset, world, state, split)(bought) for split in ("validation", "test"))
+    one, two = (scoring.model_scorer(dataset, world, state, split)(bought) for split in ("validation", "test"))
     assert not np.allclose(one, two)

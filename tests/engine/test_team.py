@@ -194,11 +194,18 @@ def test_nobody_comes_to_the_meeting(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
+def test_a_network_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "nowhere")
+    store = torch.distributed.TCPStore("127.0.0.1", 0, 1, is_master=True)
+    with pytest.raises(TeamLost, match="did not find one another"), team.joined(0, 1, store=store):
+        pass
+
+
 def test_a_failed_meeting_leaves_the_next_one_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trained: TrainResult, shop: Dataset, config: Make
 ) -> None:
     test_nobody_comes_to_the_meeting(monkeypatch)
-    monkeypatch.undo()
+    monkeypatch.setattr(team, "PATIENCE", timedelta(minutes=1))  # so that a meeting under another name ends
     assert engine.train(shop, config("train.workers=2"), tmp_path / "run").state_sha256 == trained.state_sha256
 
 

@@ -4,9 +4,17 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
+from worlds import seeded
 
 from spfedrec_cli.model.loss import LOSSES, bce, bpr, softmax
+
+
+def drawn_scores() -> tuple[Tensor, Tensor]:
+    """Of 5 clients: 3 targets and 4 negatives each."""
+    draw = seeded()
+    return torch.randn(5, 3, generator=draw), torch.randn(5, 4, generator=draw)
 
 
 def test_softmax_by_hand() -> None:
@@ -32,7 +40,7 @@ def test_bpr_by_hand() -> None:
 
 def test_bce_is_that_of_torch() -> None:
     """Of scores as logits against labels of 1 and 0; the negatives' mean beside the target."""
-    targets, negatives = torch.randn(5, 3), torch.randn(5, 4)
+    targets, negatives = drawn_scores()
     of = F.binary_cross_entropy_with_logits
     wanted = of(targets, torch.ones(5, 3), reduction="none") + of(negatives, torch.zeros(5, 4), reduction="none").mean(
         1, keepdim=True
@@ -41,13 +49,13 @@ def test_bce_is_that_of_torch() -> None:
 
 
 def test_bpr_is_that_of_torch() -> None:
-    targets, negatives = torch.randn(5, 3), torch.randn(5, 4)
+    targets, negatives = drawn_scores()
     wanted = torch.stack([-F.logsigmoid(targets - negatives[:, [j]]) for j in range(4)]).mean(0)
     torch.testing.assert_close(bpr(targets, negatives), wanted)
 
 
 def test_softmax_is_the_cross_entropy_of_torch() -> None:
-    targets, negatives = torch.randn(5, 3), torch.randn(5, 4)
+    targets, negatives = drawn_scores()
     for place in range(3):
         logits = torch.cat([targets[:, [place]], negatives], 1)
         wanted = F.cross_entropy(logits, torch.zeros(5, dtype=torch.int64), reduction="none")
@@ -57,7 +65,7 @@ def test_softmax_is_the_cross_entropy_of_torch() -> None:
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_conforms(name: str) -> None:
     loss = LOSSES[name]
-    targets, negatives = torch.randn(5, 3), torch.randn(5, 4)
+    targets, negatives = drawn_scores()
     values = loss(targets, negatives)
     assert values.shape == (5, 3)
     assert bool((values >= 0).all())

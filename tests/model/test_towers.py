@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from worlds import features
+from worlds import features, seeded
 
 from spfedrec_cli.config import ModelConfig
 from spfedrec_cli.model import towers
@@ -20,12 +20,12 @@ def items(rows: int = 6) -> towers.Features:
 
 def test_embeddings_have_length_one() -> None:
     weights = towers.init_query_tower(MODEL, fields(), 0)
-    query = towers.query_tower(MODEL, weights, fields().codes, torch.randn(6, 4))
+    query = towers.query_tower(MODEL, weights, fields().codes, torch.randn(6, 4, generator=seeded()))
     torch.testing.assert_close(query.norm(dim=1), torch.ones(6))
 
 
 def test_many_clients_are_each_as_one() -> None:
-    weights, history = towers.init_query_tower(MODEL, fields(), 0), torch.randn(6, 4)
+    weights, history = towers.init_query_tower(MODEL, fields(), 0), torch.randn(6, 4, generator=seeded())
     many = towers.query_tower(MODEL, weights, fields().codes, history)
     for row in range(6):
         torch.testing.assert_close(towers.query_tower(MODEL, weights, fields().codes[row], history[row]), many[row])
@@ -33,9 +33,11 @@ def test_many_clients_are_each_as_one() -> None:
 
 def test_weights_given_once_a_client_are_each_client_s_own() -> None:
     """Against a loop over the clients, with the gradients."""
-    shared, history = towers.init_query_tower(MODEL, fields(), 0), torch.randn(6, 4)
-    each = {name: (w + 0.1 * torch.randn(6, *w.shape)).requires_grad_() for name, w in shared.items()}
-    target = torch.randn(6, 4)
+    draw = seeded()
+    shared, history = towers.init_query_tower(MODEL, fields(), 0), torch.randn(6, 4, generator=draw)
+    moved = {name: w + 0.1 * torch.randn(6, *w.shape, generator=draw) for name, w in shared.items()}
+    each = {name: w.requires_grad_() for name, w in moved.items()}
+    target = torch.randn(6, 4, generator=draw)
     loss = (towers.query_tower(MODEL, each, fields().codes, history) * target).sum()
     together = torch.autograd.grad(loss, list(each.values()))
     for row in range(6):

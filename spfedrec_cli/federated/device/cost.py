@@ -19,7 +19,7 @@ from spfedrec_cli.config import Settings
 from spfedrec_cli.federated.device.client import target_counts
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.model.features import Features
-from spfedrec_cli.model.towers import Sizes, query_sizes
+from spfedrec_cli.model.towers import Sizes, item_sizes, query_sizes
 
 
 @dataclass(frozen=True)

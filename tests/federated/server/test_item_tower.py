@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import Aging, features
+from worlds import Aging, features, seeded
 
 from spfedrec_cli.config import ModelConfig
 from spfedrec_cli.federated.processes import ALONE, Team
@@ -28,7 +28,7 @@ def tower(fields: int = 4, seed: int = 0, **model: Any) -> tuple[towers.Weights,
     """One whose weights are all different from zero, and the items that it is for."""
     catalogue = features(np.random.default_rng(seed), 60, dict(list(FIELDS.items())[:fields]))
     weights = towers.init_item_tower(shape(**model), catalogue, seed)
-    draw = torch.Generator().manual_seed(seed)
+    draw = seeded(seed)
     return {name: w + 0.3 * torch.randn(w.shape, generator=draw) for name, w in weights.items()}, catalogue
 
 
@@ -74,7 +74,7 @@ def test_by_hand_as_by_autograd(
     last = list(weights)[-1].removesuffix(".bias")
     weights |= {f"{last}.{kind}": size * weights[f"{last}.{kind}"] for kind in ("weight", "bias")}
     rows = np.sort(np.random.default_rng(seed).choice(60, count, replace=False))
-    wanted = torch.randn(count, 4, generator=torch.Generator().manual_seed(seed))
+    wanted = torch.randn(count, 4, generator=seeded(seed))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(item_tower, "PART", part)
         (by_hand, ours), (by_autograd, theirs) = (
@@ -95,7 +95,7 @@ def forced(patch: pytest.MonkeyPatch, architecture: str, form: Any, run: Any) ->
 def test_the_gradient_is_that_of_the_whole_model() -> None:
     """Through a loss of all served rows at once, differentiated end to end."""
     weights, catalogue = tower()
-    rows, wanted = np.array([2, 5, 41]), torch.randn(3, 4)
+    rows, wanted = np.array([2, 5, 41]), torch.randn(3, 4, generator=seeded())
     whole = {name: w.clone().requires_grad_() for name, w in weights.items()}
     keep = torch.from_numpy(uniform(0, "id_dropout", rows, 1) >= 0.4).float()
     loss = (towers.item_tower(shape(), whole, catalogue.codes[rows], keep) * wanted).sum()
@@ -124,7 +124,7 @@ def test_a_part_touches_its_rows_once_and_knows_where_they_are() -> None:
 def test_the_same_bits_by_any_number_of_threads(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(item_tower, "PART", 7)
     weights, catalogue = tower()
-    rows, wanted = np.arange(60), torch.randn(60, 4)
+    rows, wanted = np.arange(60), torch.randn(60, 4, generator=seeded())
     (alone, one), (together, many) = (
         gradients(weights, catalogue, rows, wanted, threads=number) for number in (1, threads)
     )
@@ -154,7 +154,7 @@ def test_nothing_takes_part() -> None:
 
 def test_served_rows_are_the_rows_of_the_whole_tower() -> None:
     weights, catalogue = tower()
-    weights["field.id"] += torch.randn(60, 3)
+    weights["field.id"] += torch.randn(60, 3, generator=seeded())
     served = serve(shape(), weights, catalogue, np.array([1, 4, 7]), 0.0, 0, 1)
     torch.testing.assert_close(served.embeddings, towers.item_tower(shape(), weights, catalogue.codes)[[1, 4, 7]])
 

@@ -1,0 +1,32 @@
+"""The state of a run and its tally, as checkpoints hold them."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from spfedrec_cli import run
+from spfedrec_cli.engine.tally import Tally, tally_of
+from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated.simulation.state import State, state_from_tensors, stored_tensors
+
+
+def checkpoint_round(folder: Path, which: str) -> int:
+    """The round of the `best` (by train.monitor) or the `last` checkpoint."""
+    if which not in ("best", "last"):
+        raise InputError(f"There is no checkpoint {which!r}", hint="choose best or last")
+    last = run.latest(folder)
+    best = run.load_checkpoint(folder, last).manifest["tally"]["best_round"]
+    return last if which == "last" or not best else int(best)
+
+
+def save_state(folder: Path, state: State, tally: Tally) -> None:
+    """A checkpoint: the state, and what was counted. The best one before it stays."""
+    manifest = {"tally": asdict(tally)}
+    run.save_checkpoint(
+        folder, run.Checkpoint(state.round, stored_tensors(state), state.private, manifest), [tally.best_round]
+    )
+
+
+def load_state(folder: Path, round_: int) -> tuple[State, Tally]:
+    """The inverse of `save_state`."""
+    checkpoint = run.load_checkpoint(folder, round_)
+    return state_from_tensors(round_, checkpoint.tensors, checkpoint.private), tally_of(checkpoint.manifest["tally"])
