@@ -154,7 +154,7 @@ class TrainConfig(Section):
         10_000, ge=0, description="clients, drawn by the seed, whom a validation ranks for at most; 0: all"
     )
     monitor: str = Field(
-        "ndcg@10", pattern=r"^[a-z_]+@[1-9][0-9]*$", description="validation metric that chooses the best"
+        "ndcg@10", pattern=r"^[a-z][a-z0-9_]*@[1-9][0-9]*$", description="validation metric that chooses the best"
     )
     workers: int = Field(1, ge=1, le=64, description="processes side by side; the bits stay the same")
     threads: int = Field(

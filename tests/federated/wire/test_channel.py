@@ -70,7 +70,7 @@ def test_the_other_ends_see_what_crosses_and_its_bytes() -> None:
     [(REQUEST, Role.SERVER, 7), (REQUEST, 7, 8), (ANSWER, 7, Role.SERVER), (ANSWER, Role.SERVER, Role.AGGREGATOR)],
 )
 def test_no_message_goes_the_wrong_way(message: Message, sender: Any, receiver: Any) -> None:
-    with pytest.raises(ValueError, match="goes (up|down), not from"):
+    with pytest.raises(ValueError, match=r"goes (up|down), not from"):
         Channel(3).send(message, sender, receiver)
 
 
