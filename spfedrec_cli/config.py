@@ -147,7 +147,7 @@ class TrainConfig(Section):
     """How long, how often, where."""
 
     rounds: int = Field(100, ge=1, description="rounds of the whole training")
-    seed: int = Field(0, ge=0, description="of every random number: the same seed gives the same bits")
+    seed: int = Field(0, ge=0, description="of every public draw: the same seed (and root) gives the same bits")
     checkpoint_every: int = Field(50, ge=1, description="rounds between checkpoints")
     eval_every: int = Field(20, ge=1, description="rounds between validations")
     eval_clients: int = Field(
