@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from spfedrec_cli.federated.strategies.rounds import STRATEGIES
+from spfedrec_cli.federated.strategies.table import STRATEGIES
 from torch.utils.flop_counter import FlopCounterMode
 from worlds import build_world, features, merged
 
