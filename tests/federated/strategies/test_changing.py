@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from spfedrec_cli.federated.strategies.rounds import STRATEGIES
 from worlds import Aging, build_world, merged
 
 from spfedrec_cli.federated.simulation.state import State, initial_state, state_tensors
 from spfedrec_cli.federated.simulation.world import World
+from spfedrec_cli.federated.strategies.table import STRATEGIES
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.model.features import Features
 
