@@ -10,7 +10,7 @@ from typing import Any
 
 from spfedrec_cli.config import Config, presets, resolve
 from spfedrec_cli.errors import InputError, SpfedrecError
-from spfedrec_cli.run import RUNS, about, records
+from spfedrec_cli.run import RUNS, about, check_config, records
 
 TEST = "test/full/all"  # the entry of evaluation.json that ranks all items for the test split
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError)
@@ -44,7 +44,7 @@ def folders() -> list[Path]:
 
 def read(folder: Path) -> Run:
     """Raises InputError where the folder cannot be read as a run; a damaged evaluation is a note."""
-    origin, config = about(folder), resolve(file=folder / "config.toml")
+    origin, config = about(folder), resolve(file=check_config(folder))
     monitor = config.train.monitor
     try:
         rounds = records(folder / "metrics.jsonl")

@@ -1,6 +1,7 @@
 """The one place where a failure becomes a sentence on stderr and an exit code."""
 
 import io
+import logging
 import sys
 import traceback
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from spfedrec_cli.cli.output import Output
 from spfedrec_cli.errors import SpfedrecError
+from spfedrec_cli.run.folder import is_helper
 
 INTERRUPTED = 130
 UNFORESEEN = 1
@@ -25,7 +27,8 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _warned():
+                return super().invoke(ctx)
         except (KeyboardInterrupt, SpfedrecError) as error:
             failure: BaseException = error
         except Exception as error:
@@ -63,6 +66,24 @@ def _usage_told() -> Iterator[None]:
         usage.show(words)
         Output().lines_of_talk(words.getvalue())
         raise typer.Exit(usage.exit_code) from None
+
+
+class _Warnings(logging.Handler):
+    """What the engine warns of, wherever nobody else hears it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if logging.getLogger("spfedrec_cli").handlers[-1] is self:
+            Output(helper=is_helper()).warn(record.getMessage())
+
+
+@contextmanager
+def _warned() -> Iterator[None]:
+    log, handler = logging.getLogger("spfedrec_cli"), _Warnings(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def told(failure: BaseException) -> tuple[str, int]:
