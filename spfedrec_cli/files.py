@@ -89,7 +89,7 @@ def beside(path: Path, needed: int = 0, mode: int = 0o666) -> Iterator[Path]:
 
     No symbolic link is followed. Raises SpfedrecError where the disk is full; `needed`: about as many bytes.
     """
-    part = path.with_name(path.name + PART)
+    part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
     with disk_told(path, needed):
         part.unlink(missing_ok=True)
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | _CAREFULLY, mode))
@@ -103,15 +103,15 @@ def beside(path: Path, needed: int = 0, mode: int = 0o666) -> Iterator[Path]:
         sync(path.parent)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, mode: int = 0o666) -> None:
     """Write beside and rename into place."""
-    with beside(path, len(text)) as part:
+    with beside(path, len(text), mode) as part:
         part.write_bytes(text.encode())
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
+def write_json(path: Path, value: Mapping[str, Any], mode: int = 0o666) -> None:
     """Write JSON beside and rename into place."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
+    write_text(path, json.dumps(value, indent=2) + "\n", mode)
 
 
 def append(path: Path, text: str) -> None:

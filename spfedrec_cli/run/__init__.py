@@ -14,6 +14,8 @@ hashed in a checkpoint's manifest, so that damage is noticed.
 
 from spfedrec_cli.files import write_json as write_json
 from spfedrec_cli.files import write_text as write_text
+from spfedrec_cli.locks import Locked as Locked
+from spfedrec_cli.locks import locked as locked
 from spfedrec_cli.run.checkpoints import Checkpoint as Checkpoint
 from spfedrec_cli.run.checkpoints import digest as digest
 from spfedrec_cli.run.checkpoints import go_on_from as go_on_from
@@ -37,8 +39,6 @@ from spfedrec_cli.run.folder import is_one_of_several as is_one_of_several
 from spfedrec_cli.run.folder import sweep as sweep
 from spfedrec_cli.run.folder import write_about as write_about
 from spfedrec_cli.run.folder import write_config as write_config
+from spfedrec_cli.run.folder import writing as writing
 from spfedrec_cli.run.lines import append as append
 from spfedrec_cli.run.lines import records as records
-from spfedrec_cli.run.lock import Locked as Locked
-from spfedrec_cli.run.lock import locked as locked
-from spfedrec_cli.run.lock import writing as writing

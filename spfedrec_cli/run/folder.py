@@ -3,13 +3,15 @@
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from spfedrec_cli import files
 from spfedrec_cli.errors import InputError, nearest
 from spfedrec_cli.files import Damaged
+from spfedrec_cli.locks import locked
 
 LAYOUT = 2
 RUNS = Path("runs")
@@ -68,6 +70,18 @@ def create(folder: Path, config_toml: str, about: Mapping[str, Any], environment
         files.write_json(new / "environment.json", environment)
         os.replace(new, folder)
         files.sync(folder.parent)
+
+
+@contextmanager
+def writing(folder: Path, patience: float = 0.0) -> Iterator[None]:
+    """Nobody else writes the run meanwhile; what killed commands left there is swept. A process that does not write
+    locks nothing. Raises Locked where somebody does, after `patience` seconds."""
+    if is_helper():
+        yield
+        return
+    with locked(folder, patience):
+        sweep(folder)
+        yield
 
 
 def sweep(folder: Path) -> None:

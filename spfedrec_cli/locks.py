@@ -9,15 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from spfedrec_cli.errors import InputError, SpfedrecError
-from spfedrec_cli.run.folder import is_helper, sweep
+from spfedrec_cli.errors import InputError
 
 _WIDTH = 20  # of the process that the file names
 _POLL = 0.05
 _CAREFULLY = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class Locked(SpfedrecError):
+class Locked(InputError):
     """Somebody else is writing there."""
 
 
@@ -36,17 +35,6 @@ def locked(folder: Path, patience: float = 0.0) -> Iterator[None]:
         with suppress(OSError):
             path.unlink()
         os.close(descriptor)
-
-
-@contextmanager
-def writing(folder: Path, patience: float = 0.0) -> Iterator[None]:
-    """The same, after what killed commands left there is swept; nothing for a process that does not write."""
-    if is_helper():
-        yield
-        return
-    with locked(folder, patience):
-        sweep(folder)
-        yield
 
 
 def lock_file(folder: Path) -> Path:
@@ -68,7 +56,7 @@ def _taken(path: Path, folder: Path, until: float) -> int:
                 owner = _owner(descriptor)
                 os.close(descriptor)
                 hint = "wait until it has ended, or stop it"
-                raise Locked(f"{owner} is writing this run", where=str(folder), hint=hint) from None
+                raise Locked(f"{owner} is writing this folder", where=str(folder), hint=hint) from None
         os.close(descriptor)  # held, or let go and removed by another between the two calls
         time.sleep(_POLL)
 
@@ -116,4 +104,4 @@ def _command(number: str) -> str:
         words = Path("/proc", number, "cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
         return ""
-    return f" ({' '.join(word for word in words if word)[:100]})"
+    return f" ({' '.join(' '.join(words).split())[:100]})"
