@@ -2,17 +2,22 @@
 
 import io
 import logging
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from spfedrec_cli import files
 from spfedrec_cli.cli.output import Output
-from spfedrec_cli.errors import SpfedrecError
+from spfedrec_cli.errors import SIGNALS, SpfedrecError, Stopped
 from spfedrec_cli.run.folder import is_helper
 
 INTERRUPTED = 130
@@ -27,7 +32,7 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            with _warned():
+            with _warned(), _stoppable():
                 return super().invoke(ctx)
         except (KeyboardInterrupt, SpfedrecError) as error:
             failure: BaseException = error
@@ -68,6 +73,21 @@ def _usage_told() -> Iterator[None]:
         raise typer.Exit(usage.exit_code) from None
 
 
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """While a command works, a signal to end makes it tidy up first."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt if number == signal.SIGINT else Stopped(number)
+
+    with ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                    stack.callback(signal.signal, number, signal.signal(number, stop))
+        yield
+
+
 class _Warnings(logging.Handler):
     """What the engine warns of, wherever nobody else hears it."""
 
@@ -90,8 +110,12 @@ def told(failure: BaseException) -> tuple[str, int]:
     """What the user reads of `failure`, and the exit code."""
     if isinstance(failure, SpfedrecError):
         return failure.sentence(), failure.exit_code
+    if isinstance(failure, Stopped):
+        return f"Stopped by {signal.Signals(failure.number).name}.", 128 + failure.number
     if isinstance(failure, KeyboardInterrupt):
         return "Interrupted.", INTERRUPTED
+    if isinstance(failure, OSError) and files.is_full(failure):
+        return files.full_disk(Path(failure.filename or ".")).sentence(), UNFORESEEN
     if isinstance(failure, OSError) and failure.strerror:
         place = f" ({failure.filename})" if failure.filename else ""
         return (

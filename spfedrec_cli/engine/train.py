@@ -1,6 +1,7 @@
 """Training: rounds, each recorded; validation and checkpoints when they are due."""
 
 import platform
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -47,7 +48,11 @@ if TYPE_CHECKING:
 class Interrupted(SpfedrecError):
     """Training was stopped from outside; what was reached is saved."""
 
-    exit_code = 130
+    def __init__(
+        self, problem: str, *, where: str | None = None, hint: str | None = None, number: int = signal.SIGINT
+    ) -> None:
+        super().__init__(problem, where=where, hint=hint)
+        self.exit_code = 128 + number
 
 
 @dataclass(frozen=True)
@@ -246,11 +251,15 @@ def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, p
                 place.save(whole(world, state), tally, train.keep)
             place.watch(progress)
             if stopped and not last:
-                hint = f"go on with `spfedrec train --resume {place.folder}`"
-                where = None if place.folder is None else str(place.folder)
-                raise Interrupted(f"Stopped; round {state.round} of {train.rounds} is saved", where=where, hint=hint)
+                raise _interrupted(stop, state, train.rounds, place.folder)
     speed = (tally.client_updates - updates_before) / seconds if seconds else 0.0
     return _result(place.folder or Path(), whole(world, state), tally, speed, train.monitor)
+
+
+def _interrupted(stop: Stop, state: State, rounds: int, folder: Path | None) -> Interrupted:
+    hint, where = f"go on with `spfedrec train --resume {folder}`", None if folder is None else str(folder)
+    number = stop.number or signal.SIGINT  # none, where another process of the team was asked to stop
+    return Interrupted(f"Stopped; round {state.round} of {rounds} is saved", where=where, hint=hint, number=number)
 
 
 def _agreed(team: Team, stop: "Stop") -> bool:

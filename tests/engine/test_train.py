@@ -79,19 +79,21 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(
     assert engine.train(shop, config("train.seed=1"), tmp_path / "other").state_sha256 != trained.state_sha256
 
 
-@pytest.mark.parametrize("stop_at", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "stop_at, number", [(1, signal.SIGINT), (2, signal.SIGTERM), (3, signal.SIGHUP), (4, signal.SIGINT)]
+)
 def test_an_interrupted_run_goes_on_to_the_same_bits(
-    trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path, stop_at: int
+    trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path, stop_at: int, number: signal.Signals
 ) -> None:
-    """Ctrl-C during round stop_at + 1: that round is finished and saved."""
+    """Ctrl-C, or another such signal, during round stop_at + 1: that round is finished and saved."""
 
     def press(progress: Progress) -> None:
         if progress.round == stop_at:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     with pytest.raises(engine.Interrupted, match="--resume") as stopped:
         engine.train(shop, config(), tmp_path / "run", press)
-    assert stopped.value.exit_code == 130
+    assert stopped.value.exit_code == 128 + number
     assert run.latest(tmp_path / "run") == stop_at + 1
     assert_same_run(trained, engine.resume(tmp_path / "run"))
 
