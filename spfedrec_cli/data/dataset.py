@@ -54,7 +54,7 @@ class Dataset:
     def open(cls, path: Path | str) -> "Dataset":
         """Raises InputError where `path` is no Dataset, one of another schema version, or damaged."""
         path = Path(path)
-        manifest, fingerprint = _read_manifest(path)
+        manifest, fingerprint = read_manifest(path)
         for name, size in manifest.sizes.items():
             if not (path / name).is_file():
                 raise InputError("A file of the Dataset is missing", where=str(path / name), hint="prepare it again")
@@ -296,8 +296,8 @@ def _changed(file: Path) -> InputError:
     return InputError("A file of the Dataset was changed", where=str(file), hint="prepare it again")
 
 
-def _read_manifest(path: Path) -> tuple[Manifest, str]:
-    """With the fingerprint."""
+def read_manifest(path: Path) -> tuple[Manifest, str]:
+    """dataset.json, and the fingerprint that follows from it. Raises InputError as `Dataset.open` does."""
     file = path / MANIFEST
     if not path.exists():
         raise InputError("The Dataset does not exist", where=str(path), hint="make it with `spfedrec prepare`")

@@ -23,6 +23,7 @@ from spfedrec_cli.run.checkpoints import latest as latest
 from spfedrec_cli.run.checkpoints import listed as listed
 from spfedrec_cli.run.checkpoints import load_checkpoint as load_checkpoint
 from spfedrec_cli.run.checkpoints import load_manifest as load_manifest
+from spfedrec_cli.run.checkpoints import origin as origin
 from spfedrec_cli.run.checkpoints import rounds as rounds
 from spfedrec_cli.run.checkpoints import save_checkpoint as save_checkpoint
 from spfedrec_cli.run.checkpoints import usable as usable

@@ -48,7 +48,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, best: Iterable[int], k
     with files.beside(file_of(folder, checkpoint.round), _size(tensors.values())) as part:
         save_file(tensors, part, {"spfedrec": json.dumps(files.sealed(manifest))})
     kept = {*[one for one in rounds(folder) if one <= checkpoint.round][-keep:], *best}
-    files.write_json(folder / "checkpoints" / SAVED, files.sealed({"rounds": sorted(kept & {*rounds(folder)})}))
+    relist(folder, kept & {*rounds(folder)})
     for round_ in set(rounds(folder)) - kept:
         file_of(folder, round_).unlink()
     _sweep_private(folder)
@@ -91,6 +91,13 @@ def load_manifest(folder: Path, round_: int) -> dict[str, Any]:
     return manifest
 
 
+def origin(folder: Path, round_: int) -> dict[str, Any]:
+    """What binds a result to its run, Dataset and checkpoint. Raises Damaged where the checkpoint is."""
+    manifest, run = load_manifest(folder, round_), about(folder)
+    state = files.seal({"tensors": manifest["tensors"], "private": manifest["private"]})
+    return {"run_id": run["id"], "dataset_sha256": run["dataset_sha256"], "checkpoint_sha256": state}
+
+
 def damaged(folder: Path, round_: int) -> Damaged:
     return Damaged("The checkpoint is damaged", where=str(file_of(folder, round_)), hint=_DOCTOR.format(folder))
 
@@ -101,7 +108,7 @@ def usable(folder: Path, which: str = "last", lines: bool = False) -> int:
     Where one is damaged or missing the one before it is taken, with a warning; with `lines` also where the files of
     lines no longer begin as it knew them. Raises Damaged where none is left, InputError where there is none yet.
     """
-    found, problem = sorted({*rounds(folder), *listed(folder)}, reverse=True), None
+    found, problem = sorted(_expected(folder), reverse=True), None
     for newest in found:
         try:
             return _whole(folder, newest, which, lines)
@@ -142,17 +149,26 @@ def rounds(folder: Path) -> list[int]:
     return sorted(int(name) for name in names if name.isdecimal())
 
 
-def listed(folder: Path) -> list[int]:
-    """Rounds whose checkpoints should be there, as the last one that was saved left them."""
+def listed(folder: Path) -> list[int] | None:
+    """Rounds whose checkpoints should be there, as the last one that was saved left them; None where that is lost."""
     file = folder / "checkpoints" / SAVED
     try:
         return [int(round_) for round_ in files.unsealed(files.read_json(file), file)["rounds"]]
-    except FileNotFoundError:
-        if rounds(folder):
-            _warn(f"The list of checkpoints is gone ({file}): whether one is missing cannot be told")
-    except (SpfedrecError, OSError):
-        _warn(f"The list of checkpoints is damaged ({file}): whether one is missing cannot be told")
-    return []
+    except (SpfedrecError, OSError, NotADirectoryError):
+        return None
+
+
+def relist(folder: Path, rounds_: Iterable[int]) -> None:
+    """The inverse of `listed`."""
+    files.write_json(folder / "checkpoints" / SAVED, files.sealed({"rounds": sorted(rounds_)}))
+
+
+def _expected(folder: Path) -> set[int]:
+    """Rounds whose checkpoints are there, or should be."""
+    told = listed(folder)
+    if told is None and rounds(folder):
+        _warn(f"The list of checkpoints is damaged or gone ({folder}): whether one is missing cannot be told")
+    return {*rounds(folder), *(told or [])}
 
 
 def latest(folder: Path) -> int:

@@ -60,6 +60,22 @@ def _begins(file: Path, about: Mapping[str, Any]) -> bool:
         return False
 
 
+def ends_whole(file: Path) -> bool:
+    """Whether the last line has its end."""
+    try:
+        with files.reading(file) as stream:
+            stream.seek(max(file.stat().st_size - 1, 0))
+            return stream.read() in (b"", b"\n")
+    except (OSError, InputError):
+        return True  # that it cannot be read, others say
+
+
+def cut_half_line(file: Path) -> None:
+    with files.reading(file) as stream:
+        whole = stream.read().rpartition(b"\n")
+    files.write_text(file, (whole[0] + whole[1]).decode(errors="replace"))
+
+
 def rewind(folder: Path, told: Mapping[str, Mapping[str, Any]]) -> None:
     """Cut the files back to what a checkpoint told of them; those that it did not know go."""
     for name in LINES:

@@ -8,7 +8,7 @@ from typing import Any
 from unittest.mock import ANY
 
 import pytest
-from answers import Invoke, StandIn, the_json
+from answers import Invoke, StandIn, evaluated, the_json
 
 from spfedrec_cli import run
 from spfedrec_cli.config import resolve, to_toml
@@ -367,7 +367,7 @@ def dated(a_run: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_runs_are_listed_with_how_good_they_are(invoke: Invoke, dated: Path) -> None:
     assert the_json(invoke("runs", "--json")) == {"runs": [LISTED]}
-    run.write_json(dated / "evaluation.json", {"test/full/all": {"metrics": {"ndcg@10": 0.125}}})
+    evaluated(dated, 0.125)
     rows = cells(invoke("runs").stdout)
     assert rows[0] == ["Runs,", "measured", "by", "ndcg@10"]
     assert ["first", "2026-11-28", "20:05", "sample", "0", "3", "of", "100", "0.2500", "0.1250"] in rows
