@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: help setup demo test lint format
+.PHONY: help setup demo test torture lint format
 .PHONY: bench bench-against bench-chain bench-cost bench-engine bench-linearity bench-modes bench-pass bench-prepare bench-quality
 .PHONY: bench-scale bench-top
 .PHONY: results pictures clean-demo
@@ -20,6 +20,7 @@ help:
 	@echo "make setup    install spfedrec with its development tools into $(VENV)"
 	@echo "make demo     prepare data, train, evaluate and recommend, from nothing"
 	@echo "make test     run all tests"
+	@echo "make torture  spoil every file of a run and a Dataset: what does every command say? (docs/reliability.md)"
 	@echo "make lint     check format, style, types and imports"
 	@echo "make format   format the code"
 	@echo "make bench DATASET=datasets/ml-100k    clients per second of either engine"
@@ -82,6 +83,10 @@ example_client = $$($(SPFEDREC) describe $(1) --json --quiet | $(BIN)/python -c 
 # One thread a worker: two workers that each start a thread for every core wait for each other.
 test: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+# Some 2,700 commands, 25 minutes.
+torture: $(DEV)
+	@OMP_NUM_THREADS=1 $(BIN)/python tests/torture.py $(TORTURE_ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff format --check .
