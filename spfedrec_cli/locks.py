@@ -27,6 +27,7 @@ def locked(folder: Path, patience: float = 0.0) -> Iterator[None]:
     Raises Locked where somebody does, after `patience` seconds, and OSError where no lock can be made.
     """
     path = lock_file(folder)
+    made = [parent for parent in path.parents if not parent.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = _taken(path, folder, time.monotonic() + patience)
     try:
@@ -35,6 +36,9 @@ def locked(folder: Path, patience: float = 0.0) -> Iterator[None]:
         with suppress(OSError):
             path.unlink()
         os.close(descriptor)
+        with suppress(OSError):  # those that are used are not empty
+            for parent in made:
+                parent.rmdir()
 
 
 def lock_file(folder: Path) -> Path:
