@@ -143,7 +143,8 @@ def _test(folder: Path, monitor: str) -> tuple[float | None, tuple[str, ...]]:
             return None, (f"The evaluation is of another run, Dataset or checkpoint ({file}); evaluate again",)
         return None if value is None else float(value), ()
     except FileNotFoundError:
-        return None, ()
+        is_gone = file.is_symlink() or any(folder.glob("evaluation-*.parquet"))
+        return None, (f"The evaluation is gone ({file}); evaluate again",) if is_gone else ()
     except (*_DAMAGED, SpfedrecError):
         return None, (f"The evaluation cannot be read ({file}); move it away and evaluate again",)
 

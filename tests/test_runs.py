@@ -171,6 +171,15 @@ def test_what_was_changed_afterwards_is_told(place: Path, file: str, told: str) 
     assert told in " ".join(gathered()[1])
 
 
+def test_an_evaluation_that_is_gone_is_missed_where_its_values_remain(place: Path) -> None:
+    folder = make("first")
+    evaluated(folder, 0.5)
+    (folder / "evaluation.json").unlink()
+    assert gathered()[1] == []
+    (folder / "evaluation-test-full.parquet").touch()
+    assert gathered()[1] == ["The evaluation is gone (runs/first/evaluation.json); evaluate again"]
+
+
 def test_an_evaluation_of_another_run_or_checkpoint_is_not_shown(place: Path) -> None:
     first, second = make("first"), make("second")
     evaluated(first, 0.5)

@@ -168,8 +168,13 @@ def _evaluations(folder: Path) -> Iterator[Finding]:
             for name in entry["files"]:
                 read_clients(folder / name, entry)
     except SpfedrecError as error:
-        advice = "the report is removed; evaluate again"
-        yield Finding(error.problem, Path(error.where or file), advice, partial(file.unlink, missing_ok=True))
+        advice = "the evaluations are removed; evaluate again"
+        yield Finding(error.problem, Path(error.where or file), advice, partial(_forget_evaluations, folder))
+
+
+def _forget_evaluations(folder: Path) -> None:
+    for file in (folder / REPORT, *folder.glob("evaluation-*.parquet")):
+        file.unlink(missing_ok=True)
 
 
 def _of_dataset(folder: Path) -> Iterator[Finding]:
