@@ -61,7 +61,8 @@ def unsealed(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 def seal(values: Mapping[str, Any]) -> str:
     """SHA-256 over the values but for a seal, whatever their order."""
-    return sha256(json.dumps(_bare(values), sort_keys=True, separators=(",", ":")).encode())
+    read = json.loads(json.dumps(_bare(values)))  # as it will be read: keys are texts then
+    return sha256(json.dumps(read, sort_keys=True, separators=(",", ":")).encode())
 
 
 def sha256(data: bytes) -> str:

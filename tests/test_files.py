@@ -17,6 +17,7 @@ from spfedrec_cli.files import Damaged
 
 
 def test_a_seal_is_that_of_the_values_whatever_their_order(tmp_path: Path) -> None:
+    assert files.seal({10: 0, 9: 0}) == files.seal({"9": 0, "10": 0})  # type: ignore[dict-item]
     sealed = files.sealed({"b": 1, "a": [2.5, None]})
     assert files.unsealed({"a": [2.5, None], **sealed}, tmp_path) == {"b": 1, "a": [2.5, None]}
     for other in ({**sealed, "b": 2}, {**sealed, "c": 2}, {"b": 1, "a": [2.5, None]}, {**sealed, "sha256": "0"}):

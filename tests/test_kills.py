@@ -36,7 +36,25 @@ def ended(place: Path, words: list[str], number: signal.Signals, seconds: float)
         said = child.communicate(timeout=60)[1]
     assert "Traceback" not in said
     assert "Internal error" not in said
+    assert not are_left(child.pid)
     return child.returncode
+
+
+def are_left(parent: int) -> bool:
+    """Whether workers of a process are still there 5 seconds after its end. (Told by Linux alone.)"""
+    mark, until = f"spfedrec_cli.worker\0{parent}\0".encode(), time.monotonic() + 5
+    while any(mark in cmdline(folder) for folder in Path("/proc").glob("[0-9]*")):
+        if time.monotonic() > until:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def cmdline(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""  # it has just ended
 
 
 @pytest.mark.slow

@@ -114,8 +114,8 @@ def told(failure: BaseException) -> tuple[str, int]:
         return f"Stopped by {signal.Signals(failure.number).name}.", 128 + failure.number
     if isinstance(failure, KeyboardInterrupt):
         return "Interrupted.", INTERRUPTED
-    if isinstance(failure, OSError) and files.is_full(failure):
-        return files.full_disk(Path(failure.filename or ".")).sentence(), UNFORESEEN
+    if files.is_full(failure):
+        return files.full_disk(Path(getattr(failure, "filename", None) or ".")).sentence(), UNFORESEEN
     if isinstance(failure, OSError) and failure.strerror:
         place = f" ({failure.filename})" if failure.filename else ""
         return (
