@@ -13,7 +13,7 @@ from spfedrec_cli import files
 from spfedrec_cli.errors import SpfedrecError
 
 _MOST = 1000  # files that are remembered, the latest
-_SETTLED = 2_000_000_000  # ns: one written just now may be written again without a later time
+_SETTLED = 1_000_000_000  # ns: one written just now may be written again without a later time
 
 Identity = tuple[int, int, int, int, int]
 
@@ -26,18 +26,20 @@ def identity(path: Path) -> Identity:
 
 def unlike(hashes: dict[Path, str]) -> list[Path]:
     """Those of the files that do not have the hash given."""
-    known = _known()
-    found: dict[str, str] = {}
-    wrong = []
-    for path, expected in hashes.items():
-        key = "-".join(map(str, identity(path)))
-        if known.get(key) != expected and files.hash_of(path) != expected:
-            wrong.append(path)
-        elif known.get(key) != expected and time.time_ns() - max(identity(path)[3:]) > _SETTLED:
-            found[key] = expected
-    if found:
-        _keep({**known, **found})
+    known, before = _known(), {path: identity(path) for path in hashes}
+    unknown = {path: expected for path, expected in hashes.items() if known.get(_key(before[path])) != expected}
+    wrong = [path for path, expected in unknown.items() if files.hash_of(path) != expected]
+    _keep({before[path]: found for path, found in unknown.items() if path not in wrong})
     return wrong
+
+
+def remember(hashes: dict[Path, str]) -> None:
+    """For whoever has just computed the hashes of files that nobody else could write to meanwhile."""
+    _keep({identity(path): found for path, found in hashes.items()})
+
+
+def _key(found: Identity) -> str:
+    return "-".join(map(str, found))
 
 
 def cache_file() -> Path:
@@ -53,9 +55,12 @@ def _known() -> dict[str, str]:
         return {}
 
 
-def _keep(known: dict[str, str]) -> None:
-    latest = dict([*known.items()][-_MOST:])
-    path = cache_file()
+def _keep(hashes: dict[Identity, str]) -> None:
+    now, path = time.time_ns(), cache_file()
+    settled = {_key(found): sha256 for found, sha256 in hashes.items() if now - max(found[3:]) > _SETTLED}
+    if not settled:
+        return
+    latest = dict([*{**_known(), **settled}.items()][-_MOST:])
     with suppress(OSError, SpfedrecError, RuntimeError):
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_json(path, files.sealed(latest), files.PRIVATE)
