@@ -84,7 +84,7 @@ example_client = $$($(SPFEDREC) describe $(1) --json --quiet | $(BIN)/python -c 
 test: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
 
-# Some 2,700 commands, 25 minutes.
+# Some 2,700 commands, 15 minutes.
 torture: $(DEV)
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/torture.py $(TORTURE_ARGS)
 
