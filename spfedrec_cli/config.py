@@ -149,6 +149,7 @@ class TrainConfig(Section):
     rounds: int = Field(100, ge=1, description="rounds of the whole training")
     seed: int = Field(0, ge=0, description="of every public draw: the same seed (and root) gives the same bits")
     checkpoint_every: int = Field(50, ge=1, description="rounds between checkpoints")
+    keep: int = Field(2, ge=1, description="checkpoints that are kept, the last so many; the best one stays too")
     eval_every: int = Field(20, ge=1, description="rounds between validations")
     eval_clients: int = Field(
         10_000, ge=0, description="clients, drawn by the seed, whom a validation ranks for at most; 0: all"

@@ -18,8 +18,6 @@ from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.federated.wire.fixed_point import Codec
 from spfedrec_cli.federated.wire.messages import Message
 
-Sizes = dict[type[Message], I64]  # of each client's messages of every kind, in bytes
-
 
 @dataclass(frozen=True)
 class Opening:
