@@ -4,6 +4,8 @@ What is reckoned are the large arrays of each process, beside a floor for the in
 it to what trainings of several shapes really took. Refusing beats being killed half-way.
 """
 
+import resource
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -132,6 +134,20 @@ def free_memory() -> int | None:
     neither says."""
     found = [size for size in (_of_machine(), _of_container()) if size is not None]
     return min(found) if found else None
+
+
+def resident_memory() -> int:
+    """Bytes that this process holds now; where the system does not say, the most that it ever held."""
+    for line in _lines("/proc/self/status"):
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return peak_memory()
+
+
+def peak_memory() -> int:
+    """Bytes of the largest resident set of this process. (macOS counts in bytes, Linux in units of 1,024.)"""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _of_machine() -> int | None:

@@ -17,9 +17,9 @@ import spfedrec_cli
 from spfedrec_cli import run
 from spfedrec_cli.config import Config, Settings, to_toml
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.engine.checkpoint import load_state, save_state
+from spfedrec_cli.engine.checkpoint import check_finite, load_state, save_state
 from spfedrec_cli.engine.load import check_popularity, given_popularity, load_config, load_dataset, load_world
-from spfedrec_cli.engine.memory import check_memory, free_memory, shape_of
+from spfedrec_cli.engine.memory import check_memory, free_memory, resident_memory, shape_of
 from spfedrec_cli.engine.settings import check, check_with
 from spfedrec_cli.engine.spread import check_in_step, started, whole
 from spfedrec_cli.engine.stop import Stop, deferred_interrupt
@@ -52,7 +52,8 @@ class Interrupted(SpfedrecError):
 @dataclass(frozen=True)
 class Progress:
     """One round, for whoever watches. `seconds` is its time without validation, which took `validation_seconds`;
-    `silent` says how many clients fell silent in which phase."""
+    `silent` says how many clients fell silent in which phase, `memory` how
+    many bytes this process held after the round."""
 
     round: int
     rounds: int
@@ -69,6 +70,7 @@ class Progress:
     without_target: int = 0
     validation_seconds: float = 0.0
     silent: Mapping[str, int] = field(default_factory=dict)
+    memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -231,6 +233,7 @@ def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, p
         while state.round < train.rounds and not is_patience_over(world.config, state.round, tally):
             began = time.perf_counter()
             state, report = step(state, world)
+            check_finite(state)
             spent = time.perf_counter() - began
             seconds, tally = seconds + spent, tally.after(report)
             last = state.round == train.rounds
@@ -342,4 +345,5 @@ def _progress(
         report.without_target,
         seconds[1] if scores else 0.0,
         report.silent,
+        resident_memory(),
     )

@@ -18,7 +18,10 @@ from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.engine import Progress, TrainResult, load
-from spfedrec_cli.errors import InputError
+from spfedrec_cli.errors import InputError, SpfedrecError
+from spfedrec_cli.federated.simulation.state import State
+from spfedrec_cli.federated.simulation.world import World
+from spfedrec_cli.federated.strategies.report import Report
 
 Make = Callable[..., Config]
 OWN = ("run", "lines")  # of a manifest: who the run is, and its measured seconds
@@ -441,3 +444,24 @@ def test_a_training_by_chains_ends_in_the_bits_of_the_ideal_sum(
     assert (result.state_sha256, result.aborted) == (trained.state_sha256, 0)
     assert result.survivors == result.client_updates
     assert run.about(trained.run)["secrets"] is None
+
+
+def test_weights_that_are_no_numbers_stop_the_training_and_are_never_saved(
+    shop: Dataset, config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the third round on, whose loss is still a number."""
+    module = importlib.import_module("spfedrec_cli.engine.train")
+    split = module.STRATEGIES["split"]
+
+    def spoiling(state: State, world: World) -> tuple[State, Report]:
+        state, report = split(state, world)
+        if state.round == 3:
+            state.item["mlp.0.weight"][0, 0] = torch.inf
+        return state, report
+
+    monkeypatch.setitem(module.STRATEGIES, "split", spoiling)
+    settings = config("train.rounds=5", "train.checkpoint_every=1", "train.eval_every=5")
+    with pytest.raises(SpfedrecError, match=r"After round 3 the weight mlp\.0\.weight of the item tower is no number"):
+        engine.train(shop, settings, tmp_path / "run")
+    assert run.latest(tmp_path / "run") == 2
+    assert all(line["memory"] > 1 << 20 for line in run.records(tmp_path / "run" / "metrics.jsonl"))
