@@ -27,6 +27,7 @@ EXAMPLES = """Examples:
 
 TELLING = ("hit_rate", "recall", "ndcg")  # at the first length of list; map at the last
 SAME = {"hit_rate": "recall", "map": "mrr"}  # where every client has one item to be found
+OF_PARTS = {"recall_new": "new", "recall_repeat": "repeat"}  # of what was bought: kinds of purchases
 OF_LISTS = ("coverage", "gini", "novelty", "popularity_bias")
 
 SplitOption = Annotated[
@@ -118,7 +119,9 @@ def _json(report: "EvaluationReport") -> dict[str, Any]:
 def _shown(report: "EvaluationReport", by: str | None, more: bool) -> list[Group]:
     if by is not None:
         return _broken_down(report, by)
-    return _tables(report) if more else [_what_matters(report)]
+    of_parts = [_of_parts(report, length) for length in _lengths(report.metrics)[: None if more else 1]]
+    tables = _tables(report) if more else [_what_matters(report)]
+    return [*tables, *(each for each in of_parts if each is not None)]
 
 
 def _what_matters(report: "EvaluationReport") -> Group:
@@ -128,6 +131,21 @@ def _what_matters(report: "EvaluationReport") -> Group:
     metrics = [name for name in _distinct(report, named) if name in report.metrics]
     headings = [_heading(report, name) for name in metrics]
     return table(f"{report.split}: {_about(report)}", ["", *headings], _rows(report, metrics))
+
+
+def _of_parts(report: "EvaluationReport", length: str) -> Group | None:
+    """Recall of what is new to a client and of what it buys again, where there is both."""
+    metrics = [f"{name}@{length}" for name in OF_PARTS]
+    if not all(metric in report.metrics for metric in metrics):
+        return None
+    counts = [_buying(report, kind) for kind in OF_PARTS.values()]
+    of = "; ".join(f"{kind}{count}" for kind, count in zip(OF_PARTS.values(), counts, strict=True))
+    return table(f"recall@{length} of purchases: {of}", ["", *OF_PARTS.values()], _rows(report, metrics))
+
+
+def _buying(report: "EvaluationReport", kind: str) -> str:
+    group = report.groups.get("purchase", {}).get(kind)
+    return "" if group is None else f", of {counted(group.clients, 'client')}"
 
 
 def _distinct(report: "EvaluationReport", metrics: Sequence[str]) -> list[str]:
@@ -148,7 +166,7 @@ def _tables(report: "EvaluationReport") -> list[Group]:
     tables = []
     for length in _lengths(report.metrics):
         metrics = _distinct(report, [name for name in report.metrics if name.endswith(f"@{length}")])
-        hits = [name for name in metrics if _bare(name) not in OF_LISTS]
+        hits = [name for name in metrics if _bare(name) not in (*OF_LISTS, *OF_PARTS)]
         lists = [name for name in metrics if _bare(name) in OF_LISTS]
         headings = [_heading(report, name).replace(f"@{length}", "") for name in hits]
         tables.append(table(_title(report, length), ["", *headings], _rows(report, hits)))
@@ -169,10 +187,10 @@ def _rows(report: "EvaluationReport", metrics: list[str]) -> list[list[Cell]]:
 
 def _broken_down(report: "EvaluationReport", by: str) -> list[Group]:
     """The run by kinds of clients or purchases; by activity, also how it differs from client to client."""
-    tables = []
+    tables, apart = [], (*OF_LISTS, *OF_PARTS)
     for length in _lengths(report.metrics):
         named = _distinct(report, list(report.metrics))
-        metrics = [name for name in named if name.endswith(f"@{length}") and _bare(name) not in OF_LISTS]
+        metrics = [name for name in named if name.endswith(f"@{length}") and _bare(name) not in apart]
         rows: list[list[Cell]] = [["all", report.clients, *(report.metrics[name] for name in metrics)]]
         for name, group in report.groups[by].items():
             rows.append([name, group.clients, *(group.metrics[metric] for metric in metrics)])

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.raw import Progress, Tell, silent
-from spfedrec_cli.dtypes import F32, F64, I32
-from spfedrec_cli.engine.beside import BLEND, Beside, measure_baselines, measure_blend
+from spfedrec_cli.dtypes import F32, I32, Bool
+from spfedrec_cli.engine.beside import BLEND, Beside, Measure, measure_baselines, measure_blend
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
+from spfedrec_cli.engine.drawn import UNTOLD, ever_drawn
 from spfedrec_cli.engine.load import open_run
 from spfedrec_cli.engine.scoring import model_scorer
 from spfedrec_cli.engine.tables import Tabular, by_name
@@ -18,7 +19,7 @@ from spfedrec_cli.engine.way import Way
 from spfedrec_cli.retrieval.blend import Weights
 from spfedrec_cli.retrieval.evaluate import Evaluation, Scorer, checked, make_task, measure, rank
 from spfedrec_cli.retrieval.evaluate import evaluate as evaluate_scorer
-from spfedrec_cli.retrieval.groups import Groups, across, by_group, make_kinds
+from spfedrec_cli.retrieval.groups import Groups, Parts, across, by_part, groups_of, make_kinds
 from spfedrec_cli.retrieval.intervals import Interval, intervals
 from spfedrec_cli.retrieval.popularity import buyers, self_information
 from spfedrec_cli.retrieval.task import Task
@@ -34,7 +35,8 @@ FEW_HITS = 10  # with fewer, chance decides which of two recommenders is ahead
 
 @dataclass(frozen=True)
 class EvaluationReport(Tabular):
-    """Means over the clients with ground truth; `skipped` counts those without.
+    """Means over the clients with ground truth; `skipped` counts those without. `recall_new@k` and `recall_repeat@k`
+    are means over those who have ground truth that is new to them, or that they buy again.
 
     `intervals`: 95 % bootstrap intervals of the run's metrics; `intervals_beside`: of `baselines` and `blends`.
     `blends`: the run ("blend") and each baseline ("ease-blend") blended with the client's own recent purchases, by
@@ -71,11 +73,13 @@ class EvaluationReport(Tabular):
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A report, and the values of every client behind it: of the run, and of what stands beside it by name."""
+    """A report, and the values of every client behind it: of the run, of what stands beside it by name, and of the
+    run's groups."""
 
     report: EvaluationReport
     run: Evaluation
     others: Mapping[str, Evaluation]
+    parts: Parts
 
     def of(self, recommender: str) -> Evaluation:
         """The run's own where no name is given."""
@@ -118,10 +122,18 @@ def measured(folder: Path, way: Way, dataset: Path | str | None = None, tell: Te
     surprise = self_information(bought, len(opened.clients_with_history("train")))
     ours = partial(model_scorer, opened, world, state)
 
+    trained = ever_drawn(world, opened.n_clients, state.round)
+    kinds = make_kinds(opened, task, bought, trained)
+    again = kinds.again if opened.repeats else None
+
     ranking = rank(_followed(ours(way.split), "the run", task, tell), task, cutoffs[-1])
-    found = measure(ranking, task, cutoffs, surprise)
-    groups = by_group(ranking, task, found.per_client, cutoffs, make_kinds(opened, task, bought))
-    beside = _beside(way, opened, task, cutoffs, surprise, ours, tell)
+    found = measure(ranking, task, cutoffs, surprise, again)
+    parts = by_part(ranking, task, found.per_client, cutoffs, kinds)
+
+    def measure_as(name: str, scorer: Scorer) -> Evaluation:
+        return evaluate_scorer(_followed(scorer, name, task, tell), task, cutoffs, surprise, again)
+
+    beside = _beside(way, opened, ours, measure_as, tell)
     others = {**beside.baselines, **beside.blends}
     report = EvaluationReport(
         run=folder,
@@ -137,14 +149,14 @@ def measured(folder: Path, way: Way, dataset: Path | str | None = None, tell: Te
         intervals_beside={name: intervals(other.per_client) for name, other in others.items()},
         blends={name: other.metrics for name, other in beside.blends.items()},
         blend_weights=beside.weights,
-        groups=groups,
+        groups=groups_of(parts),
         across=across(found.per_client),
         unavailable=beside.unavailable,
         baseline_settings=beside.settings,
         single_truth=bool((task.truth.lengths == 1).all()),
-        notes=_few_hits([found, *others.values()], cutoffs[0]),
+        notes=(*few_hits([found, *others.values()], cutoffs[0]), *_untold(trained, state.round)),
     )
-    return Evaluated(_kept(report, found, others), found, others)
+    return Evaluated(_kept(report, found, others), found, others, parts)
 
 
 def lengths(ks: Sequence[int] | None, task: Task) -> list[int]:
@@ -153,14 +165,8 @@ def lengths(ks: Sequence[int] | None, task: Task) -> list[int]:
     return checked([min(k, task.most_candidates) for k in K] if ks is None else ks, task)
 
 
-def _beside(
-    way: Way, dataset: Dataset, task: Task, ks: list[int], surprise: F64, ours: Callable[[str], Scorer], tell: Tell
-) -> Beside:
+def _beside(way: Way, dataset: Dataset, ours: Callable[[str], Scorer], measure_as: Measure, tell: Tell) -> Beside:
     """The baselines and blends that are asked for, by the rules of the run."""
-
-    def measure_as(name: str, scorer: Scorer) -> Evaluation:
-        return evaluate_scorer(_followed(scorer, name, task, tell), task, ks, surprise)
-
     beside = Beside()
     if way.blend:
         tell(Progress(f"measuring {BLEND}"))
@@ -182,7 +188,7 @@ def _followed(scorer: Scorer, name: str, task: Task, tell: Tell) -> Scorer:
     return score
 
 
-def _few_hits(every: Sequence[Evaluation], k: int) -> tuple[str, ...]:
+def few_hits(every: Sequence[Evaluation], k: int) -> tuple[str, ...]:
     """A note where hardly anybody was served anything, by whatever recommender."""
     clients = len(every[0].clients)
     most = max(round(found.metrics[f"hit_rate@{k}"] * clients) for found in every)
@@ -191,6 +197,10 @@ def _few_hits(every: Sequence[Evaluation], k: int) -> tuple[str, ...]:
     of = "the only client" if clients == 1 else f"{clients:,} clients"
     told = f"Of {of} ranked, at most {most} found a purchase in the first {k}: too few to tell recommenders apart"
     return (f"{told}. Prepare more customers, or a longer history.",)
+
+
+def _untold(trained: Bool | None, rounds: int) -> tuple[str, ...]:
+    return () if trained is not None else (UNTOLD.format(rounds=rounds),)
 
 
 def _kept(report: EvaluationReport, found: Evaluation, others: Mapping[str, Evaluation]) -> EvaluationReport:

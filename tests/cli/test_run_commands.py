@@ -70,6 +70,23 @@ def test_one_table_of_what_matters(invoke: Invoke, a_run: Path, stand_in: StandI
     assert rows[3:] == [["this", "run", "0.2500", "0.6250"], ["popularity", "0.1250", "0.8750"]]
 
 
+def test_recall_of_new_and_of_repeated_purchases_is_a_table_of_its_own(
+    invoke: Invoke, a_run: Path, stand_in: StandIn
+) -> None:
+    both = {"ndcg@10": 0.25, "recall_new@10": 0.125, "recall_repeat@10": 0.75}
+    groups = {"purchase": {"new": Group(1234, {}, {}), "repeat": Group(1, {}, {})}}
+    stand_in(evaluate=report(metrics=both, baselines={"repeat_last": both | {"recall_new@10": 0.0}}, groups=groups))
+    for words in ([], ["--more"]):
+        result = invoke("evaluate", "first", *words)
+        assert "recall@10 of purchases: new, of 1,234 clients; repeat, of 1 client" in result.stdout
+        rows = cells(result.stdout)
+        start = rows.index(["new", "repeat"])
+        assert rows[start + 2 :] == [["this", "run", "0.1250", "0.7500"], ["repeat_last", "0.0000", "0.7500"]]
+        assert not any("recall_new" in row for row in rows)
+    stand_in(evaluate=report(metrics={"ndcg@10": 0.25}))
+    assert "of purchases" not in invoke("evaluate", "first").stdout
+
+
 def test_names_that_coincide_are_said_once(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
     values = {"hit_rate@10": 0.5, "recall@10": 0.5, "ndcg@10": 0.25, "mrr@10": 0.125, "map@10": 0.125}
     stand_in(evaluate=report(metrics=values, baselines={}, single_truth=True))
