@@ -53,7 +53,10 @@ def command(
     ks: Lengths = None,
     baselines: Annotated[bool, typer.Option("--baselines", help="Measure the simple recommenders as well.")] = False,
     baseline: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Measure this simple recommender as well. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Measure this simple recommender as well, or all, however long it takes. Repeatable."
+        ),
     ] = None,
     blend: Annotated[
         bool, typer.Option("--blend", help="Measure all of them blended with the client's own purchases as well.")

@@ -101,10 +101,11 @@ def evaluate(
     """Rank for every client with ground truth in `split` and write the measures into the run, a path or a name.
 
     `ks`: lengths of the list; left out, K, or all there is to rank where that is less. `baselines`: True for all that
-    can be had, or names of BASELINES. `blend`: the run, and each of them, blended with the client's own recent
-    purchases too. `dataset`: where the run's Dataset is now, if it is not found by itself. InputError for a name that
-    is unknown or says nothing about the Dataset, and where the blend would be measured on validation, on which it is
-    fitted, or nothing is bought again. A run that cannot be written to is measured all the same, with a note.
+    can be had within minutes, or names of BASELINES; "all" names every one. `blend`: the run, and each of them, blended
+    with the client's own recent purchases too. `dataset`: where the run's Dataset is now, if it is not found by itself.
+    InputError for a name that is unknown or says nothing about the Dataset, and where the blend would be measured on
+    validation, on which it is fitted, or nothing is bought again. A run that cannot be written to is measured all the
+    same, with a note.
     """
     way = Way(split, ks, baselines, protocol, candidates, checkpoint, blend)
     return measured(find(folder), way, dataset, tell).report

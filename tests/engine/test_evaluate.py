@@ -20,7 +20,7 @@ from spfedrec_cli.engine.drawn import ever_drawn
 from spfedrec_cli.engine.evaluate import FEW_HITS
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.sampling.cohort import draw_cohort
-from spfedrec_cli.retrieval.baselines import BASELINES, Unavailable
+from spfedrec_cli.retrieval.baselines import BASELINES, SECONDS, Unavailable
 from spfedrec_cli.retrieval.blend import fit
 from spfedrec_cli.retrieval.evaluate import make_task
 from spfedrec_cli.retrieval.groups import BY, NEVER_TRAINED
@@ -107,11 +107,26 @@ def test_a_baseline_that_cannot_be_had_is_told_of_or_refused(first: Path, monkey
     report = engine.evaluate(first, ks=(10,), baselines=True)
     assert report.unavailable == {"ials": "It needs a library; install it."}
     assert not {"ials", "repeat_last"} & set(report.baselines)
-    assert report.baseline_settings.keys() == {"item_knn", "ease"}
+    assert report.baseline_settings.keys() == {"repeat_often", "item_knn", "ease"}
     with pytest.raises(Unavailable):
         engine.evaluate(first, ks=(10,), baselines=["ials"])
     with pytest.raises(InputError, match="'repeat_last' says nothing about this Dataset"):
         engine.evaluate(first, ks=(10,), baselines=["repeat_last"])
+
+
+def test_a_baseline_that_takes_long_is_measured_where_it_is_asked_for(
+    first: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SECONDS, "item_knn", lambda dataset: 1260.0)
+    report, told = engine.evaluate(first, ks=(10,), baselines=True), "it takes about 21 minutes; --baseline item_knn"
+    assert report.unavailable["item_knn"].startswith(f"item_knn is left out: {told}")
+    assert "item_knn" not in report.baselines
+    for asked in (["item_knn"], ["all"]):
+        said: list[Progress] = []
+        found = engine.evaluate(first, ks=(10,), baselines=asked, tell=said.append)
+        assert "item_knn" in found.baselines
+        assert "measuring item_knn, which takes about 21 minutes" in [at.stage for at in said]
+    assert set(found.baselines) > set(report.baselines)
 
 
 def test_a_run_without_a_checkpoint_is_refused(first: Path) -> None:
