@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine import Watch as Watch
     from spfedrec_cli.engine import articles as articles
     from spfedrec_cli.engine import crossed as crossed
+    from spfedrec_cli.engine import evaluate_origins as evaluate_origins
     from spfedrec_cli.engine import load_config as load_config
     from spfedrec_cli.engine import recommend_all as recommend_all
     from spfedrec_cli.engine import resume as resume
@@ -69,8 +70,8 @@ _EXPORTED = {
     "data.subset": "Subset",
     "engine": (
         "Begun Bench Comparison Crossed EvaluationReport Interrupted Paired Progress Ranked Recommendation "
-        "Recommendations Rehearsal Seeds Speed TrainResult Watch articles bench compare crossed evaluate export "
-        "load_config recommend recommend_all rehearse resume run_folder train train_seeds"
+        "Recommendations Rehearsal Seeds Speed TrainResult Watch articles bench compare crossed evaluate "
+        "evaluate_origins export load_config recommend recommend_all rehearse resume run_folder train train_seeds"
     ),
     "errors": "InputError SpfedrecError",
 }

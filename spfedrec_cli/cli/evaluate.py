@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Group
 
 from spfedrec_cli.cli.options import AsJson, Debug, Quiet, RunName, TrainedOn, where
-from spfedrec_cli.cli.output import Cell, Output, counted, table
+from spfedrec_cli.cli.output import Cell, Output, counted, duration, table
 from spfedrec_cli.cli.stages import staged
 from spfedrec_cli.run import find
 
@@ -22,6 +23,7 @@ EXAMPLES = """Examples:
   spfedrec evaluate first --baselines
   spfedrec evaluate first --split validation -k 10 -k 100
   spfedrec evaluate first --baselines --more
+  spfedrec evaluate first --baselines --origins 4
   spfedrec evaluate first --by customer --baseline popularity
   spfedrec evaluate runs/first --protocol sampled --json"""
 
@@ -70,6 +72,14 @@ def command(
     more: Annotated[
         bool, typer.Option("--more", help="Show every measure, not only what matters most; --json always has all.")
     ] = False,
+    origins: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Pool the last N weeks. For each of them but the last a model is trained on what lies before it.",
+        ),
+    ] = None,
     protocol: Protocol = None,
     candidates: Candidates = None,
     checkpoint: Annotated[
@@ -90,17 +100,26 @@ def command(
     folder = find(run)
     said = given(split=split, protocol=protocol, candidates=candidates, checkpoint=checkpoint, ks=ks)
     said |= where(dataset) | ({"blend": True} if blend else {})
+    said |= {"baselines": baselines or baseline or False}
     with staged(out) as tell:
-        report = engine.evaluate(folder, baselines=baselines or baseline or False, **said, tell=tell)
+        if origins is None:
+            report = engine.evaluate(folder, **said, tell=tell)
+        else:
+            report = engine.evaluate_origins(folder, origins, **said, tell=tell, begin=partial(_announced, out))
     out.result(_json(report), *_shown(report, by, more or ks is not None))
     for note in report.notes:
         out.warn(note)
     for reason in report.unavailable.values():
         out.say(reason)
-    if report.skipped:
+    if report.skipped and not report.origins:
         out.say(f"{counted(report.skipped, 'client')} bought nothing in {report.split}: left out")
     if not baselines and not baseline:
         out.say(f"What simple recommenders reach: spfedrec evaluate {report.run} --baselines")
+
+
+def _announced(out: Output, models: int, seconds: float) -> None:
+    if models:
+        out.say(f"{counted(models, 'model')} to train for the weeks before: about {duration(seconds)}")
 
 
 def given(ks: list[int] | None, **choices: Any) -> dict[str, Any]:
@@ -124,16 +143,21 @@ def _shown(report: "EvaluationReport", by: str | None, more: bool) -> list[Group
         return _broken_down(report, by)
     of_parts = [_of_parts(report, length) for length in _lengths(report.metrics)[: None if more else 1]]
     tables = _tables(report) if more else [_what_matters(report)]
-    return [*tables, *(each for each in of_parts if each is not None)]
+    of_weeks = [_of_weeks(report)] if report.origins else []
+    return [*tables, *(each for each in of_parts if each is not None), *of_weeks]
 
 
 def _what_matters(report: "EvaluationReport") -> Group:
     """One table: is there a hit, how much is found, how high; and what share of the catalogue is ever shown."""
-    first, last = _lengths(report.metrics)[0], _lengths(report.metrics)[-1]
-    named = [*(f"{name}@{first}" for name in TELLING), f"map@{last}", f"coverage@{first}"]
-    metrics = [name for name in _distinct(report, named) if name in report.metrics]
+    metrics = [name for name in _telling(report) if name in report.metrics]
     headings = [_heading(report, name) for name in metrics]
     return table(f"{report.split}: {_about(report)}", ["", *headings], _rows(report, metrics))
+
+
+def _telling(report: "EvaluationReport") -> list[str]:
+    first, last = _lengths(report.metrics)[0], _lengths(report.metrics)[-1]
+    named = [*(f"{name}@{first}" for name in TELLING), f"map@{last}", f"coverage@{first}"]
+    return _distinct(report, named)
 
 
 def _of_parts(report: "EvaluationReport", length: str) -> Group | None:
@@ -144,6 +168,16 @@ def _of_parts(report: "EvaluationReport", length: str) -> Group | None:
     counts = [_buying(report, kind) for kind in OF_PARTS.values()]
     of = "; ".join(f"{kind}{count}" for kind, count in zip(OF_PARTS.values(), counts, strict=True))
     return table(f"recall@{length} of purchases: {of}", ["", *OF_PARTS.values()], _rows(report, metrics))
+
+
+def _of_weeks(report: "EvaluationReport") -> Group:
+    """Each test week by itself."""
+    metrics = [name for name in _telling(report) if name in report.metrics]
+    rows = [
+        [f"{week['from']} to {week['to']}", week["clients"], *(week["metrics"].get(name) for name in metrics)]
+        for week in report.origins
+    ]
+    return table("this run, week by week", ["", "clients", *metrics], rows)
 
 
 def _buying(report: "EvaluationReport", kind: str) -> str:
@@ -220,6 +254,9 @@ def _title(report: "EvaluationReport", length: str) -> str:
 
 def _about(report: "EvaluationReport") -> str:
     ranked = ranking(report.protocol, report.candidates, report.clients)
+    if report.origins:
+        ranked = ranking(report.protocol, report.candidates, report.customers)
+        return f"{ranked} in {counted(len(report.origins), 'week')}, {report.clients:,} lists in all; {report.run}"
     return f"{ranked}; {report.run}, round {report.checkpoint_round}"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.raw import Progress, Tell, silent
@@ -42,6 +42,8 @@ class EvaluationReport(Tabular):
     `blends`: the run ("blend") and each baseline ("ease-blend") blended with the client's own recent purchases, by
     `blend_weights`. `groups`: the run by kinds of clients and purchases; `across`: how it differs from client to
     client. `unavailable`: why a baseline is not there; `baseline_settings`: what was chosen for those that are.
+    `origins`: where several test weeks are pooled, for each of them "from", "to", "clients", "metrics", "baselines" and
+    the "run" that was trained for it; `clients` are then customer-weeks, of so many `customers`.
     `single_truth`: every client has one item to be found, so that recall is hit rate and MAP is MRR. `notes`: what has
     to be known before the figures are believed.
     """
@@ -65,6 +67,8 @@ class EvaluationReport(Tabular):
     baseline_settings: dict[str, object] = field(default_factory=dict)
     single_truth: bool = False
     notes: tuple[str, ...] = ()
+    customers: int = 0
+    origins: tuple[dict[str, Any], ...] = ()
 
     def to_frame(self) -> "pd.DataFrame":
         """A row each recommender ("this run", baselines, blends), a column each metric; `intervals` stand apart."""
@@ -155,6 +159,7 @@ def measured(folder: Path, way: Way, dataset: Path | str | None = None, tell: Te
         unavailable=beside.unavailable,
         baseline_settings=beside.settings,
         single_truth=bool((task.truth.lengths == 1).all()),
+        customers=len(task.clients),
         notes=(*few_hits([found, *others.values()], cutoffs[0]), *_untold(trained, state.round)),
     )
     return Evaluated(_kept(report, found, others), found, others, parts)

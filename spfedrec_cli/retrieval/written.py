@@ -42,14 +42,23 @@ def write_evaluation(
         "metrics": evaluation.metrics,
         "per_client": file_name(evaluation.split, evaluation.protocol, evaluation.candidates),
     }
-    entries = read_entries(folder) | {key: {**report, **facts}}
-    text = json.dumps(entries, indent=2, allow_nan=False) + "\n"
+    text = _with_entry(folder, key, {**report, **facts})
     for name, found in {"": evaluation, **(beside or {})}.items():
         table = pa.table({CLIENT: pa.array(found.clients, pa.int32()), **found.per_client})
         file = file_name(found.split, found.protocol, found.candidates, name)
         _replace(folder / file, partial(pq.write_table, table))
     _replace(folder / REPORT, lambda path: path.write_text(text, encoding="utf-8"))
     return folder / REPORT
+
+
+def write_entry(folder: Path, key: str, report: Mapping[str, object]) -> None:
+    """Write one entry into `folder`/evaluation.json, beside the others. InputError as `write_evaluation` has it."""
+    text = _with_entry(folder, key, report)
+    _replace(folder / REPORT, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def _with_entry(folder: Path, key: str, report: Mapping[str, object]) -> str:
+    return json.dumps(read_entries(folder) | {key: report}, indent=2, allow_nan=False) + "\n"
 
 
 def file_name(split: str, protocol: str, candidates: str, recommender: str = "") -> str:
