@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F64, I32, I64, Bool
 from spfedrec_cli.retrieval.evaluate import accuracy, means
 from spfedrec_cli.retrieval.intervals import Interval, intervals
@@ -61,10 +62,15 @@ def make_kinds(dataset: "Dataset", task: Task, buyers: I64, trained: Bool | None
     """Of the clients and the ground truth of `task`. `buyers` (n_items,): the clients who bought each item in train;
     `trained` (n_clients,): those who were ever in a cohort."""
     history = dataset.history(*history_splits(task.split)).take(task.clients)
+    of_task = None if trained is None else trained[task.clients]
+    return Kinds(history.lengths, is_among(task, history), bands(buyers)[task.truth.values], of_task)
+
+
+def is_among(task: Task, history: Ragged) -> Bool:
+    """Whether each item of the ground truth is in its client's row of `history`, which is aligned with the task's."""
     owned = history.row_index() * task.n_items + history.values
     wanted = task.truth.row_index() * task.n_items + task.truth.values
-    of_task = None if trained is None else trained[task.clients]
-    return Kinds(history.lengths, np.isin(wanted, owned), bands(buyers)[task.truth.values], of_task)
+    return np.isin(wanted, owned)
 
 
 def by_group(ranking: Ranking, task: Task, per_client: Mapping[str, F64], ks: Sequence[int], kinds: Kinds) -> Groups:

@@ -1,10 +1,10 @@
 """Evaluations of several weeks as one: a row each client and week."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 
 import numpy as np
 
-from spfedrec_cli.dtypes import F64, I32
+from spfedrec_cli.dtypes import F64
 from spfedrec_cli.retrieval.evaluate import Evaluation, means
 from spfedrec_cli.retrieval.groups import Part, Parts
 
@@ -16,7 +16,7 @@ def pooled(weeks: Sequence[Evaluation]) -> Evaluation:
     coverage, is of one week's lists and left out.
     """
     first, clients = weeks[0], np.concatenate([week.clients for week in weeks])
-    values = _joined([(week.clients, week.per_client) for week in weeks])
+    values = joined([(week.clients, week.per_client) for week in weeks])
     skipped = sum(week.skipped for week in weeks)
     return Evaluation(first.split, first.protocol, first.candidates, clients, skipped, values, means(values))
 
@@ -29,11 +29,11 @@ def pooled_parts(weeks: Sequence[Parts]) -> Parts:
 
 def _part(parts: Sequence[Part]) -> Part:
     clients = np.concatenate([part.clients for part in parts])
-    return Part(clients, _joined([(part.clients, part.per_client) for part in parts]))
+    return Part(clients, joined([(part.clients, part.per_client) for part in parts]))
 
 
-def _joined(weeks: Sequence[tuple[I32, Mapping[str, F64]]]) -> dict[str, F64]:
-    """Metric by metric, NaN for the clients of a week that does not have it."""
+def joined(weeks: Sequence[tuple[Sized, Mapping[str, F64]]]) -> dict[str, F64]:
+    """Metric by metric the values of clients, week by week; NaN for the clients of a week that does not have it."""
     names = dict.fromkeys(name for _, values in weeks for name in values)
     return {
         name: np.concatenate([values.get(name, np.full(len(clients), np.nan)) for clients, values in weeks])
