@@ -6,7 +6,7 @@ from spfedrec_cli.dtypes import Bool
 from spfedrec_cli.federated.sampling.cohort import draw_cohort
 from spfedrec_cli.federated.simulation.world import World
 
-MOST_DRAWS = 2_000_000_000  # a minute or so
+MOST_DRAWS = 100_000_000  # under a minute
 _EVERY = 64  # rounds between two looks whether everybody has been drawn
 
 UNTOLD = (
