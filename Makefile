@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: help setup demo test test-python lint format
+.PHONY: help setup demo test test-python torture lint format
 .PHONY: bench bench-against bench-chain bench-cost bench-engine bench-linearity bench-modes bench-pass bench-prepare bench-quality
 .PHONY: bench-scale bench-top
 .PHONY: results pictures clean-demo
@@ -21,6 +21,7 @@ help:
 	@echo "make demo     prepare data, train, evaluate and recommend, from nothing"
 	@echo "make test     run all tests"
 	@echo "make test-python PYTHON=python3.13    run all tests by another Python, in an environment of its own"
+	@echo "make torture  spoil every file of a run and a Dataset: what does every command say? (docs/reliability.md)"
 	@echo "make lint     check format, style, types and imports"
 	@echo "make format   format the code"
 	@echo "make bench DATASET=datasets/ml-100k    clients per second of either engine"
@@ -86,6 +87,10 @@ test: $(DEV)
 
 test-python:
 	$(MAKE) test VENV=.venv-$(notdir $(PYTHON))
+
+# Some 2,700 commands, 15 minutes.
+torture: $(DEV)
+	@OMP_NUM_THREADS=1 $(BIN)/python tests/torture.py $(TORTURE_ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff format --check .

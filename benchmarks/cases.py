@@ -1,10 +1,11 @@
-"""What `results.py` trains: each case is a preset and what is changed in it. A case is left out where this version has
-no such setting."""
+"""What `results.py` trains: each case is a preset and what is changed in it. A case is left out where this version
+refuses its settings."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spfedrec_cli.config import Config, resolve
+from spfedrec_cli.engine.settings import check
 from spfedrec_cli.errors import InputError
 
 
@@ -24,13 +25,13 @@ class Case:
 
 
 def possible(cases: Iterable[Case]) -> list[Case]:
-    """Those whose settings exist."""
-    return [case for case in cases if _exists(case)]
+    """Those that a training accepts."""
+    return [case for case in cases if _accepted(case)]
 
 
-def _exists(case: Case) -> bool:
+def _accepted(case: Case) -> bool:
     try:
-        case.config(0)
+        check(case.config(0))
     except InputError:
         return False
     return True

@@ -14,10 +14,11 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from measure import table, write_section
 from results import CHECKOUT, NEEDED, Plan
 
@@ -27,13 +28,16 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import I64
 from spfedrec_cli.federated.aggregation.chain.ring import Ring
+from spfedrec_cli.federated.aggregation.ideal import IdealSum
 from spfedrec_cli.federated.aggregation.protocol import Opening
-from spfedrec_cli.federated.aggregation.table import AGGREGATIONS, IdealSum
+from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.simulation.compiled import train_cohort
 from spfedrec_cli.federated.simulation.round import Cohort, CohortResult, Published
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.strategies.split import ENGINES
 from spfedrec_cli.federated.wire import messages
+from spfedrec_cli.federated.wire.channel import Channel
+from spfedrec_cli.federated.wire.messages import Message, serialise
 
 DOCUMENT = CHECKOUT / "docs" / "protocol.md"
 ROUNDS = 20  # two publications of the catalogue
@@ -96,6 +100,23 @@ class Rows:
         self.exposed += int(np.isin(bought, alone).sum())
 
 
+class Watched(Channel):
+    """Hands over to the channel of a round, and keeps the bytes of each client of the cohort (K,), by direction.
+
+    `told` are the messages that the whole cohort was sent alike: each counts for every client.
+    """
+
+    def __init__(self, channel: Channel, told: Sequence[Message], clients: int) -> None:
+        super().__init__(channel.round)
+        alike = sum(len(serialise(message)) for message in told)
+        self.sizes = {"up": np.zeros(clients, np.int64), "down": np.full(clients, alike)}
+        self._channel = channel
+
+    def account(self, kind: type[Message], sizes: npt.ArrayLike) -> None:
+        self._channel.account(kind, sizes)
+        self.sizes[kind.direction] += np.asarray(sizes)
+
+
 @dataclass
 class Crossed:
     """What crossed in a training, client-round by client-round, and what its requests and sums say.
@@ -110,9 +131,9 @@ class Crossed:
     rows: Rows = field(default_factory=Rows)
     catalogues: dict[int, tuple[int, int]] = field(default_factory=dict)
 
-    def cohort(self, published: Published, cohort: Cohort, result: CohortResult) -> None:
+    def cohort(self, published: Published, cohort: Cohort, channel: Watched) -> None:
         for direction, sizes in self.sizes.items():
-            sizes.append(np.sum([of for kind, of in result.sizes.items() if kind.direction == direction], axis=0))
+            sizes.append(channel.sizes[direction])
         if published.slate is None:
             self.bought += len(cohort.own.values)
             self.requested += len(cohort.own.values) + len(cohort.hidden.items.values)
@@ -156,14 +177,15 @@ class WatchedSum(IdealSum):
 def watched(crossed: Crossed) -> Iterator[None]:
     """Within it, trainings of this process tell what crosses."""
 
-    def simulation(world: World, published: Published, cohort: Cohort) -> CohortResult:
-        result = train_cohort(world, published, cohort)
-        crossed.cohort(published, cohort, result)
+    def simulation(world: World, published: Published, cohort: Cohort, channel: Channel) -> CohortResult:
+        seen = Watched(channel, published.told, len(cohort))
+        result = train_cohort(world, published, cohort, seen)
+        crossed.cohort(published, cohort, seen)
         return result
 
     before = dict(AGGREGATIONS), dict(ENGINES)
-    AGGREGATIONS["ring"] = lambda opening: WatchedRing(opening, crossed)
-    AGGREGATIONS["sum"] = lambda opening: WatchedSum(opening, crossed)
+    AGGREGATIONS["ring"] = replace(AGGREGATIONS["ring"], open=lambda opening: WatchedRing(opening, crossed))
+    AGGREGATIONS["sum"] = replace(AGGREGATIONS["sum"], open=lambda opening: WatchedSum(opening, crossed))
     ENGINES["simulation"] = simulation
     try:
         yield

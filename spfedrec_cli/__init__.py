@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine import Bench as Bench
     from spfedrec_cli.engine import Comparison as Comparison
     from spfedrec_cli.engine import Crossed as Crossed
+    from spfedrec_cli.engine import Diagnosis as Diagnosis
     from spfedrec_cli.engine import EvaluationReport as EvaluationReport
+    from spfedrec_cli.engine import Finding as Finding
     from spfedrec_cli.engine import Interrupted as Interrupted
     from spfedrec_cli.engine import Paired as Paired
     from spfedrec_cli.engine import Progress as Progress
@@ -43,9 +45,11 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine import Speed as Speed
     from spfedrec_cli.engine import TrainResult as TrainResult
     from spfedrec_cli.engine import Watch as Watch
+    from spfedrec_cli.engine import about_machine as about_machine
     from spfedrec_cli.engine import articles as articles
     from spfedrec_cli.engine import crossed as crossed
     from spfedrec_cli.engine import evaluate_origins as evaluate_origins
+    from spfedrec_cli.engine import examine as examine
     from spfedrec_cli.engine import load_config as load_config
     from spfedrec_cli.engine import recommend_all as recommend_all
     from spfedrec_cli.engine import resume as resume
@@ -69,9 +73,10 @@ _EXPORTED = {
     "data.raw": "Reading",
     "data.subset": "Subset",
     "engine": (
-        "Begun Bench Comparison Crossed EvaluationReport Interrupted Paired Progress Ranked Recommendation "
-        "Recommendations Rehearsal Seeds Speed TrainResult Watch articles bench compare crossed evaluate "
-        "evaluate_origins export load_config recommend recommend_all rehearse resume run_folder train train_seeds"
+        "Begun Bench Comparison Crossed Diagnosis EvaluationReport Finding Interrupted Paired Progress Ranked "
+        "Recommendation Recommendations Rehearsal Seeds Speed TrainResult Watch about_machine articles bench compare "
+        "crossed evaluate evaluate_origins examine export load_config recommend recommend_all rehearse resume "
+        "run_folder train train_seeds"
     ),
     "errors": "InputError SpfedrecError",
 }

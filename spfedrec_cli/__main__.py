@@ -1,12 +1,26 @@
 """`python -m spfedrec_cli` and the console script `spfedrec`."""
 
+import os
+import signal
+from types import FrameType
+from typing import NoReturn
+
 
 def main() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _leave)  # an exception inside of an import might be taken for something else
     from spfedrec_cli.cli.app import app
     from spfedrec_cli.cli.output import write_what_can_be_written
 
     write_what_can_be_written()
     app(prog_name="spfedrec")
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """Nothing was begun yet, or all is done."""
+    os.write(2, b"Error: Interrupted.\n")
+    os._exit(128 + number)
 
 
 if __name__ == "__main__":

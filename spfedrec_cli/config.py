@@ -37,28 +37,32 @@ class ModelConfig(Section):
         (64,), description="widths of the hidden layers of both towers (se_mlp)"
     )
     se_ratio: int = Field(2, ge=0, le=64, description="reduction ratio r of squeeze-and-excitation (se_mlp); 0: none")
-    temperature: float = Field(0.1, gt=0, description="score = cosine / temperature")
+    temperature: float = Field(0.1, ge=1e-4, le=1e4, description="score = cosine / temperature")
     history: Literal["none", "mean", "recency"] = Field("mean", description="how purchases are pooled into the query")
-    half_life: float = Field(10.0, gt=0, description="purchases after which a weight has halved (history = recency)")
+    half_life: float = Field(
+        10.0, ge=1e-3, le=1e6, description="purchases after which a weight has halved (history = recency)"
+    )
     id_dropout: float = Field(0.1, ge=0, lt=1, description="share of items a round whose id embedding is left out")
 
 
 class ClientConfig(Section):
     """What happens on the device."""
 
-    local_epochs: int = Field(1, ge=1, description="passes over the targets in a round (E)")
-    batch_size: int = Field(0, ge=0, description="targets of a local step (B); 0: all of them in one")
+    local_epochs: int = Field(1, ge=1, le=1000, description="passes over the targets in a round (E)")
+    batch_size: int = Field(0, ge=0, le=1_000_000, description="targets of a local step (B); 0: all of them in one")
     optimizer: Name = Field("sgd", description="sgd, adam: of the local steps; its moments start anew every round")
-    lr: float = Field(0.1, gt=0, description="learning rate of a local step")
+    lr: float = Field(0.1, gt=0, le=1000, description="learning rate of a local step")
     momentum: float = Field(0.0, ge=0, lt=1, description="share of the last step that goes on (optimizer = sgd)")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment (optimizer = adam)")
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment (optimizer = adam)")
-    eps: float = Field(1e-8, gt=0, description="added to the root of the second moment (optimizer = adam)")
+    eps: float = Field(1e-8, ge=1e-30, le=1, description="added to the root of the second moment (optimizer = adam)")
     target_share: float = Field(0.5, gt=0, le=1, description="share of a client's purchases that are targets")
     negatives: Literal["request", "public", "both"] = Field(
         "public", description="training negatives: the request's obfuscating items, a public pool, or both"
     )
-    pool_size: int = Field(1024, ge=1, description="items in the public pool of a round (negatives = public, both)")
+    pool_size: int = Field(
+        1024, ge=1, le=100_000_000, description="items in the public pool of a round (negatives = public, both)"
+    )
     pool: Literal["uniform", "popularity"] = Field(
         "uniform", description="how the public pool is drawn; popularity: half by public popularity, half evenly"
     )
@@ -69,7 +73,7 @@ class ClientConfig(Section):
     private_state: Literal["none", "embedding", "tower"] = Field(
         "none", description="what the device keeps between rounds; tower: a query tower of its own"
     )
-    private_lr: float = Field(0.1, gt=0, description="learning rate of the private embedding")
+    private_lr: float = Field(0.1, gt=0, le=1000, description="learning rate of the private embedding")
 
     @property
     def uses_own(self) -> bool:
@@ -93,11 +97,13 @@ class RequestConfig(Section):
     mode: Name = Field(
         "paper", description="paper: own items hidden among others; slate, catalogue: nobody asks, items are published"
     )
-    rate: float = Field(0.25, ge=0, description="obfuscating items for each purchased item (P)")
+    rate: float = Field(0.25, ge=0, le=10_000, description="obfuscating items for each purchased item (P)")
     negatives: Literal["popularity", "uniform"] = Field("popularity", description="how obfuscating items are drawn")
     redraw: bool = Field(False, description="draw obfuscating items anew every round (an intersection reveals them)")
-    slate_size: int = Field(1024, ge=2, description="items published in a round, about (mode = slate)")
-    refresh: int = Field(10, ge=1, description="rounds between int8 embeddings of all items (mode = slate)")
+    slate_size: int = Field(1024, ge=2, le=100_000_000, description="items published in a round, about (mode = slate)")
+    refresh: int = Field(
+        10, ge=1, le=100_000_000, description="rounds between int8 embeddings of all items (mode = slate)"
+    )
     popularity: str = Field(
         "sum", min_length=1, description="item popularity: sum, one secure sum; or a CSV or Parquet file of item, count"
     )
@@ -110,19 +116,23 @@ class FederatedConfig(Section):
         "split",
         description="split: the item tower stays on the server; full: FedAvg of both towers; central: no federation",
     )
-    cohort_size: int = Field(256, ge=1, description="clients of a round (expected number under poisson sampling)")
+    cohort_size: int = Field(
+        256, ge=1, le=1_000_000_000, description="clients of a round (expected number under poisson sampling)"
+    )
     sampling: Literal["fixed", "poisson", "shuffled"] = Field(
         "fixed", description="cohorts of a fixed or a Poisson size; shuffled: everybody once before anybody again"
     )
     aggregation: Name = Field(
         "sum", description="sum: the ideal functionality of secure aggregation; ring: secret-sharing chains, executed"
     )
-    chain_length: int = Field(10, ge=3, description="clients of a chain, at least (aggregation = ring)")
+    chain_length: int = Field(
+        10, ge=3, le=1_000_000_000, description="clients of a chain, at least (aggregation = ring)"
+    )
     dropout: float = Field(
         0.0, ge=0, lt=1, description="share of clients that fall silent in a round, in a phase drawn evenly"
     )
-    range_query: float = Field(0.3, gt=0, description="largest coordinate of a tower's update (codec)")
-    range_item: float = Field(2.0, gt=0, description="largest coordinate of an item gradient (codec)")
+    range_query: float = Field(0.3, ge=1e-9, le=1e9, description="largest coordinate of a tower's update (codec)")
+    range_item: float = Field(2.0, ge=1e-9, le=1e9, description="largest coordinate of an item gradient (codec)")
 
 
 class ServerConfig(Section):
@@ -132,12 +142,12 @@ class ServerConfig(Section):
         "fedadam",
         description="fedadam, fedyogi, fedadagrad, fedavg: for the query tower; for both under strategy = full",
     )
-    lr: float = Field(0.001, gt=0, description="server learning rate (eta)")
+    lr: float = Field(0.001, gt=0, le=1000, description="server learning rate (eta)")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment, of both optimisers")
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment, of both optimisers")
-    tau: float = Field(1e-5, gt=0, description="adaptivity; relative to client.lr, so to the gradient")
+    tau: float = Field(1e-5, ge=1e-15, le=1000, description="adaptivity; relative to client.lr, so to the gradient")
     item_optimizer: Name = Field("adam", description="adam, adagrad, sgd: lazy and row-wise, for the item tower")
-    item_lr: float = Field(0.001, gt=0, description="learning rate of the item tower")
+    item_lr: float = Field(0.001, gt=0, le=1000, description="learning rate of the item tower")
     schedule: Name = Field(
         "constant", description="of both rates: constant; or linear, they fall evenly, to nothing after train.rounds"
     )
@@ -146,22 +156,30 @@ class ServerConfig(Section):
 class TrainConfig(Section):
     """How long, how often, where."""
 
-    rounds: int = Field(100, ge=1, description="rounds of the whole training")
-    seed: int = Field(0, ge=0, description="of every random number: the same seed gives the same bits")
-    checkpoint_every: int = Field(50, ge=1, description="rounds between checkpoints")
-    eval_every: int = Field(20, ge=1, description="rounds between validations")
+    rounds: int = Field(100, ge=1, le=100_000_000, description="rounds of the whole training")
+    seed: int = Field(
+        0, ge=0, le=2**63 - 1, description="of every public draw: the same seed (and root) gives the same bits"
+    )
+    checkpoint_every: int = Field(50, ge=1, le=100_000_000, description="rounds between checkpoints")
+    keep: int = Field(2, ge=1, description="checkpoints that are kept, the last so many; the best one stays too")
+    eval_every: int = Field(20, ge=1, le=100_000_000, description="rounds between validations")
     eval_clients: int = Field(
-        10_000, ge=0, description="clients, drawn by the seed, whom a validation ranks for at most; 0: all"
+        10_000,
+        ge=0,
+        le=1_000_000_000,
+        description="clients, drawn by the seed, whom a validation ranks for at most; 0: all",
     )
     monitor: str = Field(
-        "ndcg@10", pattern=r"^[a-z_]+@[1-9][0-9]*$", description="validation metric that chooses the best"
+        "ndcg@10", pattern=r"^[a-z][a-z0-9_]*@[1-9][0-9]*$", description="validation metric that chooses the best"
     )
     workers: int = Field(1, ge=1, le=64, description="processes side by side; the bits stay the same")
     threads: int = Field(
         0, ge=0, le=256, description="of each process; 0: one for each core that is left to it. The bits stay the same"
     )
     shards: int = Field(4, ge=1, le=1024, description="parts that clients are dealt into, for up to as many workers")
-    patience: int = Field(0, ge=0, description="stop after so many validations in a row without a better one; 0: never")
+    patience: int = Field(
+        0, ge=0, le=100_000_000, description="stop after so many validations in a row without a better one; 0: never"
+    )
     engine: Name = Field(
         "simulation", description="simulation: compiled, many clients at once; reference: one client at a time"
     )
@@ -179,7 +197,9 @@ class TrainConfig(Section):
 class SimulationConfig(Section):
     """What nobody knows but the simulator: no message, digest or broadcast holds any of it."""
 
-    root: str = Field("0", description="where a simulation derives the secrets of all devices from")
+    root: str = Field(
+        "0", min_length=1, max_length=1000, description="where a simulation derives the secrets of all devices from"
+    )
 
 
 class Settings(Section):

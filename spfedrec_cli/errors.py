@@ -1,5 +1,7 @@
 """The errors that a user is meant to read: what is wrong, where, and what to do next."""
 
+import signal
+
 
 class SpfedrecError(Exception):
     """A handled failure, told in one sentence.
@@ -23,6 +25,17 @@ class InputError(SpfedrecError):
     """Bad usage, configuration or input: exit code 2."""
 
     exit_code = 2
+
+
+SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+
+
+class Stopped(KeyboardInterrupt):
+    """The process was asked to end, by one of SIGNALS. Exit code: 128 and the signal's number, as shells have it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(number)
 
 
 def nearest(word: str, known: list[str], cutoff: float = 0.5) -> str | None:

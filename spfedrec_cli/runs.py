@@ -1,6 +1,5 @@
 """What there is to know of trained runs, gathered from their folders. Loads neither torch nor Arrow nor pandas."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -8,12 +7,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from spfedrec_cli import files
 from spfedrec_cli.config import Config, presets, resolve
 from spfedrec_cli.errors import InputError, SpfedrecError
-from spfedrec_cli.run import RUNS, about, records
+from spfedrec_cli.run import RUNS, about, check_config, load_manifest, origin, records
+from spfedrec_cli.run import rounds as rounds_of
+from spfedrec_cli.run.lines import unlike
 
 TEST = "test/full/all"  # the entry of evaluation.json that ranks all items for the test split
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError)
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -38,23 +40,26 @@ class Run:
 
 
 def folders() -> list[Path]:
-    """The runs under ./runs, by name."""
-    return sorted(file.parent for file in RUNS.glob("*/run.json"))
+    """The runs under ./runs, by name, and what remains of some; none that is only about to begin."""
+    found = {file.parent for name in ("run.json", "checkpoints") for file in RUNS.glob(f"*/{name}")}
+    return sorted(folder for folder in found if not folder.name.startswith("."))
 
 
 def read(folder: Path) -> Run:
     """Raises InputError where the folder cannot be read as a run; a damaged evaluation is a note."""
-    origin, config = about(folder), resolve(file=folder / "config.toml")
+    told, config = about(folder), resolve(file=check_config(folder))
     monitor = config.train.monitor
     try:
         rounds = records(folder / "metrics.jsonl")
         reached, best = rounds[-1]["round"] if rounds else 0, _best(rounds, monitor)
-        dataset, started = str(origin["dataset_name"]), _started(folder, origin)
+        dataset, started = str(told["dataset_name"]), _started(folder, told)
     except _DAMAGED:
         raise InputError("The run cannot be read", where=str(folder), hint="mend its files, or move it away") from None
-    preset = origin["preset"] if "preset" in origin else recognised(config)
-    test, notes = _test(folder, monitor)
+    preset = told["preset"] if "preset" in told else recognised(config)
+    notes = _lines(folder)
+    test, more = _test(folder, monitor)
     settings, train = _flat(config), config.train
+    notes += more
     seed, planned = train.seed, train.rounds
     return Run(folder, started, dataset, preset, seed, reached, planned, monitor, best, test, settings, notes)
 
@@ -129,13 +134,36 @@ def _started(folder: Path, origin: Mapping[str, Any]) -> datetime:
 def _test(folder: Path, monitor: str) -> tuple[float | None, tuple[str, ...]]:
     file = folder / "evaluation.json"
     try:
-        entry = json.loads(file.read_text(encoding="utf-8")).get(TEST)
-        value = entry and entry["metrics"].get(monitor)
+        entry = files.read_json(file).get(TEST)
+        if entry is None:
+            return None, ()
+        found = files.unsealed(entry, file)
+        value = found["metrics"].get(monitor)
+        if not _is_of(folder, found):
+            return None, (f"The evaluation is of another run, Dataset or checkpoint ({file}); evaluate again",)
         return None if value is None else float(value), ()
     except FileNotFoundError:
-        return None, ()
-    except _DAMAGED:
+        is_gone = file.is_symlink() or any(folder.glob("evaluation-*.parquet"))
+        return None, (f"The evaluation is gone ({file}); evaluate again",) if is_gone else ()
+    except (*_DAMAGED, SpfedrecError):
         return None, (f"The evaluation cannot be read ({file}); move it away and evaluate again",)
+
+
+def _is_of(folder: Path, entry: Mapping[str, Any]) -> bool:
+    try:
+        return origin(folder, entry["checkpoint_round"]).items() <= entry.items()
+    except SpfedrecError:
+        return False
+
+
+def _lines(folder: Path) -> tuple[str, ...]:
+    """A note where metrics.jsonl is not what the last checkpoint knew, or that cannot be said."""
+    try:
+        saved = load_manifest(folder, found[-1])["lines"] if (found := rounds_of(folder)) else {}
+    except SpfedrecError as error:
+        return (error.sentence(),)
+    hint = f"see what can be done with `spfedrec doctor {folder}`"
+    return tuple(f"Lines of the run are damaged or gone ({file}); {hint}" for file in unlike(folder, saved))
 
 
 def _worse(value: float | None) -> float:

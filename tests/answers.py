@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.testing import Result
 
-from spfedrec_cli import engine
+from spfedrec_cli import engine, files, run
 
 Invoke = Callable[..., Result]
 
@@ -22,6 +22,16 @@ class Calls:
     @property
     def last(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
         return self.made[-1]
+
+
+def evaluated(folder: Path, value: float, entry: str = "test/full/all") -> None:
+    """Leaves in a run the checkpoint of round 2, and an evaluation of it that found this NDCG@10."""
+    import torch
+
+    checkpoint = run.Checkpoint(2, {"weight": torch.zeros(1)}, None, {"tally": {"best_round": 2}})
+    run.save_checkpoint(folder, checkpoint, [2])
+    found = {"metrics": {"ndcg@10": value}, "checkpoint_round": 2, **run.origin(folder, 2)}
+    run.write_json(folder / "evaluation.json", {entry: files.sealed(found)})
 
 
 StandIn = Callable[..., Calls]

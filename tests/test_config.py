@@ -191,3 +191,17 @@ def test_numbers_without_meaning_are_refused(setting: str) -> None:
 def test_the_preset_to_begin_with(source: str, clients: int, preset: str) -> None:
     assert config.preset_for(source, clients) == preset
     assert preset in config.presets()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "client.lr=1e30", "client.local_epochs=1000000000", "model.temperature=1e-30", "server.lr=inf",
+        "train.rounds=100000000000000000000000000", "federated.range_item=1e-300", "train.seed=99999999999999999999",
+        "client.lr={a={b=1}}", "model.hidden=[1e9]",
+    ],
+)  # fmt: skip
+def test_what_overflows_or_makes_no_sense_is_refused_in_one_sentence(setting: str) -> None:
+    with pytest.raises(InputError, match=setting.partition("=")[0]) as refused:
+        resolve(settings=[setting])
+    assert "\n" not in str(refused.value)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spfedrec_cli.rng import distinct, permuted, philox, quads, uniform, uniform_ragged, uniform_rows
+from spfedrec_cli.rng import distinct, permuted, philox, quads, uniform, uniform_own, uniform_ragged, uniform_rows
 
 # Salmon et al., Random123, file kat_vectors: philox4x32 10 rounds.
 KNOWN_ANSWERS = [
@@ -140,3 +140,15 @@ def test_permuted_puts_everybody_everywhere() -> None:
     """Where item 0 of 10 stands, over 4,000 rounds: 400 times at each place, within five standard deviations (95)."""
     first = [int(np.flatnonzero(permuted(0, "a", 10, np.arange(10), round_) == 0)[0]) for round_ in range(4000)]
     assert np.abs(np.bincount(first, minlength=10) - 400).max() < 95
+
+
+def test_a_device_draws_by_its_key_alone() -> None:
+    """One device gets what it gets beside others; another key, stream or round gives other numbers."""
+    keys = np.array([[1, 2], [3, 4], [2**32 - 1, 0]], np.uint64)
+    together = uniform_own(keys, 6, 9, 7)
+    assert together.shape == (3, 7)
+    np.testing.assert_array_equal(together[1], uniform_own(keys[1:2], 6, 9, 7)[0])
+    np.testing.assert_array_equal(together[:, :3], uniform_own(keys, 6, 9, 3))
+    others = [uniform_own(keys, 7, 9, 7), uniform_own(keys, 6, 10, 7), uniform_own(keys[::-1], 6, 9, 7)]
+    assert all((together[0] != other[0]).all() for other in others)
+    assert ((together > 0) & (together < 1)).all()

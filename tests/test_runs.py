@@ -1,6 +1,7 @@
 """What is gathered of runs, without what trained them."""
 
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from answers import evaluated
 
 from spfedrec_cli import run, runs
 from spfedrec_cli.config import Config, presets, resolve, to_toml
@@ -31,10 +33,6 @@ def make(name: str, config: Config | None = None, validation: float | None = 0.2
     return folder
 
 
-def evaluate(folder: Path, value: float, entry: str = "test/full/all") -> None:
-    run.write_json(folder / "evaluation.json", {entry: {"metrics": {"ndcg@10": value}}})
-
-
 def gathered() -> tuple[list[runs.Run], list[str]]:
     told: list[str] = []
     return runs.gather(runs.folders(), told.append), told
@@ -42,7 +40,7 @@ def gathered() -> tuple[list[runs.Run], list[str]]:
 
 def test_what_a_run_says_of_itself(place: Path) -> None:
     folder = make("first", resolve(settings=["train.seed=7"]), started="2026-11-28T18:00:00+00:00", preset="mine")
-    evaluate(folder, 0.125)
+    evaluated(folder, 0.125)
     (found,), told = gathered()
     assert told == []
     assert (found.path, found.dataset, found.preset, found.seed) == (folder, "sample", "mine", 7)
@@ -71,8 +69,8 @@ def test_settings_that_are_those_of_no_preset(place: Path) -> None:
 
 def test_a_run_that_was_not_evaluated_on_the_test_split_has_no_value_there(place: Path) -> None:
     make("first")
-    evaluate(make("second"), 0.5, "validation/full/all")
-    evaluate(make("third"), 0.5, "test/sampled/all")
+    evaluated(make("second"), 0.5, "validation/full/all")
+    evaluated(make("third"), 0.5, "test/sampled/all")
     assert [found.test for found in gathered()[0]] == [None, None, None]
 
 
@@ -112,7 +110,7 @@ def test_the_best_come_first_and_the_unmeasured_last(place: Path) -> None:
     for name, validation, test, started in [("c", 0.5, 0.25, 1), ("a", None, None, 3), ("b", 0.75, 0.125, 2)]:
         folder = make(name, validation=validation, dataset_name=f"of-{name}", started=f"2026-01-0{started}")
         if test:
-            evaluate(folder, test)
+            evaluated(folder, test)
     found = gathered()[0]
     orders = {by: "".join(one.path.name for one in runs.in_order(found, by)) for by in runs.ORDERS}
     assert orders == {"name": "abc", "date": "abc", "dataset": "abc", "validation": "bca", "test": "cba"}
@@ -138,7 +136,7 @@ def test_a_folder_that_may_not_be_written_to_is_read(place: Path) -> None:
 
 
 def test_neither_torch_nor_pandas_nor_arrow_is_loaded(place: Path) -> None:
-    evaluate(make("first"), 0.5)
+    evaluated(make("first"), 0.5)
     script = (
         "import sys\nfrom spfedrec_cli.__main__ import main\n"
         "try:\n    main()\nexcept SystemExit as leaving:\n    assert not leaving.code\n"
@@ -149,3 +147,44 @@ def test_neither_torch_nor_pandas_nor_arrow_is_loaded(place: Path) -> None:
         command = [sys.executable, "-c", script, "runs", *more]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def flip(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize(
+    "file, told",
+    [
+        ("evaluation.json", "evaluation cannot be read"),
+        ("metrics.jsonl", "Lines of the run are damaged or gone"),
+        ("checkpoints/round-000002.safetensors", "The checkpoint is damaged"),
+    ],
+)
+def test_what_was_changed_afterwards_is_told(place: Path, file: str, told: str) -> None:
+    folder = make("first")
+    evaluated(folder, 0.5)
+    assert gathered()[1] == []
+    flip(folder / file)
+    assert told in " ".join(gathered()[1])
+
+
+def test_an_evaluation_that_is_gone_is_missed_where_its_values_remain(place: Path) -> None:
+    folder = make("first")
+    evaluated(folder, 0.5)
+    (folder / "evaluation.json").unlink()
+    assert gathered()[1] == []
+    (folder / "evaluation-test-full.parquet").touch()
+    assert gathered()[1] == ["The evaluation is gone (runs/first/evaluation.json); evaluate again"]
+
+
+def test_an_evaluation_of_another_run_or_checkpoint_is_not_shown(place: Path) -> None:
+    first, second = make("first"), make("second")
+    evaluated(first, 0.5)
+    evaluated(second, 0.25)
+    shutil.copy(first / "evaluation.json", second)
+    found, told = gathered()
+    assert [one.test for one in found] == [0.5, None]
+    assert "of another run, Dataset or checkpoint (runs/second/evaluation.json)" in told[0]

@@ -37,12 +37,12 @@ def first_round(work: Work, case: Case) -> tuple[World, Published, Cohort]:
 
 def prepare(work: Work, case: Case) -> Train:
     world, published, cohort = first_round(work, case)
-    return lambda: decoded(world, published, train_cohort(world, published, cohort).sums)
+    return lambda: decoded(world, published, train_cohort(world, published, cohort, world.channel(1)).sums)
 
 
 def one_by_one(work: Work, case: Case) -> Sums:
     world, published, cohort = first_round(work, case)
-    return decoded(world, published, train_one_by_one(world, published, cohort).sums)
+    return decoded(world, published, train_one_by_one(world, published, cohort, world.channel(1)).sums)
 
 
 def decoded(world: World, published: Published, sums: Any) -> Sums:

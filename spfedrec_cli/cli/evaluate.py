@@ -49,37 +49,42 @@ Candidates = Annotated[
 ]
 
 
+Named = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME", help="Measure this simple recommender as well, or all, however long it takes. Repeatable."
+    ),
+]
+By = Annotated[
+    Literal["customer", "purchase", "item", "activity"] | None,
+    typer.Option(
+        help="Show who is served how well: cold customers, new purchases, rare items, or by length of history."
+    ),
+]
+Origins = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Pool the last N weeks. For each of them but the last a model is trained on what lies before it.",
+    ),
+]
+
+
 def command(
     run: RunName,
     split: SplitOption = None,
     ks: Lengths = None,
     baselines: Annotated[bool, typer.Option("--baselines", help="Measure the simple recommenders as well.")] = False,
-    baseline: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Measure this simple recommender as well, or all, however long it takes. Repeatable."
-        ),
-    ] = None,
+    baseline: Named = None,
     blend: Annotated[
         bool, typer.Option("--blend", help="Measure all of them blended with the client's own purchases as well.")
     ] = False,
-    by: Annotated[
-        Literal["customer", "purchase", "item", "activity"] | None,
-        typer.Option(
-            help="Show who is served how well: cold customers, new purchases, rare items, or by length of history."
-        ),
-    ] = None,
+    by: By = None,
     more: Annotated[
         bool, typer.Option("--more", help="Show every measure, not only what matters most; --json always has all.")
     ] = False,
-    origins: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Pool the last N weeks. For each of them but the last a model is trained on what lies before it.",
-        ),
-    ] = None,
+    origins: Origins = None,
     protocol: Protocol = None,
     candidates: Candidates = None,
     checkpoint: Annotated[
@@ -107,14 +112,19 @@ def command(
         else:
             report = engine.evaluate_origins(folder, origins, **said, tell=tell, begin=partial(_announced, out))
     out.result(_json(report), *_shown(report, by, more or ks is not None))
+    _remarked(out, report)
+    if not baselines and not baseline:
+        out.say(f"What simple recommenders reach: spfedrec evaluate {report.run} --baselines")
+
+
+def _remarked(out: Output, report: "EvaluationReport") -> None:
+    """What has to be known of the figures, what is not among them, and who."""
     for note in report.notes:
         out.warn(note)
     for reason in report.unavailable.values():
         out.say(reason)
     if report.skipped and not report.origins:
         out.say(f"{counted(report.skipped, 'client')} bought nothing in {report.split}: left out")
-    if not baselines and not baseline:
-        out.say(f"What simple recommenders reach: spfedrec evaluate {report.run} --baselines")
 
 
 def _announced(out: Output, models: int, seconds: float) -> None:

@@ -1,17 +1,24 @@
 """The one place where a failure becomes a sentence on stderr and an exit code."""
 
 import io
+import logging
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from spfedrec_cli import files
 from spfedrec_cli.cli.output import Output
-from spfedrec_cli.errors import SpfedrecError
+from spfedrec_cli.errors import SIGNALS, SpfedrecError, Stopped
+from spfedrec_cli.run.folder import is_helper
 
 INTERRUPTED = 130
 UNFORESEEN = 1
@@ -25,7 +32,8 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _warned(), _stoppable():
+                return super().invoke(ctx)
         except (KeyboardInterrupt, SpfedrecError) as error:
             failure: BaseException = error
         except Exception as error:
@@ -65,12 +73,49 @@ def _usage_told() -> Iterator[None]:
         raise typer.Exit(usage.exit_code) from None
 
 
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """While a command works, a signal to end makes it tidy up first."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt if number == signal.SIGINT else Stopped(number)
+
+    with ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                    stack.callback(signal.signal, number, signal.signal(number, stop))
+        yield
+
+
+class _Warnings(logging.Handler):
+    """What the engine warns of, wherever nobody else hears it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if logging.getLogger("spfedrec_cli").handlers[-1] is self:
+            Output(helper=is_helper()).warn(record.getMessage())
+
+
+@contextmanager
+def _warned() -> Iterator[None]:
+    log, handler = logging.getLogger("spfedrec_cli"), _Warnings(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+
+
 def told(failure: BaseException) -> tuple[str, int]:
     """What the user reads of `failure`, and the exit code."""
     if isinstance(failure, SpfedrecError):
         return failure.sentence(), failure.exit_code
+    if isinstance(failure, Stopped):
+        return f"Stopped by {signal.Signals(failure.number).name}.", 128 + failure.number
     if isinstance(failure, KeyboardInterrupt):
         return "Interrupted.", INTERRUPTED
+    if files.is_full(failure):
+        return files.full_disk(Path(getattr(failure, "filename", None) or ".")).sentence(), UNFORESEEN
     if isinstance(failure, OSError) and failure.strerror:
         place = f" ({failure.filename})" if failure.filename else ""
         return (

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine import Begun, Seeds, TrainResult
 
 NAME = "train"
+LONGEST_NAME = 200  # bytes: file systems take 255, and locks and seeds are named after it
 EXAMPLES = """Examples:
 
 \b
@@ -229,8 +230,8 @@ def name_of_run(name: str | None, dataset: str, preset: str | None, seed: int | 
     """`name` where it is given and can name a folder, else the first of dataset-preset-1, -2, … that is free (with a
     seed behind it, where there are several)."""
     if name is not None:
-        if not re.fullmatch(r"\w[\w.-]*", name):
-            hint = "use letters, digits, dots, - and _; the run goes to runs/NAME"
+        if not re.fullmatch(r"\w[\w.-]*", name) or len(name.encode()) > LONGEST_NAME:
+            hint = f"use up to {LONGEST_NAME} letters, digits, dots, - and _; the run goes to runs/NAME"
             raise InputError(f"{name!r} cannot name a run", where="--name", hint=hint)
         return name
     stem = f"{dataset}-{preset}" if preset and preset != dataset else dataset

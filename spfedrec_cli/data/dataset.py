@@ -1,29 +1,31 @@
 """A prepared Dataset, read."""
 
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spfedrec_cli.data import schema, stored
+from spfedrec_cli.data import hashes, schema, stored
 from spfedrec_cli.data.arrays import to_arrow
 from spfedrec_cli.data.grouping import distinct, latest
+from spfedrec_cli.data.hashes import Identity
 from spfedrec_cli.data.oracle import World
 from spfedrec_cli.data.purchases import Purchases, concatenate
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.data.schema import MANIFEST, SCHEMA_VERSION, SPLITS, Manifest, TimeUnit
 from spfedrec_cli.dtypes import F32, I32, I64
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.files import Damaged, read_json, seal, unsealed
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,15 @@ class Field:
 
 
 class Dataset:
-    """A folder made by `prepare`. Opening reads the manifest only; each column is read when it is first asked for."""
+    """A folder made by `prepare`. Opening reads the manifest, and hashes files that were never hashed before.
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    Each column is read when it is first asked for, from the very files that were opened."""
+
+    def __init__(self, path: Path, manifest: Manifest, fingerprint: str, held: dict[str, Identity]) -> None:
         self.path, self.manifest = path, manifest
+        self.fingerprint = fingerprint
+        """SHA-256 of the data and their description: two Datasets that share it hold the same, whatever their names."""
+        self._held = held
         self._columns: dict[tuple[str, str], npt.NDArray[Any]] = {}
         self._offsets: dict[str, I64] = {}
         self._unions: dict[tuple[str, ...], Purchases] = {}
@@ -47,13 +54,16 @@ class Dataset:
     def open(cls, path: Path | str) -> "Dataset":
         """Raises InputError where `path` is no Dataset, one of another schema version, or damaged."""
         path = Path(path)
-        manifest = _read_manifest(path)
+        manifest, fingerprint = read_manifest(path)
         for name, size in manifest.sizes.items():
             if not (path / name).is_file():
                 raise InputError("A file of the Dataset is missing", where=str(path / name), hint="prepare it again")
             if (path / name).stat().st_size != size:
-                raise InputError("A file of the Dataset was changed", where=str(path / name), hint="prepare it again")
-        return cls(path, manifest)
+                raise _changed(path / name)
+        held = {name: hashes.identity(path / name) for name in manifest.files}
+        for file in hashes.unlike({path / name: found for name, found in manifest.files.items()}):
+            raise _changed(file)
+        return cls(path, manifest, fingerprint, held)
 
     @property
     def name(self) -> str:
@@ -71,12 +81,6 @@ class Dataset:
     def repeats(self) -> bool:
         """Whether clients buy the same item again, so that seen items stay in the ranking."""
         return self.manifest.repeats
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over the hashes of the files: two Datasets that share it hold the same data."""
-        lines = "\n".join(f"{name} {digest}" for name, digest in sorted(self.manifest.files.items()))
-        return hashlib.sha256(lines.encode()).hexdigest()
 
     @property
     def item_fields(self) -> tuple[Field, ...]:
@@ -98,11 +102,11 @@ class Dataset:
 
     @cached_property
     def _item_ids(self) -> pa.Array:
-        return stored.texts(self._file("items"), schema.ITEM_ID, self.n_items)
+        return self._read("items", stored.texts, schema.ITEM_ID, self.n_items)
 
     @cached_property
     def _client_ids(self) -> pa.Array:
-        return stored.texts(self._file("clients"), schema.CLIENT_ID, self.n_clients)
+        return self._read("clients", stored.texts, schema.CLIENT_ID, self.n_clients)
 
     @cached_property
     def item_ids(self) -> list[str]:
@@ -136,7 +140,7 @@ class Dataset:
 
     @cached_property
     def _labels(self) -> pa.Table:
-        return stored.table(self._file("items"), list(schema.DISPLAY))
+        return self._read("items", stored.table, list(schema.DISPLAY))
 
     @property
     def labels(self) -> pa.Table:
@@ -155,14 +159,14 @@ class Dataset:
         """One column of `purchases(split)`, by its name in the schema; the others stay unread."""
         if (split, name) not in self._columns:
             below = {schema.CLIENT: self.n_clients, schema.ITEM: self.n_items}.get(name)
-            self._columns[split, name] = stored.numbers(self._file(split), schema.PURCHASES.field(name), below)
+            self._columns[split, name] = self._read(split, stored.numbers, schema.PURCHASES.field(name), below)
         return self._columns[split, name]
 
     def offsets(self, split: str) -> I64:
         """(n_clients + 1,): the rows of client c in `split` are `offsets[c]` to `offsets[c + 1]`."""
         if split not in self._offsets:
             column = schema.PURCHASES.field(schema.CLIENT)
-            self._offsets[split] = stored.offsets(self._file(split), column, self.n_clients)
+            self._offsets[split] = self._read(split, stored.offsets, column, self.n_clients)
         return self._offsets[split]
 
     def bought(self, *splits: str) -> Ragged:
@@ -182,7 +186,7 @@ class Dataset:
         """
         import pandas as pd
 
-        table = stored.table(self._file(split), schema=schema.PURCHASES).to_pandas()
+        table = self._read(split, stored.table, None, schema.PURCHASES).to_pandas()
         table[schema.TIME] = _moments(table[schema.TIME].to_numpy(np.int64), self.manifest.time_unit)
         customers = self._client_ids.take(pa.array(table.pop(schema.CLIENT))).to_pylist()
         articles = self._item_ids.take(pa.array(table.pop(schema.ITEM))).to_pylist()
@@ -205,7 +209,7 @@ class Dataset:
     @cached_property
     def negatives(self) -> tuple[I32, I32]:
         """Clients (n,) ascending, and (n, 99) items that each never bought, -1 behind. For evaluation only."""
-        table = stored.table(self._file("negatives")).combine_chunks()
+        table = self._read("negatives", stored.table).combine_chunks()
         items = table.column(schema.ITEMS).combine_chunks().flatten().to_numpy()
         return np.array(table.column(schema.CLIENT).to_numpy()), np.array(items).reshape(-1, schema.NEGATIVES)
 
@@ -230,7 +234,7 @@ class Dataset:
     @cached_property
     def _world(self) -> World:
         assert self.manifest.oracle is not None
-        return World.from_table(self.manifest.oracle, stored.table(self._file(schema.ORACLE)))
+        return World.from_table(self.manifest.oracle, self._read(schema.ORACLE, stored.table))
 
     def _joined(self, splits: Sequence[str]) -> Purchases:
         """The rows of several splits, sorted by (client, time, split, order in the file)."""
@@ -240,6 +244,15 @@ class Dataset:
             self._unions[ordered] = rows.take(np.argsort(rows.client, kind="stable"))
         return self._unions[ordered]
 
+    def _read(self, table: str, read: Callable[..., Read], *more: Any) -> Read:
+        """What `read` finds in the file of a table. Raises InputError where it is not the file that was opened."""
+        file = self._file(table)
+        found = read(file, *more)
+        if hashes.identity(file) != self._held[file.name]:
+            hint = "run the command again while nobody writes there"
+            raise InputError("A file of the Dataset was exchanged while it was in use", where=str(file), hint=hint)
+        return found
+
     def _file(self, table: str) -> Path:
         return self.path / f"{table}.parquet"
 
@@ -247,7 +260,7 @@ class Dataset:
         codes = np.empty((rows, len(fields)), np.int32)
         for place, field in enumerate(fields):
             column = pa.field(schema.FIELD + field.name, pa.int32())
-            read = stored.numbers(self._file(table), column, field.cardinality)
+            read = self._read(table, stored.numbers, column, field.cardinality)
             if len(read) != rows:
                 raise stored.damaged(self._file(table), f"it has {len(read)} of {rows} rows")
             codes[:, place] = read
@@ -279,21 +292,28 @@ def _in_order(splits: Sequence[str]) -> tuple[str, ...]:
     return ordered
 
 
-def _read_manifest(path: Path) -> Manifest:
+def _changed(file: Path) -> InputError:
+    return InputError("A file of the Dataset was changed", where=str(file), hint="prepare it again")
+
+
+def read_manifest(path: Path) -> tuple[Manifest, str]:
+    """dataset.json, and the fingerprint that follows from it. Raises InputError as `Dataset.open` does."""
     file = path / MANIFEST
     if not path.exists():
         raise InputError("The Dataset does not exist", where=str(path), hint="make it with `spfedrec prepare`")
     if not file.is_file():
         raise InputError(f"The folder is not a Dataset: it has no {MANIFEST}", where=str(path), hint=_PREPARE)
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
         version = content["schema_version"]
         if version == SCHEMA_VERSION:
-            return Manifest.model_validate(content)
-    except (ValueError, KeyError, TypeError):
+            said = {key: value for key, value in unsealed(content, file).items() if key not in _NAMES}
+            return Manifest.model_validate(content), seal(said)
+    except (ValueError, KeyError, TypeError, Damaged):
         raise InputError("The description of the Dataset cannot be read", where=str(file), hint=_PREPARE) from None
     problem = f"The Dataset has schema version {version}, and this program reads {SCHEMA_VERSION}"
     raise InputError(problem, where=str(file), hint="prepare it again")
 
 
+_NAMES = ("name", "version")  # what may differ between two of the same content
 _PREPARE = "make one with `spfedrec prepare`"

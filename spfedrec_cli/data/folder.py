@@ -2,7 +2,6 @@
 
 import ctypes
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,8 @@ from pathlib import Path
 
 from spfedrec_cli.data.schema import MANIFEST, ORACLE, SKIPPED, TABLES
 from spfedrec_cli.errors import InputError, SpfedrecError
+from spfedrec_cli.files import FULL, sync
+from spfedrec_cli.locks import locked
 
 _KNOWN = {MANIFEST, SKIPPED, *(f"{table}.parquet" for table in (*TABLES, ORACLE))}
 _EXCHANGE, _HERE = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of Linux
@@ -54,12 +55,15 @@ def replacing(output: Path) -> Iterator[NewFolder]:
     new = NewFolder(_beside(output, "new"))
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(output):
+        with locked(output):
             _recover(output)
             new.path.mkdir()
             try:
                 yield new
+                for path in (*new.path.iterdir(), new.path):
+                    sync(path)
                 _swap(new.path, output)
+                sync(output.parent)
             finally:
                 shutil.rmtree(new.path, ignore_errors=True)
     except BaseException as error:
@@ -72,28 +76,6 @@ def replacing(output: Path) -> Iterator[NewFolder]:
 
 def _beside(output: Path, ending: str) -> Path:
     return output.with_name(f".{output.name}.{ending}")
-
-
-@contextmanager
-def _locked(output: Path) -> Iterator[None]:
-    """The operating system lets go of the lock when the process ends, however it ends."""
-    path = _beside(output, "lock")
-    with open(path, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _busy(output) from None
-        if not path.exists() or os.fstat(file.fileno()).st_ino != path.stat().st_ino:
-            raise _busy(output)  # It was let go and taken by another between the two calls.
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _busy(output: Path) -> InputError:
-    hint = "wait for it, or choose another --output"
-    return InputError("Another process is writing this folder", where=str(output), hint=hint)
 
 
 def _recover(output: Path) -> None:
@@ -127,7 +109,7 @@ def _exchange(one: Path, two: Path) -> bool:
 
 
 def _refused(error: OSError, output: Path, needed: int) -> SpfedrecError:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno not in FULL:
         return SpfedrecError("The Dataset cannot be written", where=str(output), hint=str(error.strerror or error))
     free = shutil.disk_usage(next(parent for parent in output.parents if parent.exists())).free
     problem = f"The disk is full: about {needed / 1e6:,.0f} MB are needed, and {free / 1e6:,.0f} MB are free"

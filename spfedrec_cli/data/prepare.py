@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 
 from spfedrec_cli.data.folder import check_output, replacing
+from spfedrec_cli.data.hashes import remember
 from spfedrec_cli.data.ids import FORMS
 from spfedrec_cli.data.number import Catalogue, catalogue
 from spfedrec_cli.data.parallel import both
@@ -118,6 +119,7 @@ def prepare(
         division = splitter(made.purchases, made.time_unit)
         of = partial(describe, output.resolve().name, source, row, made, division, request, repeats)
         manifest = write(new, made, division, request, of)
+    remember({output / name: found for name, found in manifest.files.items()})
     return _summary(output, manifest, time.perf_counter() - started)
 
 

@@ -1,6 +1,5 @@
 """A Dataset's files."""
 
-import hashlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from spfedrec_cli import files
 from spfedrec_cli.data import negatives, schema
 from spfedrec_cli.data.check import check_leaks
 from spfedrec_cli.data.folder import NewFolder
@@ -44,7 +44,7 @@ def write(
     request.tell(Progress("checking"))
     signed, checks = both(partial(_signed, new.path), partial(check_leaks, new.path, division.entry, len(made.clients)))
     complete: Manifest = manifest.model_copy(update={"checks": checks, **signed})
-    (new.path / schema.MANIFEST).write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    files.write_json(new.path / schema.MANIFEST, files.sealed(complete.model_dump(mode="json")))
     return complete
 
 
@@ -107,11 +107,6 @@ def _write_split(folder: Path, split: str, division: Division) -> None:
 def _signed(folder: Path) -> dict[str, dict[str, int] | dict[str, str]]:
     paths = sorted(folder.iterdir())
     return {
-        "files": dict(each(lambda path: (path.name, _sha256(path)), paths)),
+        "files": dict(each(lambda path: (path.name, files.hash_of(path)), paths)),
         "sizes": {path.name: path.stat().st_size for path in paths},
     }
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

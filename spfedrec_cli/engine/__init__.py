@@ -7,10 +7,12 @@ report = evaluate(result.run, baselines=True)
 
 from spfedrec_cli.engine.bench import Bench, Speed, bench
 from spfedrec_cli.engine.compare import Comparison, Paired, compare
+from spfedrec_cli.engine.doctor import Diagnosis, Finding, examine
 from spfedrec_cli.engine.evaluate import EvaluationReport, evaluate
 from spfedrec_cli.engine.everybody import recommend_all
 from spfedrec_cli.engine.export import export
 from spfedrec_cli.engine.load import load_config
+from spfedrec_cli.engine.machine import about_machine
 from spfedrec_cli.engine.origins import evaluate_origins
 from spfedrec_cli.engine.recommend import Ranked, Recommendation, Recommendations, articles, recommend
 from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
@@ -23,7 +25,9 @@ __all__ = [
     "Bench",
     "Comparison",
     "Crossed",
+    "Diagnosis",
     "EvaluationReport",
+    "Finding",
     "Interrupted",
     "Paired",
     "Progress",
@@ -35,12 +39,14 @@ __all__ = [
     "Speed",
     "TrainResult",
     "Watch",
+    "about_machine",
     "articles",
     "bench",
     "compare",
     "crossed",
     "evaluate",
     "evaluate_origins",
+    "examine",
     "export",
     "load_config",
     "recommend",

@@ -3,27 +3,38 @@
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
+
 from spfedrec_cli import run
 from spfedrec_cli.engine.tally import Tally, tally_of
-from spfedrec_cli.errors import InputError
+from spfedrec_cli.errors import InputError, SpfedrecError
 from spfedrec_cli.federated.simulation.state import State, state_from_tensors, stored_tensors
 
 
 def checkpoint_round(folder: Path, which: str) -> int:
-    """The round of the `best` (by train.monitor) or the `last` checkpoint."""
+    """The round of the `best` (by train.monitor) or the `last` checkpoint; of the one before, where it is damaged."""
     if which not in ("best", "last"):
         raise InputError(f"There is no checkpoint {which!r}", hint="choose best or last")
-    last = run.latest(folder)
-    best = run.load_checkpoint(folder, last).manifest["tally"]["best_round"]
-    return last if which == "last" or not best else int(best)
+    return run.usable(folder, which)
 
 
-def save_state(folder: Path, state: State, tally: Tally) -> None:
-    """A checkpoint: the state, and what was counted. The best one before it stays."""
+def save_state(folder: Path, state: State, tally: Tally, keep: int = 1) -> None:
+    """A checkpoint: the state, and what was counted. The last `keep` and the best one stay."""
     manifest = {"tally": asdict(tally)}
     run.save_checkpoint(
-        folder, run.Checkpoint(state.round, stored_tensors(state), state.private, manifest), [tally.best_round]
+        folder, run.Checkpoint(state.round, stored_tensors(state), state.private, manifest), [tally.best_round], keep
     )
+
+
+def check_finite(state: State) -> None:
+    """Raises SpfedrecError where a weight is no number any more: such a state is never saved."""
+    for tower, weights in (("query", state.query), ("item", state.item)):
+        for name, weight in weights.items():
+            if not torch.isfinite(weight).all():
+                hint = "lower client.lr, server.lr or server.item_lr; --resume goes on from the last checkpoint"
+                raise SpfedrecError(
+                    f"After round {state.round} the weight {name} of the {tower} tower is no number", hint=hint
+                )
 
 
 def load_state(folder: Path, round_: int) -> tuple[State, Tally]:

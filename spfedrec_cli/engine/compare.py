@@ -11,7 +11,7 @@ from spfedrec_cli import run
 from spfedrec_cli.dtypes import F64, I32
 from spfedrec_cli.engine.beside import BLEND
 from spfedrec_cli.engine.checkpoint import checkpoint_round
-from spfedrec_cli.engine.evaluate import lengths, measured
+from spfedrec_cli.engine.evaluate import entries_of, lengths, measured
 from spfedrec_cli.engine.load import load_dataset
 from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.engine.way import Way
@@ -20,7 +20,7 @@ from spfedrec_cli.retrieval.baselines import known
 from spfedrec_cli.retrieval.evaluate import make_task, means
 from spfedrec_cli.retrieval.intervals import Difference, differences, holm
 from spfedrec_cli.retrieval.metrics import APART, METRICS
-from spfedrec_cli.retrieval.written import file_name, read_clients, read_entries
+from spfedrec_cli.retrieval.written import file_name, read_clients
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,10 +159,10 @@ Values = tuple[I32, dict[str, F64]]  # clients int32 (n,), and their values (n,)
 
 def _values(each: Competitor, way: Way, metrics: Sequence[str], dataset: Path | str | None) -> Values:
     """From the run's folder, or evaluated now, beside all that was evaluated there before."""
-    entry = read_entries(each.folder).get(f"{way.split}/{way.protocol}/{way.candidates}", {})
+    entry = entries_of(each.folder).get(f"{way.split}/{way.protocol}/{way.candidates}", {})
     ks = way.ks or ()
     if _is_current(entry, each):
-        kept = read_clients(each.folder / file_name(way.split, way.protocol, way.candidates, each.recommender))
+        kept = read_clients(each.folder / file_name(way.split, way.protocol, way.candidates, each.recommender), entry)
         if all(name in kept[1] for name in (*metrics, *(f"ndcg@{k}" for k in ks))):
             return kept
     baselines = {*entry.get("baselines", {}), each.recommender.removesuffix(BLEND).removesuffix("-")} - {""}
@@ -175,6 +175,7 @@ def _values(each: Competitor, way: Way, metrics: Sequence[str], dataset: Path | 
 
 def _is_current(entry: Mapping[str, Any], each: Competitor) -> bool:
     """Whether the best checkpoint was evaluated, with this recommender beside it."""
-    if not entry or entry["checkpoint_round"] != checkpoint_round(each.folder, "best"):
+    best = checkpoint_round(each.folder, "best")
+    if not entry or not run.origin(each.folder, best).items() <= entry.items():
         return False
     return not each.recommender or each.recommender in {**entry["baselines"], **entry.get("blends", {})}

@@ -1,11 +1,13 @@
 """Evaluation: the model and the baselines, ranked and measured by the same rules."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spfedrec_cli import run
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.raw import Progress, Tell, silent
 from spfedrec_cli.dtypes import F32, I32, Bool
@@ -16,6 +18,7 @@ from spfedrec_cli.engine.load import open_run
 from spfedrec_cli.engine.scoring import model_scorer
 from spfedrec_cli.engine.tables import Tabular, by_name
 from spfedrec_cli.engine.way import Way
+from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.blend import Weights
 from spfedrec_cli.retrieval.evaluate import Evaluation, Scorer, checked, make_task, measure, rank
 from spfedrec_cli.retrieval.evaluate import evaluate as evaluate_scorer
@@ -23,13 +26,13 @@ from spfedrec_cli.retrieval.groups import Groups, Parts, across, by_part, groups
 from spfedrec_cli.retrieval.intervals import Interval, intervals
 from spfedrec_cli.retrieval.popularity import buyers, self_information
 from spfedrec_cli.retrieval.task import Task
-from spfedrec_cli.retrieval.written import CannotWrite, read_entries, write_evaluation
-from spfedrec_cli.run import find
+from spfedrec_cli.retrieval.written import CannotWrite, cannot_write, read_entries, write_evaluation
 
 if TYPE_CHECKING:
     import pandas as pd
 
 K = (10, 12)
+_PATIENCE = 2.0  # seconds
 FEW_HITS = 10  # with fewer, chance decides which of two recommenders is ahead
 
 
@@ -112,14 +115,14 @@ def evaluate(
     same, with a note.
     """
     way = Way(split, ks, baselines, protocol, candidates, checkpoint, blend)
-    return measured(find(folder), way, dataset, tell).report
+    return measured(run.find(folder), way, dataset, tell).report
 
 
 def measured(folder: Path, way: Way, dataset: Path | str | None = None, tell: Tell = silent) -> Evaluated:
     """The same, with the values of every client."""
     tell(Progress(f"opening {folder}"))
     opened, world = open_run(folder, dataset)
-    read_entries(folder)  # damaged, it is refused before the work
+    entries_of(folder)  # damaged, it is refused before the work
     task = make_task(opened, way.split, way.protocol, way.candidates)
     cutoffs = lengths(way.ks, task)
     state, _ = load_state(folder, checkpoint_round(folder, way.checkpoint))
@@ -209,10 +212,32 @@ def _untold(trained: Bool | None, rounds: int) -> tuple[str, ...]:
     return () if trained is not None else (UNTOLD.format(rounds=rounds),)
 
 
+@contextmanager
+def written_alone(folder: Path) -> Iterator[None]:
+    """Another evaluation is waited for, a training is not."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(run.writing(folder, _PATIENCE))
+        except OSError as error:
+            raise cannot_write(folder, error) from None
+        yield
+
+
+def entries_of(folder: Path) -> dict[str, Any]:
+    """What was evaluated of this run before. InputError where it is damaged, or of another run."""
+    entries, own = read_entries(folder), run.about(folder)["id"]
+    if any(entry.get("run_id") != own for entry in entries.values()):
+        problem, hint = "The report of evaluations is that of another run", "move it away and evaluate again"
+        raise InputError(problem, where=str(folder), hint=hint)
+    return entries
+
+
 def _kept(report: EvaluationReport, found: Evaluation, others: Mapping[str, Evaluation]) -> EvaluationReport:
     """Writes the evaluation into the run; where that is impossible, the report says so."""
     try:
-        write_evaluation(report.run, found, {**asdict(report), "run": str(report.run)}, others)
-    except CannotWrite as error:
+        told = {**asdict(report), "run": str(report.run), **run.origin(report.run, report.checkpoint_round)}
+        with written_alone(report.run):
+            write_evaluation(report.run, found, told, others)
+    except (CannotWrite, run.Locked) as error:
         return replace(report, notes=(*report.notes, f"These results are not kept: {error.sentence()}"))
     return report

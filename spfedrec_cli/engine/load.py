@@ -58,8 +58,7 @@ def _popularity_counts(dataset: Dataset, config: Config) -> npt.NDArray[np.int64
 def load_config(folder: Path | str) -> Config:
     """The resolved settings of a run."""
     folder = run.find(folder)
-    run.about(folder)
-    return resolve(file=folder / "config.toml")
+    return resolve(file=run.check_config(folder))
 
 
 def load_dataset(folder: Path, given: Path | str | None = None) -> Dataset:

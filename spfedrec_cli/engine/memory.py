@@ -4,6 +4,8 @@ What is reckoned are the large arrays of each process, beside a floor for the in
 it to what trainings of several shapes really took. Refusing beats being killed half-way.
 """
 
+import resource
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +14,7 @@ from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.sampling.cohort import largest_cohort
+from spfedrec_cli.federated.sampling.modes import mode_of
 from spfedrec_cli.federated.simulation.compiled import COORDINATES
 from spfedrec_cli.federated.simulation.memory import MEMORY
 from spfedrec_cli.model.towers import Sizes, item_sizes, query_sizes
@@ -47,8 +50,8 @@ def reckon(shape: Shape, config: Config) -> dict[str, int]:
     size, dim = config.train.workers, config.model.dim
     cohort = min(largest_cohort(config.federated, shape.clients), shape.clients)
     bought = shape.purchases / max(1, shape.clients)
-    mode = config.request.mode
-    asked = cohort * bought * (1 + config.request.rate if mode == "paper" else 1)
+    mode = mode_of(config.request)
+    asked = cohort * bought * (1 + config.request.rate if mode.asks else 1)
     rows = min(shape.items, asked + _public(shape, config))
     codes = shape.items * (1 + len(shape.item_fields)) + shape.clients * len(shape.client_fields)
     kept = {"none": 0, "embedding": dim, "tower": query.weights}[config.client.private_state]
@@ -58,8 +61,8 @@ def reckon(shape: Shape, config: Config) -> dict[str, int]:
         "fields of items and clients": size * 8 * codes,
         "towers with their moments": size * 3 * 4 * (query.weights + item.weights),
         "private state": 4 * shape.clients * kept * (2 if size > 1 else 1),
-        "obfuscating items": int(12 * min(MEMORY * size, shape.purchases * config.request.rate * (mode == "paper"))),
-        "the catalogue in eight bits": size * shape.items * (6 * dim if mode == "slate" else 0),
+        "obfuscating items": int(12 * min(MEMORY * size, shape.purchases * config.request.rate * mode.asks)),
+        "the catalogue in eight bits": size * shape.items * (6 * dim if mode.keeps else 0),
         "a round's requests": int(60 * asked),
         "a round of the item tower": int(4 * rows * (_GRAPH * item.held + 4 * dim * size)),
         "local training": size * config.train.threads_here * _upload(shape, config, rows, query.weights),
@@ -77,10 +80,10 @@ def _upload(shape: Shape, config: Config, rows: float, query: int) -> int:
 
 def _public(shape: Shape, config: Config) -> int:
     """Rows that everybody is told: the slate, or the pool of training negatives."""
-    request = config.request
-    if request.mode != "paper":
-        return shape.items if request.mode == "catalogue" else min(shape.items, request.slate_size)
-    return config.client.pool_size if config.client.uses_pool else 0
+    mode = mode_of(config.request)
+    if not mode.asks:
+        return mode.size(config.request, shape.items)
+    return min(shape.items, config.client.pool_size) if config.client.uses_pool else 0
 
 
 def check_memory(shape: Shape, config: Config, available: int | None) -> None:
@@ -131,6 +134,20 @@ def free_memory() -> int | None:
     neither says."""
     found = [size for size in (_of_machine(), _of_container()) if size is not None]
     return min(found) if found else None
+
+
+def resident_memory() -> int:
+    """Bytes that this process holds now; where the system does not say, the most that it ever held."""
+    for line in _lines("/proc/self/status"):
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return peak_memory()
+
+
+def peak_memory() -> int:
+    """Bytes of the largest resident set of this process. (macOS counts in bytes, Linux in units of 1,024.)"""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _of_machine() -> int | None:

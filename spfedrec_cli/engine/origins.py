@@ -5,7 +5,7 @@ the same settings; what is there already is not made again.
 """
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,8 +19,8 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.origins import last_days, prepare_until
 from spfedrec_cli.data.raw import Progress, Tell, silent
 from spfedrec_cli.data.schema import MANIFEST
-from spfedrec_cli.engine.checkpoint import load_state
-from spfedrec_cli.engine.evaluate import Evaluated, EvaluationReport, few_hits, measured
+from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
+from spfedrec_cli.engine.evaluate import Evaluated, EvaluationReport, few_hits, measured, written_alone
 from spfedrec_cli.engine.load import load_config, load_dataset
 from spfedrec_cli.engine.settings import check_with
 from spfedrec_cli.engine.train import Interrupted, Watch, is_patience_over, resume, train
@@ -104,7 +104,7 @@ def finished(folder: Path, config: Config) -> bool:
     """Whether all rounds are over, or the patience is."""
     if not run.rounds(folder):
         return False
-    state, tally = load_state(folder, run.latest(folder))
+    state, tally = load_state(folder, checkpoint_round(folder, "last"))
     return state.round >= config.train.rounds or is_patience_over(config, state.round, tally)
 
 
@@ -197,9 +197,10 @@ def _notes(config: Config, found: Sequence[Evaluated], every: Sequence[Evaluatio
 def _kept(report: EvaluationReport, weeks: int) -> EvaluationReport:
     """Writes the report into the run, beside those of single weeks; where that is impossible, it says so."""
     key = f"{report.split}/{report.protocol}/{report.candidates}/{FOLDER}-{weeks}"
-    entry: Mapping[str, object] = {**asdict(report), "run": str(report.run)}
     try:
-        write_entry(report.run, key, entry)
-    except CannotWrite as error:
+        entry = {**asdict(report), "run": str(report.run), **run.origin(report.run, report.checkpoint_round)}
+        with written_alone(report.run):
+            write_entry(report.run, key, entry)
+    except (CannotWrite, run.Locked) as error:
         return replace(report, notes=(*report.notes, f"These results are not kept: {error.sentence()}"))
     return report

@@ -1,15 +1,13 @@
 """What a training would cost, from a few of its own rounds, without a run folder."""
 
-import resource
 import statistics
-import sys
 import time
 from dataclasses import dataclass
 
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.load import load_world
-from spfedrec_cli.engine.memory import check_memory, free_memory, reckon, shape_of
+from spfedrec_cli.engine.memory import check_memory, free_memory, peak_memory, reckon, shape_of
 from spfedrec_cli.engine.settings import check_with
 from spfedrec_cli.engine.team import device_of, gathered
 from spfedrec_cli.federated.device.cost import mean_work
@@ -80,9 +78,3 @@ def rehearse_in(dataset: Dataset, config: Config, team: Team) -> Rehearsal:
         query_parameters=sum(size for name, size in weights.items() if name.startswith("query/")),
         item_parameters=sum(size for name, size in weights.items() if name.startswith("item/")),
     )
-
-
-def peak_memory() -> int:
-    """Bytes of the largest resident set of this process. (macOS counts in bytes, Linux in units of 1,024.)"""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -15,9 +15,9 @@ from spfedrec_cli.federated import refusals
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.device.cost import Shapes
 from spfedrec_cli.federated.device.optimizers import LOCAL_OPTIMIZERS
+from spfedrec_cli.federated.sampling.modes import MODES
 from spfedrec_cli.federated.server.optimizers import ITEM_OPTIMIZERS, SCHEDULES, SERVER_OPTIMIZERS
-from spfedrec_cli.federated.simulation import modes
-from spfedrec_cli.federated.simulation.modes import MODES
+from spfedrec_cli.federated.simulation import making
 from spfedrec_cli.federated.strategies.full import FULL_ENGINES
 from spfedrec_cli.federated.strategies.split import ENGINES
 from spfedrec_cli.federated.strategies.table import STRATEGIES
@@ -46,7 +46,7 @@ def check(config: Config) -> None:
         near = nearest(metric, list(METRICS)) or next(iter(METRICS))
         raise InputError(f"There is no metric {metric!r} for train.monitor", hint=f"did you mean {near}@{k}?")
     check_engine(config)
-    modes.check(config)
+    making.check(config)
 
 
 def check_with(config: Config, dataset: Dataset) -> Config:
@@ -58,7 +58,7 @@ def check_with(config: Config, dataset: Dataset) -> Config:
     check(config)
     followed = following_catalogue(config, dataset)
     given_popularity(dataset, config)
-    modes.check_sizes(config, sizes_of(dataset, config))
+    refusals.check_sizes(config, sizes_of(dataset, config))
     return followed
 
 

@@ -52,7 +52,8 @@ def gathered(dataset: Dataset, config: Config, task: str) -> Iterator[Team]:
             _check_alike(team, dataset, config)
             yield team
     else:
-        about = {"task": task, "dataset": str(dataset.path.resolve()), "config": config.model_dump(mode="json")}
+        known = {"dataset": str(dataset.path.resolve()), "fingerprint": dataset.fingerprint}
+        about = {"task": task, **known, "config": config.model_dump(mode="json")}
         with processes(config.train.workers, about) as team:
             yield team
 
@@ -85,7 +86,7 @@ def processes(size: int, about: Mapping[str, object]) -> Iterator[Team]:
 def _started(size: int, about: Mapping[str, object]) -> Iterator[Team]:
     """This process and size − 1 that it starts."""
     store = TCPStore(_HERE, 0, size, is_master=True, timeout=MEETING, wait_for_workers=False)
-    words = [sys.executable, "-m", "spfedrec_cli.engine.worker"]
+    words = [sys.executable, "-m", "spfedrec_cli.worker", str(os.getpid())]
     with tempfile.TemporaryFile("w+") as said:
         started = [
             launch(

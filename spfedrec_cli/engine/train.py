@@ -1,8 +1,10 @@
 """Training: rounds, each recorded; validation and checkpoints when they are due."""
 
 import platform
+import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +17,9 @@ import spfedrec_cli
 from spfedrec_cli import run
 from spfedrec_cli.config import Config, Settings, to_toml
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.engine.checkpoint import load_state, save_state
+from spfedrec_cli.engine.checkpoint import check_finite, load_state, save_state
 from spfedrec_cli.engine.load import check_popularity, given_popularity, load_config, load_dataset, load_world
-from spfedrec_cli.engine.memory import check_memory, free_memory, shape_of
+from spfedrec_cli.engine.memory import check_memory, free_memory, resident_memory, shape_of
 from spfedrec_cli.engine.settings import check, check_with
 from spfedrec_cli.engine.spread import check_in_step, started, whole
 from spfedrec_cli.engine.stop import Stop, deferred_interrupt
@@ -40,13 +42,18 @@ if TYPE_CHECKING:
 class Interrupted(SpfedrecError):
     """Training was stopped from outside; what was reached is saved."""
 
-    exit_code = 130
+    def __init__(
+        self, problem: str, *, where: str | None = None, hint: str | None = None, number: int = signal.SIGINT
+    ) -> None:
+        super().__init__(problem, where=where, hint=hint)
+        self.exit_code = 128 + number
 
 
 @dataclass(frozen=True)
 class Progress:
     """One round, for whoever watches. `seconds` is its time without validation, which took `validation_seconds`;
-    `silent` says how many clients fell silent in which phase."""
+    `silent` says how many clients fell silent in which phase, `memory` how
+    many bytes this process held after the round."""
 
     round: int
     rounds: int
@@ -63,6 +70,7 @@ class Progress:
     without_target: int = 0
     validation_seconds: float = 0.0
     silent: Mapping[str, int] = field(default_factory=dict)
+    memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -135,15 +143,22 @@ def train(
     given = given_popularity(dataset, config)
     if given is not None:
         about["popularity_sha256"] = given.sha256
-    run.check_free(folder)
-    check_memory(shape_of(dataset), config, free_memory())
-    with gathered(dataset, config, "train") as team:
+    with run.writing(folder), _gathered(folder, dataset, config) as team:
         world = load_world(dataset, config, team, device_of(config.train.device, team))
         if team.is_chief:
             about |= {"version": spfedrec_cli.__version__}
             run.create(folder, to_toml(config), about, environment(world.known.device))
             begun(folder, config)
         return _train(dataset, world, None, Place(folder if team.is_chief else None, watch))
+
+
+@contextmanager
+def _gathered(folder: Path, dataset: Dataset, config: Config) -> Iterator[Team]:
+    """The processes of a new training, where there is room for it."""
+    run.check_free(folder)
+    check_memory(shape_of(dataset), config, free_memory())
+    with gathered(dataset, config, "train") as team:
+        yield team
 
 
 def resume(
@@ -156,14 +171,21 @@ def resume(
 ) -> TrainResult:
     """Go on from the last checkpoint, to the same bits as an unbroken run, unless `device` is another than before;
     `rounds` may prolong the training (under `server.schedule = linear` with the rates of the longer one). `dataset`:
-    where the run's Dataset is now, if it is not found by itself."""
+    where the run's Dataset is now, if it is not found by itself. A damaged checkpoint is passed over, with a warning,
+    for the one before it. Raises Locked where another process writes the run."""
     folder = run.find(folder)
+    with run.writing(folder):
+        changed = {"rounds": rounds, "workers": workers, "device": device}
+        return _resume(folder, watch, {key: value for key, value in changed.items() if value is not None}, dataset)
+
+
+def _resume(folder: Path, watch: Watch, changed: dict[str, Any], dataset: Path | str | None) -> TrainResult:
     config, opened = load_config(folder), load_dataset(folder, dataset)
-    changed = {"rounds": rounds, "workers": workers, "device": device}
-    train = config.train.model_copy(update={key: value for key, value in changed.items() if value is not None})
+    train = config.train.model_copy(update=changed)
     config = config.model_copy(update={"train": train})
     check(config)
-    loaded = load_state(folder, run.latest(folder)) if run.rounds(folder) else None
+    begun = run.rounds(folder) or run.listed(folder)
+    loaded = load_state(folder, run.usable(folder, lines=True)) if begun else None
     reached = loaded[0].round if loaded else 0
     if loaded is None:
         check_popularity(folder, opened, config)
@@ -173,9 +195,8 @@ def resume(
     with gathered(opened, config, "train") as team:
         world = load_world(opened, config, team, device_of(config.train.device, team))
         if team.is_chief:
-            run.write_text(folder / "config.toml", to_toml(config))
-            for name in ("metrics.jsonl", "ledger.jsonl"):
-                run.rewind(folder / name, reached)
+            run.write_config(folder, to_toml(config))
+            run.go_on_from(folder, reached)
         return _train(opened, world, loaded, Place(folder if team.is_chief else None, watch))
 
 
@@ -198,9 +219,9 @@ class Place:
             run.append(self.folder / "metrics.jsonl", [asdict(progress)])
             run.append(self.folder / "ledger.jsonl", [entry.as_dict() for entry in report.ledger.entries])
 
-    def save(self, state: State, tally: Tally) -> None:
+    def save(self, state: State, tally: Tally, keep: int) -> None:
         if self.folder is not None:
-            save_state(self.folder, state, tally)
+            save_state(self.folder, state, tally, keep)
 
 
 def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, place: Place) -> TrainResult:
@@ -212,6 +233,7 @@ def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, p
         while state.round < train.rounds and not is_patience_over(world.config, state.round, tally):
             began = time.perf_counter()
             state, report = step(state, world)
+            check_finite(state)
             spent = time.perf_counter() - began
             seconds, tally = seconds + spent, tally.after(report)
             last = state.round == train.rounds
@@ -226,14 +248,18 @@ def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, p
             last = last or is_patience_over(world.config, state.round, tally)
             if is_best or last or stopped or state.round % train.checkpoint_every == 0:
                 check_in_step(world, state)
-                place.save(whole(world, state), tally)
+                place.save(whole(world, state), tally, train.keep)
             place.watch(progress)
             if stopped and not last:
-                hint = f"go on with `spfedrec train --resume {place.folder}`"
-                where = None if place.folder is None else str(place.folder)
-                raise Interrupted(f"Stopped; round {state.round} of {train.rounds} is saved", where=where, hint=hint)
+                raise _interrupted(stop, state, train.rounds, place.folder)
     speed = (tally.client_updates - updates_before) / seconds if seconds else 0.0
     return _result(place.folder or Path(), whole(world, state), tally, speed, train.monitor)
+
+
+def _interrupted(stop: Stop, state: State, rounds: int, folder: Path | None) -> Interrupted:
+    hint, where = f"go on with `spfedrec train --resume {folder}`", None if folder is None else str(folder)
+    number = stop.number or signal.SIGINT  # none, where another process of the team was asked to stop
+    return Interrupted(f"Stopped; round {state.round} of {rounds} is saved", where=where, hint=hint, number=number)
 
 
 def _agreed(team: Team, stop: "Stop") -> bool:
@@ -319,4 +345,5 @@ def _progress(
         report.without_target,
         seconds[1] if scores else 0.0,
         report.silent,
+        resident_memory(),
     )

@@ -1,10 +1,9 @@
-"""A process beside the one that the user started: `python -m spfedrec_cli.engine.worker TASK`, TASK being JSON.
+"""What a process does beside the one that the user started, which says it as JSON (`python -m spfedrec_cli.worker`).
 
 It simulates clients of its own and writes nothing. Ctrl-C reaches the other one, which says when to stop.
 """
 
 import json
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from spfedrec_cli.engine.rehearse import rehearse_in
 from spfedrec_cli.engine.settings import check
 from spfedrec_cli.engine.team import arrived, joined
 from spfedrec_cli.engine.train import Interrupted, train_in
+from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.processes import Team, TeamLost
 
 
@@ -35,7 +35,11 @@ def in_bench(told: dict[str, Any], team: Team) -> None:
 
 
 def _dataset_and_settings(told: dict[str, Any]) -> tuple[Dataset, Config]:
-    return Dataset.open(Path(told["dataset"])), validate(told["config"])
+    dataset = Dataset.open(Path(told["dataset"]))
+    if dataset.fingerprint != told["fingerprint"]:
+        hint = "run the command again while nobody writes there"
+        raise InputError("The Dataset was exchanged while it was in use", where=told["dataset"], hint=hint)
+    return dataset, validate(told["config"])
 
 
 TASKS: dict[str, Callable[[dict[str, Any], Team], None]] = {
@@ -53,7 +57,3 @@ def main(about: str) -> None:
     store = arrived(told["port"], told["rank"], told["size"])
     with suppress(Interrupted, TeamLost), joined(told["rank"], told["size"], store=store) as team:
         TASKS[told["task"]](told, team)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

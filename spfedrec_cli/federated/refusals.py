@@ -14,6 +14,7 @@ from spfedrec_cli.config import Settings
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.device.cost import Shapes, client_floats, query_tower
+from spfedrec_cli.federated.sampling.modes import MODES
 from spfedrec_cli.kernels import descent, losses
 
 LARGEST_PRIVATE = 2 << 30  # bytes of private state that a simulation holds for all clients
@@ -60,9 +61,8 @@ def refuse_unknown_popularity(config: Settings) -> None:
 
 
 def refuse_negatives_of_nobody(config: Settings) -> None:
-    """Where nobody requests anything."""
     mode = config.request.mode
-    if config.client.uses_own:
+    if config.client.uses_own and not MODES[mode].asks:
         raise InputError(
             f"client.negatives = {config.client.negatives} has no meaning under request.mode = {mode}, "
             "where nobody requests anything",
@@ -118,7 +118,7 @@ def refuse_aggregation(config: Settings) -> None:
 
 def refuse_mode(config: Settings) -> None:
     mode, strategy = config.request.mode, config.federated.strategy
-    if mode != "paper" and strategy != "split":
+    if not MODES[mode].asks and strategy != "split":
         raise InputError(
             f"request.mode = {mode} has no meaning under federated.strategy = {strategy}, "
             "where nobody requests anything anyhow",
@@ -144,14 +144,17 @@ def refuse_nobody(config: Settings, sizes: DatasetSizes) -> None:
 
 def refuse_long_slates(config: Settings, sizes: DatasetSizes) -> None:
     """Which every client uploads all rows of."""
-    mode, whole = config.request.mode, config.request.mode == "catalogue"
-    items = sizes.shapes.items[0] if whole else min(sizes.shapes.items[0], config.request.slate_size)
+    mode = config.request.mode
+    if MODES[mode].asks:
+        return
+    items = MODES[mode].size(config.request, sizes.shapes.items[0])
     size, fitting = 4 * items * config.model.dim, LARGEST_SLATE // (4 * config.model.dim)
+    shorter = MODES[mode].size(config.request.model_copy(update={"slate_size": fitting}), sizes.shapes.items[0]) < items
     if size > LARGEST_SLATE:
         raise InputError(
             f"request.mode = {mode} would make every client upload the gradients of {items:,} items in every round, "
             f"{size / 2**20:.1f} MiB of at most {LARGEST_SLATE / 2**20:.0f} MiB",
-            hint=f"set {'request.mode=slate' if whole else f'request.slate_size={fitting}'}",
+            hint=f"set {f'request.slate_size={fitting}' if shorter else 'request.mode=slate'}",
         )
 
 
@@ -207,11 +210,13 @@ RULES: tuple[Callable[[Settings], None], ...] = (
     refuse_mode,
     refuse_dropout,
     refuse_unknown_popularity,
+    refuse_negatives_of_nobody,
     refuse_protocol,
     refuse_uncompiled,
 )
 SIZED: tuple[Callable[[Settings, DatasetSizes], None], ...] = (
     refuse_nobody,
+    refuse_long_slates,
     refuse_many_candidates,
     refuse_many_towers,
     refuse_sizes_of_protocol,

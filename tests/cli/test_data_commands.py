@@ -168,7 +168,7 @@ def test_a_damaged_dataset_is_one_sentence(invoke: Invoke, workplace: Path) -> N
         assert result.exit_code == 2
         assert result.stdout == ""
         assert result.stderr.count("\n") == 1
-        assert "A file of the Dataset cannot be read (one/train.parquet); prepare it again." in result.stderr
+        assert "A file of the Dataset was changed (one/train.parquet); prepare it again." in result.stderr
 
 
 def test_names_from_the_data_are_shown_as_they_are(

@@ -8,7 +8,7 @@ from answers import Invoke, StandIn
 
 from spfedrec_cli.cli.failures import told
 from spfedrec_cli.engine import Interrupted
-from spfedrec_cli.errors import InputError, SpfedrecError
+from spfedrec_cli.errors import InputError, SpfedrecError, Stopped
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,10 @@ from spfedrec_cli.errors import InputError, SpfedrecError
         (SpfedrecError("The loss is nan"), 1, "The loss is nan."),
         (Interrupted("Stopped; round 5 is saved", hint="go on"), 130, "Stopped; round 5 is saved; go on."),
         (KeyboardInterrupt(), 130, "Interrupted."),
+        (Stopped(15), 143, "Stopped by SIGTERM."),
+        (Stopped(1), 129, "Stopped by SIGHUP."),
         (PermissionError(13, "Permission denied", "x.json"), 1, "Permission denied (x.json)"),
-        (OSError(28, "No space left on device"), 1, "No space left on device; check"),
+        (OSError(28, "No space left on device"), 1, "The disk is full"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried"), 1, "The GPU has too little memory; use --device cpu"),
         (
             ZeroDivisionError("by zero"),

@@ -8,7 +8,7 @@ from typing import Any
 from unittest.mock import ANY
 
 import pytest
-from answers import Invoke, StandIn, the_json
+from answers import Invoke, StandIn, evaluated, the_json
 
 from spfedrec_cli import run
 from spfedrec_cli.cli.evaluate import _announced
@@ -397,7 +397,7 @@ LISTED = {
 @pytest.fixture
 def dated(a_run: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The run, dated, in a place whose clock is two hours ahead."""
-    run.write_json(a_run / "run.json", {**run.about(a_run), "started": LISTED["started"]})
+    run.write_about(a_run, {**run.about(a_run), "started": LISTED["started"]})
     monkeypatch.setenv("TZ", "Europe/Helsinki")
     time.tzset()
     yield a_run
@@ -407,7 +407,7 @@ def dated(a_run: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_runs_are_listed_with_how_good_they_are(invoke: Invoke, dated: Path) -> None:
     assert the_json(invoke("runs", "--json")) == {"runs": [LISTED]}
-    run.write_json(dated / "evaluation.json", {"test/full/all": {"metrics": {"ndcg@10": 0.125}}})
+    evaluated(dated, 0.125)
     rows = cells(invoke("runs").stdout)
     assert rows[0] == ["Runs,", "measured", "by", "ndcg@10"]
     assert ["first", "2026-11-28", "20:05", "sample", "0", "3", "of", "100", "0.2500", "0.1250"] in rows
@@ -427,13 +427,13 @@ def test_settings_that_differ_are_columns_and_many_of_them_lines(invoke: Invoke,
     assert invoke("runs", "--changed").stdout == invoke("runs").stdout
     second = Path("runs/second")
     shutil.copytree(dated, second)
-    run.write_text(second / "config.toml", to_toml(resolve(settings=["model.dim=8", "train.seed=3"])))
+    run.write_config(second, to_toml(resolve(settings=["model.dim=8", "train.seed=3"])))
     rows = cells(invoke("runs", "--changed").stdout)
     assert [row[-1] for row in rows[1:] if len(row) > 1] == ["model.dim", "32", "8"]
     assert the_json(invoke("runs", "--changed", "--json"))["runs"][1]["changed"] == {"model.dim": 8}
     assert invoke("runs", "--changed", "--csv").stdout.splitlines()[0] == ",".join([*LISTED, "model.dim"])
     several = ["model.dim=8", "server.lr=0.5", "client.lr=0.25", "train.monitor=map@12"]
-    run.write_text(second / "config.toml", to_toml(resolve(settings=several)))
+    run.write_config(second, to_toml(resolve(settings=several)))
     rows = cells(invoke("runs", "--changed", "--sort", "validation").stdout)
     assert ["first", "second"] in rows
     assert ["server.lr", "0.001", "0.5"] in rows

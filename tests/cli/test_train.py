@@ -89,7 +89,7 @@ def test_names_are_numbered(workplace: Path) -> None:
     assert name_of_run("mine", "sample", "small") == "mine"
 
 
-@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "with space", "-x"])
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "with space", "-x", "x" * 201, "ä" * 101])
 def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="cannot name a run"):
         name_of_run(name, "sample", None)

@@ -1,4 +1,4 @@
-import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spfedrec_cli.data import schema
+from spfedrec_cli import files
+from spfedrec_cli.data import hashes, schema
 from spfedrec_cli.data.dataset import Dataset, Field
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.purchases import concatenate
@@ -135,9 +136,84 @@ def test_a_missing_or_changed_file(dataset: Dataset) -> None:
 
 
 def test_keys_of_a_later_version_are_read_past(dataset: Dataset) -> None:
-    file = dataset.path / "dataset.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "novelty": 1}))
+    reseal(dataset.path, novelty=1)
     assert Dataset.open(dataset.path).manifest == dataset.manifest
+
+
+def reseal(folder: Path, **more: object) -> Dataset:
+    """The Dataset with its files as they are now, as if it had been prepared so."""
+    content = files.read_json(folder / "dataset.json") | more
+    content["files"] = {name: files.hash_of(folder / name) for name in content["files"]}
+    content["sizes"] = {name: (folder / name).stat().st_size for name in content["sizes"]}
+    files.write_json(folder / "dataset.json", files.sealed(content))
+    return Dataset.open(folder)
+
+
+def test_a_description_that_was_changed(dataset: Dataset) -> None:
+    file = dataset.path / "dataset.json"
+    file.write_text(file.read_text().replace('"repeats": true', '"repeats": false'))
+    with pytest.raises(InputError, match="description of the Dataset cannot be read"):
+        Dataset.open(dataset.path)
+
+
+def test_the_description_is_in_the_fingerprint_and_the_name_is_not(dataset: Dataset) -> None:
+    assert reseal(dataset.path, name="other").fingerprint == dataset.fingerprint
+    assert reseal(dataset.path, time_unit="second").fingerprint != dataset.fingerprint
+
+
+def flipped(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize(
+    "name", ["train.parquet", "test.parquet", "items.parquet", "clients.parquet", "negatives.parquet"]
+)
+def test_a_flipped_bit_is_found_on_opening(dataset: Dataset, name: str) -> None:
+    flipped(dataset.path / name)
+    with pytest.raises(InputError, match=rf"was changed .*{name}"):
+        Dataset.open(dataset.path)
+
+
+def test_files_are_hashed_once(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was just written is hashed again; so is one whose time is another, or all where nothing is kept."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    hashed: list[str] = []
+    known = files.hash_of
+
+    def hash_of(path: Path, size: int | None = None) -> str:
+        hashed.append(path.name)
+        return known(path, size)
+
+    monkeypatch.setattr(files, "hash_of", hash_of)
+    every = sorted(dataset.manifest.files)
+
+    def opened() -> list[str]:
+        hashed.clear()
+        Dataset.open(dataset.path)
+        return sorted(hashed)
+
+    assert opened() == opened() == every
+    monkeypatch.setattr(hashes, "_SETTLED", 0)
+    assert opened() == every
+    assert opened() == []
+    assert hashes.cache_file().stat().st_mode & 0o077 == 0
+    os.utime(dataset.path / "items.parquet")
+    assert opened() == ["items.parquet"]
+    hashes.cache_file().write_text("{")
+    assert opened() == every
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    assert opened() == opened() == every
+
+
+def test_a_dataset_that_is_exchanged_while_it_is_in_use(dataset: Dataset) -> None:
+    file = dataset.path / "train.parquet"
+    copy = file.with_name("copy")
+    copy.write_bytes(file.read_bytes())
+    copy.replace(file)
+    with pytest.raises(InputError, match=r"exchanged while it was in use .*train.parquet"):
+        dataset.history("train")
 
 
 def test_a_split_as_a_frame_has_the_ids_of_the_source(dataset: Dataset) -> None:
@@ -190,14 +266,14 @@ def write(dataset: Dataset, table: str, **columns: list[int]) -> Dataset:
         place = kept.schema.get_field_index(name)
         kept = kept.set_column(place, kept.schema.field(place), pa.array(values, kept.schema.field(place).type))
     pq.write_table(kept, file, row_group_size=2)
-    sizes = {**dataset.manifest.sizes, file.name: file.stat().st_size}
-    return Dataset(dataset.path, dataset.manifest.model_copy(update={"sizes": sizes}))
+    return reseal(dataset.path)
 
 
 def test_row_groups_are_joined(dataset: Dataset) -> None:
+    before = dataset.purchases("train").item.tolist()
     again = write(dataset, "train")
     assert pq.read_metadata(dataset.path / "train.parquet").num_row_groups == 2
-    assert again.purchases("train").item.tolist() == dataset.purchases("train").item.tolist() == [1, 0, 2, 1]
+    assert again.purchases("train").item.tolist() == before == [1, 0, 2, 1]
     assert again.offsets("train").tolist() == [0, 4, 4, 4]
 
 
@@ -263,7 +339,8 @@ def test_letters_that_are_none(dataset: Dataset) -> None:
 def test_rows_that_are_missing_from_the_table_of_clients(dataset: Dataset) -> None:
     file = dataset.path / "clients.parquet"
     pq.write_table(pq.read_table(file).slice(1), file)
+    again = reseal(dataset.path)
     with pytest.raises(InputError, match=r"damaged: .* 2 of 3 rows"):
-        dataset.client_ids  # noqa: B018
+        again.client_ids  # noqa: B018
     with pytest.raises(InputError, match=r"damaged: .* 2 of 3 rows"):
-        dataset.client_codes  # noqa: B018
+        again.client_codes  # noqa: B018

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spfedrec_cli.data import write
+from spfedrec_cli import files
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.schema import PURCHASES, SPLITS
@@ -209,7 +209,7 @@ def test_a_dataset_is_replaced_and_a_failure_leaves_it(tmp_path: Path, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(write, "_sha256", interrupt)
+        patch.setattr(files, "hash_of", interrupt)
         with pytest.raises(KeyboardInterrupt):
             prepare("synthetic", None, output, customers=100, items=50)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -157,7 +157,7 @@ def test_a_run_that_cannot_be_written_to_is_measured_all_the_same(first: Path, m
     def refuse(*arguments: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr("spfedrec_cli.retrieval.written.os.replace", refuse)
+    monkeypatch.setattr("spfedrec_cli.files.os.replace", refuse)
     shown = engine.evaluate(first, ks=(10,))
     assert shown.metrics == kept.metrics
     note = shown.notes[-1]

@@ -12,9 +12,10 @@ import pytest
 from spfedrec_cli import engine, run
 from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.engine import EvaluationReport, TrainResult
+from spfedrec_cli.dtypes import F64, I32
+from spfedrec_cli.engine import EvaluationReport, Progress, TrainResult
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.retrieval.written import read_clients
+from spfedrec_cli.retrieval.written import file_name, read_clients, read_entries
 
 module = sys.modules["spfedrec_cli.engine.origins"]
 
@@ -35,6 +36,17 @@ def first(rolled: Path, tmp_path: Path) -> Path:
 
 def report(folder: Path, weeks: int = 3) -> EvaluationReport:
     return engine.evaluate_origins(folder, weeks, ks=(10,), baselines=["popularity"])
+
+
+def values(folder: Path, recommender: str) -> tuple[I32, dict[str, F64]]:
+    entry = read_entries(folder)["test/full/all"]
+    return read_clients(folder / file_name("test", "full", "all", recommender), entry)
+
+
+def until_the_fourth_round(progress: Progress) -> None:
+    """The checkpoint of the third round is there by then."""
+    if progress.round == 4:
+        raise RuntimeError("broken off")
 
 
 def refuse(*arguments: object, **keywords: object) -> None:
@@ -63,12 +75,12 @@ def test_pooled_figures_are_means_over_customer_weeks(first: Path) -> None:
     found = report(first)
     for recommender, metrics, spread in (
         ("", found.metrics, found.intervals),
-        ("-popularity", found.baselines["popularity"], found.intervals_beside["popularity"]),
+        ("popularity", found.baselines["popularity"], found.intervals_beside["popularity"]),
     ):
-        weeks = [read_clients(Path(w["run"]) / f"evaluation-test-full{recommender}.parquet") for w in found.origins]
+        weeks = [values(Path(week["run"]), recommender) for week in found.origins]
         for name in ("ndcg@10", "recall_repeat@10"):
-            values = np.concatenate([by_client[name] for _, by_client in weeks])
-            assert metrics[name] == pytest.approx(np.nanmean(values))
+            every = np.concatenate([by_client[name] for _, by_client in weeks])
+            assert metrics[name] == pytest.approx(np.nanmean(every))
             assert spread[name][0] <= metrics[name] <= spread[name][1]
         assert found.clients == sum(len(clients) for clients, _ in weeks) == sum(w["clients"] for w in found.origins)
         assert found.customers == len(set(np.concatenate([clients for clients, _ in weeks]).tolist())) < found.clients
@@ -107,9 +119,15 @@ def test_what_was_trained_is_not_trained_again(first: Path, monkeypatch: pytest.
 
 
 def test_what_was_broken_off_goes_on(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, broken = report(first), Path(report(first).origins[0]["run"])
-    (broken / "checkpoints" / "round-000006.safetensors").unlink()  # of six rounds; that of the third is there
-    run.rewind(broken / "metrics.jsonl", run.latest(broken))
+    before = report(first)
+    shutil.rmtree(Path(before.origins[0]["run"]).parent)
+
+    def broken_off(dataset: Dataset, config: Config, folder: Path, watch: object) -> None:
+        engine.train(dataset, config, folder, until_the_fourth_round)
+
+    monkeypatch.setattr(module, "train", broken_off)
+    with pytest.raises(RuntimeError, match="broken off"):
+        report(first)
     monkeypatch.setattr(module, "train", refuse)
     assert report(first).metrics == before.metrics
 
@@ -123,14 +141,14 @@ def test_a_run_that_was_prolonged_is_trained_anew_for_every_week(first: Path) ->
 
 
 def test_what_cannot_be_rolled_is_refused(
-    first: Path, sample_dataset: Dataset, config: Callable[..., Config], tmp_path: Path
+    first: Path, shop: Dataset, sample_dataset: Dataset, config: Callable[..., Config], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="500 test weeks do not fit"):
         engine.evaluate_origins(first, 500)
     ordered = engine.train(sample_dataset, resolve("sample", settings=["train.rounds=1"]), tmp_path / "ordered")
     with pytest.raises(InputError, match="divided by leave-one-out"):
         engine.evaluate_origins(ordered.run, 2)
-    text = (first / "config.toml").read_text()
-    (first / "config.toml").write_text(text.replace("rounds = 6\n", "rounds = 9\n"))
+    with pytest.raises(RuntimeError, match="broken off"):
+        engine.train(shop, config(), tmp_path / "begun", until_the_fourth_round)
     with pytest.raises(InputError, match=r"not finished.*--resume"):
-        engine.evaluate_origins(first, 2)
+        engine.evaluate_origins(tmp_path / "begun", 2)

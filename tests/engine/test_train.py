@@ -19,8 +19,12 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.engine import Progress, TrainResult, load
 from spfedrec_cli.errors import InputError, SpfedrecError
+from spfedrec_cli.federated.simulation.state import State
+from spfedrec_cli.federated.simulation.world import World
+from spfedrec_cli.federated.strategies.report import Report
 
 Make = Callable[..., Config]
+OWN = ("run", "lines")  # of a manifest: who the run is, and its measured seconds
 
 
 def timeless(file: Path) -> list[dict[str, object]]:
@@ -38,7 +42,9 @@ def assert_same_run(one: TrainResult, two: TrainResult) -> None:
         assert ours.private is not None
         assert theirs.private is not None
         assert torch.equal(ours.private, theirs.private)
-        assert ours.manifest == theirs.manifest
+        assert {k: v for k, v in ours.manifest.items() if k not in OWN} == {
+            k: v for k, v in theirs.manifest.items() if k not in OWN
+        }
     for name in ("metrics.jsonl", "ledger.jsonl"):
         assert timeless(one.run / name) == timeless(two.run / name)
 
@@ -76,19 +82,21 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(
     assert engine.train(shop, config("train.seed=1"), tmp_path / "other").state_sha256 != trained.state_sha256
 
 
-@pytest.mark.parametrize("stop_at", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "stop_at, number", [(1, signal.SIGINT), (2, signal.SIGTERM), (3, signal.SIGHUP), (4, signal.SIGINT)]
+)
 def test_an_interrupted_run_goes_on_to_the_same_bits(
-    trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path, stop_at: int
+    trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path, stop_at: int, number: signal.Signals
 ) -> None:
-    """Ctrl-C during round stop_at + 1: that round is finished and saved."""
+    """Ctrl-C, or another such signal, during round stop_at + 1: that round is finished and saved."""
 
     def press(progress: Progress) -> None:
         if progress.round == stop_at:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     with pytest.raises(engine.Interrupted, match="--resume") as stopped:
         engine.train(shop, config(), tmp_path / "run", press)
-    assert stopped.value.exit_code == 130
+    assert stopped.value.exit_code == 128 + number
     assert run.latest(tmp_path / "run") == stop_at + 1
     assert_same_run(trained, engine.resume(tmp_path / "run"))
 
@@ -133,7 +141,7 @@ def test_a_finished_run_resumes_to_itself(trained: TrainResult) -> None:
 
 
 def test_old_checkpoints_and_private_blocks_are_swept(trained: TrainResult) -> None:
-    kept = {trained.best_round, 6}
+    kept = {trained.best_round, 4, 6}  # the best, and the last two
     assert set(run.rounds(trained.run)) == kept
     named = {name for which in kept for name in run.load_checkpoint(trained.run, which).manifest["private"]}
     assert {file.stem for file in (trained.run / "private").iterdir()} == named
@@ -153,28 +161,115 @@ def test_an_unknown_monitor_is_refused_before_anything_is_written(shop: Dataset,
 def test_a_changed_dataset_is_noticed(trained: TrainResult, tmp_path: Path) -> None:
     shutil.copytree(trained.run, tmp_path / "run")
     about = json.loads((tmp_path / "run" / "run.json").read_text())
-    run.write_json(tmp_path / "run" / "run.json", {**about, "dataset_sha256": "0" * 64})
+    run.write_about(tmp_path / "run", {**about, "dataset_sha256": "0" * 64})
     with pytest.raises(InputError, match="not the one"):
         engine.resume(tmp_path / "run")
 
 
-def test_a_damaged_checkpoint_is_named(trained: TrainResult, tmp_path: Path) -> None:
-    shutil.copytree(trained.run, tmp_path / "run")
-    file = tmp_path / "run" / "checkpoints" / "round-000006.safetensors"
+def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:200])
-    with pytest.raises(InputError, match="round-000006"):
-        engine.resume(tmp_path / "run")
 
 
-def test_private_state_of_another_hash_is_refused(trained: TrainResult, tmp_path: Path) -> None:
+def flip(file: Path, place: int = -1) -> None:
+    data = bytearray(file.read_bytes())
+    data[place] ^= 1
+    file.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("spoil", [cut, flip, Path.unlink], ids=["cut", "flipped", "removed"])
+def test_from_a_damaged_checkpoint_a_run_goes_back_to_the_one_before(
+    trained: TrainResult, tmp_path: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
+) -> None:
     shutil.copytree(trained.run, tmp_path / "run")
-    name = run.load_checkpoint(trained.run, 6).manifest["private"][0]
-    block = tmp_path / "run" / "private" / f"{name}.safetensors"
-    data = bytearray(block.read_bytes())
-    data[-1] ^= 1
-    block.write_bytes(bytes(data))
-    with pytest.raises(SpfedrecError, match="hash"):
+    spoil(tmp_path / "run" / "checkpoints" / "round-000006.safetensors")
+    assert run.usable(tmp_path / "run") == 4
+    assert "round-000006.safetensors): going back to the one before it" in caplog.text
+    assert_same_run(trained, engine.resume(tmp_path / "run"))
+
+
+def test_private_state_of_another_hash_goes_back_too(
+    trained: TrainResult, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(trained.run, tmp_path / "run")
+    (name,) = run.load_checkpoint(trained.run, 6).manifest["private"]
+    flip(tmp_path / "run" / "private" / f"{name}.safetensors")
+    assert_same_run(trained, engine.resume(tmp_path / "run"))
+    assert "does not match its hash" in caplog.text
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused(trained: TrainResult, tmp_path: Path) -> None:
+    shutil.copytree(trained.run, tmp_path / "run")
+    for file in (tmp_path / "run" / "checkpoints").glob("*.safetensors"):
+        flip(file)
+    with pytest.raises(InputError, match=r"damaged .*round-000004.*spfedrec doctor"):
         engine.resume(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "ledger.jsonl"])
+def test_lines_that_were_changed_are_noticed(
+    trained: TrainResult, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """Where the damage is behind the checkpoint before, a resume writes them anew; else it refuses."""
+    shutil.copytree(trained.run, tmp_path / "run")
+    flip(tmp_path / "run" / name, -3)
+    assert run.usable(tmp_path / "run") == 6
+    assert f"{name}), which the model does not depend on" in caplog.text
+    assert_same_run(trained, engine.resume(tmp_path / "run"))
+    flip(tmp_path / "run" / name, 3)
+    with pytest.raises(InputError, match=rf"damaged or gone .*{name}"):
+        engine.resume(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["config.toml", "run.json"])
+def test_settings_and_origin_that_were_changed_are_noticed(trained: TrainResult, tmp_path: Path, name: str) -> None:
+    shutil.copytree(trained.run, tmp_path / "run")
+    file = tmp_path / "run" / name
+    file.write_text(file.read_text().replace("shop", "shap").replace("seed = 0", "seed = 1"))
+    with pytest.raises(InputError, match=r"were changed after it began|cannot be read"):
+        engine.resume(tmp_path / "run")
+
+
+def test_settings_of_another_run_are_noticed(trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path) -> None:
+    other = engine.train(shop, config("train.rounds=2"), tmp_path / "other")
+    shutil.copytree(trained.run, tmp_path / "run")
+    shutil.copy(other.run / "config.toml", tmp_path / "run")
+    with pytest.raises(InputError, match="were changed after it began"):
+        engine.evaluate(tmp_path / "run")
+    shutil.copy(trained.run / "config.toml", tmp_path / "run")
+    shutil.copy(
+        other.run / "checkpoints/round-000002.safetensors", tmp_path / "run/checkpoints/round-000006.safetensors"
+    )
+    assert run.usable(tmp_path / "run") == 4
+
+
+def test_one_writer_a_run(trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path) -> None:
+    shutil.copytree(trained.run, tmp_path / "run")
+    for begin in (
+        lambda: engine.resume(tmp_path / "run"),
+        lambda: engine.train(shop, config("train.rounds=1"), tmp_path / "run"),
+    ):
+        with run.locked(tmp_path / "run"), pytest.raises(run.Locked, match=rf"Process {os.getpid()} .* is writing"):
+            begin()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_a_run_is_renamed_into_place_and_leftovers_are_swept(
+    trained: TrainResult, shop: Dataset, config: Make, tmp_path: Path
+) -> None:
+    (tmp_path / ".run.new").mkdir()
+    (tmp_path / ".run.new" / "run.json").write_text("{")
+    engine.train(shop, config("train.rounds=1"), tmp_path / "run")
+    left = [tmp_path / "run" / "config.toml.part", tmp_path / "run/checkpoints/round-000009.safetensors.part"]
+    for file in left:
+        file.touch()
+    engine.resume(tmp_path / "run")
+    assert not any(file.exists() for file in left)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_private_state_is_for_its_owner_alone(trained: TrainResult) -> None:
+    folder = trained.run / "private"
+    assert [path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir())] == [0] * (1 + len([*folder.iterdir()]))
 
 
 def test_no_run_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: TrainResult) -> None:
@@ -287,7 +382,7 @@ def test_the_best_checkpoint_stays_though_later_ones_come(shop: Dataset, config:
     result = engine.train(shop, config(*settings), tmp_path / "run")
     scores = {r["round"]: r["validation"]["mrr@3"] for r in run.records(result.run / "metrics.jsonl")}
     assert result.best_round == max(scores, key=lambda round_: (scores[round_], -round_))
-    assert set(run.rounds(result.run)) == {result.best_round, 8}
+    assert set(run.rounds(result.run)) == {result.best_round, 7, 8}
 
 
 def test_the_best_round_is_saved_though_no_checkpoint_was_due(
@@ -297,7 +392,7 @@ def test_the_best_round_is_saved_though_no_checkpoint_was_due(
     monkeypatch.setattr(training, "validate", lambda validation, state: ({"ndcg@10": 1.0 / state.round}, []))
     result = engine.train(shop, config("train.rounds=7", "train.checkpoint_every=3"), tmp_path / "run")
     assert result.best_round == 2
-    assert run.rounds(result.run) == [2, 7]
+    assert run.rounds(result.run) == [2, 6, 7]
 
 
 def test_patience_stops_a_training_that_gets_no_better(shop: Dataset, config: Make, tmp_path: Path) -> None:
@@ -349,3 +444,24 @@ def test_a_training_by_chains_ends_in_the_bits_of_the_ideal_sum(
     assert (result.state_sha256, result.aborted) == (trained.state_sha256, 0)
     assert result.survivors == result.client_updates
     assert run.about(trained.run)["secrets"] is None
+
+
+def test_weights_that_are_no_numbers_stop_the_training_and_are_never_saved(
+    shop: Dataset, config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the third round on, whose loss is still a number."""
+    module = importlib.import_module("spfedrec_cli.engine.train")
+    split = module.STRATEGIES["split"]
+
+    def spoiling(state: State, world: World) -> tuple[State, Report]:
+        state, report = split(state, world)
+        if state.round == 3:
+            state.item["mlp.0.weight"][0, 0] = torch.inf
+        return state, report
+
+    monkeypatch.setitem(module.STRATEGIES, "split", spoiling)
+    settings = config("train.rounds=5", "train.checkpoint_every=1", "train.eval_every=5")
+    with pytest.raises(SpfedrecError, match=r"After round 3 the weight mlp\.0\.weight of the item tower is no number"):
+        engine.train(shop, settings, tmp_path / "run")
+    assert run.latest(tmp_path / "run") == 2
+    assert all(line["memory"] > 1 << 20 for line in run.records(tmp_path / "run" / "metrics.jsonl"))

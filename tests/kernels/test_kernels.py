@@ -21,7 +21,7 @@ from spfedrec_cli.kernels import arithmetic, descent, draws, encoding, history, 
 from spfedrec_cli.model import towers
 from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.model.towers import flatten, history_weights, query_tower, unflatten
-from spfedrec_cli.rng import permuted, stream_key, uniform
+from spfedrec_cli.rng import permuted, stream_key, uniform, uniform_own
 
 F32 = np.float32
 
@@ -69,13 +69,13 @@ def test_products_of_matrices(rows: int, columns: int) -> None:
     np.testing.assert_allclose(back, left @ matrix, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("client, count", [(0, 1), (7, 4), (2**40 + 3, 30)])
-def test_draws_are_those_of_the_run(client: int, count: int) -> None:
-    """The words that `rng.uniform` centres; and the order of the places by them."""
+@pytest.mark.parametrize("stream, count", [(0, 1), (7, 4), (2, 30)])
+def test_draws_are_those_of_the_device(stream: int, count: int) -> None:
+    """The words that `rng.uniform_own` centres; and the order of the places by them."""
     words, places = np.empty(count, np.uint64), np.arange(0, count, 2)
-    key = np.array(stream_key(5, "targets"), np.uint64)
-    entered(draws.words)(key, np.uint64(client), np.uint64(9), words)
-    expected = uniform(5, "targets", client, 9, np.arange(count))
+    key = np.array([5, 2**32 - 1], np.uint64)
+    entered(draws.words)(key, np.uint64(stream), np.uint64(9), words)
+    (expected,) = uniform_own(key[None], stream, 9, count)
     np.testing.assert_array_equal((words + 0.5) * 2.0**-32, expected)
     entered(draws.order)(words, places)
     assert places.tolist() == sorted(range(0, count, 2), key=lambda place: expected[place])

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from spfedrec_cli.federated.strategies.rounds import STRATEGIES
 from torch.utils.flop_counter import FlopCounterMode
 from worlds import build_world, features, merged
 
 from spfedrec_cli.config import ModelConfig
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.simulation.state import State, initial_state, state_tensors
+from spfedrec_cli.federated.strategies.table import STRATEGIES
 from spfedrec_cli.model import towers
 from spfedrec_cli.model.architectures import TOWERS, Tower
 from spfedrec_cli.model.features import Features

@@ -1,4 +1,5 @@
 import json
+import shutil
 from math import log2
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spfedrec_cli import files
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F32
 from spfedrec_cli.errors import InputError, SpfedrecError
@@ -25,7 +27,7 @@ from spfedrec_cli.retrieval.evaluate import (
     make_task,
     rank,
 )
-from spfedrec_cli.retrieval.written import read_clients, write_evaluation
+from spfedrec_cli.retrieval.written import read_clients, read_entries, write_evaluation
 
 TRAIN = [(0, 0, 100, 1), (1, 1, 60, 1), (1, 2, 73, 1), (3, 5, 72, 1)]
 VALIDATION = [(0, 1, 104, 1), (1, 1, 105, 2), (1, 5, 105, 1)]
@@ -269,6 +271,8 @@ def test_what_is_written(tmp_path: Path) -> None:
         "skipped": 4,
         "metrics": {"ndcg@10": 0.75, "map@12": 0.125},
         "per_client": "evaluation-test-full.parquet",
+        "files": {"evaluation-test-full.parquet": files.hash_of(tmp_path / "evaluation-test-full.parquet")},
+        "sha256": files.seal(entry),
     }
     clients = pq.read_table(tmp_path / entry["per_client"])
     assert clients.schema.types == [pa.int32(), pa.float64(), pa.float64()]
@@ -289,7 +293,9 @@ def test_evaluations_of_a_run_stay_side_by_side(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["{", "[]", "\xff"])
 def test_a_file_that_is_no_report_is_left_alone(text: str, tmp_path: Path) -> None:
     (tmp_path / "evaluation.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(InputError, match=r"not a report of evaluations \(.*evaluation\.json\); move it away"):
+    with pytest.raises(
+        InputError, match=r"not a report of evaluations, or was changed \(.*evaluation\.json\); move it away"
+    ):
         write_evaluation(tmp_path, evaluation(), {})
     assert [file.name for file in tmp_path.iterdir()] == ["evaluation.json"]
 
@@ -298,7 +304,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_remains(tmp_path: Path) -> No
     write_evaluation(tmp_path, evaluation(), {})
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     full = mock.patch("os.replace", side_effect=OSError(28, "No space left on device"))
-    with full, pytest.raises(SpfedrecError, match=r"cannot be written.*No space left"):
+    with full, pytest.raises(SpfedrecError, match=r"cannot be written.*disk is full"):
         write_evaluation(tmp_path, evaluation(value=0.1), {})
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
@@ -310,9 +316,21 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 def test_each_recommender_beside_the_run_has_a_file(tmp_path: Path) -> None:
     write_evaluation(tmp_path, evaluation("full", "active"), {}, {"ease": evaluation("full", "active", 0.25)})
-    clients, values = read_clients(tmp_path / "evaluation-test-full-active-ease.parquet")
+    file = tmp_path / "evaluation-test-full-active-ease.parquet"
+    entry = read_entries(tmp_path)["test/full/active"]
+    clients, values = read_clients(file, entry)
     assert clients.tolist() == [3, 8]
     assert {name: found.tolist() for name, found in values.items()} == {"ndcg@10": [0.25, 1.0], "map@12": [0.0, 0.25]}
+    shutil.copy(tmp_path / "evaluation-test-full-active.parquet", file)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_clients(file, entry)
+
+
+def test_a_report_that_was_changed_is_refused(tmp_path: Path) -> None:
+    file = write_evaluation(tmp_path, evaluation(), {})
+    file.write_text(file.read_text().replace("0.75", "0.76"))
+    with pytest.raises(InputError, match="or was changed"):
+        read_entries(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 and no more", None])
@@ -320,4 +338,4 @@ def test_values_that_cannot_be_read_are_named(content: bytes | None, tmp_path: P
     if content is not None:
         (tmp_path / "x.parquet").write_bytes(content)
     with pytest.raises(InputError, match=r"cannot be read \(.*x\.parquet\); evaluate again"):
-        read_clients(tmp_path / "x.parquet")
+        read_clients(tmp_path / "x.parquet", {"files": {"x.parquet": files.sha256(content or b"")}})

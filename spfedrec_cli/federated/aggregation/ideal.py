@@ -51,10 +51,10 @@ class SumByMessages:
 
     def add(self, updates: Updates) -> None:
         """Of one client."""
-        (member,), message = updates.members.tolist(), updates.message
-        assert message is not None
-        self._opening.channel.send(message, int(self._opening.clients[member]), Role.AGGREGATOR)
-        self._sum.add(updates)
+        (member,), sent = updates.members.tolist(), updates.sent
+        assert sent is not None
+        client = int(self._opening.clients[member])
+        self._sum.add(sent.read(self._opening.channel.send(sent.message, client, Role.AGGREGATOR)))
 
     def close(self) -> Sums:
         return self._sum.close()

@@ -18,8 +18,6 @@ from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.federated.wire.fixed_point import Codec
 from spfedrec_cli.federated.wire.messages import Message
 
-Sizes = dict[type[Message], I64]  # of each client's messages of every kind, in bytes
-
 
 @dataclass(frozen=True)
 class Opening:
@@ -66,8 +64,8 @@ class Updates:
 
     query (k, P); own (n, d) belongs to the items at own_rows (n,), one client's after another's, `counts` (k,) each (of
     what a client requested, all whose gradient may differ from zero); pool (k, M, d) to pool_rows (M,). `saturated`
-    counts coordinates that were clipped. `message` is the update as it would cross in the open,
-    where a single device made it.
+    counts coordinates that were clipped. `sent` is how the update of a single device crosses, where
+    a protocol sends it as it is.
     """
 
     members: I64
@@ -78,7 +76,7 @@ class Updates:
     pool_rows: Tensor
     pool: Tensor
     saturated: int
-    message: Message | None = None
+    sent: "Sent | None" = None
 
     def of(self, chosen: npt.NDArray[np.bool_]) -> "Updates":
         """Of some of the clients (k,) alone."""
@@ -94,6 +92,14 @@ class Updates:
             counts=self.counts[chosen],
             pool=self.pool[some],
         )
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The message of one device's update, and what the aggregator reads in it."""
+
+    message: Message
+    read: Callable[[Message], Updates]
 
 
 @dataclass

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from spfedrec_cli.config import Settings
 from spfedrec_cli.federated.device.client import target_counts
+from spfedrec_cli.federated.sampling.modes import mode_of
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import Sizes, item_sizes, query_sizes
@@ -74,10 +75,10 @@ def _round(config: Settings, shapes: Shapes, purchases: int) -> _Round:
 
 def _public(config: Settings, items: int) -> int:
     """Rows that everybody is told: of the slate, or of the pool."""
-    if config.request.mode == "catalogue":
-        return items
-    size = config.request.slate_size if config.request.mode == "slate" else config.client.pool_size
-    return min(size, items) if config.client.uses_pool else 0
+    mode, client = mode_of(config.request), config.client
+    if not mode.asks:
+        return mode.size(config.request, items)
+    return min(client.pool_size, items) if client.uses_pool else 0
 
 
 def client_cost(config: Settings, shapes: Shapes, purchases: int) -> Cost:
@@ -109,7 +110,7 @@ def _learning(config: Settings, shapes: Shapes, visit: _Round) -> int:
 def _split(config: Settings, shapes: Shapes, visit: _Round) -> Cost:
     tower, dim = query_tower(config, shapes), config.model.dim
     weights, asked = tower.weights, visit.purchases + visit.obfuscating
-    if config.request.mode != "paper":
+    if not mode_of(config.request).asks:
         slate = messages.size([visit.pool, visit.pool * dim])
         down, up = messages.size([weights, 0, 0]) + slate, messages.size([weights, visit.pool * dim])
         return Cost(_learning(config, shapes, visit), down, up)

@@ -7,9 +7,10 @@ import numpy as np
 
 from spfedrec_cli.config import Settings
 from spfedrec_cli.dtypes import F64, I64
+from spfedrec_cli.federated.sampling.modes import mode_of
 from spfedrec_cli.federated.sampling.obfuscation import popularity_weights
 from spfedrec_cli.federated.sampling.pool import draw_items
-from spfedrec_cli.federated.sampling.slate import Rotation, Slate, whole_catalogue
+from spfedrec_cli.federated.sampling.slate import Rotation, Slate
 from spfedrec_cli.federated.server.catalogue import Catalogue, published_at
 from spfedrec_cli.federated.server.item_tower import Served, serve
 from spfedrec_cli.federated.server.known import Known
@@ -18,8 +19,7 @@ from spfedrec_cli.federated.server.state import ServerState
 
 def needs_popularity(config: Settings) -> bool:
     """Whether obfuscating items, slates or pools are drawn by it."""
-    request = config.request
-    return request.mode == "slate" or (request.mode == "paper" and request.negatives == "popularity")
+    return mode_of(config.request).popularity(config.request)
 
 
 def obfuscating_distribution(state: ServerState, known: Known) -> F64:
@@ -31,7 +31,7 @@ def obfuscating_distribution(state: ServerState, known: Known) -> F64:
 def draw_pool(config: Settings, q: F64, round_: int) -> I64:
     """The round's public training negatives, over the catalogue evenly or by its popularity q (n_items,); empty where
     clients use their own, or the slate's."""
-    if not config.client.uses_pool or config.request.mode != "paper":
+    if not config.client.uses_pool or not mode_of(config.request).asks:
         return np.empty(0, np.int64)
     return draw_items(config.client, q, config.train.seed, round_)
 
@@ -39,10 +39,10 @@ def draw_pool(config: Settings, q: F64, round_: int) -> I64:
 def draw_slate(state: ServerState, known: Known, rotation: Rotation) -> Slate:
     """The slate of the round that begins."""
     request = known.config.request
-    if request.mode == "catalogue":
-        return whole_catalogue(known.n_items)
-    assert state.popularity is not None  # published before the first round
-    return rotation.slate(state.popularity.numpy(), request.slate_size, known.seed, state.round + 1)
+    draw = mode_of(request).slate
+    assert draw is not None
+    counts = np.zeros(known.n_items, np.int64) if state.popularity is None else state.popularity.numpy()
+    return draw(request, counts, rotation, known.seed, state.round + 1)
 
 
 def serve_rows(state: ServerState, known: Known, rows: I64, id_dropout: float) -> Served:
@@ -53,7 +53,7 @@ def serve_rows(state: ServerState, known: Known, rows: I64, id_dropout: float) -
 
 def keeps_catalogue(config: Settings) -> bool:
     """Whether clients keep the embeddings of all items: histories need those that no slate has."""
-    return config.request.mode == "slate" and config.model.history != "none"
+    return mode_of(config.request).keeps and config.model.history != "none"
 
 
 def refreshed_catalogue(state: ServerState, known: Known) -> ServerState:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spfedrec_cli.federated.sampling.modes import mode_of
 from spfedrec_cli.federated.server.publishing import needs_popularity
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
@@ -24,7 +25,7 @@ def publish_popularity(state: State, world: World, channel: Channel) -> State:
     given = world.known.given_popularity
     counts = summed_purchases(world, channel) if given is None else torch.from_numpy(given())
     request, client = world.config.request, world.config.client
-    if request.mode == "paper" and (request.rate > 0 or client.pools_by_popularity):
+    if mode_of(request).asks and (request.rate > 0 or client.pools_by_popularity):
         told = messages.PublishedCounts(state.round + 1, counts.numpy().astype(np.int32))
         channel.tell(told, world.here(world.known.eligible))
     return replace(state, server=replace(state.server, popularity=counts))

@@ -5,19 +5,26 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Config, Settings
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import I64
+from spfedrec_cli.federated import refusals
 from spfedrec_cli.federated.device.cost import Shapes
 from spfedrec_cli.federated.processes import ALONE, Shards, Team
 from spfedrec_cli.federated.refusals import DatasetSizes, refuse_placement
 from spfedrec_cli.federated.server.known import Known
+from spfedrec_cli.federated.simulation.compilable import check_towers
 from spfedrec_cli.federated.simulation.devices import Devices
-from spfedrec_cli.federated.simulation.modes import check, check_sizes
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import flatten, init_query_tower
 from spfedrec_cli.placement import CPU
+
+
+def check(config: Settings) -> None:
+    """Raises InputError where settings do not go together, whatever the Dataset."""
+    refusals.check(config)
+    check_towers(config)
 
 
 def make_world(
@@ -40,7 +47,7 @@ def make_world(
     items = items if config.model.item_fields else items.first(1)
     shapes = Shapes.of(items, clients)
     most = int(purchased.lengths.max(initial=0))
-    check_sizes(config, DatasetSizes(shapes, len(clients), len(eligible), lambda: most, team.size))
+    refusals.check_sizes(config, DatasetSizes(shapes, len(clients), len(eligible), lambda: most, team.size))
     width = flatten(init_query_tower(config.model, clients, config.train.seed)).numel()
     shards = Shards(config.train.shards, team)
     held = _living_here(purchased, shards)

@@ -1,13 +1,13 @@
 """The cohort as single devices that exchange real messages with the server: what the fast form must equal."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from spfedrec_cli.dtypes import I64, Bool
-from spfedrec_cli.federated.aggregation.protocol import Updates
+from spfedrec_cli.federated.aggregation.protocol import Sent, Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.device import client
 from spfedrec_cli.federated.simulation.opening import catalogue_message, opening
@@ -99,17 +99,25 @@ def _on_slate(
 
 
 def _uploaded(place: int, visit: _Visit, published: Published) -> Updates:
-    """A single upload, as the aggregation sees it."""
-    update, asked = visit.trained.update, len(visit.places)
-    items = torch.from_numpy(update.items)
+    """A single upload, as the aggregation sees it, whether it crosses as it is or not."""
+
+    def read(message: messages.Message) -> Updates:
+        assert isinstance(message, messages.ClientUpdate)
+        return _read(place, visit, published, message)
+
+    update = visit.trained.update
+    return replace(_read(place, visit, published, update), sent=Sent(update, read))
+
+
+def _read(place: int, visit: _Visit, published: Published, update: messages.ClientUpdate) -> Updates:
+    asked, items = len(visit.places), torch.from_numpy(np.array(update.items))
     return Updates(
         members=np.array([place]),
-        query=torch.from_numpy(update.query)[None],
+        query=torch.from_numpy(np.array(update.query))[None],
         own_rows=torch.from_numpy(visit.places),
         own=items[:asked],
         counts=np.array([asked]),
         pool_rows=torch.from_numpy(published.pool),
         pool=items[asked:][None],
         saturated=visit.trained.saturated,
-        message=update,
     )

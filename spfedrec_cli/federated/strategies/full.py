@@ -34,7 +34,7 @@ def full_round(state: State, world: World) -> tuple[State, Report]:
     clients = draw_cohort(config.federated, world.known.eligible, world.seed, round_)
     q = obfuscating_distribution(state.server, world.known)
     whole = Whole(round_, state.query, state.item, draw_pool(config, q, round_), q)
-    channel.tell(whole_model(whole), world.here(clients))
+    whole = replace(whole, told=channel.tell(whole_model(whole), world.here(clients)))
 
     # 4.-6. Each client embeds its candidates, trains both towers, clips, encodes and uploads.
     cohort = without_requests(state, world, clients)

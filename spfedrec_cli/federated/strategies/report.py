@@ -72,7 +72,7 @@ def report(
     silent = {phase.name.lower(): int((phases == phase).sum()) for phase in AGGREGATIONS[federated.aggregation].phases}
     loss = float(losses.of_each.sum() / max(1, losses.uploads - idle))
     if not np.isfinite(loss):
-        hint = "lower client.lr, optimizers.lr or optimizers.item_lr"
+        hint = "lower client.lr, server.lr or server.item_lr"
         raise SpfedrecError(f"The loss of round {state.round} is {loss}", hint=hint)
     drowned = is_drowned(state.server.query_moments, effective_tau(world.config))
     counts = len(clients), sums.clients, sums.aborted

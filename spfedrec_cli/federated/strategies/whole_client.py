@@ -5,7 +5,7 @@ in both. It asks for nothing. The targets, the history, the negatives and the lo
 `client.py`. `full_simulation.py` does the same for many devices at once and is held equal to this by a property test.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F64, I64
-from spfedrec_cli.federated.aggregation.protocol import Opening, Updates
+from spfedrec_cli.federated.aggregation.protocol import Opening, Sent, Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.device.client import Device, Public, make_request, split_batches, training_negatives
 from spfedrec_cli.federated.device.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
@@ -47,6 +47,7 @@ class Whole:
     item: Weights
     pool: I64
     obfuscating: F64
+    told: WholeModel | None = None  # of this, as the whole cohort was told it
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _gradients(
 
 def train_one_by_one(world: World, whole: Whole, cohort: Cohort, channel: Channel) -> CohortResult:
     """The cohort as single devices that exchange real messages with the server."""
-    model, fields = whole_model(whole), item_fields(world, whole.round)
+    fields, model = item_fields(world, whole.round), whole.told or whole_model(whole)
     public = Public(world.config, *world.known.codecs(), whole.query, whole.obfuscating)
     protocol = AGGREGATIONS[world.config.federated.aggregation]
     aggregation = protocol.by_messages(opening(world, whole, cohort, channel))
@@ -197,17 +198,25 @@ def opening(world: World, whole: Whole, cohort: Cohort, channel: Channel) -> Ope
 
 def _uploaded(place: int, trained: Trained, whole: Whole) -> Updates:
     """A single upload, as the aggregation sees it."""
+
+    def read(message: messages.Message) -> Updates:
+        assert isinstance(message, WholeUpdate)
+        return _read(place, trained, whole, message)
+
+    return replace(_read(place, trained, whole, trained.update), sent=Sent(trained.update, read))
+
+
+def _read(place: int, trained: Trained, whole: Whole, update: WholeUpdate) -> Updates:
     rows, width = table_rows(whole.item), whole.item[table_of(ID)].shape[1]
-    query, item = torch.from_numpy(trained.update.query), torch.from_numpy(trained.update.item)
-    of_tables = item[: rows * width].view(rows, width)
+    query, item = (torch.from_numpy(np.array(part)) for part in (update.query, update.item))
+    tables = item[: rows * width].view(rows, width)
     return Updates(
         members=np.array([place]),
         query=torch.cat([query, item[rows * width :]])[None],
         own_rows=torch.arange(rows),
-        own=of_tables,
+        own=tables,
         counts=np.array([rows]),
         pool_rows=torch.empty(0, dtype=torch.int64),
-        pool=of_tables.new_empty(1, 0, width),
+        pool=tables.new_empty(1, 0, width),
         saturated=trained.saturated,
-        message=trained.update,
     )

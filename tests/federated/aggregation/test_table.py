@@ -15,7 +15,7 @@ from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.aggregation.chain.ring import Ring, setting_of, stays_in_shards
 from spfedrec_cli.federated.aggregation.chain.sources import SeededSecrets
-from spfedrec_cli.federated.aggregation.protocol import Opening, Sums, Updates
+from spfedrec_cli.federated.aggregation.protocol import Opening, Sent, Sums, Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.processes import Team
 from spfedrec_cli.federated.sampling.cohort import Phase
@@ -89,8 +89,8 @@ def update_of(opening: Opening, members: list[int], seed: int) -> Updates:
     own = draw(int(asked.sum()), DIM)
     pool_rows = torch.from_numpy(POOL)
     whole = torch.cat([own, pool.reshape(-1, DIM)]).numpy() if len(members) == 1 else np.empty((0, DIM), np.int32)
-    message = messages.ClientUpdate(2, query[0].numpy(), whole)
-    return Updates(np.array(members), query, torch.from_numpy(rows), own, asked, pool_rows, pool, 2, message)
+    found = Updates(np.array(members), query, torch.from_numpy(rows), own, asked, pool_rows, pool, 2)
+    return replace(found, sent=Sent(messages.ClientUpdate(2, query[0].numpy(), whole), lambda message: found))
 
 
 def plain_sum(found: list[Updates]) -> tuple[np.ndarray, np.ndarray]:

@@ -13,10 +13,12 @@ from worlds import build_world, entries, merged
 
 from spfedrec_cli.federated.device import client
 from spfedrec_cli.federated.sampling.cohort import draw_cohort
+from spfedrec_cli.federated.sampling.modes import mode_of
 from spfedrec_cli.federated.simulation import arrays
 from spfedrec_cli.federated.simulation.beginning import publish_popularity
 from spfedrec_cli.federated.simulation.compilable import COMPILED
-from spfedrec_cli.federated.simulation.modes import MODES
+from spfedrec_cli.federated.simulation.on_request import start_on_request
+from spfedrec_cli.federated.simulation.on_slate import publish_catalogue, start_on_slate
 from spfedrec_cli.federated.simulation.round import CohortResult, Start
 from spfedrec_cli.federated.simulation.state import State, initial_state
 from spfedrec_cli.federated.simulation.world import World
@@ -107,10 +109,10 @@ def both(world: World, state: State) -> tuple[CohortResult, CohortResult]:
 
 
 def started(world: World, state: State, channel: Channel) -> Start:
-    mode, round_ = MODES[world.config.request.mode], state.round + 1
-    state = publish_popularity(state, world, world.channel(round_))
-    clients = draw_cohort(world.config.federated, world.known.eligible, world.seed, round_)
-    return mode.start(mode.publish(state, world, clients, channel), world, clients, channel)
+    start = start_on_request if mode_of(world.config.request).asks else start_on_slate
+    state = publish_popularity(state, world, world.channel(state.round + 1))
+    clients = draw_cohort(world.config.federated, world.known.eligible, world.seed, state.round + 1)
+    return start(publish_catalogue(state, world, clients, channel), world, clients, channel)
 
 
 def signed(total: torch.Tensor) -> torch.Tensor:

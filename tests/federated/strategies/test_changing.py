@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from spfedrec_cli.federated.strategies.rounds import STRATEGIES
-from worlds import Aging, build_world, merged
+from worlds import Aging, build_world, merged, told_otherwise
 
 from spfedrec_cli.federated.simulation.state import State, initial_state, state_tensors
 from spfedrec_cli.federated.simulation.world import World
+from spfedrec_cli.federated.strategies.table import STRATEGIES
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.model.features import Features
 
@@ -24,7 +24,8 @@ def aging(features: Features) -> Aging:
 def a_world(strategy: str, engine: str) -> World:
     """Whose customers have a status, and whose items a colour, that is the number of the round."""
     world = build_world(merged({"federated": {"strategy": strategy}, "train": {"engine": engine}}))
-    return replace(world, items=aging(world.known.items), clients=aging(world.devices.fields))
+    devices = replace(world.devices, fields=aging(world.devices.fields))
+    return replace(told_otherwise(world, items=aging(world.known.items)), devices=devices)
 
 
 @pytest.mark.parametrize("engine", ["simulation", "reference"])
