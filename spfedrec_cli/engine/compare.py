@@ -1,6 +1,6 @@
 """Comparison: is one run better than another, on the same clients?"""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,9 +93,9 @@ def compare(
     """The first of `names` against each of the others, paired by client; what a name is, `competitor` says.
 
     What was not evaluated in this way, or at another checkpoint, is evaluated first. `metrics` are tested ("ndcg@10");
-    left out, NDCG and hit rate at every k; means of recall of new and of repeated items are there in any case, where
-    items are bought again. `ks` and `dataset`: as `evaluate` has them. InputError for fewer than two, for runs on
-    different Datasets, and for a metric that is not measured.
+    left out, NDCG and hit rate at every k; means of recall of new and of repeated items at the least k are there in any
+    case, where items are bought again. `ks` and `dataset`: as `evaluate` has them. InputError for fewer than two, for
+    runs on different Datasets, and for a metric that is not measured.
     """
     every = [competitor(name) for name in dict.fromkeys(map(str, names))]
     if len(every) < 2:
@@ -117,12 +117,12 @@ def compare(
         Paired(each.name, pair, {metric: next(adjusted) for metric in pair})
         for each, pair in zip(every[1:], found, strict=True)
     ]
-    shown = [*tested, *(f"{name}@{k}" for name in APART for k in places if f"{name}@{k}" not in tested)]
+    shown = dict.fromkeys([*tested, *(f"{name}@{places[0]}" for name in APART)])
     by_name = {each.name: means(_of(shown, found)) for each, (_, found) in zip(every, values, strict=True)}
     return Comparison(split, protocol, candidates, len(clients), by_name, pairs, len(flat))
 
 
-def _of(metrics: Sequence[str], found: Mapping[str, F64]) -> dict[str, F64]:
+def _of(metrics: Iterable[str], found: Mapping[str, F64]) -> dict[str, F64]:
     return {name: found[name] for name in metrics if name in found}
 
 

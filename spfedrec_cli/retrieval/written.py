@@ -56,7 +56,7 @@ def write_evaluation(
 def write_entry(folder: Path, key: str, report: Mapping[str, object]) -> None:
     """Write one entry without files into `folder`/evaluation.json, beside the others. InputError as
     `write_evaluation` has it."""
-    _write_entries(folder, read_entries(folder) | {key: report})
+    _write_entries(folder, read_entries(folder) | {key: {**report, "files": {}}})
 
 
 def _write_entries(folder: Path, entries: Mapping[str, Mapping[str, object]]) -> None:

@@ -104,6 +104,7 @@ def test_the_report_is_kept_beside_that_of_the_week(first: Path) -> None:
     entries = json.loads((first / "evaluation.json").read_text())
     assert entries["test/full/all/origins-3"]["metrics"] == found.metrics
     assert entries["test/full/all"]["clients"] == found.origins[-1]["clients"]
+    assert engine.examine(first).findings == ()
 
 
 def test_what_was_trained_is_not_trained_again(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
