@@ -5,7 +5,7 @@ from typing import Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MANIFEST = "dataset.json"
 SPLITS = ("train", "validation", "test")
 TABLES = (*SPLITS, "items", "clients", "negatives")

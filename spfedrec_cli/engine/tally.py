@@ -7,7 +7,7 @@ from typing import Any
 
 from spfedrec_cli import run
 from spfedrec_cli.federated.strategies.report import Report
-from spfedrec_cli.federated.wire.messages import KINDS
+from spfedrec_cli.federated.wire.messages import IN_ORDER
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class Crossed:
 
 def crossed(folder: Path | str) -> list[Crossed]:
     """What the ledger of a run counted, in the order of the protocol."""
-    rows: dict[str, list[dict[str, Any]]] = {kind.kind: [] for kind in KINDS}
+    rows: dict[str, list[dict[str, Any]]] = {kind.kind: [] for kind in IN_ORDER}
     for entry in run.records(run.find(folder) / "ledger.jsonl"):
         rows[entry["kind"]].append(entry)
-    return [_crossed(kind, rows[kind.kind]) for kind in KINDS if rows[kind.kind]]
+    return [_crossed(kind, rows[kind.kind]) for kind in IN_ORDER if rows[kind.kind]]
 
 
 def _crossed(kind: type[Any], entries: list[dict[str, Any]]) -> Crossed:

@@ -115,8 +115,8 @@ def test_what_is_not_a_dataset(tmp_path: Path) -> None:
         ("{", "cannot be read"),
         ("[]", "cannot be read"),
         ("{}", "cannot be read"),
-        ('{"schema_version": 2}', "cannot be read"),
-        ('{"schema_version": 1}', "has schema version 1, and this program reads 2"),
+        ('{"schema_version": 3}', "cannot be read"),
+        ('{"schema_version": 1}', "has schema version 1, and this program reads 3"),
     ],
 )
 def test_a_manifest_of_another_kind(dataset: Dataset, content: str, message: str) -> None:

@@ -237,7 +237,7 @@ def test_progress_names_each_stage_once(tmp_path: Path) -> None:
 def test_the_manifest_is_plain_json(tmp_path: Path) -> None:
     prepare("sample", None, tmp_path / "out")
     content = json.loads((tmp_path / "out" / "dataset.json").read_text())
-    assert content["schema_version"] == 2
+    assert content["schema_version"] == 3
     assert content["counts"]["purchases"] == 138
     assert content["repeats"] is True
     assert content["split"]["kind"] == "leave-one-out"
