@@ -8,7 +8,7 @@ customers of a single week buy too little again of what they had.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from itertools import islice
 from pathlib import Path
 
@@ -20,19 +20,20 @@ from measure import mean_and_deviation, small, table
 from trials import COST, KS, Found, Trial, all_of, cost, side_by_side
 
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.origins import last_days, prepare_until
 from spfedrec_cli.data.prepare import prepare
-from spfedrec_cli.data.subset import Subset
-from spfedrec_cli.dtypes import F64
+from spfedrec_cli.dtypes import F64, Bool
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
 from spfedrec_cli.engine.load import open_run
 from spfedrec_cli.engine.scoring import model_scorer
 from spfedrec_cli.retrieval.baselines import BASELINES
 from spfedrec_cli.retrieval.blend import Lists, Weights, best_weights, blended, validation_lists
-from spfedrec_cli.retrieval.evaluate import Scorer, evaluate, make_task, scored
-from spfedrec_cli.retrieval.intervals import LEVEL, replicates
+from spfedrec_cli.retrieval.evaluate import Scorer, Task, evaluate, history_splits, make_task, scored
+from spfedrec_cli.retrieval.groups import is_among
+from spfedrec_cli.retrieval.intervals import intervals
+from spfedrec_cli.retrieval.pooling import joined
 from spfedrec_cli.retrieval.popularity import buyers
 
-LAST = date(2020, 9, 22)  # of the data
 WEEKS, EARLIER = 26, 8  # that are tested; before them, for the blend alone
 PRESET = "hm-small"
 SEEDS = 3  # at most: one takes more than four minutes
@@ -40,10 +41,10 @@ SEEDS = 3  # at most: one takes more than four minutes
 LAST_ROUND = ("train.eval_every=1000",)
 WHOLE = Case("with article fields", PRESET, LAST_ROUND)
 IDS_ALONE = Case("ids alone", PRESET, (*LAST_ROUND, "model.item_fields=false"))
-PLAIN = ("popularity", "popularity_7_days", "repeat_last")
+PLAIN = ("popularity", "popularity_7_days", "repeat_last", "repeat_often")
 MODEL, BLEND = "SpFedRec", " + blend"
 BLENDED = (MODEL, "popularity_7_days")
-METRICS = ("hit_rate@10", "hit_rate@12", "recall@10", "ndcg@10", "map@12")
+METRICS = ("hit_rate@10", "hit_rate@12", "recall@10", "recall_new@10", "recall_repeat@10", "ndcg@10", "map@12")
 PAIRS = (
     (MODEL + BLEND, "popularity_7_days"),
     (MODEL + BLEND, "repeat_last"),
@@ -54,11 +55,6 @@ PAIRS = (
 NEAR = 0.01  # of the articles never sold
 
 Values = dict[str, F64]  # by metric, (n,), or of several seeds (seeds, n)
-
-
-def ends(last: date, weeks: int) -> list[date]:
-    """The last days of so many weeks, the earliest first."""
-    return [last - timedelta(weeks=back) for back in reversed(range(weeks))]
 
 
 @dataclass(frozen=True)
@@ -83,15 +79,13 @@ class Unseen:
 
 @dataclass(frozen=True)
 class Rolling:
-    """H&M's files, where work goes, how many processes, whether all is cut short, and how many seeds. The weeks end on
-    `last`."""
+    """H&M's files, where work goes, how many processes, whether all is cut short, and how many seeds."""
 
     data: Path
     work: Path
     jobs: int
     quick: bool
     seeds: int = 1
-    last: date = LAST
 
     @property
     def weeks(self) -> tuple[int, int]:
@@ -117,9 +111,11 @@ class Rolling:
 
     def prepared(self, weeks: int) -> list[Path]:
         """A Dataset for each test week, which is its last."""
-        folders = [self.work / "datasets" / f"hm-until-{end}" for end in ends(self.last, weeks)]
-        side_by_side(prepare_until, [self.data] * weeks, folders, ends(self.last, weeks), jobs=self.jobs)
-        return folders
+        whole = self.work / "datasets" / "hm"
+        if not whole.exists():
+            prepare("hm", self.data, whole)
+        days = last_days(Dataset.open(whole), weeks)
+        return side_by_side(until, [whole] * weeks, days, jobs=self.jobs)
 
     def trained(self, folders: Sequence[Path], case: Case) -> list[list[Found]]:
         """Seed by seed a training for each Dataset."""
@@ -163,10 +159,8 @@ def pool(seeds: Sequence[Sequence[Week]]) -> Pooled:
     values: dict[str, Values] = {}
     for name in seeds[0][0].values:
         having = [weeks for weeks in seeds if name in weeks[0].values]
-        values[name] = {
-            metric: np.stack([np.concatenate([week.values[name][metric] for week in weeks]) for weeks in having])
-            for metric in METRICS
-        }
+        every = [joined([(week.customers, week.values[name]) for week in weeks]) for weeks in having]
+        values[name] = {metric: np.stack([of[metric] for of in every]) for metric in METRICS}
     return Pooled([each for week in seeds[0] for each in week.customers], values)
 
 
@@ -174,15 +168,12 @@ def flat(found: Sequence[Sequence[Found]]) -> list[Found]:
     return [each for of in found for each in of]
 
 
-def prepare_until(data: Path, folder: Path, end: date) -> None:
-    """The Dataset whose test week ends on this day, made once. ValueError where nobody bought on it."""
-    if folder.exists():
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    prepare("hm", data, folder, subset=Subset(last=end))
-    found = Dataset.open(folder).manifest.split.end
-    if found != end.isoformat():
-        raise ValueError(f"The last purchase until {end} was on {found}: the week of test is another one")
+def until(whole: Path, last: date) -> Path:
+    """The Dataset whose test week ends on this day, made once."""
+    folder = whole.with_name(f"{whole.name}-until-{last}")
+    if not folder.exists():
+        prepare_until(Dataset.open(whole), last, folder)
+    return folder
 
 
 def scorers(run: str, names: Sequence[str], split: str) -> tuple[Dataset, dict[str, Scorer]]:
@@ -200,7 +191,8 @@ def plainly(run: str, rivals: Sequence[str], names: Sequence[str]) -> Week:
     dataset, test = scorers(run, rivals, "test")
     validation = scorers(run, names, "validation")[1]
     task = make_task(dataset, "test")
-    values = {name: evaluate(scorer, task, KS).per_client for name, scorer in test.items()}
+    again = bought_before(dataset, task)
+    values = {name: evaluate(scorer, task, KS, again=again).per_client for name, scorer in test.items()}
     lists = {name: validation_lists(validation[name], dataset) for name in names}
     return Week([dataset.client_id(client) for client in task.clients], values, lists)
 
@@ -209,10 +201,16 @@ def with_blends(run: str, weights: Mapping[str, Weights]) -> dict[str, Values]:
     """The test week with blends by these weights."""
     dataset, test = scorers(run, list(weights), "test")
     task = make_task(dataset, "test")
+    again = bought_before(dataset, task)
     return {
-        name + BLEND: evaluate(blended(test[name], dataset, "test", each), task, KS).per_client
+        name + BLEND: evaluate(blended(test[name], dataset, "test", each), task, KS, again=again).per_client
         for name, each in weights.items()
     }
+
+
+def bought_before(dataset: Dataset, task: Task) -> Bool:
+    """Whether the client of each item of the ground truth had bought it before."""
+    return is_among(task, dataset.history(*history_splits("test")).take(task.clients))
 
 
 def unseen(run: str) -> Unseen:
@@ -246,16 +244,8 @@ def place_of(scores: npt.NDArray[np.float32], among: npt.NDArray[np.float32]) ->
 
 
 def clustered(customers: Sequence[str], values: F64) -> tuple[float, float]:
-    """The 95 % bootstrap interval of the mean of `values` (n,) over customer-weeks.
-
-    Customers are drawn, each with all its weeks, which depend on each other; a replicate is the sum of the values of
-    those drawn ÷ the number of their weeks.
-    """
-    _, of = np.unique(customers, return_inverse=True)
-    sums, weeks = np.bincount(of, weights=values), np.bincount(of).astype(np.float64)
-    drawn = replicates(np.column_stack([sums, weeks]))
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    """The 95 % bootstrap interval of the mean of `values` (n,) over customer-weeks, by customer."""
+    return intervals({"": values}, np.unique(customers, return_inverse=True)[1])[""]
 
 
 def of_recommenders(pooled: Pooled, found: Sequence[Found]) -> str:
@@ -263,7 +253,9 @@ def of_recommenders(pooled: Pooled, found: Sequence[Found]) -> str:
     rows = []
     for name, values in pooled.values.items():
         how, paid = ([way(WHOLE)], cost(found)) if name.startswith(MODEL) else ([""], [""] * len(COST))
-        reached = [mean_and_deviation([float(each) for each in values[metric].mean(1)], small) for metric in METRICS]
+        reached = [
+            mean_and_deviation([float(each) for each in np.nanmean(values[metric], 1)], small) for metric in METRICS
+        ]
         rows.append([name, *how, *reached, *paid])
     return table(["", *WAY, *METRICS, *COST], rows)
 
@@ -280,7 +272,7 @@ def of_pairs(pooled: Pooled) -> str:
 
 def difference(customers: Sequence[str], values: F64) -> list[str]:
     low, high = clustered(customers, values)
-    return [f"{values.mean():+.4f}", f"{low:+.4f} to {high:+.4f}"]
+    return [f"{np.nanmean(values):+.4f}", f"{low:+.4f} to {high:+.4f}"]
 
 
 def pool_unseen(seeds: Sequence[Sequence[Unseen]]) -> Unseen:

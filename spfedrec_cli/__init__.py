@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine import about_machine as about_machine
     from spfedrec_cli.engine import articles as articles
     from spfedrec_cli.engine import crossed as crossed
+    from spfedrec_cli.engine import evaluate_origins as evaluate_origins
     from spfedrec_cli.engine import examine as examine
     from spfedrec_cli.engine import load_config as load_config
     from spfedrec_cli.engine import recommend_all as recommend_all
@@ -74,8 +75,8 @@ _EXPORTED = {
     "engine": (
         "Begun Bench Comparison Crossed Diagnosis EvaluationReport Finding Interrupted Paired Progress Ranked "
         "Recommendation Recommendations Rehearsal Seeds Speed TrainResult Watch about_machine articles bench compare "
-        "crossed evaluate examine export load_config recommend recommend_all rehearse resume run_folder train "
-        "train_seeds"
+        "crossed evaluate evaluate_origins examine export load_config recommend recommend_all rehearse resume "
+        "run_folder train train_seeds"
     ),
     "errors": "InputError SpfedrecError",
 }

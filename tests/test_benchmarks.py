@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -321,7 +320,9 @@ def test_results_of_real_histories(real_data: Path, tmp_path: Path) -> None:
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in printed.splitlines() if "|" in line]
     assert {"SpFedRec", "SpFedRec + blend", "popularity_7_days", "repeat_last", "ids alone"} <= {row[0] for row in rows}
     differences = [row for row in rows if row[:2] == ["SpFedRec + blend", "popularity_7_days"]]
-    assert [row[2] for row in differences] == ["hit_rate@10", "hit_rate@12", "recall@10", "ndcg@10", "map@12"]
+    assert [row[2] for row in differences] == [
+        *("hit_rate@10", "hit_rate@12", "recall@10", "recall_new@10", "recall_repeat@10", "ndcg@10", "map@12")
+    ]
     assert all(re.fullmatch(r"[+-]0\.\d{4} to [+-]0\.\d{4}", row[4]) for row in differences)
     assert re.search(r"^\d+ customer-weeks of \d+ customers", printed, re.MULTILINE)
 
@@ -396,13 +397,16 @@ def test_the_place_of_an_article_among_others(rolling: Any) -> None:
     assert rolling.place_of(np.ones(1, np.float32), np.ones(5, np.float32)).tolist() == [0.5]
 
 
-def test_test_weeks_end_a_week_apart(rolling: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert rolling.ends(date(2020, 9, 22), 3) == [date(2020, 9, 8), date(2020, 9, 15), date(2020, 9, 22)]
+def test_the_dataset_of_each_week_is_made_once(rolling: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    of = rolling.Rolling(tmp_path, tmp_path, jobs=1, quick=True)
     monkeypatch.setattr(
-        rolling, "prepare", lambda source, data, to, subset: prepare("synthetic", None, to, customers=50, items=60)
+        rolling, "prepare", lambda source, data, to: prepare("synthetic", None, to, customers=50, items=60)
     )
-    with pytest.raises(ValueError, match=r"The last purchase until 2020-09-22 was on"):
-        rolling.prepare_until(tmp_path, tmp_path / "shop", date(2020, 9, 22))
+    folders = of.prepared(3)
+    assert [folder.name for folder in folders] == [f"hm-until-2020-09-{day:02}" for day in (6, 13, 20)]
+    assert [Dataset.open(folder).manifest.split.end for folder in folders] == [f.name[-10:] for f in folders]
+    monkeypatch.setattr(rolling, "prepare_until", None)
+    assert of.prepared(3) == folders
 
 
 @pytest.mark.parametrize("section, needed", [("ml-100k", "ml-100k"), ("ablations", "ml-100k"), ("hm", "hm")])

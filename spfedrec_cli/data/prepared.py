@@ -38,7 +38,7 @@ def describe(
     name: str, source: str, row: Source, made: Made, division: Division, request: Request, repeats: bool | None
 ) -> Manifest:
     """The manifest but for what is known of the files alone. `repeats` is what the user says."""
-    counts = _counts(made, division)
+    counts = count(made, division)
     stay = made.repeated_pairs >= BOUGHT_AGAIN if repeats is None else repeats
     facts = span.notes(made.purchases, made.time_unit, division.entry.kind, counts)
     facts.append(told(made.repeated_pairs, stay, repeats is not None))
@@ -66,7 +66,8 @@ def describe(
     )
 
 
-def _counts(made: Made, division: Division) -> Counts:
+def count(made: Made, division: Division) -> Counts:
+    """What the manifest counts."""
     purchases, test = made.purchases, np.flatnonzero(division.part == SPLITS.index("test"))
     held = {split: division.rows(split).total for split in SPLITS[1:]}
     return Counts(

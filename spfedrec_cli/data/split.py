@@ -37,15 +37,16 @@ class Division:
             yield Division(self.entry, self.purchases.take(cut), self.part[cut]).rows(split)
 
 
-def temporal(purchases: Purchases, unit: TimeUnit) -> Division:
+def temporal(purchases: Purchases, unit: TimeUnit, last: int | None = None) -> Division:
     """Test = the last 7 days, validation = the 7 before, train = the rest.
 
-    `purchases` are sorted by client. Raises InputError where time is not a date or nothing is left to train on.
+    `purchases` are sorted by client; `last` is the last day since 1970-01-01, left out that of the last purchase.
+    Raises InputError where time is not a date or nothing is left to train on.
     """
     if unit == "row":
         raise InputError("A temporal split needs dates, and this source has none", hint="use --split leave-one-out")
     day = UNITS_A_DAY[unit]
-    end = int(purchases.time.max()) // day
+    end = int(purchases.time.max()) // day if last is None else last
     starts = (end - 2 * WEEK + 1, end - WEEK + 1)
     part = np.zeros(len(purchases), np.int8)
     for start in starts:

@@ -13,6 +13,7 @@ from spfedrec_cli.engine.everybody import recommend_all
 from spfedrec_cli.engine.export import export
 from spfedrec_cli.engine.load import load_config
 from spfedrec_cli.engine.machine import about_machine
+from spfedrec_cli.engine.origins import evaluate_origins
 from spfedrec_cli.engine.recommend import Ranked, Recommendation, Recommendations, articles, recommend
 from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
 from spfedrec_cli.engine.seeds import Seeds, run_folder, train_seeds
@@ -44,6 +45,7 @@ __all__ = [
     "compare",
     "crossed",
     "evaluate",
+    "evaluate_origins",
     "examine",
     "export",
     "load_config",

@@ -7,11 +7,12 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.raw import Progress, Tell
 from spfedrec_cli.engine.way import Way
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.retrieval.baselines import BASELINES, Chosen, Unavailable
+from spfedrec_cli.retrieval.baselines import BASELINES, SECONDS, Chosen, Unavailable
 from spfedrec_cli.retrieval.blend import Weights, blended, fit
 from spfedrec_cli.retrieval.evaluate import Evaluation, Scorer
 
 BLEND = "blend"
+PATIENCE = 300.0  # seconds
 
 Measure = Callable[[str, Scorer], Evaluation]  # a recommender's name and scores to what it is worth
 
@@ -32,15 +33,21 @@ def measure_baselines(beside: Beside, dataset: Dataset, way: Way, measure: Measu
     """Enter the baselines that are asked for into `beside`, with `way.blend` their blends too.
 
     Where they were not asked for by name, one that says nothing about the Dataset is left out, and one that cannot be
-    had is told of. Otherwise the one raises InputError, the other Unavailable.
+    had is told of. Otherwise the one raises InputError, the other Unavailable. Where they were not asked for by name or
+    as "all", one that takes longer than PATIENCE is told of alone.
     """
-    every = way.baselines is True
     for name in way.names:
-        tell(Progress(f"measuring {name}"))
+        seconds = SECONDS[name](dataset) if name in SECONDS else 0.0
+        if way.baselines is True and seconds > PATIENCE:
+            beside.unavailable[name] = (
+                f"{name} is left out: it takes {_minutes(seconds)}; --baseline {name} measures it"
+            )
+            continue
+        tell(Progress(f"measuring {name}{f', which takes {_minutes(seconds)}' if seconds > PATIENCE else ''}"))
         try:
             scorer = BASELINES[name](dataset, way.split, way.protocol)
         except Unavailable as reason:
-            if not every:
+            if not way.every:
                 raise
             beside.unavailable[name] = reason.sentence()
             continue
@@ -51,9 +58,13 @@ def measure_baselines(beside: Beside, dataset: Dataset, way: Way, measure: Measu
             if way.blend:
                 learner = BASELINES[name](dataset, "validation", way.protocol)
                 measure_blend(beside, f"{name}-{BLEND}", dataset, way.split, learner, scorer, measure)
-        elif not every:
+        elif not way.every:
             problem = f"The baseline '{name}' says nothing about this Dataset"
             raise InputError(problem, where=str(dataset.path), hint="leave it out")
+
+
+def _minutes(seconds: float) -> str:
+    return f"about {seconds / 60:,.0f} minutes"
 
 
 def measure_blend(

@@ -1,6 +1,6 @@
 """Comparison: is one run better than another, on the same clients?"""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,9 @@ from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.engine.way import Way
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.baselines import known
-from spfedrec_cli.retrieval.evaluate import make_task
+from spfedrec_cli.retrieval.evaluate import make_task, means
 from spfedrec_cli.retrieval.intervals import Difference, differences, holm
-from spfedrec_cli.retrieval.metrics import METRICS
+from spfedrec_cli.retrieval.metrics import APART, METRICS
 from spfedrec_cli.retrieval.written import file_name, read_clients
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ class Paired:
 
 @dataclass(frozen=True)
 class Comparison(Tabular):
-    """`means`: by competitor and metric; `pairs`: the first against each of the others."""
+    """`means`: by competitor and metric, those that are tested and APART; `pairs`: the first against each of the
+    others."""
 
     split: str
     protocol: str
@@ -92,8 +93,9 @@ def compare(
     """The first of `names` against each of the others, paired by client; what a name is, `competitor` says.
 
     What was not evaluated in this way, or at another checkpoint, is evaluated first. `metrics` are tested ("ndcg@10");
-    left out, NDCG and hit rate at every k. `ks` and `dataset`: as `evaluate` has them. InputError for fewer than two,
-    for runs on different Datasets, and for a metric that is not measured.
+    left out, NDCG and hit rate at every k; means of recall of new and of repeated items at the least k are there in any
+    case, where items are bought again. `ks` and `dataset`: as `evaluate` has them. InputError for fewer than two, for
+    runs on different Datasets, and for a metric that is not measured.
     """
     every = [competitor(name) for name in dict.fromkeys(map(str, names))]
     if len(every) < 2:
@@ -101,11 +103,12 @@ def compare(
     _same_dataset(every)
     asked = [_k(metric) for metric in metrics or ()]
     places = lengths(ks, make_task(load_dataset(every[0].folder, dataset), split, protocol, candidates))
-    tested = list(metrics or [f"{name}@{k}" for name in ("hit_rate", "ndcg") for k in places])
     way = Way(split, sorted({*places, *asked}), protocol=protocol, candidates=candidates)
-    values = [_values(each, way, dataset) for each in every]
+    values = [_values(each, way, metrics or (), dataset) for each in every]
     clients = values[0][0]
     assert all(np.array_equal(clients, other) for other, _ in values)  # the same Dataset, split and protocol
+    tested = list(metrics or [f"{name}@{k}" for name in ("hit_rate", "ndcg") for k in places])
+    _check_measured(tested, values[0][1], every[0])
     of = [{metric: by_client[metric] for metric in tested} for _, by_client in values]
     found = [differences(of[0], other) for other in of[1:]]
     flat = holm(np.array([each.p for pair in found for each in pair.values()]))
@@ -114,16 +117,29 @@ def compare(
         Paired(each.name, pair, {metric: next(adjusted) for metric in pair})
         for each, pair in zip(every[1:], found, strict=True)
     ]
-    means = {each.name: {m: float(v.mean()) for m, v in found.items()} for each, found in zip(every, of, strict=True)}
-    return Comparison(split, protocol, candidates, len(clients), means, pairs, len(flat))
+    shown = dict.fromkeys([*tested, *(f"{name}@{places[0]}" for name in APART)])
+    by_name = {each.name: means(_of(shown, found)) for each, (_, found) in zip(every, values, strict=True)}
+    return Comparison(split, protocol, candidates, len(clients), by_name, pairs, len(flat))
+
+
+def _of(metrics: Iterable[str], found: Mapping[str, F64]) -> dict[str, F64]:
+    return {name: found[name] for name in metrics if name in found}
 
 
 def _k(metric: str) -> int:
     name, _, k = metric.partition("@")
-    if name not in METRICS or not k.isdecimal():
-        hint = f"choose from {', '.join(METRICS)}, with @ and the length of the list"
+    if name not in (*METRICS, *APART) or not k.isdecimal():
+        hint = f"choose from {', '.join((*METRICS, *APART))}, with @ and the length of the list"
         raise InputError(f"There is no metric '{metric}'", hint=hint)
     return int(k)
+
+
+def _check_measured(tested: Sequence[str], found: Mapping[str, F64], first: Competitor) -> None:
+    """Recall of new and of repeated items is there only where there are both."""
+    for metric in tested:
+        if metric not in found:
+            problem = f"Nothing is bought again in the Dataset of {first.name}, so that there is no '{metric}'"
+            raise InputError(problem, hint="leave it out")
 
 
 def _same_dataset(every: Sequence[Competitor]) -> None:
@@ -141,13 +157,13 @@ def _same_dataset(every: Sequence[Competitor]) -> None:
 Values = tuple[I32, dict[str, F64]]  # clients int32 (n,), and their values (n,) by metric
 
 
-def _values(each: Competitor, way: Way, dataset: Path | str | None) -> Values:
+def _values(each: Competitor, way: Way, metrics: Sequence[str], dataset: Path | str | None) -> Values:
     """From the run's folder, or evaluated now, beside all that was evaluated there before."""
     entry = entries_of(each.folder).get(f"{way.split}/{way.protocol}/{way.candidates}", {})
     ks = way.ks or ()
     if _is_current(entry, each):
         kept = read_clients(each.folder / file_name(way.split, way.protocol, way.candidates, each.recommender), entry)
-        if all(f"ndcg@{k}" in kept[1] for k in ks):
+        if all(name in kept[1] for name in (*metrics, *(f"ndcg@{k}" for k in ks))):
             return kept
     baselines = {*entry.get("baselines", {}), each.recommender.removesuffix(BLEND).removesuffix("-")} - {""}
     blend = bool(entry.get("blends")) or each.recommender.endswith(BLEND)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from spfedrec_cli import run
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.raw import Progress, Tell, silent
-from spfedrec_cli.dtypes import F32, F64, I32
-from spfedrec_cli.engine.beside import BLEND, Beside, measure_baselines, measure_blend
+from spfedrec_cli.dtypes import F32, I32, Bool
+from spfedrec_cli.engine.beside import BLEND, Beside, Measure, measure_baselines, measure_blend
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
+from spfedrec_cli.engine.drawn import UNTOLD, ever_drawn
 from spfedrec_cli.engine.load import open_run
 from spfedrec_cli.engine.scoring import model_scorer
 from spfedrec_cli.engine.tables import Tabular, by_name
@@ -21,7 +22,7 @@ from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.blend import Weights
 from spfedrec_cli.retrieval.evaluate import Evaluation, Scorer, checked, make_task, measure, rank
 from spfedrec_cli.retrieval.evaluate import evaluate as evaluate_scorer
-from spfedrec_cli.retrieval.groups import Groups, across, by_group, make_kinds
+from spfedrec_cli.retrieval.groups import Groups, Parts, across, by_part, groups_of, make_kinds
 from spfedrec_cli.retrieval.intervals import Interval, intervals
 from spfedrec_cli.retrieval.popularity import buyers, self_information
 from spfedrec_cli.retrieval.task import Task
@@ -37,12 +38,15 @@ FEW_HITS = 10  # with fewer, chance decides which of two recommenders is ahead
 
 @dataclass(frozen=True)
 class EvaluationReport(Tabular):
-    """Means over the clients with ground truth; `skipped` counts those without.
+    """Means over the clients with ground truth; `skipped` counts those without. `recall_new@k` and `recall_repeat@k`
+    are means over those who have ground truth that is new to them, or that they buy again.
 
     `intervals`: 95 % bootstrap intervals of the run's metrics; `intervals_beside`: of `baselines` and `blends`.
     `blends`: the run ("blend") and each baseline ("ease-blend") blended with the client's own recent purchases, by
     `blend_weights`. `groups`: the run by kinds of clients and purchases; `across`: how it differs from client to
     client. `unavailable`: why a baseline is not there; `baseline_settings`: what was chosen for those that are.
+    `origins`: where several test weeks are pooled, for each of them "from", "to", "clients", "metrics", "baselines" and
+    the "run" that was trained for it; `clients` are then customer-weeks, of so many `customers`.
     `single_truth`: every client has one item to be found, so that recall is hit rate and MAP is MRR. `notes`: what has
     to be known before the figures are believed.
     """
@@ -66,6 +70,8 @@ class EvaluationReport(Tabular):
     baseline_settings: dict[str, object] = field(default_factory=dict)
     single_truth: bool = False
     notes: tuple[str, ...] = ()
+    customers: int = 0
+    origins: tuple[dict[str, Any], ...] = ()
 
     def to_frame(self) -> "pd.DataFrame":
         """A row each recommender ("this run", baselines, blends), a column each metric; `intervals` stand apart."""
@@ -74,11 +80,13 @@ class EvaluationReport(Tabular):
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A report, and the values of every client behind it: of the run, and of what stands beside it by name."""
+    """A report, and the values of every client behind it: of the run, of what stands beside it by name, and of the
+    run's groups."""
 
     report: EvaluationReport
     run: Evaluation
     others: Mapping[str, Evaluation]
+    parts: Parts
 
     def of(self, recommender: str) -> Evaluation:
         """The run's own where no name is given."""
@@ -100,10 +108,11 @@ def evaluate(
     """Rank for every client with ground truth in `split` and write the measures into the run, a path or a name.
 
     `ks`: lengths of the list; left out, K, or all there is to rank where that is less. `baselines`: True for all that
-    can be had, or names of BASELINES. `blend`: the run, and each of them, blended with the client's own recent
-    purchases too. `dataset`: where the run's Dataset is now, if it is not found by itself. InputError for a name that
-    is unknown or says nothing about the Dataset, and where the blend would be measured on validation, on which it is
-    fitted, or nothing is bought again. A run that cannot be written to is measured all the same, with a note.
+    can be had within minutes, or names of BASELINES; "all" names every one. `blend`: the run, and each of them, blended
+    with the client's own recent purchases too. `dataset`: where the run's Dataset is now, if it is not found by itself.
+    InputError for a name that is unknown or says nothing about the Dataset, and where the blend would be measured on
+    validation, on which it is fitted, or nothing is bought again. A run that cannot be written to is measured all the
+    same, with a note.
     """
     way = Way(split, ks, baselines, protocol, candidates, checkpoint, blend)
     return measured(run.find(folder), way, dataset, tell).report
@@ -121,10 +130,18 @@ def measured(folder: Path, way: Way, dataset: Path | str | None = None, tell: Te
     surprise = self_information(bought, len(opened.clients_with_history("train")))
     ours = partial(model_scorer, opened, world, state)
 
+    trained = ever_drawn(world, opened.n_clients, state.round)
+    kinds = make_kinds(opened, task, bought, trained)
+    again = kinds.again if opened.repeats else None
+
     ranking = rank(_followed(ours(way.split), "the run", task, tell), task, cutoffs[-1])
-    found = measure(ranking, task, cutoffs, surprise)
-    groups = by_group(ranking, task, found.per_client, cutoffs, make_kinds(opened, task, bought))
-    beside = _beside(way, opened, task, cutoffs, surprise, ours, tell)
+    found = measure(ranking, task, cutoffs, surprise, again)
+    parts = by_part(ranking, task, found.per_client, cutoffs, kinds)
+
+    def measure_as(name: str, scorer: Scorer) -> Evaluation:
+        return evaluate_scorer(_followed(scorer, name, task, tell), task, cutoffs, surprise, again)
+
+    beside = _beside(way, opened, ours, measure_as, tell)
     others = {**beside.baselines, **beside.blends}
     report = EvaluationReport(
         run=folder,
@@ -140,14 +157,15 @@ def measured(folder: Path, way: Way, dataset: Path | str | None = None, tell: Te
         intervals_beside={name: intervals(other.per_client) for name, other in others.items()},
         blends={name: other.metrics for name, other in beside.blends.items()},
         blend_weights=beside.weights,
-        groups=groups,
+        groups=groups_of(parts),
         across=across(found.per_client),
         unavailable=beside.unavailable,
         baseline_settings=beside.settings,
         single_truth=bool((task.truth.lengths == 1).all()),
-        notes=_few_hits([found, *others.values()], cutoffs[0]),
+        customers=len(task.clients),
+        notes=(*few_hits([found, *others.values()], cutoffs[0]), *_untold(trained, state.round)),
     )
-    return Evaluated(_kept(report, found, others), found, others)
+    return Evaluated(_kept(report, found, others), found, others, parts)
 
 
 def lengths(ks: Sequence[int] | None, task: Task) -> list[int]:
@@ -156,14 +174,8 @@ def lengths(ks: Sequence[int] | None, task: Task) -> list[int]:
     return checked([min(k, task.most_candidates) for k in K] if ks is None else ks, task)
 
 
-def _beside(
-    way: Way, dataset: Dataset, task: Task, ks: list[int], surprise: F64, ours: Callable[[str], Scorer], tell: Tell
-) -> Beside:
+def _beside(way: Way, dataset: Dataset, ours: Callable[[str], Scorer], measure_as: Measure, tell: Tell) -> Beside:
     """The baselines and blends that are asked for, by the rules of the run."""
-
-    def measure_as(name: str, scorer: Scorer) -> Evaluation:
-        return evaluate_scorer(_followed(scorer, name, task, tell), task, ks, surprise)
-
     beside = Beside()
     if way.blend:
         tell(Progress(f"measuring {BLEND}"))
@@ -185,7 +197,7 @@ def _followed(scorer: Scorer, name: str, task: Task, tell: Tell) -> Scorer:
     return score
 
 
-def _few_hits(every: Sequence[Evaluation], k: int) -> tuple[str, ...]:
+def few_hits(every: Sequence[Evaluation], k: int) -> tuple[str, ...]:
     """A note where hardly anybody was served anything, by whatever recommender."""
     clients = len(every[0].clients)
     most = max(round(found.metrics[f"hit_rate@{k}"] * clients) for found in every)
@@ -196,8 +208,12 @@ def _few_hits(every: Sequence[Evaluation], k: int) -> tuple[str, ...]:
     return (f"{told}. Prepare more customers, or a longer history.",)
 
 
+def _untold(trained: Bool | None, rounds: int) -> tuple[str, ...]:
+    return () if trained is not None else (UNTOLD.format(rounds=rounds),)
+
+
 @contextmanager
-def _written_alone(folder: Path) -> Iterator[None]:
+def written_alone(folder: Path) -> Iterator[None]:
     """Another evaluation is waited for, a training is not."""
     with ExitStack() as stack:
         try:
@@ -220,7 +236,7 @@ def _kept(report: EvaluationReport, found: Evaluation, others: Mapping[str, Eval
     """Writes the evaluation into the run; where that is impossible, the report says so."""
     try:
         told = {**asdict(report), "run": str(report.run), **run.origin(report.run, report.checkpoint_round)}
-        with _written_alone(report.run):
+        with written_alone(report.run):
             write_evaluation(report.run, found, told, others)
     except (CannotWrite, run.Locked) as error:
         return replace(report, notes=(*report.notes, f"These results are not kept: {error.sentence()}"))

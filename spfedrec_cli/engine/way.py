@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.retrieval.baselines import BASELINES, known
+from spfedrec_cli.retrieval.baselines import ALL, BASELINES, known
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,11 @@ class Way:
             problem = "The blend is fitted on validation, so it cannot be measured there"
             raise InputError(problem, hint="evaluate it on test")
         known(self.names)
+
+    @property
+    def every(self) -> bool:
+        """Whether they were not asked for by their names."""
+        return self.baselines is True or (not isinstance(self.baselines, bool) and ALL in self.baselines)
 
     @property
     def names(self) -> list[str]:

@@ -1,6 +1,6 @@
 """Rank the catalogue, or a client's ground truth among its fixed negatives, and measure where the ground truth lies."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F32, F64, I32, Bool
 from spfedrec_cli.errors import InputError, SpfedrecError
 from spfedrec_cli.retrieval.index import EMPTY, blocks, exclusions, refuse_nan, top_k
-from spfedrec_cli.retrieval.metrics import CATALOGUE_METRICS, LIST_METRICS, METRICS, Lists
+from spfedrec_cli.retrieval.metrics import APART, CATALOGUE_METRICS, LIST_METRICS, METRICS, Lists, recall
 from spfedrec_cli.retrieval.places import Places, Ranking, places
 from spfedrec_cli.retrieval.task import Task, history_splits, make_task
 
@@ -21,8 +21,8 @@ Scorer = Callable[[I32], F32]  # dense client ids (n,) -> a score for every item
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`per_client`: "ndcg@10" -> float64 aligned with `clients` (n,); `metrics`: their means, and those of all lists
-    together, such as coverage@k."""
+    """`per_client`: "ndcg@10" -> float64 aligned with `clients` (n,), NaN where a client has no such value; `metrics`:
+    their means, and those of all lists together, such as coverage@k."""
 
     split: str
     protocol: str
@@ -33,19 +33,26 @@ class Evaluation:
     metrics: dict[str, float]
 
 
-def evaluate(scorer: Scorer, task: Task, ks: Sequence[int], surprise: F64 | None = None) -> Evaluation:
+def evaluate(
+    scorer: Scorer, task: Task, ks: Sequence[int], surprise: F64 | None = None, again: Bool | None = None
+) -> Evaluation:
     """`rank`, then `measure`."""
     cutoffs = checked(ks, task)
-    return measure(rank(scorer, task, cutoffs[-1]), task, cutoffs, surprise)
+    return measure(rank(scorer, task, cutoffs[-1]), task, cutoffs, surprise, again)
 
 
-def measure(ranking: Ranking, task: Task, ks: Sequence[int], surprise: F64 | None = None) -> Evaluation:
+def measure(
+    ranking: Ranking, task: Task, ks: Sequence[int], surprise: F64 | None = None, again: Bool | None = None
+) -> Evaluation:
     """Every metric at every k, for each client and on average.
 
-    METRICS always; LIST_METRICS and CATALOGUE_METRICS in the full protocol, where the lists are not given; of these
+    METRICS always; APART where `again` is given, aligned with the ground truth: whether the client had bought the item
+    before. LIST_METRICS and CATALOGUE_METRICS in the full protocol, where the lists are not given; of these
     LIST_METRICS where the self-information of items, `surprise` (n_items,), is given.
     """
     per_client = accuracy(places(ranking, task.truth), task.truth.lengths, ks)
+    if again is not None:
+        per_client |= apart(ranking, task.truth, again, ks)
     overall: dict[str, float] = {}
     if task.protocol == "full":
         overall = {
@@ -56,13 +63,31 @@ def measure(ranking: Ranking, task: Task, ks: Sequence[int], surprise: F64 | Non
         if surprise is not None:
             lists = Lists(ranking.items, surprise, _means(task.truth, surprise))
             per_client |= {f"{name}@{k}": metric(lists, k) for name, metric in LIST_METRICS.items() for k in ks}
-    metrics = {name: float(values.mean()) for name, values in per_client.items()} | overall
+    metrics = means(per_client) | overall
     return Evaluation(task.split, task.protocol, task.pool, task.clients, task.skipped, per_client, metrics)
+
+
+def means(per_client: Mapping[str, F64]) -> dict[str, float]:
+    """Of each metric over the clients who have a value."""
+    return {name: float(np.nanmean(values)) for name, values in per_client.items()}
 
 
 def accuracy(found: Places, truth_sizes: npt.NDArray[np.int64], ks: Sequence[int]) -> dict[str, F64]:
     """METRICS at every k for each client."""
     return {f"{name}@{k}": metric(found, truth_sizes, k) for name, metric in METRICS.items() for k in ks}
+
+
+def apart(ranking: Ranking, truth: Ragged, again: Bool, ks: Sequence[int]) -> dict[str, F64]:
+    """APART at every k: recall of the ground truth that is new to the client, and of what it buys `again`, each for the
+    clients who have any; NaN for the others. Left out where nobody has any."""
+    found: dict[str, F64] = {}
+    for name, members in zip(APART, (~again, again), strict=True):
+        sizes = np.bincount(truth.row_index()[members], minlength=len(truth))
+        if sizes.any():
+            hits = places(ranking, truth, members)
+            values = ((k, recall(hits, np.maximum(sizes, 1), k)) for k in ks)
+            found |= {f"{name}@{k}": np.where(sizes > 0, of, np.nan) for k, of in values}
+    return found
 
 
 def rank(scorer: Scorer, task: Task, k: int) -> Ranking:

@@ -22,13 +22,31 @@ LEVEL = 0.95
 _SEED = 0
 
 
-def intervals(per_client: Mapping[str, F64]) -> dict[str, Interval]:
-    """The 95 % bootstrap interval of the mean of each metric; all arrays (n,) are of the same n >= 1 clients."""
+def intervals(per_client: Mapping[str, F64], clients: npt.NDArray[np.integer] | None = None) -> dict[str, Interval]:
+    """The 95 % bootstrap interval of the mean of each metric; all arrays (n,) are of the same n >= 1 rows.
+
+    A row is a client, or where `clients` (n,) says whose it is, one week of it: then clients are drawn, each with all
+    its weeks, which depend on each other. A replicate is the sum of the values of those drawn ÷ how many values they
+    have. A value that is NaN is none.
+    """
     if not per_client:
         return {}
-    means = replicates(np.column_stack(list(per_client.values())))
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    values = np.column_stack(list(per_client.values()))
+    counted = ~np.isnan(values)
+    columns = np.hstack([np.where(counted, values, 0.0), counted])
+    drawn = replicates(columns if clients is None else _by_client(columns, clients))
+    sums, counts = np.split(drawn, 2, axis=1)
+    means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+    low, high = np.nanquantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(per_client)}
+
+
+def _by_client(columns: F64, clients: npt.NDArray[np.integer]) -> F64:
+    """The sums of `columns` (n, m) over the rows of each client."""
+    _, of = np.unique(clients, return_inverse=True)
+    order = np.argsort(of, kind="stable")
+    starts = np.flatnonzero(np.diff(of[order], prepend=-1))
+    return np.asarray(np.add.reduceat(columns[order], starts, axis=0), np.float64)
 
 
 def replicates(values: F64) -> F64:
@@ -73,11 +91,12 @@ class Difference:
 
 
 def differences(first: Mapping[str, F64], second: Mapping[str, F64]) -> dict[str, Difference]:
-    """first - second for each metric of both; arrays (n,) aligned by client."""
+    """first - second for each metric of both; arrays (n,) aligned by client, NaN where neither has a value."""
     paired = {name: first[name] - second[name] for name in first if name in second}
     spread = intervals(paired)
     return {
-        name: Difference(float(values.mean()), *spread[name], signed_rank(values)) for name, values in paired.items()
+        name: Difference(float(np.nanmean(values)), *spread[name], signed_rank(values))
+        for name, values in paired.items()
     }
 
 
@@ -89,7 +108,7 @@ def signed_rank(values: F64) -> float:
     """
     from scipy.stats import wilcoxon
 
-    differing = values[values != 0]
+    differing = values[(values != 0) & ~np.isnan(values)]
     return float(wilcoxon(differing).pvalue) if differing.size else 1.0
 
 

@@ -86,6 +86,11 @@ METRICS: dict[str, Metric] = {
     "map": mean_average_precision,
 }
 
+# Recall of one part of the ground truth alone: what was not, or was, in the client's history.
+
+RECALL_NEW, RECALL_REPEAT = "recall_new", "recall_repeat"
+APART = (RECALL_NEW, RECALL_REPEAT)
+
 # Each takes Lists and k, and returns a value in bits for each client (n,). Of the lists as they are served.
 
 

@@ -42,17 +42,26 @@ def write_evaluation(
         "metrics": evaluation.metrics,
         "per_client": file_name(evaluation.split, evaluation.protocol, evaluation.candidates),
     }
-    entries, hashes = read_entries(folder), {}
+    entries, hashes = read_entries(folder), dict[str, str]()
     json.dumps({**report, **facts}, allow_nan=False)  # before anything is written
     for name, found in {"": evaluation, **(beside or {})}.items():
         table = pa.table({CLIENT: pa.array(found.clients, pa.int32()), **found.per_client})
         file = file_name(found.split, found.protocol, found.candidates, name)
         _replace(folder / file, partial(pq.write_table, table))
         hashes[file] = files.hash_of(folder / file)
-    entries[key] = {**report, **facts, "files": hashes}
+    _write_entries(folder, entries | {key: {**report, **facts, "files": hashes}})
+    return folder / REPORT
+
+
+def write_entry(folder: Path, key: str, report: Mapping[str, object]) -> None:
+    """Write one entry without files into `folder`/evaluation.json, beside the others. InputError as
+    `write_evaluation` has it."""
+    _write_entries(folder, read_entries(folder) | {key: {**report, "files": {}}})
+
+
+def _write_entries(folder: Path, entries: Mapping[str, Mapping[str, object]]) -> None:
     text = json.dumps({name: files.sealed(entry) for name, entry in entries.items()}, indent=2, allow_nan=False) + "\n"
     _replace(folder / REPORT, lambda path: path.write_text(text, encoding="utf-8"))
-    return folder / REPORT
 
 
 def file_name(split: str, protocol: str, candidates: str, recommender: str = "") -> str:

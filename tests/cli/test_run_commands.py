@@ -11,6 +11,8 @@ import pytest
 from answers import Invoke, StandIn, evaluated, the_json
 
 from spfedrec_cli import run
+from spfedrec_cli.cli.evaluate import _announced
+from spfedrec_cli.cli.output import Output
 from spfedrec_cli.config import resolve, to_toml
 from spfedrec_cli.engine import Comparison, EvaluationReport, Paired, Ranked, Recommendation
 from spfedrec_cli.retrieval.groups import Group
@@ -68,6 +70,44 @@ def test_one_table_of_what_matters(invoke: Invoke, a_run: Path, stand_in: StandI
     assert rows[0] == ["test:", "all", "items", "ranked", "for", "3", "clients;", "runs/first,", "round", "40"]
     assert rows[1] == ["ndcg@10", "map@12"]
     assert rows[3:] == [["this", "run", "0.2500", "0.6250"], ["popularity", "0.1250", "0.8750"]]
+
+
+def test_recall_of_new_and_of_repeated_purchases_is_a_table_of_its_own(
+    invoke: Invoke, a_run: Path, stand_in: StandIn
+) -> None:
+    both = {"ndcg@10": 0.25, "recall_new@10": 0.125, "recall_repeat@10": 0.75}
+    groups = {"purchase": {"new": Group(1234, {}, {}), "repeat": Group(1, {}, {})}}
+    stand_in(evaluate=report(metrics=both, baselines={"repeat_last": both | {"recall_new@10": 0.0}}, groups=groups))
+    for words in ([], ["--more"]):
+        result = invoke("evaluate", "first", *words)
+        assert "recall@10 of purchases: new, of 1,234 clients; repeat, of 1 client" in result.stdout
+        rows = cells(result.stdout)
+        start = rows.index(["new", "repeat"])
+        assert rows[start + 2 :] == [["this", "run", "0.1250", "0.7500"], ["repeat_last", "0.0000", "0.7500"]]
+        assert not any("recall_new" in row for row in rows)
+    stand_in(evaluate=report(metrics={"ndcg@10": 0.25}))
+    assert "of purchases" not in invoke("evaluate", "first").stdout
+
+
+def test_several_weeks(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
+    days = [("2020-09-09", "2020-09-15"), ("2020-09-16", "2020-09-22")]
+    weeks = tuple({"from": a, "to": b, "clients": 2, "metrics": {"ndcg@10": 0.5}} for a, b in days)
+    calls = stand_in(evaluate_origins=report(clients=4, customers=3, origins=weeks))
+    result = invoke("evaluate", "first", "--origins", "2", "--baseline", "popularity")
+    assert calls.last[1] == (a_run, 2)
+    assert calls.last[2] == {"baselines": ["popularity"], "tell": ANY, "begin": ANY}
+    assert "all items ranked for 3 clients in 2 weeks, 4 lists in all; runs/first" in result.stdout
+    assert ["2020-09-09", "to", "2020-09-15", "2", "0.5000"] in cells(result.stdout)
+    told = the_json(invoke("evaluate", "first", "--origins", "2", "--json"))
+    assert told["origins"][1] == {"from": days[1][0], "to": days[1][1], "clients": 2, "metrics": {"ndcg@10": 0.5}}
+    assert invoke("evaluate", "first", "--origins", "0").exit_code == 2
+
+
+def test_how_long_the_weeks_before_take_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    _announced(Output(), 3, 185.0)
+    assert capsys.readouterr().err == "3 models to train for the weeks before: about 3 min 5 s\n"
+    _announced(Output(), 0, 0.0)
+    assert capsys.readouterr().err == ""
 
 
 def test_names_that_coincide_are_said_once(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:

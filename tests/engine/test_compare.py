@@ -56,12 +56,24 @@ def test_baselines_and_blends_are_measured_where_they_were_not(first: Path) -> N
     assert list(found.means) == names
     assert [pair.name for pair in found.pairs] == names[1:]
     assert list(found.pairs[0].differences) == ["hit_rate@10", "ndcg@10"]
+    assert list(found.means[names[0]]) == ["hit_rate@10", "ndcg@10", "recall_new@10", "recall_repeat@10"]
     assert found.tests == 6
     report = json.loads((first / "evaluation.json").read_text())["test/full/all"]
     assert list(report["baselines"]) == ["popularity"]
     assert list(report["blends"]) == ["blend", "popularity-blend"]
     for name, suffix in zip(names, ("", "-popularity", "-blend", "-popularity-blend"), strict=True):
         assert found.means[name]["ndcg@10"] == pytest.approx(np.mean(values(first, suffix)["ndcg@10"]))
+
+
+def test_recall_of_repeated_items_is_tested_where_it_is_asked_for(first: Path) -> None:
+    """Paired over the clients who buy something again, whom the file marks."""
+    found = engine.compare([str(first), f"{first}:repeat_last"], ks=(10,), metrics=["recall_repeat@10"])
+    ours, theirs = (np.array(values(first, suffix)["recall_repeat@10"]) for suffix in ("", "-repeat_last"))
+    some = ~np.isnan(ours)
+    assert 0 < some.sum() < len(some)
+    gap = found.pairs[0].differences["recall_repeat@10"]
+    assert gap.mean == pytest.approx((ours - theirs)[some].mean())
+    assert gap.low <= gap.mean <= gap.high
 
 
 def test_what_was_measured_is_not_measured_again(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:

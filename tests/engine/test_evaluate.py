@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from worlds import build_world
 
 from spfedrec_cli import engine
 from spfedrec_cli.config import Config, resolve
@@ -14,11 +16,14 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.raw import Progress
 from spfedrec_cli.engine import TrainResult, checkpoint, load, scoring
+from spfedrec_cli.engine.drawn import ever_drawn
 from spfedrec_cli.engine.evaluate import FEW_HITS
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.retrieval.baselines import BASELINES, Unavailable
+from spfedrec_cli.federated.sampling.cohort import draw_cohort
+from spfedrec_cli.retrieval.baselines import BASELINES, SECONDS, Unavailable
 from spfedrec_cli.retrieval.blend import fit
-from spfedrec_cli.retrieval.groups import BY
+from spfedrec_cli.retrieval.evaluate import make_task
+from spfedrec_cli.retrieval.groups import BY, NEVER_TRAINED
 
 
 def unavailable(dataset: Dataset, split: str, protocol: str) -> None:
@@ -45,6 +50,47 @@ def test_intervals_groups_and_the_blend_are_in_the_report(first: Path) -> None:
     assert saved["intervals"]["ndcg@10"] == list(report.intervals["ndcg@10"])
 
 
+def test_recall_of_new_and_of_repeated_items_stands_apart_for_all(first: Path) -> None:
+    report = engine.evaluate(first, ks=(10,), baselines=["repeat_last"], blend=True)
+    every = [report.metrics, *report.baselines.values(), *report.blends.values()]
+    assert all({"recall_new@10", "recall_repeat@10"} <= set(metrics) for metrics in every)
+    purchase = report.groups["purchase"]
+    for kind in ("new", "repeat"):
+        assert report.metrics[f"recall_{kind}@10"] == pytest.approx(purchase[kind].metrics["recall@10"])
+    assert report.baselines["repeat_last"]["recall_repeat@10"] > report.metrics["recall_repeat@10"]
+
+
+def test_customers_in_no_cohort_are_told_apart(shop: Dataset, config: Callable[..., Config], tmp_path: Path) -> None:
+    """One round of forty: nearly everybody else has a history and was never trained."""
+    few = engine.train(shop, config("train.rounds=1"), tmp_path / "few")
+    customer = engine.evaluate(few.run, ks=(10,)).groups["customer"]
+    task, history = make_task(shop), shop.history("train", "validation")
+    drawn = draw_cohort(config().federated, shop.clients_with_history().astype(np.int64), 0, 1)
+    never = [c for c in task.clients if history.lengths[c] and c not in set(drawn.tolist())]
+    assert customer[NEVER_TRAINED].clients == len(never) > customer["warm"].clients / 2
+
+
+@pytest.mark.parametrize("sampling", ["fixed", "poisson", "shuffled"])
+def test_who_was_ever_drawn(sampling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = build_world({"federated": {"sampling": sampling, "cohort_size": 3}})
+    cohorts = [draw_cohort(world.config.federated, world.known.eligible, world.seed, r) for r in (1, 2)]
+    drawn = ever_drawn(world, 10, 2)
+    assert drawn is not None
+    assert np.flatnonzero(drawn).tolist() == sorted(set(np.concatenate(cohorts).tolist()))
+    everybody = ever_drawn(world, 10, 10_000)
+    assert everybody is not None
+    assert everybody.tolist() == [True] * 9 + [False]  # the last one never bought
+    monkeypatch.setattr("spfedrec_cli.engine.drawn.MOST_DRAWS", 5)
+    assert ever_drawn(world, 10, 2) is None
+
+
+def test_where_cohorts_are_too_many_to_draw_again_it_is_said(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spfedrec_cli.engine.drawn.MOST_DRAWS", 5)
+    report = engine.evaluate(first, ks=(10,))
+    assert set(report.groups["customer"]) <= {"warm", "cold"}
+    assert any("never trained is not told" in note for note in report.notes)
+
+
 def test_the_sampled_protocol_has_groups_too(first: Path) -> None:
     report = engine.evaluate(first, ks=(10,), protocol="sampled")
     assert "novelty@10" not in report.metrics
@@ -61,11 +107,26 @@ def test_a_baseline_that_cannot_be_had_is_told_of_or_refused(first: Path, monkey
     report = engine.evaluate(first, ks=(10,), baselines=True)
     assert report.unavailable == {"ials": "It needs a library; install it."}
     assert not {"ials", "repeat_last"} & set(report.baselines)
-    assert report.baseline_settings.keys() == {"item_knn", "ease"}
+    assert report.baseline_settings.keys() == {"repeat_often", "item_knn", "ease"}
     with pytest.raises(Unavailable):
         engine.evaluate(first, ks=(10,), baselines=["ials"])
     with pytest.raises(InputError, match="'repeat_last' says nothing about this Dataset"):
         engine.evaluate(first, ks=(10,), baselines=["repeat_last"])
+
+
+def test_a_baseline_that_takes_long_is_measured_where_it_is_asked_for(
+    first: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SECONDS, "item_knn", lambda dataset: 1260.0)
+    report, told = engine.evaluate(first, ks=(10,), baselines=True), "it takes about 21 minutes; --baseline item_knn"
+    assert report.unavailable["item_knn"].startswith(f"item_knn is left out: {told}")
+    assert "item_knn" not in report.baselines
+    for asked in (["item_knn"], ["all"]):
+        said: list[Progress] = []
+        found = engine.evaluate(first, ks=(10,), baselines=asked, tell=said.append)
+        assert "item_knn" in found.baselines
+        assert "measuring item_knn, which takes about 21 minutes" in [at.stage for at in said]
+    assert set(found.baselines) > set(report.baselines)
 
 
 def test_a_run_without_a_checkpoint_is_refused(first: Path) -> None:

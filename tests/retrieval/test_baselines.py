@@ -5,12 +5,26 @@ import numpy as np
 import pytest
 
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.retrieval.baselines import BASELINES, Unavailable, best_possible, known, popularity, repeat_last
+from spfedrec_cli.retrieval.baselines import (
+    ALL,
+    BASELINES,
+    SECONDS,
+    Chosen,
+    Unavailable,
+    best_possible,
+    factors,
+    known,
+    neighbours,
+    popularity,
+    repeat_last,
+    repeat_often,
+)
 from spfedrec_cli.retrieval.baselines.choice import best_of
 from spfedrec_cli.retrieval.baselines.factors import ials
 from spfedrec_cli.retrieval.baselines.linear import ease, item_weights
 from spfedrec_cli.retrieval.baselines.neighbours import NEIGHBOURS, item_knn
 from spfedrec_cli.retrieval.baselines.popular import popularity_7_days
+from spfedrec_cli.retrieval.baselines.repeat import HALF_LIVES
 from spfedrec_cli.retrieval.evaluate import evaluate, make_task
 
 TRAIN = [(0, 3, 1, 1), (0, 1, 5, 1), (1, 2, 2, 4), (1, 3, 3, 2)]  # item 1: 1, item 2: 4, item 3: 1 + 2
@@ -42,6 +56,53 @@ def test_repeat_last_puts_the_newest_first_and_popularity_behind(make_dataset: A
 
 def test_repeat_last_does_not_apply_where_nothing_is_bought_again(make_dataset: Any) -> None:
     assert repeat_last(make_dataset(3, 4, TRAIN, VALIDATION, TEST, repeats=False), "test") is None
+
+
+def test_repeat_often_counts_recent_purchases_for_more(make_dataset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a half-life of 7 days, on day 28: item 1, once on day 28, 1; item 2, thrice on day 21, 3/2; item 3, seven
+    times on day 0, 7/16; item 0, once on day 21, 1/2."""
+    often = "spfedrec_cli.retrieval.baselines.repeat.HALF_LIVES"
+    rows = [(0, 3, 0, 7), (0, 2, 21, 3), (0, 0, 21, 1), (0, 1, 28, 1), (1, 4, 1, 2), (1, 2, 1, 2)]
+    dataset = make_dataset(3, 6, rows)
+
+    def ranked(days: float, client: int) -> list[int]:
+        monkeypatch.setattr(often, (days,))
+        scorer = repeat_often(dataset, "validation")
+        assert scorer is not None
+        return ranking(scorer(np.array([client], np.int32)))[0]
+
+    assert ranked(7, 0) == [2, 1, 0, 3, 4, 5]
+    assert ranked(1e9, 0)[:2] == [3, 2]  # plain counts
+    # Train's counts: 1, 1, 5, 7, 2, 0. Items 2 and 4 are as often client 1's: a tie, the others by popularity.
+    assert ranked(7, 1) == [2, 4, 3, 0, 1, 5]
+    scorer = repeat_often(dataset, "validation")
+    assert scorer is not None
+    assert scorer(np.array([1], np.int32))[0, [2, 4]].tolist() == [8, 8]
+    assert ranked(7, 2) == [3, 2, 4, 0, 1, 5]  # cold: popularity
+
+
+def test_the_half_life_is_chosen_on_validation(make_dataset: Any) -> None:
+    """Five times on day 0, once on day 60: whoever buys the latter in validation has a short memory."""
+    rows = [(0, 3, 0, 5), (0, 2, 60, 1)]
+    for item, long in ((2, False), (3, True)):
+        chosen = repeat_often(make_dataset(1, 400, rows, [(0, item, 70, 1)], [(0, 1, 80, 1)]), "test")
+        assert isinstance(chosen, Chosen)
+        assert chosen.setting == (HALF_LIVES[0] if long else 7.0)
+
+
+def test_repeat_often_needs_dates_and_repeats(make_dataset: Any) -> None:
+    assert repeat_often(make_dataset(3, 4, TRAIN, repeats=False), "validation") is None
+    assert repeat_often(make_dataset(3, 4, TRAIN, time_unit="row"), "validation") is None
+
+
+def test_what_takes_minutes_is_known_before(make_dataset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three clients with 2, 2 and 0 items: 4 pairs, 8 pairs of pairs; nine settings of 64, 32 and 128 factors."""
+    dataset = make_dataset(3, 4, TRAIN)
+    assert SECONDS["item_knn"](dataset) == pytest.approx(8 * neighbours.SECONDS_A_PAIR)
+    each = factors.SECONDS_A_FACTOR * factors.ITERATIONS * 4
+    assert SECONDS["ials"](dataset) == pytest.approx(each * 3 * (64 + 32 + 128))
+    monkeypatch.setattr(factors, "LARGE", 4)
+    assert SECONDS["ials"](dataset) == pytest.approx(each * 3 * 64)
 
 
 def test_best_possible_needs_an_oracle(make_dataset: Any) -> None:
@@ -184,5 +245,6 @@ def test_what_cannot_be_had_says_why(make_dataset: Any, monkeypatch: pytest.Monk
 
 def test_names_of_baselines() -> None:
     assert known(["ease", "popularity", "ease"]) == ["popularity", "ease"]
+    assert known(["ease", ALL]) == list(BASELINES)
     with pytest.raises(InputError, match=r"no baseline 'popularty'; did you mean popularity\?"):
         known(["popularty"])

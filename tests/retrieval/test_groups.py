@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from spfedrec_cli.retrieval.evaluate import evaluate, make_task, measure, rank
-from spfedrec_cli.retrieval.groups import ACTIVITY, BY, Groups, across, by_group, make_kinds
+from spfedrec_cli.retrieval.groups import ACTIVITY, BY, NEVER_TRAINED, Groups, across, by_group, make_kinds
 from spfedrec_cli.retrieval.popularity import BANDS, bands, buyers, self_information
 
 # Client 0 bought item 0 in train and 1 in validation, client 1 five items in train, client 2 nothing.
@@ -38,6 +38,27 @@ def test_clients_by_what_they_bought_before(make_dataset: Any) -> None:
 def test_ground_truth_by_whether_it_was_bought_before(make_dataset: Any) -> None:
     # Repeat: item 1 of client 0, bought in validation. New: item 5 of clients 0 and 1, item 0 of client 2.
     assert recalls(groups(make_dataset), "purchase") == {"new": (3, 2 / 3), "repeat": (1, 1.0)}
+
+
+def test_recall_of_new_and_of_repeated_items_apart(make_dataset: Any) -> None:
+    """Client 0 has 1 of 1 new and 1 of 1 repeated, client 1 1 of 1 new, client 2 0 of 1 new."""
+    dataset = make_dataset(3, 6, TRAIN, VALIDATION, TEST)
+    task = make_task(dataset)
+    again = make_kinds(dataset, task, buyers(dataset)).again
+    found = evaluate(lambda clients: SCORES[clients], task, [2], again=again)
+    assert found.per_client["recall_new@2"].tolist() == [1, 1, 0]
+    np.testing.assert_array_equal(found.per_client["recall_repeat@2"], [1, np.nan, np.nan])
+    assert (found.metrics["recall_new@2"], found.metrics["recall_repeat@2"]) == (2 / 3, 1)
+    assert "recall_repeat@2" not in evaluate(lambda clients: SCORES[clients], task, [2], again=again & False).metrics
+
+
+def test_customers_who_were_never_trained_are_some_of_the_warm(make_dataset: Any) -> None:
+    dataset = make_dataset(3, 6, TRAIN, VALIDATION, TEST)
+    task = make_task(dataset)
+    ranking = rank(lambda clients: SCORES[clients], task, 2)
+    kinds = make_kinds(dataset, task, buyers(dataset), trained=np.array([False, True, False]))
+    found = by_group(ranking, task, measure(ranking, task, [2]).per_client, [2], kinds)
+    assert recalls(found, "customer") == {"warm": (2, 1.0), "cold": (1, 0.0), NEVER_TRAINED: (1, 1.0)}
 
 
 def test_ground_truth_by_how_popular_its_item_is(make_dataset: Any) -> None:

@@ -39,6 +39,24 @@ def test_a_column_alone_or_in_company_has_the_same_interval() -> None:
     assert alone["b"] == pytest.approx(both["b"], rel=1e-12)
 
 
+def test_customers_are_drawn_with_all_their_weeks() -> None:
+    """a, a: 1; a, b: 3 of 4; b, b: 0. Weeks drawn one by one would hardly ever all be b's."""
+    values, customers = np.array([1.0, 1.0, 0.0, 1.0]), np.array([7, 7, 9, 7])
+    assert intervals({"a": values}, customers) == {"a": (0.0, 1.0)}
+    many = np.tile([0.0, 1.0], 100)
+    assert intervals({"a": many}, np.arange(200))["a"] == intervals({"a": many})["a"]
+    together = intervals({"a": many}, np.arange(200) % 4)["a"]  # two customers of 0, two of 1
+    assert together == (0.0, 1.0)
+
+
+def test_a_value_that_is_missing_is_none() -> None:
+    """The mean is of those there are: an interval of .5 alone, whoever is drawn."""
+    values = np.where(np.arange(60) % 2, np.nan, 0.5)
+    assert intervals({"a": values, "b": np.ones(60)}) == {"a": (0.5, 0.5), "b": (1.0, 1.0)}
+    (found,) = differences({"a": values}, {"a": values - 0.25}).values()
+    assert (found.mean, found.low, found.high) == (0.25, 0.25, 0.25)
+
+
 @pytest.mark.parametrize("n", [30, 3000])
 def test_the_seed_changes_the_draws(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(1).random(n)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.data.dataset import Dataset
 
 Baseline = Callable[["Dataset", str, str], Scorer | None]
+Seconds = Callable[["Dataset"], float]  # about how long a baseline takes for test, on one core
 Fitted = Callable[[str], Scorer]  # the split to predict -> its scorer, by that split's histories
 Setting = TypeVar("Setting")
 

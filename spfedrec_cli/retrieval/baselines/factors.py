@@ -27,6 +27,8 @@ class Setting:
 ITERATIONS = 15
 WEIGHTS = ((5.0, 10.0), (2.0, 10.0), (10.0, 50.0))  # alpha, penalty
 GRID = tuple(Setting(factors, *weights) for factors in (64, 32, 128) for weights in WEIGHTS)  # the first if not chosen
+LARGE = 5_000_000  # pairs of client and item from which on the first number of factors is the only one
+SECONDS_A_FACTOR = 3e-8  # of one pair in one iteration
 
 
 def ials(dataset: "Dataset", split: str, protocol: str = "full") -> Scorer:
@@ -42,7 +44,17 @@ def ials(dataset: "Dataset", split: str, protocol: str = "full") -> Scorer:
         raise Unavailable("iALS needs the library implicit", hint=hint) from None
     bought = matrix(dataset.truth("train"), dataset.n_items)
     factorise = partial(_model, AlternatingLeastSquares, bought)
-    return best_of(dataset, split, protocol, GRID, lambda setting: _fitted(dataset, factorise(setting)))
+    return best_of(dataset, split, protocol, _grid(bought.nnz), lambda setting: _fitted(dataset, factorise(setting)))
+
+
+def ials_seconds(dataset: "Dataset") -> float:
+    """About how long all its fits take."""
+    pairs = len(dataset.truth("train").values)
+    return SECONDS_A_FACTOR * ITERATIONS * pairs * sum(setting.factors for setting in _grid(pairs))
+
+
+def _grid(pairs: int) -> tuple[Setting, ...]:
+    return GRID if pairs < LARGE else GRID[: len(WEIGHTS)]
 
 
 def _model(factorisation: Any, bought: Any, setting: Setting) -> Any:
