@@ -41,6 +41,17 @@ class ModelConfig(Section):
     history: Literal["none", "mean", "recency"] = Field("mean", description="how purchases are pooled into the query")
     half_life: float = Field(10.0, gt=0, description="purchases after which a weight has halved (history = recency)")
     id_dropout: float = Field(0.1, ge=0, lt=1, description="share of items a round whose id embedding is left out")
+    prior: float = Field(
+        0.0, ge=0, description="weight of the prior, the log of an item's public sales, beside cosine / temperature"
+    )
+    prior_in: Literal["training", "ranking"] = Field(
+        "training", description="where the prior counts: in the logits of training and in ranking, or in ranking alone"
+    )
+
+    @property
+    def trains_with_prior(self) -> bool:
+        """Whether the prior stands inside the logits, so that clients have to know it."""
+        return self.prior > 0 and self.prior_in == "training"
 
 
 class ClientConfig(Section):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spfedrec_cli.federated.server.publishing import needs_popularity
+from spfedrec_cli.federated.server.publishing import clients_draw_by_popularity, needs_popularity
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.wire import messages
@@ -17,14 +17,12 @@ from spfedrec_cli.placement import fetched
 
 def publish_popularity(state: State, world: World, channel: Channel) -> State:
     """Item popularity, as one secure sum of training purchases or as the user gives it; and from the server to the
-    clients that draw by it: V−, or how likely a pool by popularity was. A slate is drawn by the server, and at
-    request.rate = 0 nobody draws anything."""
+    clients where they draw by it, or have it in their scores."""
     if state.popularity is not None or not needs_popularity(world.config):
         return state
     given = world.known.given_popularity
     counts = summed_purchases(world, channel) if given is None else torch.from_numpy(given())
-    request, client = world.config.request, world.config.client
-    if request.mode == "paper" and (request.rate > 0 or client.pools_by_popularity):
+    if clients_draw_by_popularity(world.config) or world.config.model.trains_with_prior:
         told = messages.PublishedCounts(state.round + 1, counts.numpy().astype(np.int32))
         channel.tell(told, world.here(world.known.eligible))
     return replace(state, server=replace(state.server, popularity=counts))
@@ -32,8 +30,9 @@ def publish_popularity(state: State, world: World, channel: Channel) -> State:
 
 def popularity_where_needed(state: State, world: World, channel: Channel) -> State:
     """The same for a strategy without requests: V− are drawn only to be training negatives."""
-    client = world.config.client
-    return publish_popularity(state, world, channel) if client.uses_own or client.pools_by_popularity else state
+    client, model = world.config.client, world.config.model
+    wanted = client.uses_own or client.pools_by_popularity or model.prior > 0
+    return publish_popularity(state, world, channel) if wanted else state
 
 
 def summed_purchases(world: World, channel: Channel) -> Tensor:
