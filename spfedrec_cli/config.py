@@ -4,7 +4,6 @@ Every section is a frozen model and goes alone to the module that it configures.
 nearest known one named. The resolved configuration is saved beside what it produced.
 """
 
-import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -112,6 +111,9 @@ class RequestConfig(Section):
     popularity: str = Field(
         "sum", min_length=1, description="item popularity: sum, one secure sum; or a CSV or Parquet file of item, count"
     )
+    prior_half_life: float = Field(
+        0.0, ge=0, description="days in which a sale loses half of its weight in the prior; 0: all sales weigh alike"
+    )
 
 
 class FederatedConfig(Section):
@@ -196,6 +198,11 @@ class SimulationConfig(Section):
 class Settings(Section):
     """What everybody knows of a training."""
 
+    @property
+    def decays(self) -> bool:
+        """Whether the prior is of sales that are decayed by their age, in a sum of their own."""
+        return self.model.prior > 0 and self.request.prior_half_life > 0
+
     model: ModelConfig = ModelConfig()
     client: ClientConfig = ClientConfig()
     request: RequestConfig = RequestConfig()
@@ -218,21 +225,6 @@ def presets() -> dict[str, str]:
     """Names of the shipped presets, each with its opening comment."""
     files = sorted(_presets().iterdir(), key=lambda file: file.name)
     return {f.name[:-5]: f.read_text().split("\n", 1)[0].lstrip("# ") for f in files if f.name.endswith(".toml")}
-
-
-# By source: the presets that fit its Datasets, each up to so many clients.
-_FITTING: dict[str, tuple[tuple[float, str], ...]] = {
-    "sample": ((math.inf, "sample"),),
-    "movielens": ((2_000, "ml-100k"), (math.inf, "ml-1m")),
-    "hm": ((100_000, "hm-small"), (math.inf, "hm-full")),
-    "synthetic": ((100_000, "synthetic"), (math.inf, "hm-full")),
-}
-_OTHERWISE = ((100_000, "synthetic"), (math.inf, "hm-full"))
-
-
-def preset_for(source: str, clients: int) -> str:
-    """The preset to begin with on a Dataset of this source with so many clients."""
-    return next(preset for most, preset in _FITTING.get(source, _OTHERWISE) if clients <= most)
 
 
 def resolve(preset: str | None = None, file: Path | str | None = None, settings: Iterable[str] = ()) -> Config:

@@ -100,7 +100,7 @@ def recommend(
         past = Ragged.from_lengths(np.array([len(bought)]), bought)
         queries = stranger_query(world, state, past, items)
     seen = None if data.repeats else past
-    catalogue = ranked_items(world.config.model, items, state.popularity)
+    catalogue = ranked_items(world.config.model, items, state.sales)
     ranked, scores = serve.recommend(queries.numpy(), catalogue.numpy(), length(k, data), seen, product)
     names: Sequence[str | None] = customers or [None]
     return Recommendations(

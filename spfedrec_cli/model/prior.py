@@ -16,29 +16,29 @@ from spfedrec_cli.dtypes import F32, F64
 from spfedrec_cli.placement import placed
 
 
-def log_sales(counts: npt.NDArray[np.integer]) -> F64:
+def log_sales(sales: npt.NDArray[np.number]) -> F64:
     """π (n_items,) of public sales (n_items,)."""
-    more = 1.0 + counts
+    more = 1.0 + sales
     return np.asarray(np.log(more / more.mean()), np.float64)
 
 
-def in_logits(model: ModelConfig, counts: npt.NDArray[np.integer]) -> F32:
+def in_logits(model: ModelConfig, sales: npt.NDArray[np.number]) -> F32:
     """γ · π (n_items,), which targets and negatives alike have in their scores while they are trained with it."""
-    return np.asarray(model.prior * log_sales(counts), np.float32)
+    return np.asarray(model.prior * log_sales(sales), np.float32)
 
 
-def prior_coordinate(model: ModelConfig, counts: Tensor | None) -> Tensor | None:
+def prior_coordinate(model: ModelConfig, sales: Tensor | None) -> Tensor | None:
     """γ · τ · π (n_items,), float32, of public sales (n_items,), which are there where there is a prior; else None."""
     if not model.prior:
         return None
-    assert counts is not None  # published before the first round
-    return torch.from_numpy(in_logits(model, counts.numpy()) * np.float32(model.temperature))
+    assert sales is not None  # published before the first round
+    return torch.from_numpy(in_logits(model, sales.numpy()) * np.float32(model.temperature))
 
 
-def ranked_items(model: ModelConfig, items: Tensor, counts: Tensor | None) -> Tensor:
+def ranked_items(model: ModelConfig, items: Tensor, sales: Tensor | None) -> Tensor:
     """ṽ (n_items, d) with the prior as one more coordinate, so that a dot product with `ranked_queries` is τ times the
     score; without a prior ṽ itself."""
-    more = prior_coordinate(model, counts)
+    more = prior_coordinate(model, sales)
     return items if more is None else torch.cat([items, placed(more, items.device)[:, None]], 1)
 
 

@@ -14,10 +14,11 @@ from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine import TrainResult, checkpoint, load, scoring
 from spfedrec_cli.engine.everybody import recommend_all
+from spfedrec_cli.errors import InputError
 from spfedrec_cli.model.prior import log_sales
 
 Make = Callable[..., Config]
-GAMMA = "model.prior=0.7"
+GAMMA, DECAYED = "model.prior=0.7", "request.prior_half_life=14"
 WAYS: dict[str, list[str]] = {
     "paper": [],
     "its own obfuscating items": ["client.negatives=request"],
@@ -26,6 +27,7 @@ WAYS: dict[str, list[str]] = {
     "catalogue": ["request.mode=catalogue"],
     "full": ["federated.strategy=full"],
     "central": ["federated.strategy=central"],
+    "decayed": [DECAYED],
 }
 
 
@@ -39,11 +41,20 @@ def lifted(way: str, shop: Dataset, config: Make, tmp_path_factory: pytest.TempP
     return engine.train(shop, config(GAMMA, *WAYS[way]), tmp_path_factory.mktemp("runs") / "lifted")
 
 
+def sales_of_train(shop: Dataset, half_life: float | None) -> np.ndarray:
+    """Written out: a client counts once for an item; by age, 2^(−age/half_life) for its last purchase, in 1/1024."""
+    frame = shop.frame("train").groupby(["customer_id", "article_id"], as_index=False)["time"].max()
+    age = (frame["time"].max() - frame["time"]).dt.days
+    counts = 1.0 if half_life is None else (1024 * 2 ** (-age / half_life)).round() / 1024
+    by_item = frame.assign(count=counts).groupby("article_id")["count"].sum()
+    return by_item.reindex(shop.item_ids, fill_value=0).to_numpy()
+
+
 def told(result: TrainResult) -> set[str]:
     return {row.kind for row in engine.crossed(result.run)}
 
 
-def test_scores_are_cosines_and_the_prior_of_training_sales(lifted: TrainResult, shop: Dataset) -> None:
+def test_scores_are_cosines_and_the_prior_of_training_sales(lifted: TrainResult, way: str, shop: Dataset) -> None:
     """Sales of train alone: neither validation nor test is in the prior."""
     dataset, world = load.open_run(lifted.run)
     state, _ = checkpoint.load_state(lifted.run, lifted.best_round)
@@ -51,9 +62,9 @@ def test_scores_are_cosines_and_the_prior_of_training_sales(lifted: TrainResult,
     history = dataset.history("train", "validation").take(np.arange(9))
     cosines = scoring.client_queries(world, state, np.arange(9), history, items)[:, :-1] @ items.T
     assert float(cosines.abs().max()) <= 1 + 1e-5
-    sales = np.bincount(shop.history("train").values, minlength=shop.n_items)
-    assert state.popularity is not None
-    assert state.popularity.tolist() == sales.tolist()
+    sales = sales_of_train(shop, 14 if way == "decayed" else None)
+    assert state.sales is not None
+    np.testing.assert_allclose(state.sales, sales)
     found = scoring.model_scorer(dataset, world, state, "test")(np.arange(9, dtype=np.int32))
     np.testing.assert_allclose(found, cosines.numpy() + 0.1 * 0.7 * log_sales(sales), atol=1e-5)
 
@@ -124,3 +135,39 @@ def test_a_prior_of_ranking_alone_changes_lists_and_no_weight(
     ours, theirs = (checkpoint.load_state(each.run, 6)[0] for each in (result, trained))
     assert all(torch.equal(ours.item[name], theirs.item[name]) for name in ours.item)
     assert result.validation != trained.validation
+
+
+def test_a_decayed_prior_is_a_sum_of_its_own(shop: Dataset, config: Make, tmp_path: Path) -> None:
+    """Beside the one that obfuscating items are drawn by; alone where nobody draws. Both engines sum the same."""
+    sums, digests = [], []
+    for number, more in enumerate(([], ["request.negatives=uniform"], ["train.engine=reference"])):
+        result = engine.train(shop, config(GAMMA, DECAYED, "train.rounds=1", *more), tmp_path / str(number))
+        crossed = {row.kind: row.count for row in engine.crossed(result.run)}
+        trained = int((shop.history("train").lengths > 0).sum())
+        sums.append((crossed["popularity"] / trained, crossed["counts"] / trained))
+        state, _ = checkpoint.load_state(result.run, 1)
+        assert (state.popularity is None) == (number == 1)
+        digests.append(state.server.decayed.tolist())
+    assert sums == [(2, 2), (1, 1), (2, 2)]
+    assert digests[0] == digests[1] == digests[2]
+
+
+@pytest.mark.parametrize("strategy", ["split", "full"])
+def test_workers_come_to_the_same_bits(strategy: str, shop: Dataset, config: Make, tmp_path: Path) -> None:
+    """And so does a run that begins again, by several processes, from a checkpoint that has the sums."""
+    settings = [GAMMA, DECAYED, f"federated.strategy={strategy}"]
+    one, two = (
+        engine.train(shop, config(*settings, "train.rounds=2", f"train.workers={count}"), tmp_path / str(count))
+        for count in (1, 2)
+    )
+    assert one.state_sha256 == two.state_sha256
+    assert engine.resume(one.run, rounds=3).state_sha256 == engine.resume(two.run, rounds=3).state_sha256
+
+
+def test_decay_needs_days(sample_dataset: Dataset, shop: Dataset, config: Make, tmp_path: Path) -> None:
+    (tmp_path / "counts.csv").write_text(f"item,count\n{shop.item_ids[0]},3\n")
+    given = f"request.popularity={tmp_path / 'counts.csv'}"
+    with pytest.raises(InputError, match="names a file instead"):
+        engine.train(shop, config(GAMMA, DECAYED, given), tmp_path / "run")
+    with pytest.raises(InputError, match="knows only an order"):
+        engine.train(sample_dataset, config(GAMMA, DECAYED), tmp_path / "run")

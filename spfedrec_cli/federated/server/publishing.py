@@ -18,10 +18,15 @@ from spfedrec_cli.model.prior import in_logits
 
 
 def needs_popularity(config: Settings) -> bool:
-    """Whether obfuscating items, slates or pools are drawn by it, or lists are ranked by it."""
+    """Whether obfuscating items, slates or pools are drawn by it, or lists are ranked by it as it is."""
     request = config.request
     drawn = request.mode == "slate" or (request.mode == "paper" and request.negatives == "popularity")
-    return drawn or config.model.prior > 0
+    return drawn or ranks_by_popularity(config)
+
+
+def ranks_by_popularity(config: Settings) -> bool:
+    """Whether it is the prior, without decay."""
+    return config.model.prior > 0 and not config.decays
 
 
 def clients_draw_by_popularity(config: Settings) -> bool:
@@ -38,8 +43,8 @@ def training_prior(state: ServerState, known: Known) -> F32:
     model = known.config.model
     if not model.trains_with_prior:
         return np.zeros(known.n_items, np.float32)
-    assert state.popularity is not None  # published before the first round
-    return in_logits(model, state.popularity.numpy())
+    assert state.sales is not None  # published before the first round
+    return in_logits(model, state.sales.numpy())
 
 
 def obfuscating_distribution(state: ServerState, known: Known) -> F64:

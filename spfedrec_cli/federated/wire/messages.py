@@ -121,8 +121,7 @@ class PublishedCatalogue:
 
 @dataclass(frozen=True)
 class PublishedCounts:
-    """Server to every client that trains, once, where clients draw obfuscating items by it or have it in their scores
-    as a prior: item popularity."""
+    """Server to every client that trains, once, where clients draw by it or train with a prior: item popularity."""
 
     kind: ClassVar[str] = "counts"
     meaning: ClassVar[str] = "how often each item was bought, once: obfuscating items are drawn by it, or it is a prior"
