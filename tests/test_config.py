@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from spfedrec_cli import config
 from spfedrec_cli.config import Config, resolve, to_toml, validate
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.fitting import preset_for
 
 SHIPPED = sorted(config.presets())
 DEMONSTRATED = {"sample", "synthetic"}
@@ -189,7 +190,7 @@ def test_numbers_without_meaning_are_refused(setting: str) -> None:
     ],
 )
 def test_the_preset_to_begin_with(source: str, clients: int, preset: str) -> None:
-    assert config.preset_for(source, clients) == preset
+    assert preset_for(source, clients) == preset
     assert preset in config.presets()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.dtypes import I64
+from spfedrec_cli.dtypes import I32, I64
 
 CHUNK = 1 << 17
 
@@ -50,12 +50,14 @@ def owners(offsets: I64, low: int, high: int) -> I64:
 
 def distinct(bought: Ragged, n_items: int, size: int = CHUNK) -> Ragged:
     """For every client its distinct items, ascending."""
-    return _chosen(bought, n_items, size, lambda order, starts: order[starts])
+    return _chosen(bought, n_items, size, lambda order, starts: order[starts], bought.values)
 
 
-def latest(bought: Ragged, n_items: int, size: int = CHUNK) -> Ragged:
-    """For every client its distinct items in the order of their last place in its row."""
-    return _chosen(bought, n_items, size, lambda order, starts: np.sort(order[ends(starts, len(order))]))
+def latest(bought: Ragged, n_items: int, size: int = CHUNK, of: I32 | None = None) -> Ragged:
+    """For every client its distinct items in the order of their last place in its row; or what `of`, aligned with the
+    values, has at these places."""
+    values = bought.values if of is None else of
+    return _chosen(bought, n_items, size, lambda order, starts: np.sort(order[ends(starts, len(order))]), values)
 
 
 def ends(starts: I64, n: int) -> I64:
@@ -63,12 +65,12 @@ def ends(starts: I64, n: int) -> I64:
     return np.append(starts[1:], n)[: len(starts)] - 1
 
 
-def _chosen(bought: Ragged, n_items: int, size: int, choose: Callable[[I64, I64], I64]) -> Ragged:
-    """The rows that `choose` takes from the groups of equal (client, item)."""
+def _chosen(bought: Ragged, n_items: int, size: int, choose: Callable[[I64, I64], I64], of: I32) -> Ragged:
+    """What `of` has in the rows that `choose` takes from the groups of equal (client, item)."""
     lengths, values = np.zeros(len(bought), np.int64), [np.empty(0, np.int32)]
     for low, high in chunks(bought.offsets, size):
-        client, item = owners(bought.offsets, low, high), bought.values[bought.offsets[low] : bought.offsets[high]]
-        rows = choose(*groups(client * n_items + item))
+        client, here = owners(bought.offsets, low, high), slice(bought.offsets[low], bought.offsets[high])
+        rows = choose(*groups(client * n_items + bought.values[here]))
         lengths[low:high] = np.bincount(client[rows], minlength=high - low)
-        values.append(item[rows])
+        values.append(of[here][rows])
     return Ragged.from_lengths(lengths, np.concatenate(values))

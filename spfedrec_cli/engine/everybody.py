@@ -15,6 +15,7 @@ from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.engine.recommend import EVERYTHING, length, opened, product
 from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.model.prior import ranked_items
 from spfedrec_cli.retrieval import serve
 from spfedrec_cli.retrieval.index import EMPTY
 from spfedrec_cli.run import find
@@ -63,6 +64,7 @@ def recommend_all(
     if write is _write_kaggle:
         _refuse_blanks(data)
     places, history = length(k, data), data.history(*EVERYTHING)
+    catalogue = ranked_items(world.config.model, items, state.sales).numpy()
     serve.check_length(places, data.n_items)
 
     def lists() -> Iterator[Lists]:
@@ -71,7 +73,7 @@ def recommend_all(
             past = history.take(clients)
             queries = client_queries(world, state, clients, past, items)
             seen = None if data.repeats else past
-            found = serve.recommend(queries.numpy(), items.numpy(), places, seen, product, cores())
+            found = serve.recommend(queries.numpy(), catalogue, places, seen, product, cores())
             yield Lists(data.client_ids[start : start + _BLOCK], *found)
 
     tell(f"Recommending to {data.n_clients:,} customers")

@@ -21,6 +21,7 @@ from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.embed import item_embeddings
+from spfedrec_cli.model.prior import prior_coordinate, ranked_items
 from spfedrec_cli.run import find
 
 Formats = tuple[str, ...]
@@ -36,8 +37,10 @@ def export(
     """Write the model into a new folder `output`; returns the files.
 
     parquet: items.parquet (item_id, embedding) and clients.parquet (client_id, embedding), the latter being what the
-    devices would compute for themselves. safetensors: query_tower.safetensors and item_tower.safetensors, the weights
-    by name, with the settings that the towers need in their header. Raises InputError for a folder that is not empty.
+    devices would compute for themselves; their dot product ranks, and a prior is one more coordinate: of an item
+    γ · τ · π, of a client 1. safetensors: query_tower.safetensors and item_tower.safetensors, the weights by name, with
+    the settings that the towers need in their header; beside the item tower that coordinate, as `prior` (n_items,).
+    Raises InputError for a folder that is not empty.
     """
     unknown = [name for name in formats if name not in EXPORTS]
     if unknown or not formats:
@@ -67,7 +70,8 @@ def _parquet(folder: Path, dataset: Dataset, world: World, state: State) -> None
     items = item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
     everyone = np.arange(dataset.n_clients)
     queries = client_queries(world, state, everyone, dataset.history(*EVERYTHING), items)
-    for name, ids, rows in (("item", dataset.item_ids, items), ("client", dataset.client_ids, queries)):
+    ranked = ranked_items(world.config.model, items, state.sales)
+    for name, ids, rows in (("item", dataset.item_ids, ranked), ("client", dataset.client_ids, queries)):
         flat = pa.array(rows.numpy().reshape(-1), pa.float32())
         table = pa.table({f"{name}_id": ids, "embedding": pa.FixedSizeListArray.from_arrays(flat, rows.shape[1])})
         pq.write_table(table, folder / f"{name}s.parquet")
@@ -76,7 +80,9 @@ def _parquet(folder: Path, dataset: Dataset, world: World, state: State) -> None
 def _safetensors(folder: Path, dataset: Dataset, world: World, state: State) -> None:
     fields = {"items": world.known.items.names, "clients": world.devices.fields.names}
     about = {"model": world.config.model.model_dump_json(), "fields": json.dumps(fields), "round": str(state.round)}
-    for name, weights in (("query", state.query), ("item", state.item)):
+    more = prior_coordinate(world.config.model, state.sales)
+    of_items = state.item if more is None else state.item | {"prior": more}
+    for name, weights in (("query", state.query), ("item", of_items)):
         save_file(
             {key: tensor.contiguous() for key, tensor in weights.items()}, folder / f"{name}_tower.safetensors", about
         )

@@ -11,6 +11,7 @@ import torch
 from spfedrec_cli import run
 from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.decay import decayed_sales
 from spfedrec_cli.data.popularity import Given, read_popularity
 from spfedrec_cli.data.schema import MANIFEST
 from spfedrec_cli.errors import InputError
@@ -31,7 +32,8 @@ def load_world(dataset: Dataset, config: Config, team: Team = ALONE, device: tor
     """What a simulation on this Dataset needs: devices hold the training purchases and nothing later."""
     given = None if config.request.popularity == "sum" else partial(_popularity_counts, dataset, config)
     features = of_items(dataset), of_clients(dataset)
-    return make_world(config, *features, dataset.history("train"), team, device, given)
+    decayed = partial(decayed_sales, dataset, config.request.prior_half_life) if config.decays else None
+    return make_world(config, *features, dataset.history("train"), team, device, given, decayed)
 
 
 def given_popularity(dataset: Dataset, config: Config) -> Given | None:

@@ -20,6 +20,7 @@ from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.embed import item_embeddings, query_embeddings
+from spfedrec_cli.model.prior import ranked_items, ranked_queries
 from spfedrec_cli.retrieval import serve
 from spfedrec_cli.run import find
 
@@ -99,7 +100,8 @@ def recommend(
         past = Ragged.from_lengths(np.array([len(bought)]), bought)
         queries = stranger_query(world, state, past, items)
     seen = None if data.repeats else past
-    ranked, scores = serve.recommend(queries.numpy(), items.numpy(), length(k, data), seen, product)
+    catalogue = ranked_items(world.config.model, items, state.sales)
+    ranked, scores = serve.recommend(queries.numpy(), catalogue.numpy(), length(k, data), seen, product)
     names: Sequence[str | None] = customers or [None]
     return Recommendations(
         Recommendation(
@@ -144,12 +146,13 @@ def product(one: F32, two: F32) -> F32:
 
 
 def stranger_query(world: World, state: State, past: Ragged, items: Tensor) -> Tensor:
-    """ũ (1, d) of somebody whose fields and private state are unknown; by θ_u as it is, which no client's own tower
-    moves."""
+    """ũ (1, d), with a prior (1, d + 1), of somebody whose fields and private state are unknown; by θ_u as it is, which
+    no client's own tower moves."""
     codes = torch.zeros(len(past), len(world.devices.fields.names), dtype=torch.int64)
     keeps_embedding = world.config.client.private_state == "embedding"
     private = torch.zeros(len(past), items.shape[1]) if keeps_embedding else None
-    return query_embeddings(world.config.model, state.query, codes, past, items, private)
+    query = query_embeddings(world.config.model, state.query, codes, past, items, private)
+    return ranked_queries(world.config.model, query)
 
 
 def opened(folder: Path, checkpoint: str, dataset: Path | str | None = None) -> tuple[Dataset, World, State, Tensor]:

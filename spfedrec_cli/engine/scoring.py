@@ -13,6 +13,7 @@ from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.embed import item_embeddings, query_embeddings
+from spfedrec_cli.model.prior import ranked_items, ranked_queries
 from spfedrec_cli.model.towers import unflatten
 from spfedrec_cli.placement import fetched, placed
 from spfedrec_cli.retrieval.evaluate import Scorer, history_splits
@@ -28,17 +29,24 @@ def model_scorer(dataset: Dataset, world: World, state: State, split: str) -> Sc
 def scorer(world: World, state: State, recall: Callable[[I32], Ragged]) -> Scorer:
     """Scores of the model, with the histories that `recall` gives for clients (n,), row by row."""
     items = item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
+    ranked = ranked_items(world.config.model, items, state.sales)
 
     def score(clients: I32) -> F32:
         # By torch, whose threads training holds at one: another number of them could break ties another way.
         queries = client_queries(world, state, clients, recall(clients), items)
-        return np.asarray(fetched(queries @ items.T).numpy(), np.float32)
+        return np.asarray(fetched(queries @ ranked.T).numpy(), np.float32)
 
     return score
 
 
 def client_queries(world: World, state: State, clients: npt.ArrayLike, history: Ragged, items: Tensor) -> Tensor:
-    """ũ (n, d) of known clients."""
+    """ũ of known clients as lists are ranked by it: (n, d), or with a prior (n, d + 1). `items` (n_items, d) is ṽ, as
+    histories pool it."""
+    return ranked_queries(world.config.model, _queries(world, state, clients, history, items))
+
+
+def _queries(world: World, state: State, clients: npt.ArrayLike, history: Ragged, items: Tensor) -> Tensor:
+    """ũ (n, d)."""
     rows = torch.from_numpy(np.asarray(clients, np.int64))
     if world.config.client.private_state == "tower":
         return _own_tower_queries(world, state, rows, history, items)

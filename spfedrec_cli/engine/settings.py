@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from spfedrec_cli.config import HELP, Config
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.decay import dated
 from spfedrec_cli.engine.load import given_popularity
 from spfedrec_cli.engine.validation import following_catalogue
 from spfedrec_cli.errors import InputError, nearest
@@ -52,12 +53,15 @@ def check(config: Config) -> None:
 def check_with(config: Config, dataset: Dataset) -> Config:
     """The same, and against the Dataset; returns the settings as a training on it follows them.
 
-    Raises InputError also where the Dataset is too small or too large for them, leaves nobody to validate on, or is not
-    the one of the file of item popularity.
+    Raises InputError also where the Dataset is too small or too large for them, leaves nobody to validate on, has no
+    days that they need, or is not the one of the file of item popularity.
     """
     check(config)
     followed = following_catalogue(config, dataset)
     given_popularity(dataset, config)
+    if config.decays and not dated(dataset):
+        problem = "request.prior_half_life decays sales by days, and the Dataset knows only an order of purchases"
+        raise InputError(problem, where=str(dataset.path), hint="set request.prior_half_life=0")
     refusals.check_sizes(config, sizes_of(dataset, config))
     return followed
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import ceil, floor
 
 from spfedrec_cli.config import Settings
+from spfedrec_cli.data.decay import UNIT
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.device.cost import Shapes, client_floats, query_tower
@@ -57,6 +58,14 @@ def refuse_unknown_popularity(config: Settings) -> None:
         raise InputError(
             "client.pool = popularity goes by what only request.negatives = popularity makes known",
             hint="set request.negatives=popularity, or client.pool=uniform",
+        )
+
+
+def refuse_decayed_file(config: Settings) -> None:
+    if config.decays and config.request.popularity != "sum":
+        raise InputError(
+            "request.prior_half_life decays what devices sum, and request.popularity names a file instead",
+            hint="set request.popularity=sum, or decay the file's counts and set request.prior_half_life=0",
         )
 
 
@@ -142,6 +151,16 @@ def refuse_nobody(config: Settings, sizes: DatasetSizes) -> None:
         raise InputError("No client of the Dataset has a training purchase", hint="prepare it with a longer period")
 
 
+def refuse_many_sales(config: Settings, sizes: DatasetSizes) -> None:
+    """Of which the sum might not fit the message that tells it."""
+    most = (2**31 - 1) // UNIT
+    if config.decays and sizes.eligible > most:
+        raise InputError(
+            f"The sum of decayed sales holds at most {most:,} clients, and {sizes.eligible:,} would train",
+            hint="set request.prior_half_life=0, or prepare fewer customers",
+        )
+
+
 def refuse_long_slates(config: Settings, sizes: DatasetSizes) -> None:
     """Which every client uploads all rows of."""
     mode = config.request.mode
@@ -211,6 +230,7 @@ RULES: tuple[Callable[[Settings], None], ...] = (
     refuse_dropout,
     refuse_unknown_popularity,
     refuse_negatives_of_nobody,
+    refuse_decayed_file,
     refuse_protocol,
     refuse_uncompiled,
 )
@@ -219,5 +239,6 @@ SIZED: tuple[Callable[[Settings, DatasetSizes], None], ...] = (
     refuse_long_slates,
     refuse_many_candidates,
     refuse_many_towers,
+    refuse_many_sales,
     refuse_sizes_of_protocol,
 )

@@ -15,21 +15,24 @@ def lay_side_by_side(
     hidden: I32,
     logs: F64,
     shares: F64,
+    prior: F32,
     seats: I32,
     places: I32,
-    expected: F32,
+    offsets: F32,
 ) -> None:
-    """Client k bought own[own_starts[k] : own_starts[k + 1]], its V− go likewise. Leaves the seats of all, and with V−
-    the log of the expected number of each: `logs`, where it is not empty, plus the client's share (K,)."""
+    """Client k bought own[own_starts[k] : own_starts[k + 1]], its V− go likewise. Leaves the seats of all, and what
+    their scores lose: of V− the log of the expected number, `logs`, where it is not empty, plus the client's share
+    (K,); of all less the prior (n_items,)."""
     place = 0
     for k in range(len(shares)):
         for i in range(own_starts[k], own_starts[k + 1]):
             places[place] = seats[own[i]]
+            offsets[place] = -prior[own[i]]
             place += 1
         for i in range(hidden_starts[k], hidden_starts[k + 1]):
             places[place] = seats[hidden[i]]
-            if len(logs) > 0:
-                expected[place] = f32(logs[i] + shares[k])
+            expected = f32(logs[i] + shares[k]) if len(logs) > 0 else f32(0.0)
+            offsets[place] = expected - prior[hidden[i]]
             place += 1
 
 

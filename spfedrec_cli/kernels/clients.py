@@ -48,13 +48,14 @@ class Settings(NamedTuple):
 
 
 class Published(NamedTuple):
-    """What everybody is told: ṽ (R, d); of the pool (M, d), and the log of the expected number of each of its items;
-    where an item is in the pool, −1 if nowhere (R,); how many of the first rows may be targets; θ_u (P,), of which the
-    last so many are `dense`, in no table; the round; the first of the streams that order purchases, one an epoch."""
+    """What everybody is told: ṽ (R, d); of the pool (M, d), and what the score of each of its items loses, the log of
+    its expected number less its prior; where an item is in the pool, −1 if nowhere (R,); how many of the first rows may
+    be targets; θ_u (P,), of which the last so many are `dense`, in no table; the round; the first of the streams that
+    order purchases, one an epoch."""
 
     embeddings: F32
     pool: F32
-    expected: F32
+    offsets: F32
     in_pool: I32
     eligible: int
     query: F32
@@ -67,9 +68,10 @@ class Clients(NamedTuple):
     """A cohort: keys of the devices' own draws (K, 2); where their fields' rows begin in the tables (K, F).
 
     Candidates of member k are those from starts[k] to starts[k + 1]: where their embeddings are, the first bought[k]
-    being purchases, oldest first, and behind them V−, where these are negatives, with the log of the expected number of
-    each; what to add to that of the pool's (K,); how many targets an epoch has (K,), 0 of who does not train; the
-    private embedding (K, d) or tower (K, P), which are changed in place (none: (1, 0)).
+    being purchases, oldest first, and behind them V−, where these are negatives; what the score of each candidate
+    loses, of V− the log of the expected number, and of all less the prior; what more the pool's lose (K,); how many
+    targets an epoch has (K,), 0 of who does not train; the private embedding (K, d) or tower (K, P), which are changed
+    in place (none: (1, 0)).
     """
 
     keys: U64
@@ -77,8 +79,8 @@ class Clients(NamedTuple):
     starts: I64
     bought: I64
     seats: I32
-    expected: F32
-    pool_expected: F32
+    offsets: F32
+    pool_offset: F32
     targets: I64
     private: F32
 
@@ -161,7 +163,7 @@ def train(
         if count == 0:
             continue
         mine = slice(clients.starts[k], clients.starts[k + 1])
-        seats, expected, row_of = clients.seats[mine], clients.expected[mine], upload.row_of[mine]
+        seats, offsets, row_of = clients.seats[mine], clients.offsets[mine], upload.row_of[mine]
         starts, private = clients.fields[k], clients.private[k % len(clients.private)]
         size = settings.batch_size if settings.batch_size > 0 else count
         batches = -(-count // size)
@@ -184,8 +186,8 @@ def train(
                 address = (clients.keys[k], np.uint64(published.stream + epoch), published.round)
                 draw_order(address, seats, published.eligible, count, size, room.drawn[:bought], room.places)
             targets = room.places[batch * size : min((batch + 1) * size, count)]
-            more = clients.pool_expected[k]
-            loss += gradients(tower, settings, published, seats, expected, more, bought, targets, private, dense, room)
+            more = clients.pool_offset[k]
+            loss += gradients(tower, settings, published, seats, offsets, more, bought, targets, private, dense, room)
             if not only_gradient:
                 multiply_out(tower, room.passed, room.weights[1])
                 descent.step(settings.rule, number + 1, now, room.weights[1], room.weights[2], room.weights[3])
@@ -223,8 +225,8 @@ def gradients(
     settings: Settings,
     published: Published,
     seats: I32,
-    expected: F32,
-    pool_expected: np.float32,
+    offsets: F32,
+    pool_offset: np.float32,
     bought: int,
     targets: I64,
     private: F32,
@@ -252,10 +254,10 @@ def gradients(
     copy_times(vector, query, f32(1.0) / settings.temperature)
     scores, by_own = room.own[SCORES, :bought], room.own[BY_OWN, :bought]
     negatives = room.negatives[0, : others + len(published.pool)]
-    score_targets(items, vector, targets, scores)
-    score_hidden(items[bought:], vector, expected[bought:], negatives[:others])
+    score_targets(items, vector, offsets, targets, scores)
+    score_hidden(items[bought:], vector, offsets[bought:], negatives[:others])
     count = others + score_pool(
-        published.pool, vector, published.expected, pool_expected, published.in_pool, seats[:bought], negatives[others:]
+        published.pool, vector, published.offsets, pool_offset, published.in_pool, seats[:bought], negatives[others:]
     )
     fill(by_own, f32(0.0))
     pairs = room.negatives[1], room.negatives[2]

@@ -9,27 +9,27 @@ from spfedrec_cli.kernels.losses import FLOOR
 
 
 @compiled
-def score_targets(items: F32, vector: F32, targets: I64, scores: F32) -> None:
-    """Of the targets among the purchases, at their places."""
+def score_targets(items: F32, vector: F32, offsets: F32, targets: I64, scores: F32) -> None:
+    """Of the targets among the purchases, at their places, less their offsets (L,)."""
     for t in range(len(targets)):
-        scores[targets[t]] = dot(items[targets[t]], vector)
+        scores[targets[t]] = dot(items[targets[t]], vector) - offsets[targets[t]]
 
 
 @compiled
-def score_hidden(items: F32, vector: F32, expected: F32, scores: F32) -> None:
-    """Of V− (H, d), less the logs of their expected numbers (H,)."""
+def score_hidden(items: F32, vector: F32, offsets: F32, scores: F32) -> None:
+    """Of V− (H, d), less their offsets (H,)."""
     products(items, vector, scores)
     for i in range(len(scores)):
-        scores[i] -= expected[i]
+        scores[i] -= offsets[i]
 
 
 @compiled
-def score_pool(pool: F32, vector: F32, expected: F32, more: np.float32, in_pool: I32, own: I32, scores: F32) -> int:
-    """Of the pool (M, d), less the logs of their expected numbers; returns how many are negatives. Own purchases, which
-    are in the pool at in_pool[own], are none."""
+def score_pool(pool: F32, vector: F32, offsets: F32, more: np.float32, in_pool: I32, own: I32, scores: F32) -> int:
+    """Of the pool (M, d), less their offsets (M,) and what the client adds to all; returns how many are negatives. Own
+    purchases, which are in the pool at in_pool[own], are none."""
     products(pool, vector, scores)
     for i in range(len(scores)):
-        scores[i] -= expected[i] + more
+        scores[i] -= offsets[i] + more
     count = len(scores)
     for i in range(len(own) if count else 0):
         seat = in_pool[own[i]]

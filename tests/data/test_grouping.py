@@ -74,3 +74,11 @@ def test_groups_keep_the_order_of_equals() -> None:
 def test_first_of() -> None:
     assert first_of(np.array([2, 2, 3, 5, 5])).tolist() == [True, False, True, True, False]
     assert first_of(np.array([])).tolist() == []
+
+
+def test_what_goes_with_the_latest() -> None:
+    """Client 0 bought 5, 7, 5: its latest are 7 and 5, which stand at places 1 and 2."""
+    bought = Ragged.from_rows([[5, 7, 5], [], [7]])
+    assert latest(bought, 10).values.tolist() == [7, 5, 7]
+    found = latest(bought, 10, of=np.array([10, 20, 30, 40], np.int32))
+    assert (found.lengths.tolist(), found.values.tolist()) == ([2, 0, 1], [20, 30, 40])

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
@@ -19,8 +20,11 @@ from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.engine.load import load_world
 from spfedrec_cli.federated.sampling.obfuscation import popularity_weights
-from spfedrec_cli.federated.server.publishing import draw_pool
+from spfedrec_cli.federated.server.publishing import draw_pool, training_prior
+from spfedrec_cli.federated.simulation.beginning import publish_popularity
+from spfedrec_cli.federated.simulation.state import initial_state
 from spfedrec_cli.federated.simulation.world import World
+from spfedrec_cli.model.prior import in_logits, ranked_items
 from spfedrec_cli.retrieval.evaluate import evaluate, make_task
 from spfedrec_cli.retrieval.task import Task, history_splits
 
@@ -176,3 +180,19 @@ def test_a_planted_leak_is_seen(source: str, kind: list[str], datasets: dict[str
         drawn_in_training(world, distribution(config, world), ever), task, common=False
     )
     assert reached >= 0.9 > 3 * chance
+
+
+@pytest.mark.parametrize("source", SEEDS)
+def test_the_prior_is_of_train_alone(source: str, datasets: dict[str, Dataset]) -> None:
+    """What scores have while training and in ranking. The sum of all purchases would be another one."""
+    dataset = datasets[source]
+    world = load_world(dataset, resolve(settings=["model.prior=0.7"]))
+    server = publish_popularity(initial_state(world), world, world.channel(1)).server
+    known, leaking = (
+        in_logits(world.config.model, np.bincount(dataset.history(*splits).values, minlength=dataset.n_items))
+        for splits in (("train",), ("train", "validation", "test"))
+    )
+    np.testing.assert_array_equal(training_prior(server, world.known), known)
+    ranked = ranked_items(world.config.model, torch.zeros(dataset.n_items, 2), server.popularity)
+    np.testing.assert_allclose(ranked[:, -1], known * world.config.model.temperature, rtol=1e-6)
+    assert not np.array_equal(known, leaking)

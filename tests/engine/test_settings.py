@@ -42,6 +42,7 @@ REFUSED = {
     "refuse_mode": ["federated.strategy=full", "request.mode=slate"],
     "refuse_dropout": ["federated.strategy=central", "federated.dropout=0.1"],
     "refuse_unknown_popularity": ["client.pool=popularity", "request.negatives=uniform"],
+    "refuse_decayed_file": ["model.prior=0.5", "request.prior_half_life=7", "request.popularity=counts.csv"],
     "refuse_negatives_of_nobody": ["request.mode=slate", "client.negatives=both"],
     "refuse_small_cohorts": ["federated.aggregation=ring", "federated.cohort_size=2"],
     "refuse_uncompiled": ["client.loss=hinge"],

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spfedrec_cli.config import ClientConfig, Settings
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.dtypes import F64, I32, I64, U64, Bool
+from spfedrec_cli.dtypes import F32, F64, I32, I64, U64, Bool
 from spfedrec_cli.federated.device.optimizers import LOCAL_OPTIMIZERS, NO_MOMENTS
 from spfedrec_cli.federated.sampling.obfuscation import RACE, draw_obfuscating
 from spfedrec_cli.federated.sampling.pool import chance_of
@@ -52,13 +52,15 @@ class Device:
 
 @dataclass(frozen=True)
 class Public:
-    """What everybody knows: settings, codecs, the shapes of θ_u, and the distribution of obfuscating items."""
+    """What everybody knows: settings, codecs, the shapes of θ_u, the distribution of obfuscating items, and γ · π
+    (n_items,), which every score has, or zeros."""
 
     config: Settings
     codec_query: Codec
     codec_item: Codec
     like: Weights
     obfuscating: F64
+    prior: F32
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def train_on_slate(device: Device, public: Public, broadcast: Broadcast, slate: 
     """The same where nobody requests: targets are purchases that the slate has, and g_v is of all its rows and of no
     other. Without any target the upload is zeros."""
     on_slate = np.isin(device.purchased, slate.items)
-    held = _hold_slate(device, slate, on_slate)
+    held = _hold_slate(device, public, slate, on_slate)
     batches = split_batches(public.config, device.key, broadcast.round, len(on_slate), on_slate)
     return _descend(device, public, broadcast, held, batches, len(held.requested))
 
@@ -131,13 +133,14 @@ def _descend(
 @dataclass(frozen=True)
 class _Held:
     """What a device holds while it trains: ṽ of its request and of the pool, where its purchases and its negatives lie
-    in the two laid end to end, and the log of the expected number of each negative."""
+    in the two laid end to end, the prior of each purchase, and what the score of each negative loses."""
 
     requested: Tensor
     pool: Tensor
     own: Tensor
     negatives: Tensor
-    expected: Tensor
+    prior: Tensor
+    offsets: Tensor
 
 
 def _gradients(
@@ -155,8 +158,8 @@ def _gradients(
 
     # One query embedding serves all targets.
     query = query_tower(public.config.model, theta, device.codes, history, mine)
-    scores = own[targets] @ query / model.temperature
-    negatives = items[held.negatives] @ query / model.temperature - held.expected
+    scores = own[targets] @ query / model.temperature + held.prior[targets]
+    negatives = items[held.negatives] @ query / model.temperature - held.offsets
     loss = LOSSES[public.config.client.loss](scores, negatives).mean()
 
     leaves = [*theta.values(), items] + ([] if mine is None else [mine])
@@ -217,16 +220,18 @@ def _hold(
 ) -> _Held:
     place = {int(item): i for i, item in enumerate(request.items)}
     own = [place[int(item)] for item in device.purchased]
-    hidden, seats, expected = training_negatives(public, device.purchased, probabilities, broadcast.pool_items)
+    hidden, seats, offsets = training_negatives(public, device.purchased, probabilities, broadcast.pool_items)
     negatives = [place[item] for item in hidden] + [len(place) + seat for seat in seats]
     tables = _tensor(embeddings.rows), _tensor(broadcast.pool_embeddings)
-    return _Held(*tables, torch.tensor(own), torch.tensor(negatives, dtype=torch.int64), expected)
+    prior = _tensor(public.prior[device.purchased])
+    return _Held(*tables, torch.tensor(own), torch.tensor(negatives, dtype=torch.int64), prior, offsets)
 
 
 def training_negatives(
     public: Public, purchased: I32, probabilities: dict[int, float], pool: I32
 ) -> tuple[list[int], list[int], Tensor]:
-    """The items of V−, the places in the pool (M,), and behind each other the logs of their expected numbers.
+    """The items of V−, the places in the pool (M,), and of both, behind each other, what their scores lose: the logs of
+    their expected numbers, less the prior.
 
     Own purchases are no negatives: in V− there are none, from the pool they are left out. An item of both is two terms.
     """
@@ -236,15 +241,17 @@ def training_negatives(
     chances = np.broadcast_to(chance_of(client, public.obfuscating, pool), len(pool))
     drawn = [probabilities[item] for item in hidden] + chances[seats].tolist()
     number = torch.tensor(drawn, dtype=torch.float64) * int(kinds(client, np.array(len(hidden))))
-    return hidden, seats, torch.log(number).float() * logq_share(client)
+    prior = _tensor(public.prior[np.array([*hidden, *pool[seats]], np.int64)])
+    return hidden, seats, torch.log(number).float() * logq_share(client) - prior
 
 
-def _hold_slate(device: Device, slate: PublishedSlate, on_slate: Bool) -> _Held:
+def _hold_slate(device: Device, public: Public, slate: PublishedSlate, on_slate: Bool) -> _Held:
     """Of each item one embedding: the slate's, where it has the item, and else that of the catalogue kept here.
 
-    Scores of negatives are not corrected: a target counts only because the slate was drawn with it, as a negative does.
-    The chance of the slate is then the same whichever of its items was bought, and the likelihood of the choice within
-    it is right as it is (uniform conditioning: McFadden, "Modelling the choice of residential location", 1978).
+    Scores of negatives have the prior as those of targets do, and no correction: a target counts only because the slate
+    was drawn with it, as a negative does. The chance of the slate is then the same whichever of its items was bought,
+    and the likelihood of the choice within it is right as it is (uniform conditioning: McFadden, "Modelling the choice
+    of residential location", 1978).
     """
     place = {int(item): i for i, item in enumerate(slate.items)}
     bought, others = set(device.purchased.tolist()), device.purchased[~on_slate]
@@ -256,7 +263,9 @@ def _hold_slate(device: Device, slate: PublishedSlate, on_slate: Bool) -> _Held:
     own = [behind[item] if item in behind else len(others) + place[item] for item in device.purchased.tolist()]
     negatives = [len(others) + seat for item, seat in place.items() if item not in bought]
     places = torch.tensor(own), torch.tensor(negatives, dtype=torch.int64)
-    return _Held(kept, _tensor(slate.embeddings), *places, torch.zeros(len(negatives)))
+    of_negatives = public.prior[[item for item in place if item not in bought]]
+    priors = _tensor(public.prior[device.purchased]), -_tensor(of_negatives)
+    return _Held(kept, _tensor(slate.embeddings), *places, *priors)
 
 
 def _tensor(array: npt.NDArray[np.float32]) -> Tensor:

@@ -10,12 +10,13 @@ from spfedrec_cli.federated.sampling.obfuscation import Obfuscation
 
 
 def side_by_side(
-    client: ClientConfig, own: Ragged, hidden: Obfuscation, pool: I64, ids: int, chance: F64
+    client: ClientConfig, own: Ragged, hidden: Obfuscation, pool: I64, chance: F64, prior: F32
 ) -> tuple[I64, F32]:
-    """V− of K clients, where they are negatives, padded with −1 (K, H); and the log of the expected number of each
-    negative (K, H + M), V− first and then the pool (M,): inf where there is none, or where the client bought it.
+    """V− of K clients, where they are negatives, padded with −1 (K, H); and what the score of each negative loses
+    (K, H + M), V− first and then the pool (M,): the log of its expected number less its prior, inf where there is none,
+    or where the client bought it.
 
-    Items have numbers below `ids`; `chance` () or (M,) is that of an item of the pool. There is a column at least.
+    `chance` () or (M,) is that of an item of the pool, `prior` (n_items,) that of all. There is a column at least.
     """
     logq, shares = logq_share(client), np.log(kinds(client, hidden.items.lengths))
     width = int(hidden.items.lengths.max(initial=0)) if client.uses_own else 0
@@ -28,8 +29,9 @@ def side_by_side(
         expected[row, place] = logq * (np.log(hidden.inclusion) + shares[row])
     if len(pool):
         expected[:, width:] = logq * (np.log(chance) + shares[:, None])
-        seat = np.full(ids, -1)
+        seat = np.full(len(prior), -1)
         seat[pool] = np.arange(len(pool))
         hits = seat[own.values]
         expected[own.row_index()[hits >= 0], width + hits[hits >= 0]] = np.inf
-    return negatives, expected.astype(np.float32)
+    every = np.concatenate([negatives, np.broadcast_to(pool, (len(own), len(pool)))], 1)
+    return negatives, expected.astype(np.float32) - prior[every]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from spfedrec_cli.config import Settings
-from spfedrec_cli.dtypes import F64, I64
+from spfedrec_cli.dtypes import F32, F64, I64
 from spfedrec_cli.federated.sampling.modes import mode_of
 from spfedrec_cli.federated.sampling.obfuscation import popularity_weights
 from spfedrec_cli.federated.sampling.pool import draw_items
@@ -15,11 +15,35 @@ from spfedrec_cli.federated.server.catalogue import Catalogue, published_at
 from spfedrec_cli.federated.server.item_tower import Served, serve
 from spfedrec_cli.federated.server.known import Known
 from spfedrec_cli.federated.server.state import ServerState
+from spfedrec_cli.model.prior import in_logits
 
 
 def needs_popularity(config: Settings) -> bool:
-    """Whether obfuscating items, slates or pools are drawn by it."""
-    return mode_of(config.request).popularity(config.request)
+    """Whether obfuscating items, slates or pools are drawn by it, or lists are ranked by it as it is."""
+    return mode_of(config.request).popularity(config.request) or ranks_by_popularity(config)
+
+
+def ranks_by_popularity(config: Settings) -> bool:
+    """Whether it is the prior, without decay."""
+    return config.model.prior > 0 and not config.decays
+
+
+def clients_draw_by_popularity(config: Settings) -> bool:
+    """Whether they draw V− by it, which without requests serve as negatives alone, or are told a pool drawn by it. A
+    slate is drawn by the server, and at request.rate = 0 nobody draws anything."""
+    request, client = config.request, config.client
+    draws = request.rate > 0 and (client.uses_own or config.federated.strategy == "split")
+    by_popularity = mode_of(request).asks and mode_of(request).popularity(request)
+    return by_popularity and (draws or client.pools_by_popularity)
+
+
+def training_prior(state: ServerState, known: Known) -> F32:
+    """γ · π (n_items,), from what is public, inside the logits of training; zeros where the towers train without."""
+    model = known.config.model
+    if not model.trains_with_prior:
+        return np.zeros(known.n_items, np.float32)
+    assert state.sales is not None  # published before the first round
+    return in_logits(model, state.sales.numpy())
 
 
 def obfuscating_distribution(state: ServerState, known: Known) -> F64:

@@ -6,11 +6,14 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.config import Settings
+from spfedrec_cli.data.decay import UNIT
 from spfedrec_cli.federated.server.catalogue import Catalogue
 from spfedrec_cli.federated.server.known import Known
 from spfedrec_cli.federated.server.optimizers import Moments
 from spfedrec_cli.model.towers import Weights, init_item_tower, init_query_tower, is_table
 from spfedrec_cli.placement import placed
+
+PUBLIC = ("popularity", "decayed")  # what is known of sales, each where something needs it
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,13 @@ class ServerState:
     item: Weights
     item_moments: Moments
     popularity: Tensor | None = None  # (n_items,) int64, published once by a secure sum
+    decayed: Tensor | None = None  # (n_items,) int64, the same by age, in units of `data.decay`
     catalogue: Catalogue | None = None  # as last published, where clients keep one
+
+    @property
+    def sales(self) -> Tensor | None:
+        """Of each item (n_items,), as the prior takes them: decayed by age where they are."""
+        return self.popularity if self.decayed is None else self.decayed.double() / UNIT
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor under a stable name."""
@@ -35,8 +44,7 @@ class ServerState:
         for tower, moments in (("query", self.query_moments), ("item", self.item_moments)):
             for part in ("first", "second", "steps"):
                 named |= {f"{tower}_{part}/{k}": v for k, v in getattr(moments, part).items()}
-        if self.popularity is not None:
-            named["popularity"] = self.popularity
+        named |= {name: known for name in PUBLIC if (known := getattr(self, name)) is not None}
         if self.catalogue is not None:
             named |= {"catalogue/codes": self.catalogue.codes, "catalogue/steps": self.catalogue.steps}
         return named
@@ -54,13 +62,13 @@ class ServerState:
         kept = part("catalogue/")
         catalogue = Catalogue(kept["codes"], kept["steps"]) if kept else None
         towers = part("query/"), moments("query"), part("item/"), moments("item")
-        return cls(round_, *towers, tensors.get("popularity"), catalogue)
+        return cls(round_, *towers, tensors.get("popularity"), tensors.get("decayed"), catalogue)
 
     def on(self, device: torch.device) -> "ServerState":
-        """The same, its towers and moments on the device; popularity stays in the memory of the CPU."""
-        named = replace(self, popularity=None).tensors()
+        """The same, its towers and moments on the device; what is public of sales stays in the memory of the CPU."""
+        named = replace(self, popularity=None, decayed=None).tensors()
         moved = self.from_tensors(self.round, {name: placed(tensor, device) for name, tensor in named.items()})
-        return replace(moved, popularity=self.popularity)
+        return replace(moved, popularity=self.popularity, decayed=self.decayed)
 
 
 def initial_server_state(known: Known) -> ServerState:

@@ -75,7 +75,7 @@ def _published(world: World, published: Published) -> kernel.Published:
     return kernel.Published(
         embeddings=embeddings,
         pool=embeddings[published.pool],
-        expected=_expected_of_pool(world, published),
+        offsets=_expected_of_pool(world, published) - published.prior[published.rows[published.pool]],
         in_pool=in_pool,
         eligible=len(published.rows) if published.slate is None else len(published.slate.items),
         query=flat,
@@ -98,14 +98,13 @@ def _expected_of_pool(world: World, published: Published) -> F32:
 def _clients(world: World, published: Published, cohort: Cohort, seats: I32, trains: Bool) -> kernel.Clients:
     client, own, hidden = world.config.client, cohort.own, cohort.hidden
     shares = logq_share(client) * np.log(kinds(client, hidden.items.lengths)) * (published.slate is None)
-    starts, expected, places = own.offsets, np.zeros(len(own.values), np.float32), seats[own.values]
+    starts, offsets, places = own.offsets, -published.prior[own.values], seats[own.values]
     if client.uses_own:
         starts, count = own.offsets + hidden.items.offsets, len(own.values) + len(hidden.inclusion)
-        expected, places = np.zeros(count, np.float32), np.empty(count, np.int32)
+        offsets, places = np.empty(count, np.float32), np.empty(count, np.int32)
         logs = np.log(hidden.inclusion) if logq_share(client) else np.empty(0)
-        lay_side_by_side(
-            own.offsets, own.values, hidden.items.offsets, hidden.items.values, logs, shares, seats, places, expected
-        )
+        flat = own.offsets, own.values, hidden.items.offsets, hidden.items.values
+        lay_side_by_side(*flat, logs, shares, published.prior, seats, places, offsets)
     nothing = torch.zeros(1, 0)
     return kernel.Clients(
         keys=cohort.keys,
@@ -113,8 +112,8 @@ def _clients(world: World, published: Published, cohort: Cohort, seats: I32, tra
         starts=starts,
         bought=own.lengths,
         seats=places,
-        expected=expected,
-        pool_expected=shares.astype(np.float32),
+        offsets=offsets,
+        pool_offset=shares.astype(np.float32),
         targets=_target_numbers(world, published, own) * trains,
         private=(nothing if cohort.private is None else cohort.private.clone()).numpy(),
     )

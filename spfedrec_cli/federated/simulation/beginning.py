@@ -6,8 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spfedrec_cli.federated.sampling.modes import mode_of
-from spfedrec_cli.federated.server.publishing import needs_popularity
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.federated.server.publishing import (
+    clients_draw_by_popularity,
+    needs_popularity,
+    ranks_by_popularity,
+)
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.wire import messages
@@ -17,40 +21,66 @@ from spfedrec_cli.placement import fetched
 
 
 def publish_popularity(state: State, world: World, channel: Channel) -> State:
-    """Item popularity, as one secure sum of training purchases or as the user gives it; and from the server to the
-    clients that draw by it: V−, or how likely a pool by popularity was. A slate is drawn by the server, and at
-    request.rate = 0 nobody draws anything."""
-    if state.popularity is not None or not needs_popularity(world.config):
-        return state
-    given = world.known.given_popularity
-    counts = summed_purchases(world, channel) if given is None else torch.from_numpy(given())
-    request, client = world.config.request, world.config.client
-    if mode_of(request).asks and (request.rate > 0 or client.pools_by_popularity):
-        told = messages.PublishedCounts(state.round + 1, counts.numpy().astype(np.int32))
-        channel.tell(told, world.here(world.known.eligible))
-    return replace(state, server=replace(state.server, popularity=counts))
+    """What is public of sales, before the first round: item popularity where anybody draws by it or it is the prior,
+    and a prior that decays."""
+    if needs_popularity(world.config):
+        state = _publish_counts(state, world, channel)
+    return _publish_decayed(state, world, channel)
 
 
 def popularity_where_needed(state: State, world: World, channel: Channel) -> State:
     """The same for a strategy without requests: V− are drawn only to be training negatives."""
     client = world.config.client
-    return publish_popularity(state, world, channel) if client.uses_own or client.pools_by_popularity else state
+    drawn = needs_popularity(world.config) and (client.uses_own or client.pools_by_popularity)
+    if drawn or ranks_by_popularity(world.config):
+        state = _publish_counts(state, world, channel)
+    return _publish_decayed(state, world, channel)
 
 
-def summed_purchases(world: World, channel: Channel) -> Tensor:
-    """How many clients bought each item (n_items,): one message of every client that trains."""
+def _publish_counts(state: State, world: World, channel: Channel) -> State:
+    """Item popularity, as one secure sum of training purchases or as the user gives it; and from the server to the
+    clients where they draw by it, or have it in their scores."""
+    if state.popularity is not None:
+        return state
+    given, config = world.known.given_popularity, world.config
+    counts = summed_purchases(world, channel) if given is None else torch.from_numpy(given())
+    if clients_draw_by_popularity(config) or (config.model.trains_with_prior and not config.decays):
+        _tell_counts(counts, world, channel)
+    return replace(state, server=replace(state.server, popularity=counts))
+
+
+def _publish_decayed(state: State, world: World, channel: Channel) -> State:
+    """Sales that are decayed by their age, likewise."""
+    if state.server.decayed is not None or not world.config.decays:
+        return state
+    assert world.devices.decayed is not None  # made with the world
+    total = summed_purchases(world, channel, world.devices.decayed())
+    if world.config.model.trains_with_prior:
+        _tell_counts(total, world, channel)
+    return replace(state, server=replace(state.server, decayed=total))
+
+
+def _tell_counts(counts: Tensor, world: World, channel: Channel) -> None:
+    told = messages.PublishedCounts(channel.round, counts.numpy().astype(np.int32))
+    channel.tell(told, world.here(world.known.eligible))
+
+
+def summed_purchases(world: World, channel: Channel, weights: Ragged | None = None) -> Tensor:
+    """How many clients bought each item (n_items,), or the sum of what these purchases count, row by row: one message
+    of every client that trains."""
     purchased, clients = world.devices.purchased, world.here(world.known.eligible)
+    weights = weights or Ragged(purchased.offsets, np.ones(len(purchased.values), np.int32))
     if world.config.train.engine == "simulation":
-        counts = torch.bincount(torch.from_numpy(purchased.values).long(), minlength=world.n_items)
+        counts = np.bincount(purchased.values, weights.values, world.n_items).astype(np.int64)  # exact below 2^53
         channel.account(messages.PurchaseCounts, np.full(len(clients), messages.size([world.n_items])))
-        return world.team.sum(counts)
-    counts = torch.zeros(world.n_items, dtype=torch.int64)
+        return world.team.sum(torch.from_numpy(counts))
+    total = torch.zeros(world.n_items, dtype=torch.int64)
     for client in clients.tolist():
-        ones = np.zeros(world.n_items, np.int32)
-        ones[purchased.row(client)] = 1
-        sent = channel.send(messages.PurchaseCounts(channel.round, ones), client, Role.AGGREGATOR)
-        counts += torch.from_numpy(sent.counts.astype(np.int64))
-    return world.team.sum(counts)
+        mine = np.zeros(world.n_items, np.int32)
+        mine[purchased.row(client)] = weights.row(client)
+        sent = channel.send(messages.PurchaseCounts(channel.round, mine), client, Role.AGGREGATOR)
+        total += torch.from_numpy(sent.counts.astype(np.int64))
+    return world.team.sum(total)
 
 
 def send_first_towers(state: State, world: World, channel: Channel) -> None:

@@ -1,7 +1,8 @@
 """What lies on the devices of a simulation: no function of the server is given any of it."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -15,11 +16,13 @@ from spfedrec_cli.model.features import Features
 @dataclass(frozen=True)
 class Devices:
     """`purchased` holds the distinct training items of every client that lives in this process, by last purchase,
-    oldest first; `fields` what each client's fields are. All secrets of all devices come from `root`."""
+    oldest first; `fields` what each client's fields are. All secrets of all devices come from `root`. `decayed` gives
+    what each purchase counts in a prior that decays, row by row as `purchased`, in units of `data.decay`."""
 
     purchased: Ragged
     fields: Features
     root: str
+    decayed: Callable[[], Ragged] | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.fields)

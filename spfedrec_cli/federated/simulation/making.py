@@ -35,9 +35,11 @@ def make_world(
     team: Team = ALONE,
     device: torch.device = CPU,
     given_popularity: Callable[[], I64] | None = None,
+    decayed: Callable[[], Ragged] | None = None,
 ) -> World:
     """`items` have their id first, and nothing else counts where settings leave their fields out. `given_popularity` is
-    asked before the first round that needs item popularity, in place of the clients.
+    asked before the first round that needs item popularity, in place of the clients; `decayed` what purchases count in
+    a prior that decays, row by row as `purchased`.
 
     Raises InputError where nobody can train, or the settings do not go together or with these sizes.
     """
@@ -52,7 +54,9 @@ def make_world(
     shards = Shards(config.train.shards, team)
     held = _living_here(purchased, shards)
     of_server = items.on(device), clients.without_rows(), eligible, width, team, device, given_popularity
-    return World(Known(config.known_to_all(), *of_server), Devices(held, clients, config.simulation.root), shards)
+    weights = None if decayed is None else lambda: _living_here(decayed(), shards)
+    devices = Devices(held, clients, config.simulation.root, weights)
+    return World(Known(config.known_to_all(), *of_server), devices, shards)
 
 
 def _living_here(purchased: Ragged, shards: Shards) -> Ragged:

@@ -6,7 +6,7 @@ import numpy as np
 
 from spfedrec_cli.dtypes import F64, I64
 from spfedrec_cli.federated.sampling.cohort import Phase
-from spfedrec_cli.federated.server.publishing import draw_pool, obfuscating_distribution, serve_rows
+from spfedrec_cli.federated.server.publishing import draw_pool, obfuscating_distribution, serve_rows, training_prior
 from spfedrec_cli.federated.simulation.opening import broadcast
 from spfedrec_cli.federated.simulation.round import (
     Cohort,
@@ -31,7 +31,8 @@ def start_on_request(state: State, world: World, clients: I64, channel: Channel)
     own, hidden = cohort.own, cohort.hidden
     rows = taking_part(world, own.values, hidden.items.values, pool)
     served = serve_rows(state.server, known, rows, config.model.id_dropout)
-    published = Published(round_, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q)
+    places, prior = np.searchsorted(rows, pool), training_prior(state.server, known)
+    published = Published(round_, state.query, rows, served.embeddings, places, q, prior)
     told = (channel.tell(broadcast(known, published), world.here(clients)),)
     return Start(served, replace(published, told=told), cohort)
 

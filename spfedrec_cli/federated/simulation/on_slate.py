@@ -7,7 +7,13 @@ import numpy as np
 import torch
 
 from spfedrec_cli.dtypes import I64, Bool
-from spfedrec_cli.federated.server.publishing import draw_slate, keeps_catalogue, refreshed_catalogue, serve_rows
+from spfedrec_cli.federated.server.publishing import (
+    draw_slate,
+    keeps_catalogue,
+    refreshed_catalogue,
+    serve_rows,
+    training_prior,
+)
 from spfedrec_cli.federated.simulation.on_request import cohort_of
 from spfedrec_cli.federated.simulation.opening import broadcast, catalogue_message, slate_message
 from spfedrec_cli.federated.simulation.round import Published, Start
@@ -26,8 +32,8 @@ def start_on_slate(state: State, world: World, clients: I64, channel: Channel) -
     nobody_keeps_it = torch.zeros(len(others), config.model.dim, device=known.device)
     kept = nobody_keeps_it if state.catalogue is None else state.catalogue.rows(others)
     rows, embeddings = np.concatenate([slate.items, others]), torch.cat([served.embeddings, kept])
-    places = np.arange(len(slate.items))
-    published = Published(round_, state.query, rows, embeddings, places, np.empty(0), slate, state.catalogue)
+    laws = np.arange(len(slate.items)), np.empty(0), training_prior(state.server, known)
+    published = Published(round_, state.query, rows, embeddings, *laws, slate, state.catalogue)
     here = world.here(clients)
     told = tuple(channel.tell(each, here) for each in (broadcast(known, published), slate_message(published)))
     return Start(served, replace(published, told=told), cohort)

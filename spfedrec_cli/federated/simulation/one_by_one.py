@@ -49,7 +49,7 @@ def _visits(world: World, published: Published, cohort: Cohort, channel: Channel
     """Every device's round, one after another."""
     refresh, codes = world.config.request.refresh, world.devices.fields.at(published.round).codes
     catalogue = catalogue_message(published.catalogue, published.round, refresh)
-    public = client.Public(world.config, *world.known.codecs(), published.query, published.obfuscating)
+    public = client.Public(world.config, *world.known.codecs(), published.query, published.obfuscating, published.prior)
     visit, visits = _visiting(published, channel), []
     for place, member in enumerate(cohort.clients.tolist()):
         private, own = None if cohort.private is None else cohort.private[place], cohort.own.row(place)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.dtypes import F64, I64, U64, Bool
+from spfedrec_cli.dtypes import F32, F64, I64, U64, Bool
 from spfedrec_cli.federated.aggregation.protocol import Sums
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.sampling.cohort import fall_silent
@@ -38,6 +38,7 @@ class Published:
     embeddings: Tensor  # (R, d)
     pool: I64  # (M,) places in `rows`
     obfuscating: F64  # (n_items,) the distribution q that obfuscating items come from
+    prior: F32  # (n_items,) γ · π, which scores have while training; zeros without
     slate: Slate | None = None
     catalogue: Catalogue | None = None  # as last published, where clients keep one
     told: tuple[Message, ...] = ()  # what the whole cohort was told of this alike

@@ -41,6 +41,10 @@ class State:
         return self.server.popularity
 
     @property
+    def sales(self) -> Tensor | None:
+        return self.server.sales
+
+    @property
     def catalogue(self) -> Catalogue | None:
         return self.server.catalogue
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from spfedrec_cli.federated.aggregation.protocol import Sums
 from spfedrec_cli.federated.sampling.cohort import draw_cohort
-from spfedrec_cli.federated.server.publishing import draw_pool, obfuscating_distribution, serve_rows
+from spfedrec_cli.federated.server.publishing import draw_pool, obfuscating_distribution, serve_rows, training_prior
 from spfedrec_cli.federated.server.steps import step_towers
 from spfedrec_cli.federated.simulation.beginning import popularity_where_needed
 from spfedrec_cli.federated.simulation.on_request import without_requests
@@ -38,7 +38,8 @@ def central_round(state: State, world: World) -> tuple[State, Report]:
     # Forward through the item tower, then through the query tower of every client.
     rows = taking_part(world, cohort.own.values, cohort.hidden.items.values, pool)
     served = serve_rows(state.server, known, rows, config.model.id_dropout)
-    published = Published(round_, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q)
+    places, prior = np.searchsorted(rows, pool), training_prior(state.server, known)
+    published = Published(round_, state.query, rows, served.embeddings, places, q, prior)
     found = collected.gradients(world, published, cohort)
     nothing = CohortResult(Sums.zero(0, (0,), len(cohort)), found.private, found.losses, np.ones(len(cohort), np.bool_))
     sums, losses = gathered(world, clients, cohort, nothing)

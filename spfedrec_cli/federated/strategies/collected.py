@@ -47,7 +47,7 @@ def gradients(world: World, published: Published, cohort: Cohort) -> Collected:
     everybody = np.ones(len(cohort), np.bool_)
     dim, together = published.embeddings.shape[1], one_step(world.config)
     for batch in batches(
-        world, together, cohort, pool, published.round, lambda most: _CELLS // (most * dim), everybody
+        world, together, cohort, pool, published.prior, published.round, lambda most: _CELLS // (most * dim), everybody
     ):
         members = torch.from_numpy(batch.members)
         private = None if kept is None else kept.index_select(0, members)
@@ -97,8 +97,8 @@ def client_losses(
     targets = batch.targets[0].float()
     history = torch.einsum("kl,kld->kd", history_weights(model, (batch.own >= 0) & ~batch.targets[0]), own)
     query = query_tower(model, theta, codes, history, private)
-    of_own = torch.einsum("kld,kd->kl", own, query) / model.temperature
-    of_negatives = _of_negatives(items, seat, batch, query) / model.temperature - batch.expected
+    of_own = torch.einsum("kld,kd->kl", own, query) / model.temperature + batch.prior
+    of_negatives = _of_negatives(items, seat, batch, query) / model.temperature - batch.offsets
     return (LOSSES[config.client.loss](of_own, of_negatives) * targets).sum(1) / targets.sum(1)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from spfedrec_cli.federated.sampling.cohort import draw_cohort
-from spfedrec_cli.federated.server.publishing import draw_pool, obfuscating_distribution
+from spfedrec_cli.federated.server.publishing import draw_pool, obfuscating_distribution, training_prior
 from spfedrec_cli.federated.server.steps import full_step
 from spfedrec_cli.federated.simulation.beginning import popularity_where_needed, send_fields
 from spfedrec_cli.federated.simulation.on_request import without_requests
@@ -33,7 +33,8 @@ def full_round(state: State, world: World) -> tuple[State, Report]:
     # 1. The server draws the cohort and broadcasts both towers, and which items are the public training negatives.
     clients = draw_cohort(config.federated, world.known.eligible, world.seed, round_)
     q = obfuscating_distribution(state.server, world.known)
-    whole = Whole(round_, state.query, state.item, draw_pool(config, q, round_), q)
+    public = draw_pool(config, q, round_), q, training_prior(state.server, world.known)
+    whole = Whole(round_, state.query, state.item, *public)
     whole = replace(whole, told=channel.tell(whole_model(whole), world.here(clients)))
 
     # 4.-6. Each client embeds its candidates, trains both towers, clips, encodes and uploads.

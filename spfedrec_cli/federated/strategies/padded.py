@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.config import Settings
-from spfedrec_cli.dtypes import I64, U64, Bool
+from spfedrec_cli.dtypes import F32, I64, U64, Bool
 from spfedrec_cli.federated.device.client import TARGETS, target_counts
 from spfedrec_cli.federated.device.negatives import side_by_side
 from spfedrec_cli.federated.sampling.pool import Pool
@@ -32,14 +32,22 @@ class Batch:
     steps: I64  # (K,) local steps of each client, descending
     hidden: Tensor  # (K, H) V−, where those are training negatives (else H = 0)
     pool: Tensor  # (M,) the public negatives
-    expected: Tensor  # (K, H + M) log of the expected number of each negative, V− first; inf: not a negative
+    prior: Tensor  # (K, L) of the purchases; anything at padding
+    offsets: Tensor  # (K, H + M) what the score of each negative loses, V− first; inf: not a negative
 
 
 def batches(
-    world: World, config: Settings, cohort: Cohort, pool: Pool, round_: int, fitting: Callable[[int], int], trains: Bool
+    world: World,
+    config: Settings,
+    cohort: Cohort,
+    pool: Pool,
+    prior: F32,
+    round_: int,
+    fitting: Callable[[int], int],
+    trains: Bool,
 ) -> Iterator[Batch]:
     """The cohort, `fitting` clients at a time, given how many candidates each has at most; `config` has the local
-    steps, `trains` (K,) who makes them."""
+    steps, `trains` (K,) who makes them, `prior` (n_items,) what all scores have."""
     shards, lengths, others = world.shards.of(cohort.clients), cohort.own.lengths, cohort.hidden.items.lengths
     for shard in np.unique(shards):
         members = np.flatnonzero((shards == shard) & trains)
@@ -47,18 +55,23 @@ def batches(
         while len(members):
             most = int(lengths[members[0]] + others[members].max()) + len(pool.items)
             size = max(1, fitting(max(1, most)))
-            yield _padded(world, config, cohort, members[:size], int(shard), pool, round_)
+            yield _padded(world, config, cohort, members[:size], int(shard), pool, prior, round_)
             members = members[size:]
 
 
-def _padded(world: World, config: Settings, cohort: Cohort, members: I64, shard: int, pool: Pool, round_: int) -> Batch:
+def _padded(
+    world: World, config: Settings, cohort: Cohort, members: I64, shard: int, pool: Pool, prior: F32, round_: int
+) -> Batch:
     own = cohort.own.take(members)
     targets, steps = _targets(config, cohort.keys[members], own.lengths, round_)
     drawn = cohort.hidden.take(members)
-    negatives = side_by_side(world.config.client, own, drawn, pool.items, world.n_items, pool.chance)
-    padded = torch.from_numpy(own.padded(-1).astype(np.int64))
-    hidden, expected = map(torch.from_numpy, negatives)
-    return Batch(members, shard, padded, targets, steps, hidden, torch.from_numpy(pool.items), expected)
+    negatives = side_by_side(world.config.client, own, drawn, pool.items, pool.chance, prior)
+    padded = own.padded(-1).astype(np.int64)
+    hidden, offsets = map(torch.from_numpy, negatives)
+    bought = torch.from_numpy(padded), targets, steps
+    return Batch(
+        members, shard, *bought, hidden, torch.from_numpy(pool.items), torch.from_numpy(prior[padded]), offsets
+    )
 
 
 def _targets(config: Settings, own_keys: U64, lengths: I64, round_: int) -> tuple[Tensor, I64]:

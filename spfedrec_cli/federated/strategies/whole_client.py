@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.dtypes import F64, I64
+from spfedrec_cli.dtypes import F32, F64, I64
 from spfedrec_cli.federated.aggregation.protocol import Opening, Sent, Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.device.client import Device, Public, make_request, split_batches, training_negatives
@@ -40,13 +40,15 @@ from spfedrec_cli.rng import uniform
 
 @dataclass(frozen=True)
 class Whole:
-    """What the server has for the cohort: both towers, the public pool (M,) of item ids, the distribution of V−."""
+    """What the server has for the cohort: both towers, the public pool (M,) of item ids, the distribution of V−, and
+    the prior (n_items,), which scores have."""
 
     round: int
     query: Weights
     item: Weights
     pool: I64
     obfuscating: F64
+    prior: F32
     told: WholeModel | None = None  # of this, as the whole cohort was told it
 
 
@@ -81,23 +83,25 @@ def train(device: Device, public: Public, like: Weights, fields: ItemFields, mod
 @dataclass(frozen=True)
 class _Held:
     """The candidates of a device, its purchases first: their fields, and which keep their id embedding in this round;
-    the log of the expected number of each of its negatives."""
+    the prior of each purchase, and what the score of each of its negatives loses."""
 
     codes: Tensor
     keep_id: Tensor
-    expected: Tensor
+    prior: Tensor
+    offsets: Tensor
 
 
 def _hold(device: Device, public: Public, fields: ItemFields, model: WholeModel) -> _Held:
     """What obfuscates a request serves as negatives alone, and is drawn where it does."""
     probabilities = make_request(device, public, model.round)[1] if public.config.client.uses_own else {}
-    hidden, seats, expected = training_negatives(public, device.purchased, probabilities, model.pool_items)
+    hidden, seats, offsets = training_negatives(public, device.purchased, probabilities, model.pool_items)
     items = np.concatenate([device.purchased, np.array(hidden, np.int32), model.pool_items[seats]])
     keys = uniform(public.config.train.seed, "id_dropout", items, model.round)
     return _Held(
         torch.from_numpy(np.column_stack([items, fields.codes[items]]).astype(np.int64)),
         torch.from_numpy(keys >= public.config.model.id_dropout).float(),
-        expected,
+        torch.from_numpy(public.prior[device.purchased]),
+        offsets,
     )
 
 
@@ -123,8 +127,8 @@ def _gradients(
     # From here on as in a split round.
     history = history_weights(model, ~targets) @ own
     query = query_tower(model, unflatten(of_query, public.like), device.codes, history, mine)
-    scores = own[targets] @ query / model.temperature
-    loss = LOSSES[public.config.client.loss](scores, negatives @ query / model.temperature - held.expected).mean()
+    scores = own[targets] @ query / model.temperature + held.prior[targets]
+    loss = LOSSES[public.config.client.loss](scores, negatives @ query / model.temperature - held.offsets).mean()
     grads = torch.autograd.grad(loss, [both] + ([] if mine is None else [mine]), materialize_grads=True)
     return float(loss.detach()), grads[0], grads[-1]
 
@@ -132,7 +136,7 @@ def _gradients(
 def train_one_by_one(world: World, whole: Whole, cohort: Cohort, channel: Channel) -> CohortResult:
     """The cohort as single devices that exchange real messages with the server."""
     fields, model = item_fields(world, whole.round), whole.told or whole_model(whole)
-    public = Public(world.config, *world.known.codecs(), whole.query, whole.obfuscating)
+    public = Public(world.config, *world.known.codecs(), whole.query, whole.obfuscating, whole.prior)
     protocol = AGGREGATIONS[world.config.federated.aggregation]
     aggregation = protocol.by_messages(opening(world, whole, cohort, channel))
     losses = torch.zeros(len(cohort), dtype=torch.float64)

@@ -58,7 +58,8 @@ class _Held:
     codes: Tensor  # (K, C, fields) of the candidates, purchases first
     keep_id: Tensor  # (K, C)
     bought: Tensor  # (K, L) which of the first candidates are no padding
-    expected: Tensor  # (K, M)
+    prior: Tensor  # (K, L)
+    offsets: Tensor  # (K, M) what the scores of negatives lose
 
     def first(self, clients: int) -> "_Held":
         """Those who still train."""
@@ -76,7 +77,7 @@ def train_cohort(world: World, whole: Whole, cohort: Cohort, channel: Channel) -
         return _CELLS // client_floats(world.config, world.shapes, candidates)
 
     pool = Pool.of(world.config.client, whole.obfuscating, whole.pool)
-    for batch in batches(world, world.config, cohort, pool, whole.round, fitting, aggregation.uploads):
+    for batch in batches(world, world.config, cohort, pool, whole.prior, whole.round, fitting, aggregation.uploads):
         members = torch.from_numpy(batch.members)
         private = None if kept is None else kept.index_select(0, members)
         updates, each, private = _visit(world, whole, cohort, batch, private)
@@ -128,7 +129,7 @@ def _gradients(
     def loss(own: Tensor, mine: Tensor | None, *rest: Tensor) -> Tensor:
         return _loss(config, like, own, mine, *rest)
 
-    rest = (held.fields, held.codes, held.keep_id, held.bought, held.expected, targets)
+    rest = (held.fields, held.codes, held.keep_id, held.bought, held.prior, held.offsets, targets)
     if private is None:
         found = grad_and_value(loss)
         grads, losses = vmap(found, in_dims=(0, None, *[0] * len(rest)))(weights, None, *rest)
@@ -147,7 +148,8 @@ def _loss(
     codes: Tensor,
     keep_id: Tensor,
     bought: Tensor,
-    expected: Tensor,
+    prior: Tensor,
+    offsets: Tensor,
     targets: Tensor,
 ) -> Tensor:
     """The loss of one client in one local step, padding masked."""
@@ -160,8 +162,8 @@ def _loss(
     own, negatives = items[: len(bought)], items[len(bought) :]
     history = history_weights(model, bought & ~targets) @ own
     query = query_tower(model, query_weights, fields, history, private)
-    of_own = own @ query / model.temperature
-    each = LOSSES[config.client.loss](of_own, negatives @ query / model.temperature - expected)
+    of_own = own @ query / model.temperature + prior
+    each = LOSSES[config.client.loss](of_own, negatives @ query / model.temperature - offsets)
     return (each * targets).sum() / targets.sum()
 
 
@@ -174,7 +176,8 @@ def _hold(world: World, whole: Whole, cohort: Cohort, batch: Batch) -> tuple[_He
         touched.codes,
         torch.from_numpy(keep >= world.config.model.id_dropout).float(),
         batch.own >= 0,
-        batch.expected,
+        batch.prior,
+        batch.offsets,
     )
     return held, touched
 

@@ -139,10 +139,10 @@ class PublishedCatalogue:
 
 @dataclass(frozen=True)
 class PublishedCounts:
-    """Server to every client that trains, once, where clients draw obfuscating items by it: item popularity."""
+    """Server to every client that trains, once, where clients draw by it or train with a prior: item popularity."""
 
     kind: ClassVar[str] = "counts"
-    meaning: ClassVar[str] = "how often each item was bought, once: obfuscating items are drawn by it"
+    meaning: ClassVar[str] = "how often each item was bought, once: obfuscating items are drawn by it, or it is a prior"
     direction: ClassVar[str] = "down"
     round: int
     counts: Annotated[I32, "I"]

@@ -45,7 +45,8 @@ def a_device(settings: dict[str, Any]) -> tuple[World, client.Device, client.Pub
     bought = world.devices.purchased.row(0)
     others = np.setdiff1d(np.arange(world.n_items), bought)[:4].astype(np.int32)
     codecs = Codec(50.0, 2**20 - 1), Codec(50.0, 2**20 - 1)
-    public = client.Public(world.config, *codecs, theta, np.ones(world.n_items) / world.n_items)
+    laws = np.ones(world.n_items) / world.n_items, np.zeros(world.n_items, np.float32)
+    public = client.Public(world.config, *codecs, theta, *laws)
     device = client.Device(0, KEY, bought, world.devices.fields.codes[0], None)
     return world, device, public, Broadcast(1, flatten(theta).numpy(), others, embeddings[3:].numpy()), embeddings
 

@@ -30,6 +30,7 @@ HAND = {
 CHANCE = 0.5  # with which the item of V− was drawn
 E = math.e
 KEY = np.array([1, 2], np.uint64)
+NO_PRIOR = np.zeros(40, np.float32)
 
 
 class Hand:
@@ -53,7 +54,7 @@ class Hand:
         world, bought, probabilities = self.world, self.bought[place], {} if place else {int(self.hidden): CHANCE}
         items = np.sort(np.concatenate([bought, np.array(list(probabilities), np.int32)]))
         request, device = client.Request(1, items), self.device(place)
-        public = client.Public(world.config, *world.known.codecs(), self.query, np.ones(40) / 40)
+        public = client.Public(world.config, *world.known.codecs(), self.query, np.ones(40) / 40, NO_PRIOR)
         broadcast = Broadcast(1, flatten(self.query).numpy(), self.pool.astype(np.int32), self.table[self.pool].numpy())
         answer = Embeddings(1, self.table[torch.from_numpy(items).long()].numpy())
         return client.train(device, public, broadcast, request, answer, probabilities)
@@ -65,7 +66,8 @@ class Hand:
     def fast(self) -> tuple[CohortResult, list[int]]:
         """Both clients by the simulation, and the items of the rows of the sum."""
         rows = np.unique(np.concatenate([*self.bought, [self.hidden], self.pool])).astype(np.int64)
-        published = Published(1, self.query, rows, self.table[rows], np.searchsorted(rows, self.pool), np.ones(40) / 40)
+        places, q = np.searchsorted(rows, self.pool), np.ones(40) / 40
+        published = Published(1, self.query, rows, self.table[rows], places, q, NO_PRIOR)
         hidden = Obfuscation(Ragged.from_lengths(np.array([1, 0]), np.array([self.hidden])), np.array([CHANCE]))
         own, never = Ragged.from_rows(self.bought), np.full(2, Phase.NEVER)
         cohort = Cohort(np.arange(2), self.world.devices.keys(np.arange(2)), own, hidden, None, never)
@@ -132,7 +134,7 @@ def estimates(world: World, member: int, scores: np.ndarray, q: np.ndarray) -> n
     """Σ exp(score) ÷ expected number over a client's negatives, in every one of so many rounds."""
     bought = world.devices.purchased.row(member)
     device = client.Device(member, KEY, bought, world.devices.fields.codes[member], None)
-    public = client.Public(world.config, *world.known.codecs(), {}, q)
+    public = client.Public(world.config, *world.known.codecs(), {}, q, np.zeros(world.n_items, np.float32))
     found = []
     for round_ in range(1, ROUNDS + 1):
         probabilities = client.make_request(device, public, round_)[1]

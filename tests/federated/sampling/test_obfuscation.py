@@ -139,7 +139,8 @@ def test_the_first_customer_of_the_sample_requests_eighteen_items(sample_dataset
     uniform = popularity_weights(config(0.25, "uniform"), np.zeros(sample_dataset.n_items, np.int64))
     device = Device(first, keys([first])[0], history.row(first), torch.zeros(0, dtype=torch.int64), None)
     settings = validate({"request": {"rate": 0.25, "negatives": "uniform"}})
-    made, hidden = make_request(device, Public(settings, Codec(1, 1), Codec(1, 1), {}, uniform), 1)
+    public = Public(settings, Codec(1, 1), Codec(1, 1), {}, uniform, np.zeros(sample_dataset.n_items, np.float32))
+    made, hidden = make_request(device, public, 1)
     assert len(made.items) == len(set(made.items.tolist())) == 18
     assert set(made.items.tolist()) == set(history.row(first).tolist()) | set(hidden)
     assert len(hidden) == 4

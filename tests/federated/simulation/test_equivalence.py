@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,11 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
     ],
     "loss": [{"client": {"loss": name}} for name in LOSSES],
     "logq": [{"client": {"logq": flag}} for flag in (True, False)],
+    "prior": [
+        {"model": {"prior": 0.0}},
+        {"model": {"prior": 0.7}},
+        {"model": {"prior": 0.7, "prior_in": "ranking"}},
+    ],
     "excitation": [{"model": {"se_ratio": ratio}} for ratio in (0, 1, 2)],
     "query tower": [{"model": {"query_tower": name}} for name in COMPILED],
     "item fields": [{"model": {"item_fields": flag}} for flag in (True, False)],
@@ -217,6 +223,7 @@ OF_CLIENT = {
     "order of batches": (client, "split_batches", lambda f: lambda *a: first_batch_last(f(*a))),
     "kinds of negatives": (client, "kinds", lambda f: lambda c, n: 1),
     "query tower": (client, "query_tower", lambda f: lambda *a: f(*a) * 1.001),
+    "prior": (client, "_hold", lambda f: lambda *a: replace(f(*a), prior=0.9 * f(*a).prior)),
     "history": (client, "history_weights", lambda f: lambda m, mask: f(m, mask) * 0.99),
 }
 OF_COMPILED = {
@@ -242,7 +249,7 @@ def test_a_perturbed_side_is_noticed(
     monkeypatch: pytest.MonkeyPatch, module: Any, attribute: str, change: Any, optimizer: str
 ) -> None:
     steps = {"batch_size": 3, "local_epochs": 2, "optimizer": optimizer, "lr": 0.01, "eps": 1e-3}
-    built = build_world({"client": {"negatives": "both", **steps}, "request": {"rate": 1.0}})
+    built = build_world({"client": {"negatives": "both", **steps}, "request": {"rate": 1.0}, "model": {"prior": 0.7}})
     state = trained_a_little(built)
     assert_equal(built, state, len(built.known.eligible))
     monkeypatch.setattr(module, attribute, change(getattr(module, attribute)))

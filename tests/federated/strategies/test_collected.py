@@ -11,7 +11,7 @@ from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.device import client
 from spfedrec_cli.federated.sampling.cohort import draw_cohort
 from spfedrec_cli.federated.server.item_tower import serve
-from spfedrec_cli.federated.server.publishing import draw_pool, obfuscating_distribution
+from spfedrec_cli.federated.server.publishing import draw_pool, obfuscating_distribution, training_prior
 from spfedrec_cli.federated.simulation.beginning import popularity_where_needed
 from spfedrec_cli.federated.simulation.compiled import train_cohort
 from spfedrec_cli.federated.simulation.on_request import without_requests
@@ -34,6 +34,7 @@ MODES: dict[str, dict[str, Any]] = {
         "client": {"logq": False, "target_share": 1.0},
         "model": {"history": "recency"},
     },
+    "a prior in the logits": {"model": {"prior": 0.7}, "client": {"negatives": "both"}},
     "private embedding": {"client": {"private_state": "embedding"}},
 }
 
@@ -49,7 +50,8 @@ def a_round(world: World, state: State) -> tuple[Published, Cohort]:
     served = serve(
         world.config.model, state.item, world.known.items, rows, world.config.model.id_dropout, world.seed, 1
     )
-    return Published(1, state.query, rows, served.embeddings, np.searchsorted(rows, pool), q), cohort
+    places, prior = np.searchsorted(rows, pool), training_prior(state.server, world.known)
+    return Published(1, state.query, rows, served.embeddings, places, q, prior), cohort
 
 
 @pytest.mark.parametrize("name", MODES)

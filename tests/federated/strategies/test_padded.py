@@ -17,13 +17,15 @@ from spfedrec_cli.federated.strategies.padded import Batch, batches
 
 LENGTHS = [4, 1, 25, 4, 13, 4, 9, 1, 2, 30, 7, 1]
 POOL = np.array([3, 8, 20])
+PRIOR = np.log1p(np.arange(60)).astype(np.float32)  # of each item
 BUDGET = 60  # candidates of one batch
 
 
 def cut(world: World, clients: np.ndarray) -> tuple[Cohort, list[Batch]]:
     cohort = without_requests(initial_state(world), world, clients)
     everybody = np.ones(len(cohort), np.bool_)
-    return cohort, list(batches(world, world.config, cohort, pool_of(world), 1, lambda most: BUDGET // most, everybody))
+    public = pool_of(world), PRIOR, 1
+    return cohort, list(batches(world, world.config, cohort, *public, lambda most: BUDGET // most, everybody))
 
 
 def pool_of(world: World) -> Pool:
@@ -43,7 +45,7 @@ def test_a_team_cuts_as_one_process_does(size: int) -> None:
         part, found = cut(build_world(settings, LENGTHS, team=Team(rank, size)), clients)
         for batch in found:
             members = tuple(part.clients[batch.members])
-            for name in ("own", "targets", "hidden", "pool", "expected"):
+            for name in ("own", "targets", "hidden", "pool", "prior", "offsets"):
                 assert torch.equal(getattr(batch, name), getattr(alone[members], name)), name
             assert batch.shard == alone[members].shard
             seen.append(members)
@@ -55,7 +57,7 @@ def test_every_client_stands_in_one_batch_as_on_its_device(negatives: str) -> No
     world = build_world({"client": {"batch_size": 3, "local_epochs": 2, "negatives": negatives}}, LENGTHS)
     cohort, found = cut(world, np.arange(len(LENGTHS)))
     state, uniform = initial_state(world), np.ones(world.n_items) / world.n_items
-    public = client.Public(world.config, *world.known.codecs(), state.query, uniform)
+    public = client.Public(world.config, *world.known.codecs(), state.query, uniform, PRIOR)
     pool = pool_of(world).items.astype(np.int32)
     assert sorted(member for batch in found for member in batch.members) == list(range(len(cohort)))
     for batch in found:
@@ -75,9 +77,10 @@ def test_every_client_stands_in_one_batch_as_on_its_device(negatives: str) -> No
                 int(cohort.clients[member]), cohort.keys[member], bought, world.devices.fields.codes[0], None
             )
             probabilities = client.make_request(device, public, 1)[1]
-            hidden, seats, expected = client.training_negatives(public, bought, probabilities, pool)
-            real = ~torch.isinf(batch.expected[place])
-            torch.testing.assert_close(batch.expected[place, real], expected, rtol=0, atol=0)
+            hidden, seats, offsets = client.training_negatives(public, bought, probabilities, pool)
+            real = ~torch.isinf(batch.offsets[place])
+            torch.testing.assert_close(batch.offsets[place, real], offsets, rtol=0, atol=0)
+            assert batch.prior[place, : len(bought)].tolist() == PRIOR[bought].tolist()
             width = batch.hidden.shape[1]
             assert torch.cat([batch.hidden[place], batch.pool])[real].tolist() == [*hidden, *pool[seats]]
             assert real[:width].sum() == len(hidden)

@@ -16,7 +16,7 @@ from spfedrec_cli.federated import refusals
 from spfedrec_cli.federated.aggregation.protocol import Sums
 from spfedrec_cli.federated.device.client import Device, Public, split_batches
 from spfedrec_cli.federated.sampling.cohort import draw_cohort
-from spfedrec_cli.federated.server.publishing import draw_pool, obfuscating_distribution
+from spfedrec_cli.federated.server.publishing import draw_pool, obfuscating_distribution, training_prior
 from spfedrec_cli.federated.server.steps import full_step
 from spfedrec_cli.federated.simulation.beginning import item_fields, popularity_where_needed
 from spfedrec_cli.federated.simulation.on_request import without_requests
@@ -54,13 +54,18 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
     "loss": [{"client": {"loss": name}} for name in LOSSES],
     "silent": [{"federated": {"dropout": share}} for share in (0.0, 0.1)],
     "logq": [{"client": {"logq": flag}} for flag in (True, False)],
+    "prior": [
+        {"model": {"prior": 0.0}},
+        {"model": {"prior": 0.7}},
+        {"model": {"prior": 0.7, "prior_in": "ranking"}},
+    ],
     "excitation": [{"model": {"se_ratio": ratio}} for ratio in (0, 2)],
     "item fields": [{"model": {"item_fields": flag}} for flag in (True, False)],
     "dropout": [{"model": {"id_dropout": share}} for share in (0.0, 0.5)],
     "hidden": [{"model": {"hidden": widths}} for widths in ([], [8])],
     "sampling": [{"federated": {"sampling": kind}} for kind in ("fixed", "poisson")],
 }
-CONFIGURATIONS = 32
+CONFIGURATIONS = 34
 
 
 def rows() -> list[Any]:
@@ -84,7 +89,7 @@ def a_round(world: World, before: State) -> tuple[Whole, Cohort]:
     clients = draw_cohort(world.config.federated, world.known.eligible, world.seed, round_)
     q = obfuscating_distribution(before.server, world.known)
     pool = draw_pool(world.config, q, round_)
-    whole = Whole(round_, before.query, before.item, pool, q)
+    whole = Whole(round_, before.query, before.item, pool, q, training_prior(before.server, world.known))
     return whole, without_requests(before, world, clients)
 
 
@@ -158,7 +163,7 @@ def test_one_device_by_autograd_over_both_towers() -> None:
         whole.round, flatten(whole.query).numpy(), flatten(whole.item).numpy(), whole.pool.astype(np.int32)
     )
     device = Device(member, cohort.keys[place], bought, world.devices.fields.codes[member], None)
-    public = Public(world.config, *world.known.codecs(), whole.query, whole.obfuscating)
+    public = Public(world.config, *world.known.codecs(), whole.query, whole.obfuscating, whole.prior)
     trained = whole_client.train(device, public, whole.item, item_fields(world, whole.round), model)
 
     towers = flatten(before.query).clone().requires_grad_(), flatten(before.item).clone().requires_grad_()
@@ -197,7 +202,7 @@ def test_the_mean_of_a_sum_steps_both_towers() -> None:
     """Two clients whose coordinates sum to 1,000 units, plain FedAvg at η = 3: each weight moves by 1,500 units."""
     world = build_world(merged(FULL, {"server": {"optimizer": "fedavg", "lr": 3.0}}))
     before = initial_state(world)
-    whole = Whole(1, before.query, before.item, np.empty(0, np.int64), np.empty(0))
+    whole = Whole(1, before.query, before.item, np.empty(0, np.int64), np.empty(0), np.zeros(world.n_items, np.float32))
     cohort = without_requests(before, world, np.array([0, 1]))
     layout = whole_client.opening(world, whole, cohort, world.channel(1))
     sums = Sums.zero(layout.width, (len(layout.rows), layout.dim), clients=2)
