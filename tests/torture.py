@@ -33,7 +33,7 @@ GOOD = ("as before", "warned", "refused")
 BAD = ("silently wrong", "internal error", "hanging")
 SETTINGS = ("model.dim=4", "model.field_dim=2", "model.hidden=[4]", "client.private_state=embedding")
 SHORT = ("client.pool_size=16", "federated.cohort_size=20", "train.rounds=4", "train.eval_every=2", "train.threads=1")
-UNLIKE = ("seconds", "clients_per_second", "started")  # what is measured, or differs between two of the same
+UNLIKE = ("memory", "seconds", "clients_per_second", "started")  # what is measured, or differs between two of the same
 SHOP, RUN, OTHER = Path("datasets/shop"), Path("runs/first"), Path("other")
 
 

@@ -54,8 +54,8 @@ def test_bytes_are_those_of_the_messages() -> None:
 def test_what_is_measured_is_the_client_of_the_paper(case: str) -> None:
     world = made.make(SMALL_KERNEL, kernel_settings(LOCAL[case]))
     published, cohort = opened(world)
-    fast = train_cohort(world, published, cohort).sums
-    plain = train_one_by_one(world, published, cohort).sums
+    fast = train_cohort(world, published, cohort, world.channel(1)).sums
+    plain = train_one_by_one(world, published, cohort, world.channel(1)).sums
     for one, other in ((fast.query, plain.query), (fast.items, plain.items)):
         assert (one - other).float().norm() < 1e-3 * other.float().norm()
 
@@ -78,10 +78,10 @@ def test_purchases_are_distinct_and_follow_sales() -> None:
 
 def test_the_seed_changes_purchases_and_features() -> None:
     one, same, other = (made.make(SMALL_SHOP, {}, seed) for seed in (0, 0, 1))
-    assert np.array_equal(one.purchased.values, same.purchased.values)
-    assert not np.array_equal(one.purchased.values, other.purchased.values)
-    assert (one.items.codes == same.items.codes).all()
-    assert (one.items.codes != other.items.codes).any()
+    assert np.array_equal(one.devices.purchased.values, same.devices.purchased.values)
+    assert not np.array_equal(one.devices.purchased.values, other.devices.purchased.values)
+    assert (one.known.items.codes == same.known.items.codes).all()
+    assert (one.known.items.codes != other.known.items.codes).any()
 
 
 def test_ids_count_the_items_and_no_other_code_is_unknown() -> None:

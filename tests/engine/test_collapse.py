@@ -12,8 +12,8 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.collapse import ITEMS, QUERIES, nearness, spread
 
 # Steps far too long throw towers to where ReLUs pass nothing on, or one direction drowns all others.
-ITEMS_COLLAPSE = ["model.hidden=[8, 8]", "server.item_optimizer=sgd", "server.item_lr=1000"]
-QUERIES_COLLAPSE = ["model.hidden=[8, 8]", "server.optimizer=fedavg", "server.lr=1000"]
+ITEMS_COLLAPSE = ["model.hidden=[4, 4]", "server.item_optimizer=sgd", "server.item_lr=300", "train.seed=1"]
+QUERIES_COLLAPSE = ["model.hidden=[4, 4]", "server.optimizer=fedavg", "server.lr=300"]
 ROUNDS = ["train.rounds=20", "train.eval_every=10", "client.private_state=none", "federated.cohort_size=256"]
 
 

@@ -18,11 +18,13 @@ from spfedrec_cli import engine
 from spfedrec_cli.config import Config, ServerConfig, validate
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine import settings
+from spfedrec_cli.engine.checkpoint import load_state
 from spfedrec_cli.engine.settings import TABLES, check, check_with
 from spfedrec_cli.engine.team import TeamLost
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated import refusals
-from spfedrec_cli.federated.aggregation.table import AGGREGATIONS, IdealSum
+from spfedrec_cli.federated.aggregation.ideal import IdealSum, SumByMessages
+from spfedrec_cli.federated.aggregation.table import AGGREGATIONS, Row
 from spfedrec_cli.federated.device.optimizers import LOCAL_OPTIMIZERS
 from spfedrec_cli.federated.server.optimizers import SERVER_OPTIMIZERS
 from spfedrec_cli.federated.simulation.state import initial_state
@@ -42,9 +44,9 @@ REFUSED = {
     "refuse_mode": ["federated.strategy=full", "request.mode=slate"],
     "refuse_dropout": ["federated.strategy=central", "federated.dropout=0.1"],
     "refuse_unknown_popularity": ["client.pool=popularity", "request.negatives=uniform"],
-    "refuse_decayed_file": ["model.prior=0.5", "request.prior_half_life=7", "request.popularity=counts.csv"],
     "refuse_negatives_of_nobody": ["request.mode=slate", "client.negatives=both"],
-    "refuse_small_cohorts": ["federated.aggregation=ring", "federated.cohort_size=2"],
+    "refuse_decayed_file": ["model.prior=0.5", "request.prior_half_life=7", "request.popularity=counts.csv"],
+    "refuse_protocol": ["federated.aggregation=ring", "federated.cohort_size=2"],
     "refuse_uncompiled": ["client.loss=hinge"],
 }
 NAMES = [*TABLES, "train.monitor"]
@@ -200,7 +202,7 @@ def drawn(seed: int) -> dict[str, Any]:
 def test_what_is_refused_is_what_cannot_be_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over settings drawn by chance: a world is refused in the same sentence; of those that are not, some train."""
     monkeypatch.setitem(LOSSES, "hinge", hinge)
-    monkeypatch.setitem(AGGREGATIONS, "again", IdealSum)
+    monkeypatch.setitem(AGGREGATIONS, "again", Row(IdealSum, SumByMessages))
     told = dict[str | None, int]()
     for seed in range(400):
         chosen = drawn(seed)
@@ -211,7 +213,7 @@ def test_what_is_refused_is_what_cannot_be_trained(monkeypatch: pytest.MonkeyPat
             if told[None] % 3 == 0:
                 _, report = STRATEGIES[world.config.federated.strategy](initial_state(world), world)
                 assert np.isfinite(report.loss), chosen
-        elif "by messages" not in found:  # which the round itself needs, and not its world
+        else:
             assert refusal(lambda chosen=chosen: build_world(chosen)) == found, chosen  # type: ignore[misc]
     assert told[None] > 100
     assert len(told) > 12
@@ -239,7 +241,7 @@ def test_a_server_optimiser_from_outside_needs_no_compiled_form(
     monkeypatch.setitem(SERVER_OPTIMIZERS, "signed", signed)
     made = config("train.rounds=1", "server.optimizer=signed", "server.lr=0.5")
     query = [
-        engine.load.load_state(spfedrec.train(shop, each, tmp_path / name).run, 1)[0].query
+        load_state(spfedrec.train(shop, each, tmp_path / name).run, 1)[0].query
         for name, each in {"signed": made, "still": config("train.rounds=1", "server.lr=1e-12")}.items()
     ]
     moved = torch.cat([(query[0][name] - query[1][name]).abs().reshape(-1) for name in query[0]])
@@ -256,13 +258,6 @@ def test_what_has_no_compiled_form_is_left_to_the_reference(
         check(config(f"{key}=mine"))
     check(config(f"{key}=mine", "train.engine=reference"))
     check(config(f"{key}=mine", "federated.strategy=full"))
-
-
-def test_a_protocol_without_messages_is_left_to_the_simulation(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(AGGREGATIONS, "again", IdealSum)
-    check(config("federated.aggregation=again"))
-    with pytest.raises(InputError, match=r"again has no form by messages.*; set train\.engine=simulation"):
-        check(config("federated.aggregation=again", "train.engine=reference"))
 
 
 def test_a_run_whose_row_is_gone_is_not_resumed(

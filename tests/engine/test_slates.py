@@ -22,7 +22,10 @@ SLATE = ["request.mode=slate", "request.slate_size=30", "request.refresh=4"]
 
 
 def timeless(file: Path) -> list[dict[str, object]]:
-    return [{key: value for key, value in record.items() if "seconds" not in key} for record in run.records(file)]
+    return [
+        {key: value for key, value in record.items() if key != "memory" and "seconds" not in key}
+        for record in run.records(file)
+    ]
 
 
 class Killed(BaseException):

@@ -16,6 +16,7 @@ ROUNDS = """
 from spfedrec_cli import run
 from spfedrec_cli.engine import made
 from spfedrec_cli.federated.simulation.state import initial_state, stored_tensors
+from spfedrec_cli.federated.strategies.split import split_round
 from spfedrec_cli.kernels import clients
 
 built = made.make(made.sized(made.KERNEL, 300, 500), {"client": {"pool_size": 64, "batch_size": 8}})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from worlds import build_world, features, merged
+from worlds import build_world, features, merged, seeded
 
 from spfedrec_cli.config import ModelConfig
 from spfedrec_cli.errors import InputError
@@ -33,7 +33,7 @@ def fields() -> Features:
 @pytest.mark.parametrize("history", ["none", "mean"])
 class TestEveryTower:
     def test_many_are_one_and_one(self, name: str, history: str) -> None:
-        shape, pooled = model(name, history=history), torch.randn(6, 4)
+        shape, pooled = model(name, history=history), torch.randn(6, 4, generator=seeded())
         weights = towers.init_query_tower(shape, fields(), 0)
         many = towers.query_tower(shape, weights, fields().codes, pooled)
         for row in range(6):
@@ -41,9 +41,9 @@ class TestEveryTower:
             torch.testing.assert_close(one, many[row])
 
     def test_weights_of_each_client(self, name: str, history: str) -> None:
-        shape, pooled = model(name, history=history), torch.randn(6, 4)
+        shape, pooled = model(name, history=history), torch.randn(6, 4, generator=seeded())
         shared = towers.init_query_tower(shape, fields(), 0)
-        each = {k: weight + torch.randn(6, *weight.shape) for k, weight in shared.items()}
+        each = {k: weight + torch.randn(6, *weight.shape, generator=seeded()) for k, weight in shared.items()}
         together = towers.query_tower(shape, each, fields().codes, pooled)
         for row in range(6):
             alone = {k: weight[row] for k, weight in each.items()}
@@ -65,7 +65,7 @@ class TestEveryTower:
         shape = model(name, history=history)
         weights = towers.init_query_tower(shape, fields(), 0)
         with FlopCounterMode(display=False) as counter:
-            towers.query_tower(shape, weights, fields().codes, torch.randn(6, 4))
+            towers.query_tower(shape, weights, fields().codes, torch.randn(6, 4, generator=seeded()))
         assert counter.get_total_flops() == 2 * 6 * towers.query_sizes(shape, list(FIELDS.values())).forward
 
     def test_it_starts_by_the_seed(self, name: str, history: str) -> None:
