@@ -281,6 +281,6 @@ def test_a_worker_does_not_know_rows_of_the_process_that_started_it(
         engine.train(shop, config("server.optimizer=signed", "train.workers=2"), tmp_path / "run")
 
 
-def test_presets_may_all_be_trained() -> None:
-    for preset in settings_module.presets():
-        check(settings_module.resolve(preset))
+@pytest.mark.parametrize("preset", settings_module.presets())
+def test_presets_may_all_be_trained(preset: str) -> None:
+    assert refusal(lambda: check(settings_module.resolve(preset))) is None

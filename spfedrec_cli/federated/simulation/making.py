@@ -55,7 +55,8 @@ def make_world(
     held = _living_here(purchased, shards)
     of_server = items.on(device), clients.without_rows(), eligible, width, team, device, given_popularity
     weights = None if decayed is None else lambda: _living_here(decayed(), shards)
-    devices = Devices(held, clients, config.simulation.root, weights)
+    root = f"{config.simulation.root}/{config.train.seed}"  # so that seeds draw apart on devices too
+    devices = Devices(held, clients, root, weights)
     return World(Known(config.known_to_all(), *of_server), devices, shards)
 
 

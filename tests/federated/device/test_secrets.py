@@ -109,6 +109,15 @@ def test_the_root_changes_what_devices_draw_and_nothing_that_is_public() -> None
     assert drawn[0] != drawn[1]
 
 
+def test_seeds_draw_apart_on_devices_too() -> None:
+    """Else a spread over seeds would lack the luck of V− and targets."""
+    worlds = [build_world(merged(SETTINGS, {"train": {"seed": seed}})) for seed in (0, 1)]
+    clients = np.arange(10)
+    assert (worlds[0].devices.keys(clients) != worlds[1].devices.keys(clients)).any(1).all()
+    address = 3, 1, 0, 0
+    assert worlds[0].devices.secrets().draw(*address) != worlds[1].devices.secrets().draw(*address)
+
+
 def draw_of(keys: I64) -> list[int]:
     world = build_world(SETTINGS)
     q = popularity_weights(world.config.request, np.arange(1, world.n_items + 1))
