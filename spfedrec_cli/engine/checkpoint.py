@@ -9,6 +9,7 @@ from spfedrec_cli import run
 from spfedrec_cli.engine.tally import Tally, tally_of
 from spfedrec_cli.errors import InputError, SpfedrecError
 from spfedrec_cli.federated.simulation.state import State, state_from_tensors, stored_tensors
+from spfedrec_cli.model.towers import dense
 
 
 def checkpoint_round(folder: Path, which: str) -> int:
@@ -26,10 +27,11 @@ def save_state(folder: Path, state: State, tally: Tally, keep: int = 1) -> None:
     )
 
 
-def check_finite(state: State) -> None:
-    """Raises SpfedrecError where a weight is no number any more: such a state is never saved."""
+def check_finite(state: State, tables: bool = True) -> None:
+    """Raises SpfedrecError where a weight is no number any more: such a state is never saved. To look through the
+    tables of fields takes a while; in a round, the loss says so of their rows that take part."""
     for tower, weights in (("query", state.query), ("item", state.item)):
-        for name, weight in weights.items():
+        for name, weight in (weights if tables else dense(weights)).items():
             if not torch.isfinite(weight).all():
                 hint = "lower client.lr, server.lr or server.item_lr; --resume goes on from the last checkpoint"
                 raise SpfedrecError(

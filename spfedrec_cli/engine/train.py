@@ -233,7 +233,7 @@ def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, p
         while state.round < train.rounds and not is_patience_over(world.config, state.round, tally):
             began = time.perf_counter()
             state, report = step(state, world)
-            check_finite(state)
+            check_finite(state, tables=False)
             spent = time.perf_counter() - began
             seconds, tally = seconds + spent, tally.after(report)
             last = state.round == train.rounds
@@ -247,6 +247,7 @@ def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, p
             is_best, stopped = due and tally.best_round == state.round, _agreed(team, stop)
             last = last or is_patience_over(world.config, state.round, tally)
             if is_best or last or stopped or state.round % train.checkpoint_every == 0:
+                check_finite(state)
                 check_in_step(world, state)
                 place.save(whole(world, state), tally, train.keep)
             place.watch(progress)

@@ -449,8 +449,9 @@ def test_a_training_by_chains_ends_in_the_bits_of_the_ideal_sum(
     assert run.about(trained.run)["secrets"] == "simulated"
 
 
+@pytest.mark.parametrize("name, every", [("mlp.0.weight", 1), ("mlp.0.weight", 2), ("field.id", 1)])
 def test_weights_that_are_no_numbers_stop_the_training_and_are_never_saved(
-    shop: Dataset, config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, every: int, shop: Dataset, config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the third round on, whose loss is still a number."""
     module = importlib.import_module("spfedrec_cli.engine.train")
@@ -459,12 +460,12 @@ def test_weights_that_are_no_numbers_stop_the_training_and_are_never_saved(
     def spoiling(state: State, world: World) -> tuple[State, Report]:
         state, report = split(state, world)
         if state.round == 3:
-            state.item["mlp.0.weight"][0, 0] = torch.inf
+            state.item[name][0, 0] = torch.inf
         return state, report
 
     monkeypatch.setitem(module.STRATEGIES, "split", spoiling)
-    settings = config("train.rounds=5", "train.checkpoint_every=1", "train.eval_every=5")
-    with pytest.raises(SpfedrecError, match=r"After round 3 the weight mlp\.0\.weight of the item tower is no number"):
+    settings = config("train.rounds=5", f"train.checkpoint_every={every}", "train.eval_every=5")
+    with pytest.raises(SpfedrecError, match=rf"After round 3 the weight {name} of the item tower is no number"):
         engine.train(shop, settings, tmp_path / "run")
     assert run.latest(tmp_path / "run") == 2
     assert all(line["memory"] > 1 << 20 for line in run.records(tmp_path / "run" / "metrics.jsonl"))

@@ -69,15 +69,15 @@ def summed_purchases(world: World, channel: Channel, weights: Ragged | None = No
     """How many clients bought each item (n_items,), or the sum of what these purchases count, row by row: one message
     of every client that trains."""
     purchased, clients = world.devices.purchased, world.here(world.known.eligible)
-    weights = weights or Ragged(purchased.offsets, np.ones(len(purchased.values), np.int32))
     if world.config.train.engine == "simulation":
-        counts = np.bincount(purchased.values, weights.values, world.n_items).astype(np.int64)  # exact below 2^53
+        counted = None if weights is None else weights.values
+        counts = np.bincount(purchased.values, counted, world.n_items).astype(np.int64)  # exact below 2^53
         channel.account(messages.PurchaseCounts, np.full(len(clients), messages.size([world.n_items])))
         return world.team.sum(torch.from_numpy(counts))
     total = torch.zeros(world.n_items, dtype=torch.int64)
     for client in clients.tolist():
         mine = np.zeros(world.n_items, np.int32)
-        mine[purchased.row(client)] = weights.row(client)
+        mine[purchased.row(client)] = 1 if weights is None else weights.row(client)
         sent = channel.send(messages.PurchaseCounts(channel.round, mine), client, Role.AGGREGATOR)
         total += torch.from_numpy(sent.counts.astype(np.int64))
     return world.team.sum(total)
