@@ -24,6 +24,13 @@ EXAMPLES = """Examples:
   spfedrec recommend first --history 0663713001 --history 0541518023
   spfedrec recommend first --all --output everybody.csv"""
 
+ExcludeSeen = Annotated[
+    bool | None,
+    typer.Option(
+        "--exclude-seen/--include-seen",
+        help="Leave out what the customer has bought; left out, where nobody buys an article twice.",
+    ),
+]
 LENGTH = 12
 LABELS = ("name", "type", "colour")
 
@@ -52,6 +59,7 @@ def command(
         int | None,
         typer.Option("-k", metavar="K", min=1, help="Length of the list; left out, 12, or as many as there are."),
     ] = None,
+    exclude_seen: ExcludeSeen = None,
     dataset: TrainedOn = None,
     json: AsJson = False,
     quiet: Quiet = False,
@@ -69,14 +77,15 @@ def command(
 
     out = Output(json, quiet)
     folder, there = find(run), where(dataset)
+    how: dict[str, Any] = {"k": k, "exclude_seen": exclude_seen, **there}
     if output is not None:
         with out.stages() as tell:
-            written = engine.recommend_all(folder, output, k=k, format=format, tell=tell, **there)
+            written = engine.recommend_all(folder, output, format=format, tell=tell, **how)
         value = {"run": str(folder), "output": str(output), "customers_written": written, "k": k}
         out.result(value, facts(f"Recommendations of {folder}", [("customers", written), ("file", str(output))]))
         return
     bought = engine.articles(folder, history, **there) if history else None
-    made = engine.recommend(folder, customers=customers, history=bought, k=k, **there)
+    made = engine.recommend(folder, customers=customers, history=bought, **how)
     out.result({"customers": [_json(one) for one in made]}, *(part for one in made for part in _tables(one)))
     for one in made:
         _explain(out, one, k or LENGTH)

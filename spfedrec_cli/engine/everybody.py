@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.dtypes import F32, I32
-from spfedrec_cli.engine.recommend import EVERYTHING, length, opened, product
+from spfedrec_cli.engine.recommend import EVERYTHING, excludes, length, opened, product
 from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.model.prior import ranked_items
@@ -45,6 +45,7 @@ def recommend_all(
     checkpoint: str = "best",
     tell: Callable[[str], None] = lambda stage: None,
     dataset: Path | str | None = None,
+    exclude_seen: bool | None = None,
 ) -> int:
     """Write the k best articles of every customer (12, or as many as there are); returns the number of customers.
 
@@ -53,6 +54,7 @@ def recommend_all(
     tab or a carriage return) stands behind an apostrophe, ids never do. kaggle: customer_id and the articles in one
     column `prediction`, as the competition wants it. Without a `format` the suffix of `output` says it, parquet where
     there is none. Written beside and renamed into place. `tell` hears what is begun when all is checked.
+    `exclude_seen`: as in `recommend`.
 
     Raises InputError where the suffix says something else or nothing known, the file cannot be written there, or the
     format is kaggle, whose lists are separated by blanks, and an id has one.
@@ -72,7 +74,7 @@ def recommend_all(
             clients = np.arange(start, min(start + _BLOCK, data.n_clients), dtype=np.int32)
             past = history.take(clients)
             queries = client_queries(world, state, clients, past, items)
-            seen = None if data.repeats else past
+            seen = past if excludes(exclude_seen, data) else None
             found = serve.recommend(queries.numpy(), catalogue, places, seen, product, cores())
             yield Lists(data.client_ids[start : start + _BLOCK], *found)
 

@@ -45,7 +45,7 @@ class Ranked:
 class Recommendation(Tabular):
     """`history`: the last purchases, newest first; `items`: best first. customer_id is None for a history given.
 
-    `left_out` counts the articles that are not ranked because they were bought, where nobody buys one twice.
+    `left_out` counts the articles that are not ranked because they were bought.
     """
 
     customer_id: str | None
@@ -78,11 +78,13 @@ def recommend(
     k: int | None = None,
     checkpoint: str = "best",
     dataset: Path | str | None = None,
+    exclude_seen: bool | None = None,
 ) -> Recommendations:
     """The `k` best articles (12, or as many as there are) for `customers`, or for somebody with `history`.
 
-    `history`: article ids, oldest first. A list is shorter than k where the customer has bought the rest, and the
-    Dataset's clients buy nothing twice. `dataset`: where it is now, if it is not found by itself. Raises InputError for
+    `history`: article ids, oldest first. `exclude_seen` leaves out what was bought; None does so where the Dataset's
+    clients buy nothing twice. A list is shorter than k where the customer has bought the rest and that is left out.
+    `dataset`: where it is now, if it is not found by itself. Raises InputError for
     ids that the Dataset does not know, for more articles than there are, and where neither or both of customers and
     history are given.
     """
@@ -99,7 +101,8 @@ def recommend(
         bought = data.item_index(latest)
         past = Ragged.from_lengths(np.array([len(bought)]), bought)
         queries = stranger_query(world, state, past, items)
-    seen = None if data.repeats else past
+    excluded = excludes(exclude_seen, data)
+    seen = past if excluded else None
     catalogue = ranked_items(world.config.model, items, state.sales)
     ranked, scores = serve.recommend(queries.numpy(), catalogue.numpy(), length(k, data), seen, product)
     names: Sequence[str | None] = customers or [None]
@@ -108,7 +111,7 @@ def recommend(
             name,
             _labelled(data, past.row(row)[::-1][:SHOWN]),
             _labelled(data, ranked[row], scores[row]),
-            0 if data.repeats else len(past.row(row)),
+            len(np.unique(past.row(row))) if excluded else 0,
         )
         for row, name in enumerate(names)
     )
@@ -133,6 +136,11 @@ def _split(value: str, dataset: Dataset) -> list[str]:
 def _listed(ids: Sequence[str] | None) -> list[str]:
     """A text is one id, not the letters that it consists of."""
     return [ids] if isinstance(ids, str) else list(ids or [])
+
+
+def excludes(exclude_seen: bool | None, dataset: Dataset) -> bool:
+    """Whether a list leaves out what was bought; by default, where nobody buys anything twice."""
+    return not dataset.repeats if exclude_seen is None else exclude_seen
 
 
 def length(k: int | None, dataset: Dataset) -> int:

@@ -272,7 +272,11 @@ def test_a_mistyped_run_is_answered_with_a_near_one(invoke: Invoke, a_run: Path,
 def test_recommendations_to_customers(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
     calls = stand_in(recommend=[Recommendation("c1", [PLAIN], [RED, BARE]), Recommendation("c2", [], [PLAIN])])
     told = the_json(invoke("recommend", "first", "--customer", "c1", "--customer", "c2", "-k", "2", "--json"))
-    assert calls.last == ("recommend", (a_run,), {"customers": ["c1", "c2"], "history": None, "k": 2})
+    assert calls.last == (
+        "recommend",
+        (a_run,),
+        {"customers": ["c1", "c2"], "history": None, "k": 2, "exclude_seen": None},
+    )
     first, second = told["customers"]
     assert first["customer_id"] == "c1"
     assert first["items"][0] == {
@@ -303,7 +307,7 @@ def test_recommendations_to_a_history(invoke: Invoke, a_run: Path, stand_in: Sta
     calls = stand_in(articles=["10,5", "1", "2"], recommend=[Recommendation(None, [PLAIN], [RED])])
     told = the_json(invoke("recommend", "first", "--history", "10,5", "--history", "1, 2", "--json"))
     assert calls.made[0] == ("articles", (a_run, ["10,5", "1, 2"]), {})
-    assert calls.last[2] == {"customers": None, "history": ["10,5", "1", "2"], "k": None}
+    assert calls.last[2] == {"customers": None, "history": ["10,5", "1", "2"], "k": None, "exclude_seen": None}
     assert told["customers"][0]["customer_id"] is None
 
 
@@ -320,6 +324,17 @@ def test_a_list_that_stays_short_is_explained(
     stand_in(recommend=[Recommendation("c1", [PLAIN], [RED], left_out=3)])
     sentence = "1 article for customer c1: 3 articles bought before and left out"
     assert (sentence in invoke("recommend", "first", "--customer", "c1", *words).stderr) is told
+
+
+@pytest.mark.parametrize("option, given", [("--exclude-seen", True), ("--include-seen", False)])
+def test_what_was_bought_is_left_out_or_kept_as_asked(
+    invoke: Invoke, a_run: Path, stand_in: StandIn, option: str, given: bool
+) -> None:
+    calls = stand_in(recommend=[Recommendation("c1", [PLAIN], [RED])], recommend_all=1)
+    invoke("recommend", "first", "--customer", "c1", option)
+    assert calls.last[2]["exclude_seen"] is given
+    invoke("recommend", "first", "--all", "--output", "all.csv", option)
+    assert calls.last[2]["exclude_seen"] is given
 
 
 @pytest.mark.parametrize("format", ["parquet", "csv", "kaggle", None])

@@ -116,6 +116,29 @@ def test_what_was_bought_is_left_out_where_nobody_buys_twice(
     assert {item.article_id for item in found.items} == set(shop.item_ids) - past
 
 
+@pytest.mark.parametrize("everybody", [False, True])
+def test_what_was_bought_can_be_left_out_or_kept_on_demand(
+    trained: TrainResult, shop: Dataset, tmp_path: Path, everybody: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bought = shop.history("train", "validation", "test")
+    client = int(bought.lengths.argmax())
+    past = {shop.item_ids[item] for item in bought.row(client)}
+
+    def ranked(exclude_seen: bool) -> set[str]:
+        if everybody:
+            file = tmp_path / f"{exclude_seen}.parquet"
+            engine.recommend_all(trained.run, file, k=shop.n_items, exclude_seen=exclude_seen)
+            return set(pq.read_table(file).to_pylist()[client]["article_id"])
+        (found,) = engine.recommend(trained.run, [shop.client_ids[client]], k=shop.n_items, exclude_seen=exclude_seen)
+        assert found.left_out == (len(past) if exclude_seen else 0)
+        return {item.article_id for item in found.items}
+
+    for repeats in (True, False):
+        monkeypatch.setattr(Dataset, "repeats", repeats)
+        assert ranked(exclude_seen=True) == set(shop.item_ids) - past
+        assert ranked(exclude_seen=False) == set(shop.item_ids)
+
+
 def test_a_list_that_is_short_says_what_was_left_out(
     trained: TrainResult, shop: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
