@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: help setup demo test test-python torture lint format
+.PHONY: help setup demo test test-python torture audit-deps lint format
 .PHONY: bench bench-against bench-chain bench-cost bench-engine bench-linearity bench-modes bench-pass bench-prepare bench-quality
 .PHONY: bench-scale bench-top
 .PHONY: results pictures clean-demo
@@ -22,6 +22,7 @@ help:
 	@echo "make test     run all tests"
 	@echo "make test-python PYTHON=python3.13    run all tests by another Python, in an environment of its own"
 	@echo "make torture  spoil every file of a run and a Dataset: what does every command say? (docs/reliability.md)"
+	@echo "make audit-deps    ask whether a flaw is known of an installed package (needs the network)"
 	@echo "make lint     check format, style, types and imports"
 	@echo "make format   format the code"
 	@echo "make bench DATASET=datasets/ml-100k    clients per second of either engine"
@@ -91,6 +92,11 @@ test-python:
 # Some 2,700 commands, 15 minutes.
 torture: $(DEV)
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/torture.py $(TORTURE_ARGS)
+
+audit-deps: $(DEV)
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[audit]'
+	@$(BIN)/pip-audit --local --strict --skip-editable --progress-spinner off || { \
+	  echo "A flaw is known, or the list of known flaws cannot be had here: read the lines above." >&2; exit 1; }
 
 lint: $(DEV)
 	$(BIN)/ruff format --check .
