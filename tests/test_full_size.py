@@ -86,6 +86,6 @@ def test_the_full_size_section_in_short(tmp_path: Path) -> None:
         "| repeat_last",
     ]
     ours = told[3].splitlines()[2].strip("| ").split(" | ")
-    assert ours[1] == "paper, P = 1, redrawn; of the request"
+    assert ours[1] == "paper, P = 1; of the request"
     assert ours[-2] == "4"
     assert all(float(each) > 0 for each in ours[-3].split(", "))
