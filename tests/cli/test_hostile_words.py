@@ -1,5 +1,6 @@
 """Settings and command lines as nobody means them: each ends in an answer or in one sentence, never in a traceback."""
 
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,6 +16,10 @@ from spfedrec_cli.cli.app import app
 from spfedrec_cli.data.dataset import Dataset
 
 FEW, MANY = 20, 500
+LONG_ONES = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not os.environ.get("SPFEDREC_LONG"), reason="minutes; set SPFEDREC_LONG=1"),
+]
 CODES = {0, 1, 2, 129, 130, 143}
 VALUES = (
     *("", " ", "0", "-0", "-1", "1", "2", "7", "0.5", "1e-30", "1e30", "1e999", "10" + "0" * 26, "nan", "inf", "-inf"),
@@ -43,13 +48,13 @@ def a_run_without_rounds() -> Callable[[Path], None]:
     return make
 
 
-@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=LONG_ONES)])
 def test_any_settings_end_in_an_answer_or_in_one_sentence(count: int, place: Path, invoke: Invoke) -> None:
     for words in drawn(settings, count):
         check(invoke, words)
 
 
-@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=LONG_ONES)])
 def test_any_command_line_ends_in_an_answer_or_in_one_sentence(count: int, place: Path, invoke: Invoke) -> None:
     for words in drawn(command_line, count):
         check(invoke, words)
