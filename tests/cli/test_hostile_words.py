@@ -1,6 +1,5 @@
 """Settings and command lines as nobody means them: each ends in an answer or in one sentence, never in a traceback."""
 
-import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,10 +15,6 @@ from spfedrec_cli.cli.app import app
 from spfedrec_cli.data.dataset import Dataset
 
 FEW, MANY = 20, 500
-LONG_ONES = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not os.environ.get("SPFEDREC_LONG"), reason="minutes; set SPFEDREC_LONG=1"),
-]
 CODES = {0, 1, 2, 129, 130, 143}
 VALUES = (
     *("", " ", "0", "-0", "-1", "1", "2", "7", "0.5", "1e-30", "1e30", "1e999", "10" + "0" * 26, "nan", "inf", "-inf"),
@@ -41,13 +36,13 @@ def place(workplace: Path, sample_dataset: Dataset) -> Path:
 
 
 @pytest.mark.usefixtures("place")
-@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=LONG_ONES)])
+@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
 def test_any_settings_end_in_an_answer_or_in_one_sentence(count: int, invoke: Invoke) -> None:
     assert [told for words in drawn(settings, count) if (told := wrong(invoke, words))] == []
 
 
 @pytest.mark.usefixtures("place")
-@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=LONG_ONES)])
+@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
 def test_any_command_line_ends_in_an_answer_or_in_one_sentence(count: int, invoke: Invoke) -> None:
     assert [told for words in drawn(command_line, count) if (told := wrong(invoke, words))] == []
 

@@ -1,7 +1,6 @@
 """A long training takes no more memory and no more open files at its end than soon after its beginning."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +27,6 @@ print(json.dumps([handles[early], handles[rounds]]))
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("SPFEDREC_LONG"), reason="two minutes; set SPFEDREC_LONG=1")
 @pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in /proc")
 def test_ten_thousand_rounds_take_no_more_memory_nor_files_than_a_thousand(tmp_path: Path) -> None:
     words = [sys.executable, "-c", PROGRAM, str(ROUNDS), str(EARLY)]
