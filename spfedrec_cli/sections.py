@@ -37,6 +37,9 @@ class ModelConfig(Section):
     prior_in: Literal["training", "ranking"] = Field(
         "training", description="where the prior counts: in the logits of training and in ranking, or in ranking alone"
     )
+    prior_choice: Literal["fixed", "validation"] = Field(
+        "fixed", description="weight in ranking: model.prior, or from there on what each validation finds best"
+    )
 
     @property
     def trains_with_prior(self) -> bool:

@@ -13,8 +13,8 @@ import torch
 
 from spfedrec_cli.config import validate
 from spfedrec_cli.engine import made
+from spfedrec_cli.engine.machine import environment
 from spfedrec_cli.engine.team import device_of, processes
-from spfedrec_cli.engine.train import environment
 from spfedrec_cli.federated.processes import ALONE, Team
 from spfedrec_cli.federated.simulation.beginning import publish_popularity
 from spfedrec_cli.federated.simulation.compiled import train_cohort

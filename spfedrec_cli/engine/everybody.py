@@ -66,7 +66,7 @@ def recommend_all(
     if write is _write_kaggle:
         _refuse_blanks(data)
     places, history = length(k, data), data.history(*EVERYTHING)
-    catalogue = ranked_items(world.config.model, items, state.sales).numpy()
+    catalogue = ranked_items(world.config.model, items, state.sales, state.prior).numpy()
     serve.check_length(places, data.n_items)
 
     def lists() -> Iterator[Lists]:

@@ -70,7 +70,7 @@ def _parquet(folder: Path, dataset: Dataset, world: World, state: State) -> None
     items = item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
     everyone = np.arange(dataset.n_clients)
     queries = client_queries(world, state, everyone, dataset.history(*EVERYTHING), items)
-    ranked = ranked_items(world.config.model, items, state.sales)
+    ranked = ranked_items(world.config.model, items, state.sales, state.prior)
     for name, ids, rows in (("item", dataset.item_ids, ranked), ("client", dataset.client_ids, queries)):
         flat = pa.array(rows.numpy().reshape(-1), pa.float32())
         table = pa.table({f"{name}_id": ids, "embedding": pa.FixedSizeListArray.from_arrays(flat, rows.shape[1])})
@@ -80,7 +80,7 @@ def _parquet(folder: Path, dataset: Dataset, world: World, state: State) -> None
 def _safetensors(folder: Path, dataset: Dataset, world: World, state: State) -> None:
     fields = {"items": world.known.items.names, "clients": world.devices.fields.names}
     about = {"model": world.config.model.model_dump_json(), "fields": json.dumps(fields), "round": str(state.round)}
-    more = prior_coordinate(world.config.model, state.sales)
+    more = prior_coordinate(world.config.model, state.sales, state.prior)
     of_items = state.item if more is None else state.item | {"prior": more}
     for name, weights in (("query", state.query), ("item", of_items)):
         save_file(

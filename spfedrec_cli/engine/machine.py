@@ -6,7 +6,9 @@ import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 import spfedrec_cli
@@ -43,3 +45,12 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Versions and machine, for the record."""
+    import pyarrow
+
+    versions = {"spfedrec": spfedrec_cli.__version__, "torch": torch.__version__, "numpy": np.__version__}
+    machine = {"python": platform.python_version(), "platform": platform.platform(), "processor": platform.machine()}
+    return {**versions, "pyarrow": pyarrow.__version__, **machine, "device": described(device)}

@@ -103,7 +103,7 @@ def recommend(
         queries = stranger_query(world, state, past, items)
     excluded = excludes(exclude_seen, data)
     seen = past if excluded else None
-    catalogue = ranked_items(world.config.model, items, state.sales)
+    catalogue = ranked_items(world.config.model, items, state.sales, state.prior)
     ranked, scores = serve.recommend(queries.numpy(), catalogue.numpy(), length(k, data), seen, product)
     names: Sequence[str | None] = customers or [None]
     return Recommendations(

@@ -29,7 +29,7 @@ def model_scorer(dataset: Dataset, world: World, state: State, split: str) -> Sc
 def scorer(world: World, state: State, recall: Callable[[I32], Ragged]) -> Scorer:
     """Scores of the model, with the histories that `recall` gives for clients (n,), row by row."""
     items = item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
-    ranked = ranked_items(world.config.model, items, state.sales)
+    ranked = ranked_items(world.config.model, items, state.sales, state.prior)
 
     def score(clients: I32) -> F32:
         # By torch, whose threads training holds at one: another number of them could break ties another way.

@@ -11,7 +11,7 @@ from spfedrec_cli import run
 from spfedrec_cli.engine.tally import Tally, tally_of
 from spfedrec_cli.errors import SpfedrecError
 from spfedrec_cli.federated.server.catalogue import Catalogue
-from spfedrec_cli.federated.server.state import PUBLIC
+from spfedrec_cli.federated.server.state import PUBLIC, SUMMED
 from spfedrec_cli.federated.simulation.state import State, initial_state, state_tensors, stored_tensors
 from spfedrec_cli.federated.simulation.world import World
 
@@ -26,11 +26,12 @@ def started(world: World, loaded: tuple[State, Tally] | None) -> tuple[State, Ta
     if world.team.size == 1 and loaded is not None:
         return loaded[0].on(world.known.device), loaded[1]
     blank = initial_state(world)
-    popularity, decayed = (torch.zeros(world.n_items, dtype=torch.int64) if told[name] else None for name in PUBLIC)
+    popularity, decayed = (torch.zeros(world.n_items, dtype=torch.int64) if told[name] else None for name in SUMMED)
+    prior = torch.zeros(()) if told["prior"] else None
     has_catalogue, size = told["catalogue"], (world.n_items, world.config.model.dim)
     catalogue = Catalogue.blank(*size, world.known.device) if has_catalogue else None
-    server = replace(blank.server, round=told["round"], popularity=popularity, decayed=decayed, catalogue=catalogue)
-    state = State(server)
+    server = replace(blank.server, round=told["round"], popularity=popularity, decayed=decayed)
+    state = State(replace(server, prior=prior, catalogue=catalogue))
     known = None if loaded is None else state_tensors(loaded[0].on(world.known.device))
     for name, tensor in state_tensors(state).items():
         tensor.zero_()

@@ -23,6 +23,7 @@ class Tally:
     best: float = float("-inf")
     validation: Mapping[str, float] | None = None
     warnings: tuple[str, ...] = ()
+    prior: float | None = None  # γ of the best round, where validation chose it
 
     def after(self, report: Report) -> "Tally":
         up, down = report.ledger.total("up"), report.ledger.total("down")
@@ -33,6 +34,10 @@ class Tally:
             aborted=self.aborted + report.aborted,
         )
         return replace(counted, bytes_up=self.bytes_up + up, bytes_down=self.bytes_down + down)
+
+    def best_in(self, round_: int, scores: Mapping[str, float], monitor: str, prior: float | None) -> "Tally":
+        """The same, with this round as the best one so far."""
+        return replace(self, best_round=round_, best=scores[monitor], validation=dict(scores), prior=prior)
 
 
 def tally_of(record: dict[str, Any]) -> Tally:

@@ -1,6 +1,5 @@
 """Training: rounds, each recorded; validation and checkpoints when they are due."""
 
-import platform
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 import spfedrec_cli
@@ -19,6 +17,7 @@ from spfedrec_cli.config import Config, Settings, to_toml
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.checkpoint import check_finite, load_state, save_state
 from spfedrec_cli.engine.load import check_popularity, given_popularity, load_config, load_dataset, load_world
+from spfedrec_cli.engine.machine import environment
 from spfedrec_cli.engine.memory import check_memory, free_memory, resident_memory, shape_of
 from spfedrec_cli.engine.settings import check, check_with
 from spfedrec_cli.engine.spread import check_in_step, started, whole
@@ -33,7 +32,6 @@ from spfedrec_cli.federated.simulation.state import State, stored_tensors
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.strategies.report import Report
 from spfedrec_cli.federated.strategies.table import STRATEGIES
-from spfedrec_cli.placement import described
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +51,7 @@ class Interrupted(SpfedrecError):
 class Progress:
     """One round, for whoever watches. `seconds` is its time without validation, which took `validation_seconds`;
     `silent` says how many clients fell silent in which phase, `memory` how
-    many bytes this process held after the round."""
+    many bytes this process held after the round, `prior` which γ ranking has, where validation chose it."""
 
     round: int
     rounds: int
@@ -71,12 +69,14 @@ class Progress:
     validation_seconds: float = 0.0
     silent: Mapping[str, int] = field(default_factory=dict)
     memory: int = 0
+    prior: float | None = None
 
 
 @dataclass(frozen=True)
 class TrainResult(Tabular):
     """What a training came to. `validation` belongs to `best_round`, chosen by `monitor`; bytes are sums over all
     rounds, as are `survivors`, the client updates that are in an aggregate, and `aborted`, the chains without a sum.
+    `prior`: the γ of the best round, where validation chose it.
     """
 
     run: Path
@@ -92,6 +92,7 @@ class TrainResult(Tabular):
     best_round: int
     warnings: tuple[str, ...]
     monitor: str
+    prior: float | None = None
 
     def to_frame(self) -> "pd.DataFrame":
         """A row each round of the run so far, with a column each validation metric, NaN in rounds without validation.
@@ -238,11 +239,11 @@ def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, p
             seconds, tally = seconds + spent, tally.after(report)
             last = state.round == train.rounds
             due = last or state.round % train.eval_every == 0
-            scores, of_scores = validate(validation, state) if due else (None, [])
+            state, scores, of_scores = validate(validation, state) if due else (state, None, [])
             judged = time.perf_counter() - began - spent
             warnings = [*_warnings(report, due), *of_scores]
-            tally, warning = _judge(tally, world.config, state.round, scores, warnings)
-            progress = _progress(world.config, report, (spent, judged), scores, warning)
+            tally, warning = _judge(tally, world.config, state, scores, warnings)
+            progress = _progress(world.config, state, report, (spent, judged), scores, warning)
             place.record(report, progress)
             is_best, stopped = due and tally.best_round == state.round, _agreed(team, stop)
             last = last or is_patience_over(world.config, state.round, tally)
@@ -284,6 +285,7 @@ def _result(folder: Path, state: State, tally: Tally, speed: float, monitor: str
         best_round=tally.best_round,
         warnings=tally.warnings,
         monitor=monitor,
+        prior=tally.prior,
     )
 
 
@@ -292,15 +294,6 @@ def is_patience_over(config: Settings, round_: int, tally: Tally) -> bool:
     train = config.train
     validated = round_ // train.eval_every - tally.best_round // train.eval_every
     return 0 < train.patience <= validated and tally.best_round > 0
-
-
-def environment(device: torch.device) -> dict[str, Any]:
-    """Versions and machine, for the record."""
-    import pyarrow
-
-    versions = {"spfedrec": spfedrec_cli.__version__, "torch": torch.__version__, "numpy": np.__version__}
-    machine = {"python": platform.python_version(), "platform": platform.platform(), "processor": platform.machine()}
-    return {**versions, "pyarrow": pyarrow.__version__, **machine, "device": described(device)}
 
 
 DROWNED = "server.tau is larger than √v in most coordinates, so the optimiser does not adapt; lower server.tau"
@@ -312,18 +305,24 @@ def _warnings(report: Report, due: bool) -> list[str]:
 
 
 def _judge(
-    tally: Tally, config: Settings, round_: int, scores: Mapping[str, float] | None, warnings: list[str]
+    tally: Tally, config: Settings, state: State, scores: Mapping[str, float] | None, warnings: list[str]
 ) -> tuple[Tally, str | None]:
     """Is this the best round so far? And is there something to warn about that was not said before?"""
     fresh = tuple(warning for warning in warnings if warning not in tally.warnings)
     tally, warning = replace(tally, warnings=tally.warnings + fresh), "; ".join(fresh) or None
     if scores is None or scores[config.train.monitor] <= tally.best:
         return tally, warning
-    return replace(tally, best_round=round_, best=scores[config.train.monitor], validation=dict(scores)), warning
+    return tally.best_in(state.round, scores, config.train.monitor, _chosen(state)), warning
+
+
+def _chosen(state: State) -> float | None:
+    """γ, where validation chose it."""
+    return None if state.prior is None else float(state.prior)
 
 
 def _progress(
     config: Settings,
+    state: State,
     report: Report,
     seconds: tuple[float, float],
     scores: dict[str, float] | None,
@@ -347,4 +346,5 @@ def _progress(
         seconds[1] if scores else 0.0,
         report.silent,
         resident_memory(),
+        _chosen(state),
     )

@@ -1,10 +1,11 @@
 """What a training is judged by while it goes on: the same clients every time, no more than it can afford."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
@@ -13,6 +14,7 @@ from spfedrec_cli.dtypes import I32
 from spfedrec_cli.engine.collapse import collapsed
 from spfedrec_cli.engine.scoring import scorer
 from spfedrec_cli.engine.spread import whole
+from spfedrec_cli.engine.weighing import climb, steps_of, weight_of
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.retrieval.evaluate import Task, evaluate, history_splits, make_task
@@ -46,20 +48,40 @@ class Validation:
         return self.history.take(np.searchsorted(self.task.clients, clients))
 
 
-def validate(validation: Validation, state: State) -> tuple[dict[str, float], list[str]]:
-    """Validation measures over the whole catalogue, at the k of `train.monitor` and at 10, and what to warn about after
-    the first validation: one process finds them."""
-    world, scores, warnings = validation.world, {}, []
-    train, state = world.config.train, whole(world, state)
+def validate(validation: Validation, state: State) -> tuple[State, dict[str, float], list[str]]:
+    """The state, with γ where validation chooses it; measures over the whole catalogue, at the k of `train.monitor` and
+    at 10; and what to warn about after the first validation. One process finds them."""
+    world, every = validation.world, whole(validation.world, state)
+    told: tuple[int, dict[str, float], list[str]] = (0, {}, [])
     if world.team.is_chief:
-        task, k = validation.task, int(train.monitor.split("@")[1])
-        ks = sorted({min(10, task.most_candidates), k})
-        scores = evaluate(scorer(world, state, validation.recall), task, ks).metrics
-        late = state.round > train.eval_every
-        told = collapsed(world, state, task.clients, validation.history) if late else None
-        warnings = [told] if told else []
-    scores, warnings = json.loads(world.team.told(json.dumps([scores, warnings])))
-    return dict(scores), list(warnings)
+        late = state.round > world.config.train.eval_every
+        warning = collapsed(world, every, validation.task.clients, validation.history) if late else None
+        told = (*_measured(validation, every), [warning] if warning else [])
+    steps, scores, warnings = json.loads(world.team.told(json.dumps(told)))
+    return _weighed(world, state, steps), dict(scores), list(warnings)
+
+
+def _measured(validation: Validation, state: State) -> tuple[int, dict[str, float]]:
+    """The steps from `model.prior` to γ, 0 where it is fixed, and what is measured with it."""
+    world, task = validation.world, validation.task
+    monitor = world.config.train.monitor
+    ks = sorted({min(10, task.most_candidates), int(monitor.split("@")[1])})
+
+    def measure(steps: int) -> dict[str, float]:
+        return evaluate(scorer(world, _weighed(world, state, steps), validation.recall), task, ks).metrics
+
+    if world.config.model.prior_choice == "fixed":
+        return 0, measure(0)
+    steps, scores = climb(measure, steps_of(world.config.model, state), monitor)
+    return steps, dict(scores)
+
+
+def _weighed(world: World, state: State, steps: int) -> State:
+    """The state with γ so many steps from `model.prior`, where validation chooses it."""
+    model = world.config.model
+    if model.prior_choice == "fixed":
+        return state
+    return replace(state, server=replace(state.server, prior=torch.tensor(weight_of(model, steps))))
 
 
 def following_catalogue(config: Config, dataset: Dataset) -> Config:

@@ -61,6 +61,14 @@ def refuse_unknown_popularity(config: Settings) -> None:
         )
 
 
+def refuse_choice_of_nothing(config: Settings) -> None:
+    if config.model.prior_choice == "validation" and not config.model.prior:
+        raise InputError(
+            "model.prior_choice = validation chooses the weight of a prior, and model.prior = 0 means none",
+            hint="set model.prior above 0, where the search begins, or model.prior_choice=fixed",
+        )
+
+
 def refuse_decayed_file(config: Settings) -> None:
     if config.decays and config.request.popularity != "sum":
         raise InputError(
@@ -230,6 +238,7 @@ RULES: tuple[Callable[[Settings], None], ...] = (
     refuse_dropout,
     refuse_unknown_popularity,
     refuse_negatives_of_nobody,
+    refuse_choice_of_nothing,
     refuse_decayed_file,
     refuse_protocol,
     refuse_uncompiled,

@@ -392,7 +392,7 @@ def test_the_best_round_is_saved_though_no_checkpoint_was_due(
     shop: Dataset, config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = importlib.import_module("spfedrec_cli.engine.train")
-    monkeypatch.setattr(training, "validate", lambda validation, state: ({"ndcg@10": 1.0 / state.round}, []))
+    monkeypatch.setattr(training, "validate", lambda validation, state: (state, {"ndcg@10": 1.0 / state.round}, []))
     result = engine.train(shop, config("train.rounds=7", "train.checkpoint_every=3"), tmp_path / "run")
     assert result.best_round == 2
     assert run.rounds(result.run) == [2, 6, 7]

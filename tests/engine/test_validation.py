@@ -23,7 +23,7 @@ def test_everybody_is_ranked_for_where_they_are_few(trained: TrainResult, shop: 
     dataset, world = open_run(trained.run)
     state, _ = load_state(trained.run, trained.best_round)
     expected = evaluate(model_scorer(dataset, world, state, "validation"), make_task(shop, "validation"), [10]).metrics
-    assert validate(Validation(dataset, world), state)[0] == expected == trained.validation
+    assert validate(Validation(dataset, world), state)[1] == expected == trained.validation
 
 
 @pytest.mark.parametrize("limit", [1, 5])

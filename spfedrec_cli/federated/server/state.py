@@ -13,7 +13,8 @@ from spfedrec_cli.federated.server.optimizers import Moments
 from spfedrec_cli.model.towers import Weights, init_item_tower, init_query_tower, is_table
 from spfedrec_cli.placement import placed
 
-PUBLIC = ("popularity", "decayed")  # what is known of sales, each where something needs it
+SUMMED = ("popularity", "decayed")  # once over all clients
+PUBLIC = (*SUMMED, "prior")  # of sales and their weight, each where something needs it
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class ServerState:
     item_moments: Moments
     popularity: Tensor | None = None  # (n_items,) int64, published once by a secure sum
     decayed: Tensor | None = None  # (n_items,) int64, the same by age, in units of `data.decay`
+    prior: Tensor | None = None  # () float32, the γ of ranking, where validation chooses it
     catalogue: Catalogue | None = None  # as last published, where clients keep one
 
     @property
@@ -62,13 +64,14 @@ class ServerState:
         kept = part("catalogue/")
         catalogue = Catalogue(kept["codes"], kept["steps"]) if kept else None
         towers = part("query/"), moments("query"), part("item/"), moments("item")
-        return cls(round_, *towers, tensors.get("popularity"), tensors.get("decayed"), catalogue)
+        popularity, decayed, prior = map(tensors.get, PUBLIC)
+        return cls(round_, *towers, popularity, decayed, prior, catalogue)
 
     def on(self, device: torch.device) -> "ServerState":
         """The same, its towers and moments on the device; what is public of sales stays in the memory of the CPU."""
-        named = replace(self, popularity=None, decayed=None).tensors()
+        named = replace(self, popularity=None, decayed=None, prior=None).tensors()
         moved = self.from_tensors(self.round, {name: placed(tensor, device) for name, tensor in named.items()})
-        return replace(moved, popularity=self.popularity, decayed=self.decayed)
+        return replace(moved, popularity=self.popularity, decayed=self.decayed, prior=self.prior)
 
 
 def initial_server_state(known: Known) -> ServerState:

@@ -45,6 +45,10 @@ class State:
         return self.server.sales
 
     @property
+    def prior(self) -> Tensor | None:
+        return self.server.prior
+
+    @property
     def catalogue(self) -> Catalogue | None:
         return self.server.catalogue
 
