@@ -45,6 +45,7 @@ REFUSED = {
     "refuse_dropout": ["federated.strategy=central", "federated.dropout=0.1"],
     "refuse_unknown_popularity": ["client.pool=popularity", "request.negatives=uniform"],
     "refuse_negatives_of_nobody": ["request.mode=slate", "client.negatives=both"],
+    "refuse_choice_of_nothing": ["model.prior_choice=validation"],
     "refuse_decayed_file": ["model.prior=0.5", "request.prior_half_life=7", "request.popularity=counts.csv"],
     "refuse_protocol": ["federated.aggregation=ring", "federated.cohort_size=2"],
     "refuse_uncompiled": ["client.loss=hinge"],
