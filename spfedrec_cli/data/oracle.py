@@ -87,8 +87,7 @@ class World:
         `history` is sorted by (client, time).
         """
         wanted, place = np.unique(clients, return_inverse=True)
-        past = history.take(np.isin(history.client, wanted))
-        row = np.searchsorted(wanted, past.client).astype(np.int64)
+        past, row = _of_clients(history, wanted)
         own, rest = self.fresh(np.arange(len(self.cluster), dtype=np.int32), int(self.week(day)))
         fresh = self.posterior(past, row, len(wanted))[:, self.cluster] * own + rest
         copied = np.zeros_like(fresh)
@@ -97,6 +96,14 @@ class World:
         repeat = np.where(bought > 0, self.entry.repeat, 0.0)
         scores = repeat * copied / np.maximum(bought, 1) + (1 - repeat) * fresh
         return np.asarray(scores[place], np.float32)
+
+
+def _of_clients(history: Purchases, clients: npt.NDArray[np.integer]) -> tuple[Purchases, I64]:
+    """The purchases of ascending `clients` in a history sorted by client, and the place in `clients` of each."""
+    low, high = (np.searchsorted(history.client, clients, side) for side in ("left", "right"))
+    row = np.repeat(np.arange(len(clients)), high - low)
+    place = np.arange(len(row)) - np.searchsorted(row, row)  # of a purchase among those of its client
+    return history.take(low[row] + place), row
 
 
 def _earlier(history: Purchases, row: I64) -> tuple[F64, F64]:
