@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.data.subset import Subset as Subset
     from spfedrec_cli.engine import Begun as Begun
     from spfedrec_cli.engine import Bench as Bench
+    from spfedrec_cli.engine import Choice as Choice
     from spfedrec_cli.engine import Comparison as Comparison
     from spfedrec_cli.engine import Crossed as Crossed
     from spfedrec_cli.engine import Diagnosis as Diagnosis
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine import recommend_all as recommend_all
     from spfedrec_cli.engine import resume as resume
     from spfedrec_cli.engine import run_folder as run_folder
+    from spfedrec_cli.engine import suited as suited
     from spfedrec_cli.engine import train_seeds as train_seeds
     from spfedrec_cli.engine.bench import bench as bench
     from spfedrec_cli.engine.compare import compare as compare
@@ -73,10 +75,10 @@ _EXPORTED = {
     "data.raw": "Reading",
     "data.subset": "Subset",
     "engine": (
-        "Begun Bench Comparison Crossed Diagnosis EvaluationReport Finding Interrupted Paired Progress Ranked "
+        "Begun Bench Choice Comparison Crossed Diagnosis EvaluationReport Finding Interrupted Paired Progress Ranked "
         "Recommendation Recommendations Rehearsal Seeds Speed TrainResult Watch about_machine articles bench compare "
         "crossed evaluate evaluate_origins examine export load_config recommend recommend_all rehearse resume "
-        "run_folder train train_seeds"
+        "run_folder suited train train_seeds"
     ),
     "errors": "InputError SpfedrecError",
 }

@@ -31,6 +31,7 @@ from spfedrec_cli.run import rounds as run_rounds
 
 if TYPE_CHECKING:
     from spfedrec_cli.config import Config
+    from spfedrec_cli.data.dataset import Dataset
     from spfedrec_cli.engine import Begun, Seeds, TrainResult
 
 NAME = "train"
@@ -91,6 +92,7 @@ def command(
     Everything that a training leaves behind is in runs/NAME.
 
     Settings come from the defaults, then the preset, then the file, then --set; a later one wins.
+    Without a preset or a file, some are chosen for the Dataset, which is said.
     """
     out = Output(json, quiet, is_helper())
     placed = {"workers": workers, "device": device}
@@ -121,12 +123,13 @@ def _start(
 ) -> "TrainResult":
     from spfedrec_cli.config import resolve
 
-    config = resolve(preset, file, settings)
+    resolve(preset, file, settings)  # what is wrong with them is said before anything is read
     target = RUNS / name_of_run(name, folder.resolve().name, preset)
     from spfedrec_cli import engine
     from spfedrec_cli.data.dataset import Dataset
 
     dataset = Dataset.open(folder)
+    config = _settled(out, dataset, preset, file, settings)
     with following(out, config.train.monitor) as follow:
         result = engine.train(dataset, config, target, follow, preset, _announcing(out, dataset.n_clients, config))
         _warn(follow.warn, result.warnings)
@@ -138,13 +141,13 @@ def _repeat(
 ) -> None:
     from spfedrec_cli.config import resolve
 
-    config = resolve(preset, file, settings)
-    first = config.train.seed
+    first = resolve(preset, file, settings).train.seed
     target = RUNS / name_of_run(name, folder.resolve().name, preset, first)
     from spfedrec_cli import engine
     from spfedrec_cli.data.dataset import Dataset
 
     dataset = Dataset.open(folder)
+    config = _settled(out, dataset, preset, file, settings)
     with ExitStack() as stack:
 
         def watching(run: Path) -> "engine.Watch":
@@ -161,6 +164,17 @@ def _repeat(
     out.result(told, shown, runs)
 
 
+def _settled(out: Output, dataset: "Dataset", preset: str | None, file: Path | None, settings: list[str]) -> "Config":
+    """The settings of a training. Without a preset or a file some are chosen for the Dataset, which is said."""
+    from spfedrec_cli import engine
+    from spfedrec_cli.config import resolve
+
+    chosen = [] if preset or file else engine.suited(dataset, settings)
+    for choice in chosen:
+        out.say(f"Chosen for {dataset.name}: {choice.why}")
+    return resolve(preset, file, [*(each for choice in chosen for each in choice.settings), *settings])
+
+
 def _seed_rows(found: "Seeds", first: int, monitor: str) -> list[tuple[Cell, ...]]:
     numbered = enumerate(found.results, first)
     return [(str(run.run), str(seed), run.best_round, run.validation[monitor]) for seed, run in numbered]
@@ -169,13 +183,15 @@ def _seed_rows(found: "Seeds", first: int, monitor: str) -> list[tuple[Cell, ...
 def _rehearse(out: Output, folder: Path, preset: str | None, file: Path | None, settings: list[str]) -> None:
     from spfedrec_cli.config import resolve
 
-    config = resolve(preset, file, settings)
+    resolve(preset, file, settings)
     from spfedrec_cli import engine
     from spfedrec_cli.data.dataset import Dataset
 
+    dataset = Dataset.open(folder)
+    config = _settled(out, dataset, preset, file, settings)
     with out.stages() as tell:
         tell("rehearsing a few rounds")
-        told = engine.rehearse(Dataset.open(folder), config)
+        told = engine.rehearse(dataset, config)
     rows: list[tuple[str, Cell]] = [
         ("rounds", told.rounds),
         ("clients a round", told.clients),

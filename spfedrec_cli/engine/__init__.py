@@ -17,12 +17,14 @@ from spfedrec_cli.engine.origins import evaluate_origins
 from spfedrec_cli.engine.recommend import Ranked, Recommendation, Recommendations, articles, recommend
 from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
 from spfedrec_cli.engine.seeds import Seeds, run_folder, train_seeds
+from spfedrec_cli.engine.suiting import Choice, suited
 from spfedrec_cli.engine.tally import Crossed, crossed
 from spfedrec_cli.engine.train import Begun, Interrupted, Progress, TrainResult, Watch, resume, train
 
 __all__ = [
     "Begun",
     "Bench",
+    "Choice",
     "Comparison",
     "Crossed",
     "Diagnosis",
@@ -54,6 +56,7 @@ __all__ = [
     "rehearse",
     "resume",
     "run_folder",
+    "suited",
     "train",
     "train_seeds",
 ]

@@ -9,6 +9,7 @@ from answers import Calls, Invoke, StandIn, progress, the_json, train_result
 
 from spfedrec_cli import engine
 from spfedrec_cli.cli.train import name_of_run
+from spfedrec_cli.config import resolve
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.errors import InputError
 
@@ -41,6 +42,7 @@ def test_the_json_of_a_training(invoke: Invoke, sample: Dataset, training: Calls
         "bytes_down": 8_000,
         "state_sha256": "ab" * 32,
         "monitor": "ndcg@10",
+        "prior": None,
         "warnings": ["lower tau"],
     }
 
@@ -280,3 +282,20 @@ def test_a_device_that_this_machine_lacks_is_one_sentence(invoke: Invoke, sample
     assert refused.stderr.count(".\n") == 1
     assert "offer no device 'cuda' (train.device); use --device cpu, or install" in " ".join(refused.stderr.split())
     assert not (workplace / "runs").exists()
+
+
+def test_without_a_preset_it_says_what_it_chose_and_why(invoke: Invoke, sample: Dataset, training: Calls) -> None:
+    told = invoke("train", "sample").stderr
+    assert "Chosen for sample: 5 clients bought: cohorts of 16" in told
+    assert "sales an item" in told
+    assert training.last[1][1].federated.cohort_size == 16
+
+
+@pytest.mark.parametrize("given", [("--preset", "sample"), ("--config", "mine.toml")])
+def test_with_a_preset_or_a_file_nothing_is_chosen(
+    invoke: Invoke, sample: Dataset, training: Calls, given: tuple[str, str]
+) -> None:
+    Path("mine.toml").write_text("[train]\nrounds = 7\n")
+    assert "Chosen for" not in invoke("train", "sample", *given).stderr
+    layers = {"--preset": "preset", "--config": "file"}
+    assert training.last[1][1] == resolve(**{layers[given[0]]: given[1]})
