@@ -20,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 
 import first_page
+import shops
 from cases import WAY, Case, ablations, costs, main_rows, possible, way
 from curves import draw_cost, draw_learning
 from full_size import FullSize
@@ -51,15 +52,16 @@ class Plan:
 
     def movielens(self) -> Path:
         """MovieLens 100K, prepared once."""
-        return self._prepared("ml-100k", lambda to: prepare("movielens", self.data / "ml-100k", to))
+        return self.prepared("ml-100k", lambda to: prepare("movielens", self.data / "ml-100k", to))
 
     def synthetic(self) -> Path:
         """A made-up shop, prepared once."""
         customers, items = (500, 200) if self.quick else (CUSTOMERS, ITEMS)
         make = lambda to: prepare("synthetic", None, to, customers=customers, items=items)  # noqa: E731
-        return self._prepared(f"synthetic-{customers}", make)
+        return self.prepared(f"synthetic-{customers}", make)
 
-    def _prepared(self, name: str, make: Callable[[Path], object]) -> Path:
+    def prepared(self, name: str, make: Callable[[Path], object]) -> Path:
+        """A Dataset of the work folder, made once."""
         folder = self.work / "datasets" / name
         if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -240,16 +242,30 @@ def of_hm(plan: Plan) -> list[str]:
     return Rolling(plan.data / NEEDED["hm"], plan.work, plan.jobs, plan.quick, min(plan.seeds, SEEDS)).told()
 
 
+def of_shop(name: str) -> Callable[[Plan], list[str]]:
+    """A section of `shops.py`."""
+    shop = shops.SHOPS[name]
+
+    def of(plan: Plan) -> list[str]:
+        dataset = plan.prepared(name, lambda to: shop.make(plan.data, to))
+        seeds = min(plan.seeds, shop.seeds)
+        return shops.told(shop, plan.found(shops.cases_of(shop), dataset, seeds, "test", ("full",)))
+
+    return of
+
+
 def of_full_size(plan: Plan) -> list[str]:
     return FullSize(plan.work, plan.jobs, plan.quick).told()
 
 
 NEEDED = {"ml-100k": "ml-100k", "ablations": "ml-100k", "costs": "ml-100k", "hm": "hm"}  # folders in the data
+NEEDED |= {name: shop.needed for name, shop in shops.SHOPS.items() if shop.needed}
 SECTIONS: dict[str, Callable[[Plan], list[str]]] = {
     "ml-100k": of_movielens,
     "synthetic": of_synthetic,
     "ablations": of_ablations,
     "costs": of_costs,
+    **{name: of_shop(name) for name in shops.SHOPS},
     "hm": of_hm,
     "hm-full": of_full_size,
 }

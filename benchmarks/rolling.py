@@ -37,8 +37,8 @@ from spfedrec_cli.retrieval.popularity import buyers
 WEEKS, EARLIER = 26, 8  # that are tested; before them, for the blend alone
 PRESET = "hm-small"
 SEEDS = 3  # at most: one takes more than four minutes
-# A best validation among several of fifty customers would be luck: the last round is what is evaluated.
-LAST_ROUND = ("train.eval_every=1000",)
+# A best validation among several of fifty customers would be luck, and so would a weight of the prior chosen by it.
+LAST_ROUND = ("train.eval_every=1000", "model.prior_choice=fixed")
 WHOLE = Case("with article fields", PRESET, LAST_ROUND)
 IDS_ALONE = Case("ids alone", PRESET, (*LAST_ROUND, "model.item_fields=false"))
 PLAIN = ("popularity", "popularity_7_days", "repeat_last", "repeat_often")

@@ -358,7 +358,7 @@ def test_weeks_are_pooled_by_customer_week(rolling: Any) -> None:
     assert {tuple(row[3:]) for row in rows} == {("+0.5833", "+0.2500 to +0.7500")}
     found = [rolling.Found("", *each, {}, []) for each in ((3.0, 150, 150, 5e4, 6e4), (5.0, 250, 250, 7e4, 8e4))]
     told = rolling.of_recommenders(pooled, found).splitlines()
-    preset = "paper, P = 0.25; a public pool of 1,024"
+    preset = "paper, P = 2; of the request"
     metrics = " | ".join([".5833"] * len(rolling.METRICS))
     assert f"| {rolling.MODEL} | {preset} | {metrics} | 60, 70 | 200 | 4 |" in told
     assert any(row.startswith("| popularity_7_days |  | .0000 |") and row.endswith("|  |  |  |") for row in told)
@@ -558,3 +558,28 @@ def test_bars_of_the_made_up_shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert [row[0] for row in rows[:3]] == ["SpFedRec, paper", "SpFedRec, slate", "same model, central"]
     assert (rows[3][0] in {"EASE", "iALS"}, rows[-1][0]) == (True, "best possible")
     assert all(float(low) <= float(mean) <= float(high) for _, mean, low, high in rows)
+
+
+def test_every_shop_is_trained_in_three_ways_by_its_own_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    shops = the_module("shops", monkeypatch)
+    for name, shop in shops.SHOPS.items():
+        cases = shops.cases_of(shop)
+        assert [case.config(0).federated.strategy for case in cases] == ["split", "split", "central"], name
+        assert [case.config(0).request.mode for case in cases[:2]] == ["paper", "slate"]
+        assert {case.preset for case in cases} == {shop.preset}
+
+
+def test_the_table_of_a_shop(monkeypatch: pytest.MonkeyPatch, little_shop: Path, tmp_path: Path) -> None:
+    """Ours in three ways, the blends, and every baseline; ratios are of its own rows."""
+    shops = the_module("shops", monkeypatch)
+    shop = shops.Shop("retail", None, None, 1, repeats=True)
+    trials = importlib.import_module("trials")
+    found = [[trials.of(trials.Trial(case.config(0, True), little_shop, tmp_path))] for case in shops.cases_of(shop)]
+    head, rows, differences = shops.told(shop, found)
+    cells = {row.split(" | ")[0].lstrip("| "): row for row in rows.splitlines()[2:]}
+    assert {"SpFedRec (`split`)", "SpFedRec, slate; 1 seed", "popularity", "repeat_often", "ials"} <= {
+        name.replace("`split`); 1 seed", "`split`)") for name in cells
+    }
+    ours, central = (found[place][0].metrics["full"]["ndcg@10"] for place in (0, 2))
+    assert f"{ours / central:.2f} (the same model not federated)" in head
+    assert "| repeat_last |" in differences

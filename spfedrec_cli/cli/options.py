@@ -90,9 +90,10 @@ def where(dataset: str | None) -> dict[str, Any]:
 
 
 def training(dataset: Path) -> str:
-    """The command that trains on a Dataset, with the preset that fits it."""
+    """The command that trains on a Dataset, with the preset that fits it, if there is one."""
     from spfedrec_cli.data.dataset import Dataset
     from spfedrec_cli.fitting import preset_for
 
     opened = Dataset.open(dataset)
-    return f"spfedrec train {dataset} --preset {preset_for(opened.manifest.source, opened.n_clients)}"
+    preset = preset_for(opened.manifest.source, opened.n_clients)
+    return f"spfedrec train {dataset}" + (f" --preset {preset}" if preset else "")

@@ -63,7 +63,14 @@ def _touched(choice: Choice) -> set[str]:
     return keys | (GO_WITH_NEGATIVES if "client.negatives" in keys else set())
 
 
-GO_WITH_NEGATIVES = {"request.mode", "request.negatives", "client.loss", "client.pool", "client.pool_size"}
+GO_WITH_NEGATIVES = {
+    "request.mode",
+    "request.negatives",
+    "request.popularity",
+    "client.loss",
+    "client.pool",
+    "client.pool_size",
+}
 
 
 def of_cohort(facts: Facts) -> Choice:
@@ -83,12 +90,13 @@ def of_negatives(facts: Facts) -> Choice:
             ("client.negatives=public", f"client.pool_size={pool}"),
             f"{told}, which is few: clients learn beside a public pool of {pool:,}",
         )
-    lift = ("client.negatives=request", "client.logq=false", "request.rate=1.0")
-    prior = ("model.prior=0.5", "model.prior_in=ranking", "model.prior_choice=validation")
+    lift = ("client.negatives=request", "client.logq=false", "request.rate=1.0", "model.temperature=0.15")
+    prior = ("model.prior=1.0", "model.prior_in=ranking", "model.prior_choice=validation")
+    fading = ("request.prior_half_life=56",) if facts.dated else ()
     return Choice(
-        (*lift, *prior),
+        (*lift, *prior, *fading),
         f"{told}, which is many: towers learn the lift from each client's own obfuscating items, and a public prior, "
-        "weighed on validation, adds sales back",
+        f"weighed on validation, adds sales back{', those of 56 days ago by half' if fading else ''}",
     )
 
 
