@@ -197,6 +197,8 @@ def _resume(folder: Path, watch: Watch, changed: dict[str, Any], dataset: Path |
         if team.is_chief:
             run.write_config(folder, to_toml(config))
             run.go_on_from(folder, reached)
+            if loaded is not None:
+                run.tidy(folder, reached, [loaded[1].best_round], config.train.keep)
         return _train(opened, world, loaded, Place(folder if team.is_chief else None, watch))
 
 
