@@ -16,7 +16,7 @@ import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -92,23 +92,28 @@ class Subject:
     judge: Callable[[Path, Ended], str]
 
 
-def prepared(place: Path) -> None:
-    """Raw files of every source, a shop and, as `whole`, what each mode comes to when nothing ends it."""
+def prepared(place: Path) -> Path:
+    """A shop."""
     place.mkdir(parents=True)
+    words = ["prepare", "--source", "synthetic", "--output", str(SHOP), *SIZE]
+    assert (ended := run(place, words, PATIENCE)).code == 0, ended
+    return place
+
+
+def with_sources(place: Path) -> Path:
+    """Raw files of every source, beside the shop."""
     (place / "table.csv").write_text(TABLE)
     (place / "ml").mkdir()
     (place / "ml" / "u.data").write_text(RATINGS)
-    for words in (
-        ["prepare", "--source", "synthetic", "--as", "csv", "--output", "hm", *SIZE],
-        ["prepare", "--source", "synthetic", "--output", str(SHOP), *SIZE],
-    ):
-        assert (ended := run(place, words, PATIENCE)).code == 0, ended
+    words = ["prepare", "--source", "synthetic", "--as", "csv", "--output", "hm", *SIZE]
+    assert (ended := run(place, words, PATIENCE)).code == 0, ended
     shutil.make_archive(str(place / "hm"), "zip", place / "hm")
+    return place
 
 
-def trainings(place: Path, workers: int) -> Iterator[Subject]:
+def trainings(place: Path, workers: int, modes: Mapping[str, Sequence[str]] = MODES) -> Iterator[Subject]:
     """Each is trained once in this process, whose children have then no loop to load."""
-    for name, more in MODES.items():
+    for name, more in modes.items():
         settings = (*SMALL, *SHORT, *more, f"train.workers={workers}")
         words = ["train", "shop", "--name", "x", "--quiet", "--json"]
         words += [word for setting in settings for word in ("--set", setting)]
@@ -215,7 +220,7 @@ WRITERS: dict[str, list[str]] = {
 
 def writers(place: Path) -> Iterator[Subject]:
     """Commands on a finished run whose last checkpoint is damaged, which one of them mends."""
-    train = next(trainings(place, 1)).words
+    train = next(trainings(place, 1, {"embedding": MODES["embedding"]})).words
     assert (ended := run(place, train)).code == 0, ended
     last = place / RUN / "checkpoints" / "round-000003.safetensors"
     last.write_bytes(last.read_bytes()[:-1] + b"?")
@@ -313,6 +318,12 @@ def subjects(place: Path) -> Iterator[Subject]:
     yield from writers(place)
 
 
+def wrong(place: Path, subject: Subject, count: int | None, seed: int = 0) -> list[str]:
+    """What came of so many moments otherwise than if nothing had ended it."""
+    drawn = moments(place, subject, count, random.Random(f"{seed} {subject.name}"))
+    return [f"{subject.name}: {moment}: {told}" for moment in drawn if (told := outcome(place, subject, moment)) != GOOD]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--moments", type=int, help="of every command; left out, all")
@@ -325,12 +336,11 @@ def main() -> None:
     team.launch = Forked
     with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
         place = Path(folder).resolve() / "place"
-        prepared(place)
-        for subject in subjects(place):
+        for subject in subjects(with_sources(prepared(place))):
             if said.only not in subject.name:
                 continue
             found = counts.setdefault(subject.name, Counter())
-            for moment in moments(place, subject, said.moments, random.Random(said.seed)):
+            for moment in moments(place, subject, said.moments, random.Random(f"{said.seed} {subject.name}")):
                 told = outcome(place, subject, moment)
                 found[told == GOOD] += 1
                 if told != GOOD:

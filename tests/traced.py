@@ -125,7 +125,9 @@ class Traced:
         """To the end; with what it said."""
         if self._status is None and self._stopped:
             self.run_to(None)
-        return _read(None if self._status is None else os.waitstatus_to_exitcode(self._status), self._out, self._talk)
+        with self._out, self._talk:
+            code = None if self._status is None else os.waitstatus_to_exitcode(self._status)
+            return _read(code, self._out, self._talk)
 
     def _go_on(self) -> None:
         for thread in self._stopped:
