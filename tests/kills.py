@@ -26,9 +26,8 @@ from typing import IO, Any
 from traced import Ended, Traced, available, run
 from typer.testing import CliRunner
 
-from spfedrec_cli import engine
+from spfedrec_cli import engine, worker
 from spfedrec_cli import run as runs
-from spfedrec_cli import worker
 from spfedrec_cli.cli.app import app
 from spfedrec_cli.engine import team
 
@@ -82,8 +81,8 @@ class Moment:
 
 @dataclass(frozen=True)
 class Subject:
-    """A command to be ended. `again` is what goes on from there, and `judge` says what is wrong in the end, if anything;
-    `between` says what is wrong before that."""
+    """A command to be ended. `again` is what goes on from there; `judge` says what is wrong in the end, if anything, and
+    `between` what is wrong before that."""
 
     name: str
     words: list[str]
@@ -120,9 +119,11 @@ def trainings(place: Path, workers: int, modes: Mapping[str, Sequence[str]] = MO
         with chdir(place):
             unbroken = CliRunner().invoke(app, words)
         assert unbroken.exit_code == 0, unbroken.stderr
-        judge = partial(_judge_run, json.loads(unbroken.stdout), _content(place / RUN), _files(place))
+        judge = partial(_judge_run, json.loads(unbroken.stdout), content_of(place / RUN), names_in(place))
         shutil.rmtree(place / "runs")
-        yield Subject(f"{name}, {workers} worker{'s' * (workers > 1)}", words, partial(_go_on, words), _is_mendable, judge)
+        yield Subject(
+            f"{name}, {workers} worker{'s' * (workers > 1)}", words, partial(_go_on, words), _is_mendable, judge
+        )
 
 
 def _go_on(words: list[str], place: Path) -> list[str]:
@@ -146,14 +147,14 @@ def _judge_run(unbroken: dict[str, Any], content: dict[str, Any], names: set[str
         key: value for key, value in unbroken.items() if key not in UNLIKE
     }:
         return f"other words: {ended.said}"
-    if _content(place / RUN) != content:
+    if content_of(place / RUN) != content:
         return "other lines"
     if findings := engine.examine(place / RUN).findings:
         return f"damage: {findings}"
     return _left(place, names)
 
 
-def _content(folder: Path) -> dict[str, Any]:
+def content_of(folder: Path) -> dict[str, Any]:
     """Lines without what is measured, and the digests of all checkpoints."""
     lines = {
         name: [{key: value for key, value in line.items() if key not in UNLIKE} for line in runs.records(folder / name)]
@@ -162,12 +163,12 @@ def _content(folder: Path) -> dict[str, Any]:
     return {**lines, "tensors": {one: runs.load_manifest(folder, one)["tensors"] for one in runs.rounds(folder)}}
 
 
-def _files(place: Path) -> set[str]:
+def names_in(place: Path) -> set[str]:
     return {str(file.relative_to(place)) for file in place.rglob("*")}
 
 
 def _left(place: Path, names: set[str]) -> str:
-    found = _files(place)
+    found = names_in(place)
     return "" if found == names else f"left: {sorted(found - names)}, missing: {sorted(names - found)}"
 
 
@@ -181,23 +182,29 @@ def preparations(place: Path) -> Iterator[Subject]:
                 copy = Path(folder) / "place"
                 shutil.copytree(place, copy)
                 assert (ended := run(copy, words)).code == 0, ended
-                made, names = _fingerprint(copy / output), _files(copy)
-            known = {made, _fingerprint(place / output)}
+                made, names = fingerprint_of(copy / output), names_in(copy)
+            known = {made, fingerprint_of(place / output)}
             told = f"prepare {name}" + " over another" * over
-            yield Subject(told, words, partial(_same, words), partial(_is_one, output, known), partial(_judge_dataset, output, made, names))
+            yield Subject(
+                told,
+                words,
+                partial(_same, words),
+                partial(_is_one, output, known),
+                partial(_judge_dataset, output, made, names),
+            )
 
 
 def _same(words: list[str], place: Path) -> list[str]:
     return words
 
 
-def _fingerprint(folder: Path) -> str:
+def fingerprint_of(folder: Path) -> str:
     return json.loads((folder / "dataset.json").read_text())["sha256"] if folder.exists() else ""
 
 
 def _is_one(output: Path, known: set[str], place: Path) -> str:
     """The Dataset before, the one after, or none where none was."""
-    if _fingerprint(place / output) not in known:
+    if fingerprint_of(place / output) not in known:
         return "half a Dataset"
     return str(engine.examine(place / output).findings or "") if (place / output).exists() else ""
 
@@ -205,7 +212,7 @@ def _is_one(output: Path, known: set[str], place: Path) -> str:
 def _judge_dataset(output: Path, made: str, names: set[str], place: Path, ended: Ended) -> str:
     if ended.code:
         return f"exit {ended.code}: {ended.talk[-300:]}"
-    if _fingerprint(place / output) != made:
+    if fingerprint_of(place / output) != made:
         return "another Dataset"
     return _is_one(output, {made}, place) or _left(place, names)
 
@@ -229,7 +236,7 @@ def writers(place: Path) -> Iterator[Subject]:
         with tempfile.TemporaryDirectory(dir=place.parent) as folder:
             copy = Path(folder) / "place"
             shutil.copytree(place, copy)
-            unbroken, names = run(copy, words), _files(copy)
+            unbroken, names = run(copy, words), names_in(copy)
         yield Subject(name, words, partial(_same, words), lambda place: "", partial(_judge_words, unbroken, names))
     shutil.rmtree(place / "runs")
 
@@ -321,7 +328,9 @@ def subjects(place: Path) -> Iterator[Subject]:
 def wrong(place: Path, subject: Subject, count: int | None, seed: int = 0) -> list[str]:
     """What came of so many moments otherwise than if nothing had ended it."""
     drawn = moments(place, subject, count, random.Random(f"{seed} {subject.name}"))
-    return [f"{subject.name}: {moment}: {told}" for moment in drawn if (told := outcome(place, subject, moment)) != GOOD]
+    return [
+        f"{subject.name}: {moment}: {told}" for moment in drawn if (told := outcome(place, subject, moment)) != GOOD
+    ]
 
 
 def main() -> None:

@@ -102,9 +102,7 @@ def test_a_training_killed_at_a_few_of_its_steps(place: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("mode", MODES)
-def test_every_mode_killed_at_some_steps(
-    place: Path, mode: str, workers: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_mode_killed_at_some_steps(place: Path, mode: str, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(team, "launch", kills.Forked)
     (subject,) = kills.trainings(place, workers, {mode: MODES[mode]})
     assert wrong(place, subject, int(os.environ.get("SPFEDREC_KILLS", "2"))) == []

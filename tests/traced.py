@@ -86,7 +86,7 @@ class Traced:
     steps: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._out, self._talk = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
+        self._out, self._talk = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._entered: dict[int, Step | None] = {}
         self.process = _started(self.place, self.words, self._out, self._talk, traced=True)
         os.waitpid(self.process, 0)
