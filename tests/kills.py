@@ -1,6 +1,6 @@
 """Every command that writes is killed at every step that changes a file, and run again: what does it come to?
 
-    python tests/kills.py --moments 200 --seed 0
+    python tests/kills.py --moments 40 --seed 0
 
 A step is a call to the system (tests/traced.py): to open, write, cut, lock, rename or remove a file, or to bring it to
 disk. A write is also cut in its midst. Instead of SIGKILL some moments get SIGTERM, SIGHUP or SIGINT, and some
@@ -81,8 +81,8 @@ class Moment:
 
 @dataclass(frozen=True)
 class Subject:
-    """A command to be ended. `again` is what goes on from there; `judge` says what is wrong in the end, if anything, and
-    `between` what is wrong before that."""
+    """A command to be ended. `again` is what goes on from there; `judge` says what is wrong in the end, if anything,
+    and `between` what is wrong before that."""
 
     name: str
     words: list[str]
@@ -249,7 +249,7 @@ def _judge_words(unbroken: Ended, names: set[str], place: Path, ended: Ended) ->
     return _left(place, names)
 
 
-def moments(place: Path, subject: Subject, count: int | None, draw: random.Random) -> list[Moment]:
+def moments(place: Path, subject: Subject, count: int, draw: random.Random) -> list[Moment]:
     """All, or so many drawn: every step by SIGKILL, before it and, of a write, in its midst; some by other signals,
     some twice."""
     with tempfile.TemporaryDirectory(dir=place.parent) as folder:
@@ -262,7 +262,7 @@ def moments(place: Path, subject: Subject, count: int | None, draw: random.Rando
     found += [Moment(step, half=True) for step in every if tried.steps[step].can_be_halved]
     found += [Moment(step, GENTLE[step % len(GENTLE)]) for step in every]
     found += [Moment(step, again=draw.random()) for step in every[::4]]
-    return found if count is None or count >= len(found) else draw.sample(found, count)
+    return found if not 0 < count < len(found) else draw.sample(found, count)
 
 
 def outcome(place: Path, subject: Subject, moment: Moment) -> str:
@@ -303,6 +303,7 @@ class Forked:
             try:
                 os.setsid()
                 os.dup2(stderr.fileno(), 2)
+                os.closerange(3, 4096)  # as Popen does: the lock is not this one's
                 worker.main(*words[3:])
             finally:
                 os._exit(0)
@@ -318,14 +319,15 @@ class Forked:
         return self._status
 
 
-def subjects(place: Path) -> Iterator[Subject]:
-    for workers in WORKERS:
-        yield from trainings(place, workers)
-    yield from preparations(place)
-    yield from writers(place)
+GROUPS: dict[str, Callable[[Path], Iterator[Subject]]] = {
+    "one": partial(trainings, workers=1),
+    "two": partial(trainings, workers=2),
+    "prepare": preparations,
+    "others": writers,
+}
 
 
-def wrong(place: Path, subject: Subject, count: int | None, seed: int = 0) -> list[str]:
+def wrong(place: Path, subject: Subject, count: int, seed: int = 0) -> list[str]:
     """What came of so many moments otherwise than if nothing had ended it."""
     drawn = moments(place, subject, count, random.Random(f"{seed} {subject.name}"))
     return [
@@ -335,19 +337,20 @@ def wrong(place: Path, subject: Subject, count: int | None, seed: int = 0) -> li
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--moments", type=int, help="of every command; left out, all")
-    parser.add_argument("--only", default="", help="commands whose name has this in it")
+    parser.add_argument("--moments", type=int, default=40, help="of every command; 0: all")
+    parser.add_argument("--group", choices=GROUPS, help="trainings by one worker or two, or what else writes")
     parser.add_argument("--seed", type=int, default=0)
     said = parser.parse_args()
     if not available():
         sys.exit("Killing at every step needs ptrace, which this machine does not allow (Linux on x86-64 does).")
     counts: dict[str, Counter[str]] = {}
     team.launch = Forked
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell in the background has ignored
     with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
         place = Path(folder).resolve() / "place"
-        for subject in subjects(with_sources(prepared(place))):
-            if said.only not in subject.name:
-                continue
+        with_sources(prepared(place))
+        chosen = [said.group] if said.group else GROUPS
+        for subject in (subject for name in chosen for subject in GROUPS[name](place)):
             found = counts.setdefault(subject.name, Counter())
             for moment in moments(place, subject, said.moments, random.Random(f"{said.seed} {subject.name}")):
                 told = outcome(place, subject, moment)

@@ -49,6 +49,51 @@ def test_a_worker_ends_with_its_parent(more: str) -> None:
     assert is_gone(int(done.stdout.split()[0]))
 
 
+PHASES = {"start-up": "runs", "training": "runs/x/metrics.jsonl", "validation": "validating"}
+TRAIN_BY_THREE = """
+import pathlib, sys, time
+from spfedrec_cli.engine import train
+def last(*unused):
+    pathlib.Path("validating").touch()
+    time.sleep(99)
+train.validate = last
+from spfedrec_cli.__main__ import main
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are looked for in /proc")
+@pytest.mark.parametrize("phase", PHASES)
+def test_workers_end_with_a_training_that_is_killed(sample_dataset: Dataset, tmp_path: Path, phase: str) -> None:
+    """While they import, while they train, and while they wait for the validation that one process does."""
+    due = 2 if phase == "validation" else 9999
+    settings = ["train.rounds=9999", "train.workers=3", f"train.eval_every={due}"]
+    words = ["train", str(sample_dataset.path), "--preset", "sample", "--name", "x", "--quiet"]
+    words += [word for setting in settings for word in ("--set", setting)]
+    with subprocess.Popen([sys.executable, "-c", TRAIN_BY_THREE, *words], cwd=tmp_path, stderr=subprocess.PIPE) as one:
+        until = time.monotonic() + 60
+        while not ((tmp_path / PHASES[phase]).exists() and len(found := workers_of(one.pid)) == 2):
+            assert time.monotonic() < until
+            assert one.poll() is None
+            time.sleep(0.01)
+        one.kill()
+        one.wait()
+    assert all(is_gone(worker) for worker in found)
+
+
+def workers_of(parent: int) -> list[int]:
+    mark = f"spfedrec_cli.worker\0{parent}\0".encode()
+    return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if mark in cmdline(folder)]
+
+
+def cmdline(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""  # it has just ended
+
+
 def test_a_worker_whose_parent_is_gone_already_ends() -> None:
     words = [sys.executable, "-m", "spfedrec_cli.worker", "1", "{}"]
     assert subprocess.run(words, capture_output=True, timeout=30, check=False).returncode != 0
