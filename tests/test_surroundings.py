@@ -101,7 +101,7 @@ def on_a_full_disk(place: Path, pages: int) -> str:
 
 
 @pytest.mark.parametrize(
-    "pages", [pytest.param(pages, marks=() if pages == 9 else pytest.mark.slow) for pages in range(3, 30, 3)]
+    "pages", [pytest.param(pages, marks=() if pages == 8 else pytest.mark.slow) for pages in range(2, 30, 3)]
 )
 def test_a_training_on_a_full_disk_goes_on_once_there_is_room(place: Path, unbroken: str, pages: int) -> None:
     assert or_skip(lambda: on_a_full_disk(place, pages)) == unbroken

@@ -65,7 +65,8 @@ def create(folder: Path, config_toml: str, about: Mapping[str, Any], environment
     shutil.rmtree(new, ignore_errors=True)
     try:
         with files.disk_told(folder):
-            (new / "checkpoints").mkdir(parents=True)
+            new.mkdir(parents=True)  # which a link in its place does not survive
+            (new / "checkpoints").mkdir()
             write_about(new, {"layout": LAYOUT, "id": identity, **about})
             write_config(new, config_toml)
             files.write_json(new / "environment.json", environment)
