@@ -169,11 +169,18 @@ def sweep(folder: Path) -> None:
 
 def _sweep_beside(path: Path) -> None:
     """Removes what processes that are gone had begun to write in the place of this file."""
-    for name in os.listdir(path.parent):
+    for name in _names(path.parent):
         number = name.removeprefix(f"{path.name}.").removesuffix(PART)
         if name == f"{path.name}.{number}{PART}" and number.isdecimal() and _is_gone(int(number)):
             with suppress(OSError):
                 path.with_name(name).unlink()
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []  # that it is not there, or may not be looked into, whoever writes is told
 
 
 def _is_gone(process: int) -> bool:

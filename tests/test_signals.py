@@ -32,14 +32,15 @@ time.sleep(99)
 def test_a_command_that_is_stopped_in_its_first_moments_says_so(
     sample_dataset: Dataset, tmp_path: Path, number: signal.Signals, moment: float
 ) -> None:
-    """From Python's own start on, where it may die by the signal itself, and without a traceback."""
+    """From Python's own start on, where it may die by the signal itself. No traceback leads into the package."""
     words = [*START, "train", str(sample_dataset.path), "--preset", "sample", "--set", "train.rounds=9999", "--quiet"]
     with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as started:
         time.sleep(moment)
         started.send_signal(number)
         said = started.communicate(timeout=60)[1]
-    assert "Traceback" not in said
-    assert started.returncode in (128 + number, -number)
+    own = number == signal.SIGINT and "Traceback" in said and "spfedrec_cli" not in said  # Python's, before the package
+    assert own or "Traceback" not in said
+    assert started.returncode in (128 + number, -number, *([1] if own else []))
 
 
 @pytest.mark.parametrize("more", ["", "worker.sys.platform = 'other'"], ids=["by the kernel", "by the watch"])
