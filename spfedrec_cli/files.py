@@ -18,6 +18,7 @@ from spfedrec_cli.errors import InputError, SpfedrecError
 
 SEAL = "sha256"
 PART = ".part"
+_RUST = ".tmp*"  # what safetensors writes beside the file that it is given
 PRIVATE = 0o600
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CAREFULLY = os.O_NONBLOCK | os.O_CLOEXEC  # to open a FIFO would wait for whoever writes to it
@@ -92,6 +93,7 @@ def beside(path: Path, needed: int = 0, mode: int = 0o666) -> Iterator[Path]:
     """
     part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
     with disk_told(path, needed):
+        _sweep_beside(path)
         part.unlink(missing_ok=True)
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | _CAREFULLY, mode))
         try:
@@ -158,10 +160,37 @@ def full_disk(path: Path, needed: int = 0) -> SpfedrecError:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what a command that was killed had begun to write there."""
-    for part in folder.glob(f"*{PART}") if folder.is_dir() else ():
-        with suppress(OSError):
-            part.unlink()
+    """Removes what a command that was killed had begun to write there; for whoever has locked the folder."""
+    for pattern in (f"*{PART}", _RUST):
+        for part in folder.glob(pattern) if folder.is_dir() else ():
+            with suppress(OSError):
+                part.unlink()
+
+
+def _sweep_beside(path: Path) -> None:
+    """Removes what processes that are gone had begun to write in the place of this file."""
+    for name in _names(path.parent):
+        number = name.removeprefix(f"{path.name}.").removesuffix(PART)
+        if name == f"{path.name}.{number}{PART}" and number.isdecimal() and _is_gone(int(number)):
+            with suppress(OSError):
+                path.with_name(name).unlink()
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []  # that it is not there, or may not be looked into, whoever writes is told
+
+
+def _is_gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:
+        pass  # somebody else's
+    return False
 
 
 def _opened(path: Path, flags: int) -> int:

@@ -54,6 +54,17 @@ def test_no_link_is_followed_on_writing(tmp_path: Path) -> None:
     assert other.read_text() == "mine"
 
 
+def test_what_dead_processes_began_to_write_goes(tmp_path: Path) -> None:
+    """And neither what a living one writes, nor what is another file's."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    kept = [f"x.{os.getppid()}.part", f"xx.{dead.pid}.part", "x.old.part"]
+    for name in (f"x.{dead.pid}.part", "x.99999999999999999999.part", *kept):
+        (tmp_path / name).touch()
+    files.write_text(tmp_path / "x", "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["x", *kept])
+
+
 def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
     files.write_text(tmp_path / "x", "old")
     with pytest.raises(ZeroDivisionError), files.beside(tmp_path / "x") as part:

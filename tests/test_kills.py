@@ -1,4 +1,4 @@
-"""A training is ended at any moment, in every way, and resumed: the same bits, and nothing left behind."""
+"""Commands are ended at any moment, in every way, and go on: the same bits, and nothing left behind."""
 
 import os
 import random
@@ -8,13 +8,16 @@ import sys
 import time
 from pathlib import Path
 
+import kills
 import pytest
+from kills import MODES, WORKERS, wrong
 from torture import ask
+from traced import available
 
 from spfedrec_cli import engine
 from spfedrec_cli.config import resolve, to_toml
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.engine import examine
+from spfedrec_cli.engine import examine, team
 
 SETTINGS = [
     "client.private_state=embedding",
@@ -79,3 +82,36 @@ def test_killed_at_any_moment(sample_dataset: Dataset, tmp_path: Path, workers: 
     assert examine(run).findings == ()
     assert sorted(path.name for path in run.parent.iterdir()) == ["x"]
     assert not list(run.rglob("*.part"))
+
+
+traceable = pytest.mark.skipif(not available(), reason="this machine lets no process trace its child")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return kills.prepared(tmp_path_factory.mktemp("kills").resolve() / "place")
+
+
+@traceable
+def test_a_training_killed_at_a_few_of_its_steps(place: Path) -> None:
+    (subject,) = kills.trainings(place, 1, {"embedding": MODES["embedding"]})
+    assert wrong(place, subject, 2) == []
+
+
+@traceable
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_killed_at_some_steps(place: Path, mode: str, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(team, "launch", kills.Forked)
+    (subject,) = kills.trainings(place, workers, {mode: MODES[mode]})
+    assert wrong(place, subject, int(os.environ.get("SPFEDREC_KILLS", "2"))) == []
+
+
+@traceable
+@pytest.mark.slow
+def test_every_other_command_that_writes_killed_at_some_steps(place: Path) -> None:
+    kills.with_sources(place)
+    for make in (kills.preparations, kills.writers):
+        for subject in make(place):
+            assert wrong(place, subject, int(os.environ.get("SPFEDREC_KILLS", "2"))) == []

@@ -56,12 +56,17 @@ class Case:
     verdict: str
     talk: str
 
+    @property
+    def kind(self) -> str:
+        """The damage without its number."""
+        return self.damage.rstrip(" 0123456789")
+
 
 def commands(customer: str) -> dict[str, list[str]]:
     return {
         "evaluate": ["evaluate", "first"],
         "recommend": ["recommend", "first", "--customer", customer],
-        "resume": ["train", "--resume", "first"],
+        "resume": ["train", "--resume", "first", "--set", "train.rounds=5"],
         "runs": ["runs"],
         "describe": ["describe", "shop"],
     }
@@ -211,17 +216,19 @@ def main() -> None:
     said = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell in the background has ignored
     counts: dict[str, Counter[str]] = {}
+    of_damages: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):  # then the counts so far
         for case in tortured(Path(folder) / "place", said.flips, said.seed, said.share):
             counts.setdefault(case.command, Counter())[case.verdict] += 1
+            of_damages.setdefault(case.kind, Counter())[case.verdict] += 1
             if case.verdict in BAD:
                 sys.stderr.write(f"{case.verdict}: {case.command}, {case.file}, {case.damage}: {case.talk[-300:]}\n")
-    sys.stdout.write(table(counts))
+    sys.stdout.write(table("command", counts) + "\n" + table("damage", of_damages))
     sys.exit(any(found[bad] for found in counts.values() for bad in BAD))
 
 
-def table(counts: dict[str, Counter[str]]) -> str:
-    lines = [f"| command | commands | {' | '.join((*GOOD, *BAD))} |", "|---" * (2 + len(GOOD + BAD)) + "|"]
+def table(what: str, counts: dict[str, Counter[str]]) -> str:
+    lines = [f"| {what} | commands | {' | '.join((*GOOD, *BAD))} |", "|---" * (2 + len(GOOD + BAD)) + "|"]
     counts = {**counts, "all": sum(counts.values(), Counter())}
     for command, found in counts.items():
         numbers = [f"{found[kind]:,}" for kind in (*GOOD, *BAD)]

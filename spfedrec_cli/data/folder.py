@@ -44,7 +44,7 @@ class NewFolder:
 
 
 @contextmanager
-def replacing(output: Path) -> Iterator[NewFolder]:
+def replacing(output: Path, what: str = "The Dataset") -> Iterator[NewFolder]:
     """A new folder beside `output` that takes its place when the body ends, and is removed when it fails.
 
     What was at `output` stays until then, and a process that is killed leaves it. Raises InputError where another
@@ -70,7 +70,7 @@ def replacing(output: Path) -> Iterator[NewFolder]:
         for parent in made:
             _remove_empty(parent)
         if isinstance(error, OSError):
-            raise _refused(error, output, new.needed) from None
+            raise _refused(error, output, new.needed, what) from None
         raise
 
 
@@ -108,9 +108,9 @@ def _exchange(one: Path, two: Path) -> bool:
     return bool(call and call(_HERE, os.fsencode(one), _HERE, os.fsencode(two), _EXCHANGE) == 0)
 
 
-def _refused(error: OSError, output: Path, needed: int) -> SpfedrecError:
+def _refused(error: OSError, output: Path, needed: int, what: str) -> SpfedrecError:
     if error.errno not in FULL:
-        return SpfedrecError("The Dataset cannot be written", where=str(output), hint=str(error.strerror or error))
+        return SpfedrecError(f"{what} cannot be written", where=str(output), hint=str(error.strerror or error))
     free = shutil.disk_usage(next(parent for parent in output.parents if parent.exists())).free
     problem = f"The disk is full: about {needed / 1e6:,.0f} MB are needed, and {free / 1e6:,.0f} MB are free"
     return SpfedrecError(problem, where=str(output), hint="make room, or choose another --output")

@@ -27,6 +27,13 @@ def save_state(folder: Path, state: State, tally: Tally, keep: int = 1) -> None:
     )
 
 
+def go_on_from(folder: Path, loaded: tuple[State, Tally] | None, keep: int) -> None:
+    """Make the run what it was when it saved this checkpoint, or when it began; for whoever has locked it."""
+    run.go_on_from(folder, loaded[0].round if loaded else 0)
+    if loaded is not None:
+        run.tidy(folder, loaded[0].round, [loaded[1].best_round], keep)
+
+
 def check_finite(state: State, tables: bool = True) -> None:
     """Raises SpfedrecError where a weight is no number any more: such a state is never saved. To look through the
     tables of fields takes a while; in a round, the loss says so of their rows that take part."""

@@ -1,6 +1,5 @@
 """Recommendations for everybody, as a file."""
 
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from spfedrec_cli import files
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.engine.recommend import EVERYTHING, excludes, length, opened, product
@@ -79,12 +79,8 @@ def recommend_all(
             yield Lists(data.client_ids[start : start + _BLOCK], *found)
 
     tell(f"Recommending to {data.n_clients:,} customers")
-    beside = output.with_name(output.name + ".part")
-    try:
-        write(beside, data, lists())
-        os.replace(beside, output)
-    finally:
-        beside.unlink(missing_ok=True)
+    with files.beside(output) as part:
+        write(part, data, lists())
     return data.n_clients
 
 

@@ -1,9 +1,6 @@
 """Export: what a service needs of the server, and what a device needs of the query tower."""
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.torch import save_file
 
+from spfedrec_cli import files
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.folder import replacing
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
 from spfedrec_cli.engine.load import open_run
 from spfedrec_cli.engine.recommend import EVERYTHING
@@ -48,22 +47,18 @@ def export(
             f"There is no export format {', '.join(unknown) or 'named'}", hint=f"choose of {', '.join(EXPORTS)}"
         )
     folder, output = find(folder), Path(output)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError("The output already exists", where=str(output), hint="name a folder that does not exist yet")
-    opened, world = open_run(folder, dataset)
-    state, _ = load_state(folder, checkpoint_round(folder, checkpoint))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
-    try:
-        beside.chmod(0o755)
+    with files.disk_told(output), replacing(output, "The export") as new:
+        _check_free(output)
+        opened, world = open_run(folder, dataset)
+        state, _ = load_state(folder, checkpoint_round(folder, checkpoint))
         for name in dict.fromkeys(formats):
-            EXPORTS[name](beside, opened, world, state)
-        if output.exists():
-            output.rmdir()
-        os.replace(beside, output)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+            EXPORTS[name](new.path, opened, world, state)
     return sorted(output.iterdir())
+
+
+def _check_free(output: Path) -> None:
+    if output.is_symlink() or (output.exists() and (not output.is_dir() or any(output.iterdir()))):
+        raise InputError("The output already exists", where=str(output), hint="name a folder that does not exist yet")
 
 
 def _parquet(folder: Path, dataset: Dataset, world: World, state: State) -> None:

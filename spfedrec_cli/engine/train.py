@@ -15,7 +15,7 @@ import spfedrec_cli
 from spfedrec_cli import run
 from spfedrec_cli.config import Config, Settings, to_toml
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.engine.checkpoint import check_finite, load_state, save_state
+from spfedrec_cli.engine.checkpoint import check_finite, go_on_from, load_state, save_state
 from spfedrec_cli.engine.load import check_popularity, given_popularity, load_config, load_dataset, load_world
 from spfedrec_cli.engine.machine import environment
 from spfedrec_cli.engine.memory import check_memory, free_memory, resident_memory, shape_of
@@ -197,7 +197,7 @@ def _resume(folder: Path, watch: Watch, changed: dict[str, Any], dataset: Path |
         world = load_world(opened, config, team, device_of(config.train.device, team))
         if team.is_chief:
             run.write_config(folder, to_toml(config))
-            run.go_on_from(folder, reached)
+            go_on_from(folder, loaded, config.train.keep)
         return _train(opened, world, loaded, Place(folder if team.is_chief else None, watch))
 
 

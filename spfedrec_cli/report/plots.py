@@ -1,6 +1,5 @@
 """A Dataset in four panels, or three where it has no dates. matplotlib, an extra, is imported when one is drawn."""
 
-import os
 import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spfedrec_cli import files
 from spfedrec_cli.data.statistics import Statistics
 from spfedrec_cli.dtypes import I64
 from spfedrec_cli.errors import InputError, SpfedrecError
@@ -196,12 +196,9 @@ def _short(name: str) -> str:
 
 
 def _save(figure: "Figure", file: Path) -> None:
-    beside = file.with_name(f".{file.name}.{os.getpid()}.new")
     try:
-        figure.savefig(beside, format=file.suffix[1:].lower(), dpi=144)
-        os.replace(beside, file)
+        with files.beside(file) as part:
+            figure.savefig(part, format=file.suffix[1:].lower(), dpi=144)
     except OSError as error:
         hint = error.strerror or str(error)
         raise SpfedrecError("The picture cannot be written", where=str(file), hint=hint) from None
-    finally:
-        beside.unlink(missing_ok=True)

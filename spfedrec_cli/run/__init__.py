@@ -26,6 +26,7 @@ from spfedrec_cli.run.checkpoints import load_manifest as load_manifest
 from spfedrec_cli.run.checkpoints import origin as origin
 from spfedrec_cli.run.checkpoints import rounds as rounds
 from spfedrec_cli.run.checkpoints import save_checkpoint as save_checkpoint
+from spfedrec_cli.run.checkpoints import tidy as tidy
 from spfedrec_cli.run.checkpoints import usable as usable
 from spfedrec_cli.run.folder import DATASETS as DATASETS
 from spfedrec_cli.run.folder import LAYOUT as LAYOUT

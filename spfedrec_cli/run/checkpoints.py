@@ -47,8 +47,30 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, best: Iterable[int], k
     manifest |= {"run": about(folder)["id"], "tensors": digest(tensors), "lines": measured(folder)}
     with files.beside(file_of(folder, checkpoint.round), _size(tensors.values())) as part:
         save_file(tensors, part, {"spfedrec": json.dumps(files.sealed(manifest))})
-    kept = {*[one for one in rounds(folder) if one <= checkpoint.round][-keep:], *best}
-    relist(folder, kept & {*rounds(folder)})
+    _forget(folder, _kept(folder, checkpoint.round, best, keep))
+
+
+def tidy(folder: Path, round_: int, best: Iterable[int], keep: int) -> None:
+    """Remove what a kill kept from being removed after the checkpoint of this round was saved. Later ones stay."""
+    later = {one for one in _known(folder) if one > round_}
+    kept = _kept(folder, round_, best, keep) | later
+    if {*rounds(folder)} - kept or listed(folder) != sorted(kept):
+        _forget(folder, kept)
+
+
+def _kept(folder: Path, round_: int, best: Iterable[int], keep: int) -> set[int]:
+    """A best one that is missing stays on the list, so that it is missed."""
+    return {*[one for one in rounds(folder) if one <= round_][-keep:], *({*best} & _known(folder))}
+
+
+def _known(folder: Path) -> set[int]:
+    """Rounds whose checkpoints are there, or should be."""
+    return {*rounds(folder), *(listed(folder) or [])}
+
+
+def _forget(folder: Path, kept: set[int]) -> None:
+    """All checkpoints but these."""
+    relist(folder, kept)
     for round_ in set(rounds(folder)) - kept:
         file_of(folder, round_).unlink()
     _sweep_private(folder)
@@ -164,11 +186,10 @@ def relist(folder: Path, rounds_: Iterable[int]) -> None:
 
 
 def _expected(folder: Path) -> set[int]:
-    """Rounds whose checkpoints are there, or should be."""
-    told = listed(folder)
-    if told is None and rounds(folder):
+    """As `_known`, with a warning where the list is lost."""
+    if listed(folder) is None and rounds(folder):
         _warn(f"The list of checkpoints is damaged or gone ({folder}): whether one is missing cannot be told")
-    return {*rounds(folder), *(told or [])}
+    return _known(folder)
 
 
 def latest(folder: Path) -> int:

@@ -63,13 +63,17 @@ def create(folder: Path, config_toml: str, about: Mapping[str, Any], environment
     check_free(folder)
     new, identity = _unfinished(folder), uuid.uuid4().hex
     shutil.rmtree(new, ignore_errors=True)
-    with files.disk_told(folder):
-        (new / "checkpoints").mkdir(parents=True)
-        write_about(new, {"layout": LAYOUT, "id": identity, **about})
-        write_config(new, config_toml)
-        files.write_json(new / "environment.json", environment)
-        os.replace(new, folder)
-        files.sync(folder.parent)
+    try:
+        with files.disk_told(folder):
+            new.mkdir(parents=True)  # which a link in its place does not survive
+            (new / "checkpoints").mkdir()
+            write_about(new, {"layout": LAYOUT, "id": identity, **about})
+            write_config(new, config_toml)
+            files.write_json(new / "environment.json", environment)
+            os.replace(new, folder)
+            files.sync(folder.parent)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Recommendations for everybody, as files; and a history whose ids have commas and blanks."""
 
 import csv
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,15 @@ def test_where_nothing_can_be_written_that_is_said_and_nothing_left(
     with pytest.raises(InputError, match=problem):
         engine.recommend_all(trained.run, tmp_path / output, format=format)
     assert [file.name for file in tmp_path.iterdir()] == ["folder"]
+
+
+def test_no_link_beside_the_file_is_followed(trained: TrainResult, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    for name in ("lists.csv", "lists.csv.part", f"lists.csv.{os.getpid()}.part"):
+        (tmp_path / name).symlink_to(tmp_path / "mine")
+    engine.recommend_all(trained.run, tmp_path / "lists.csv")
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert not (tmp_path / "lists.csv").is_symlink()
 
 
 def test_it_is_told_once_all_is_checked(trained: TrainResult, tmp_path: Path) -> None:

@@ -86,6 +86,13 @@ def test_an_unknown_format_leaves_nothing(trained: TrainResult, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_export_left_goes(trained: TrainResult, tmp_path: Path) -> None:
+    (tmp_path / ".out.new").mkdir()
+    (tmp_path / ".out.new" / "items.parquet").touch()
+    engine.export(trained.run, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_exported_towers_give_the_exported_embeddings(trained: TrainResult, shop: Dataset, tmp_path: Path) -> None:
     files = engine.export(trained.run, tmp_path / "out")
     names = ["clients.parquet", "item_tower.safetensors", "items.parquet", "query_tower.safetensors"]

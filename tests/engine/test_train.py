@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from spfedrec_cli.errors import InputError, SpfedrecError
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.strategies.report import Report
+from spfedrec_cli.run import checkpoints
 
 Make = Callable[..., Config]
 OWN = ("run", "lines")  # of a manifest: who the run is, and its measured seconds
@@ -262,12 +264,62 @@ def test_a_run_is_renamed_into_place_and_leftovers_are_swept(
     (tmp_path / ".run.new").mkdir()
     (tmp_path / ".run.new" / "run.json").write_text("{")
     engine.train(shop, config("train.rounds=1"), tmp_path / "run")
-    left = [tmp_path / "run" / "config.toml.part", tmp_path / "run/checkpoints/round-000009.safetensors.part"]
+    names = ["config.toml.part", "checkpoints/round-000009.safetensors.part", "checkpoints/.tmpAb12", "private/.tmpCd"]
+    left = [tmp_path / "run" / name for name in names]
     for file in left:
         file.touch()
     engine.resume(tmp_path / "run")
     assert not any(file.exists() for file in left)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_checkpoints_that_a_kill_kept_from_being_removed_go(
+    shop: Dataset, config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the rename of the last checkpoint and the new list of them."""
+    made = config("train.rounds=4", "train.checkpoint_every=1", "train.eval_every=4", "train.keep=1")
+    with monkeypatch.context() as killed:
+        killed.setattr(checkpoints, "relist", fail_after(3, checkpoints.relist))
+        with pytest.raises(SpfedrecError, match="killed"):
+            engine.train(shop, made, tmp_path / "run")
+    assert run.rounds(tmp_path / "run") == [3, 4]
+    engine.resume(tmp_path / "run")
+    assert run.rounds(tmp_path / "run") == run.listed(tmp_path / "run") == [4]
+
+
+def test_a_best_checkpoint_that_is_gone_is_still_missed(trained: TrainResult, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained.run, folder)
+    checkpoints.file_of(folder, trained.best_round).unlink()
+    run.tidy(folder, 6, [trained.best_round], 1)
+    assert run.listed(folder) == sorted({trained.best_round, 6})
+
+
+def fail_after(times: int, function: Callable[..., Any]) -> Callable[..., Any]:
+    calls = iter(range(times))
+
+    def call(*arguments: Any) -> Any:
+        if next(calls, None) is None:
+            raise SpfedrecError("killed")
+        return function(*arguments)
+
+    return call
+
+
+def test_a_run_is_not_laid_out_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / ".run.new").symlink_to("mine")
+    with pytest.raises(FileExistsError):
+        run.create(tmp_path / "run", "", {}, {})
+    assert list((tmp_path / "mine").iterdir()) == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_cannot_be_laid_out_leaves_nothing(tmp_path: Path) -> None:
+    about = dict.fromkeys(("dataset", "dataset_sha256", "dataset_name"), "shop")
+    with pytest.raises(TypeError):
+        run.create(tmp_path / "run", "", about, {"versions": object()})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_private_state_is_for_its_owner_alone(trained: TrainResult) -> None:

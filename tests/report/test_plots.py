@@ -96,7 +96,7 @@ def test_a_picture_that_cannot_be_written_leaves_the_one_before(
 
     (tmp_path / "shop.svg").write_text("before")
     monkeypatch.setattr(Figure, "savefig", fail)
-    with pytest.raises(SpfedrecError, match="No space left on device"):
+    with pytest.raises(SpfedrecError, match="The disk is full"):
         plots.draw(*shop, tmp_path / "shop.svg")
     assert [file.name for file in tmp_path.iterdir()] == ["shop.svg"]
     assert (tmp_path / "shop.svg").read_text() == "before"
