@@ -21,12 +21,12 @@ from spfedrec_cli.judging.canaries import draw, plant
 from spfedrec_cli.judging.truth import Truth
 from spfedrec_cli.model.embed import item_embeddings, query_embeddings
 
-GROUPS, OF_GROUP, CLIENTS, CANARIES = 4, 30, 40, 8
+GROUPS, OF_GROUP, CLIENTS, CANARIES = 4, 30, 40, 10
 ITEMS = GROUPS * OF_GROUP
 SMALL = {
     "model": {"dim": 16, "field_dim": 8, "hidden": [16], "id_dropout": 0.0},
     "client": {"pool_size": 60, "lr": 0.5},
-    "server": {"lr": 0.02, "item_lr": 0.05},
+    "server": {"lr": 0.01, "item_lr": 0.02},
     "federated": {"cohort_size": 40, "range_query": 5.0, "range_item": 5.0},
 }
 
@@ -41,7 +41,7 @@ class Shop:
     truth: Truth
 
 
-def shop(settings: dict[str, Any] | None = None, rounds: int = 15, seen: int = 2) -> Shop:
+def shop(settings: dict[str, Any] | None = None, rounds: int = 60, seen: int = 2) -> Shop:
     """Each client buys in one of four groups of items, and a canary its pair."""
     rng = np.random.default_rng(3)
     rows = [rng.choice(OF_GROUP, 12, replace=False) + OF_GROUP * (client % GROUPS) for client in range(CLIENTS)]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from spfedrec_cli.audit.attack import Guess
-from spfedrec_cli.audit.views import Request, View
+from spfedrec_cli.audit.views import Request, Upload, View
 from spfedrec_cli.dtypes import F32, F64, I32, I64, Bool
 
 
@@ -49,3 +49,15 @@ def units(rows: F32 | I32) -> F64:
     """Rows (n, d) at length 1; those of zeros stay as they are."""
     lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
     return np.asarray(rows / np.where(lengths > 0, lengths, 1.0), np.float64)
+
+
+def public_zeros(upload: Upload) -> tuple[Bool, Bool]:
+    """Of each item that was asked for whether the public pool has it with a row that is not zero, and with one that is.
+
+    The latter is nowhere where the pool has such rows of items that were not asked for: these are zeros of rounding.
+    """
+    asked, pool = upload.items[: upload.published], upload.items[upload.published :]
+    moved = np.asarray(upload.rows[upload.published :].any(1))
+    if not np.isin(pool[~moved], asked).all():
+        return np.isin(asked, pool[moved]), np.zeros(len(asked), np.bool_)
+    return np.isin(asked, pool[moved]), np.isin(asked, pool[~moved])

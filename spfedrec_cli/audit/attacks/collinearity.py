@@ -1,6 +1,7 @@
 """In one client's update, rows of mere negatives point along its query embedding; rows of purchases do not.
 
-∂L/∂ṽ of a negative is a positive number times ũ, of a target a negative one, of the history another vector.
+∂L/∂ṽ of a negative is a positive number times ũ, of a target a negative one, of the history another vector. What is
+along neither side of an axis is the history then; and the query tower, which everybody has, makes ũ of it.
 """
 
 from collections.abc import Sequence
@@ -8,11 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from spfedrec_cli.audit.attack import Attack, Guess
-from spfedrec_cli.audit.requests import joined, units
+from spfedrec_cli.audit.requests import joined, public_zeros, units
 from spfedrec_cli.audit.views import Upload, View
 from spfedrec_cli.dtypes import F64, I32
 
 UNTOUCHED, CERTAIN = -2.0, 10.0
+ALONG, AXES = 0.999, 6
 
 
 def guess(view: View) -> Guess:
@@ -26,6 +28,8 @@ def of_uploads(view: View, uploads: Sequence[Upload]) -> Guess:
     first: dict[int, Upload] = {}
     best: dict[int, F64] = {}
     for each in uploads:
+        if not each.rows.any():  # nothing was trained on
+            continue
         claimed, scores = _claimed(view, each)
         if each.client not in first:
             first[each.client], best[each.client] = each, scores
@@ -47,24 +51,34 @@ def _claimed(view: View, upload: Upload) -> tuple[I32, F64]:
     rows, items = units(upload.rows), _asked(upload)
     scores = -(rows[: len(items)] @ _direction(view, upload, rows))
     scores[~upload.rows[: len(items)].any(1)] = UNTOUCHED
-    pool = upload.items[len(items) :]
-    is_negative = upload.rows[len(items) :].any(1)
-    scores[np.isin(items, pool[is_negative])] -= CERTAIN
-    scores[np.isin(items, pool[~is_negative])] += CERTAIN
+    if upload.published:
+        negative, bought = public_zeros(upload)
+        scores += CERTAIN * bought - CERTAIN * negative
     return items, np.asarray(scores, np.float64)
 
 
 def _direction(view: View, upload: Upload, rows: F64) -> F64:
-    """Of ũ: where most of what everybody was told points; else the row that is nearest to the query of a client with
-    all these purchases."""
+    """Of ũ: where most of what everybody was told points; else the axis of which the public query tower says so."""
     told = rows[upload.published :]
-    if len(told):
-        total = told.sum(0)
-        near = told @ total > 0
-        return np.asarray(told[near].mean(0) / (np.linalg.norm(told[near].mean(0)) + 1e-12), np.float64)
+    if told.any():
+        near = told[told @ told.sum(0) > 0].mean(0)
+        return np.asarray(near / np.linalg.norm(near), np.float64)
     assert view.model is not None
-    asked = view.model.embed(np.array([-1]), [upload.items])[0]
-    return np.asarray(rows[int(np.argmax(rows @ asked))], np.float64)
+    axes = _axes(rows)
+    histories = [upload.items[(np.abs(rows @ axis) < ALONG) & rows.any(1)] for axis in axes]
+    queries = view.model.embed(np.full(len(axes), -1), histories)
+    agree = (queries * axes).sum(1)
+    best = int(np.argmax(np.abs(agree)))
+    return np.asarray(axes[best] * np.sign(agree[best]), np.float64)
+
+
+def _axes(rows: F64) -> F64:
+    """Directions of rows that are not along one another, a few."""
+    found: list[F64] = []
+    for row in rows[rows.any(1)]:
+        if len(found) < AXES and all(abs(row @ axis) < ALONG for axis in found):
+            found.append(row)
+    return np.array(found)
 
 
 ATTACK = Attack(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from spfedrec_cli.audit.attack import Attack, Guess
-from spfedrec_cli.audit.requests import joined
+from spfedrec_cli.audit.requests import joined, public_zeros
 from spfedrec_cli.audit.views import Upload, View
 from spfedrec_cli.dtypes import F64, Bool
 
@@ -27,13 +27,10 @@ def guess(view: View) -> Guess:
 
 def _judged(upload: Upload) -> tuple[F64, Bool]:
     """Of each entry of a request its score, and whether it is decided."""
-    asked, pool = upload.items[: upload.published], upload.items[upload.published :]
-    rows, in_pool = np.asarray(upload.rows[: upload.published].any(1)), np.isin(asked, pool)
-    zero_in_pool = np.isin(asked, pool[~upload.rows[upload.published :].any(1)])
-    bought = np.where(in_pool, zero_in_pool, rows)
+    rows = np.asarray(upload.rows[: upload.published].any(1))
+    negative, bought = public_zeros(upload)
     mixed = bool(rows.any() and not rows.all())
-    pool_tells = bool(zero_in_pool.any())
-    return bought.astype(np.float64), (rows & mixed & ~in_pool) | (in_pool & pool_tells)
+    return np.where(bought | negative, bought, rows).astype(np.float64), bought | negative | (rows & mixed)
 
 
 ATTACK = Attack(
