@@ -26,10 +26,17 @@ Attacks = Annotated[
     list[str] | None,
     typer.Option("--attack", metavar="NAME", help="One attack, by its name in the table. Repeatable; left out, all."),
 ]
-Rounds = Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Rounds that are recorded.")]
-Clients = Annotated[int, typer.Option(metavar="N", min=1, help="Customers among whom cohorts are drawn, at most.")]
-Corrupt = Annotated[float, typer.Option(metavar="SHARE", min=0, max=1, help="Share of customers who work together.")]
-Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Of what the audit draws itself.")]
+Rounds = Annotated[
+    int | None, typer.Option(metavar="N", min=1, max=1000, help="Rounds that are recorded; left out, 3.")
+]
+Clients = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Customers among whom cohorts are drawn, at most; left out, 500.")
+]
+Corrupt = Annotated[
+    float | None,
+    typer.Option(metavar="SHARE", min=0, max=1, help="Share of customers who work together; left out, .05."),
+]
+Seed = Annotated[int | None, typer.Option(metavar="N", min=0, help="Of what the audit draws itself.")]
 Plot = Annotated[
     Path | None,
     typer.Option("--plot", metavar="FILE", help="Draw it too: a .svg, .png or .pdf (needs spfedrec[report])."),
@@ -39,10 +46,10 @@ Plot = Annotated[
 def command(
     run: RunName,
     attacks: Attacks = None,
-    rounds: Rounds = 3,
-    clients: Clients = 500,
-    corrupt: Corrupt = 0.05,
-    seed: Seed = 0,
+    rounds: Rounds = None,
+    clients: Clients = None,
+    corrupt: Corrupt = None,
+    seed: Seed = None,
     plot: Plot = None,
     dataset: TrainedOn = None,
     json: AsJson = False,
@@ -62,8 +69,10 @@ def command(
     if plot:
         plots.check(plot)
     folder = find(run)
+    choices = {"attacks": attacks, "rounds": rounds, "clients": clients, "corrupt": corrupt, "seed": seed}
+    said = {name: value for name, value in choices.items() if value is not None} | where(dataset)
     with out.stages() as tell:
-        report = engine.audit_run(folder, attacks or (), rounds, clients, corrupt, seed, tell=tell, **where(dataset))
+        report = engine.audit_run(folder, tell=tell, **said)
     if plot:
         drawing.draw(str(report.run), [asdict(each) for each in report.attacks], plot)
     if not json:

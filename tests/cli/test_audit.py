@@ -71,8 +71,9 @@ def test_what_was_not_attacked_is_said_on_stderr(invoke: Invoke, a_run: Path, an
 
 def test_options_reach_the_engine(invoke: Invoke, a_run: Path, answering: Any) -> None:
     invoke("audit", "first", "--attack", "zero rows", "--rounds", 5, "--clients", 9, "--corrupt", 0.1, "--seed", 4)
-    (_, arguments, _) = answering.made[-1]
-    assert arguments[1:] == (["zero rows"], 5, 9, 0.1, 4)
+    said = answering.last[2]
+    said.pop("tell")
+    assert said == {"attacks": ["zero rows"], "rounds": 5, "clients": 9, "corrupt": 0.1, "seed": 4}
 
 
 def test_nothing_is_called_worst_where_nothing_is_better_than_guessing(
