@@ -51,15 +51,15 @@ class Plan:
 
     def movielens(self) -> Path:
         """MovieLens 100K, prepared once."""
-        return self._prepared("ml-100k", lambda to: prepare("movielens", self.data / "ml-100k", to))
+        return self.prepared("ml-100k", lambda to: prepare("movielens", self.data / "ml-100k", to))
 
     def synthetic(self) -> Path:
         """A made-up shop, prepared once."""
         customers, items = (500, 200) if self.quick else (CUSTOMERS, ITEMS)
         make = lambda to: prepare("synthetic", None, to, customers=customers, items=items)  # noqa: E731
-        return self._prepared(f"synthetic-{customers}", make)
+        return self.prepared(f"synthetic-{customers}", make)
 
-    def _prepared(self, name: str, make: Callable[[Path], object]) -> Path:
+    def prepared(self, name: str, make: Callable[[Path], object]) -> Path:
         folder = self.work / "datasets" / name
         if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
