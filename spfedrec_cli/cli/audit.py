@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spfedrec_cli.cli.options import AsJson, Debug, Quiet, RunName, TrainedOn, where
+from spfedrec_cli.cli.options import AsJson, Debug, Quiet, RunName, Settings, TrainedOn, where
 from spfedrec_cli.cli.output import Cell, Output, counted, facts, size, table
 from spfedrec_cli.run import find
 
@@ -20,6 +20,7 @@ EXAMPLES = """Examples:
   spfedrec audit first
   spfedrec audit first --attack coherence --attack "zero rows"
   spfedrec audit first --rounds 5 --clients 1000 --json
+  spfedrec audit first --set federated.aggregation=ring
   spfedrec audit first --plot audit.svg"""
 
 Attacks = Annotated[
@@ -50,6 +51,7 @@ def command(
     clients: Clients = None,
     corrupt: Corrupt = None,
     seed: Seed = None,
+    settings: Settings = None,
     plot: Plot = None,
     dataset: TrainedOn = None,
     json: AsJson = False,
@@ -69,7 +71,14 @@ def command(
     if plot:
         plots.check(plot)
     folder = find(run)
-    choices = {"attacks": attacks, "rounds": rounds, "clients": clients, "corrupt": corrupt, "seed": seed}
+    choices = {
+        "attacks": attacks,
+        "rounds": rounds,
+        "clients": clients,
+        "corrupt": corrupt,
+        "seed": seed,
+        "settings": settings,
+    }
     said = {name: value for name, value in choices.items() if value is not None} | where(dataset)
     with out.stages() as tell:
         report = engine.audit_run(folder, tell=tell, **said)

@@ -12,18 +12,20 @@ from spfedrec_cli.audit import cut
 from spfedrec_cli.audit.attack import Attack, Guess
 from spfedrec_cli.audit.table import ATTACKS
 from spfedrec_cli.audit.views import View
-from spfedrec_cli.config import Settings
+from spfedrec_cli.config import Settings, resolve
+from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.dtypes import F64, Bool
 from spfedrec_cli.engine.asked import Asked, ask
 from spfedrec_cli.engine.checkpoint import load_state
-from spfedrec_cli.engine.load import open_run
-from spfedrec_cli.engine.recording import Reached, among
+from spfedrec_cli.engine.load import load_config, load_dataset, load_world
+from spfedrec_cli.engine.recording import NOTHING_CROSSED, Reached, Recording, among
 from spfedrec_cli.engine.released import released
+from spfedrec_cli.engine.settings import check_with
 from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.errors import InputError, nearest
 from spfedrec_cli.federated.aggregation.chain.terms import FEWEST
 from spfedrec_cli.federated.simulation.state import State
-from spfedrec_cli.federated.wire.channel import Crossing
+from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.judging.metrics import epsilon_bound, judge
 from spfedrec_cli.judging.truth import Truth
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MASKED = 120  # clients whose masked uploads are looked at, where the run itself makes no chains
+SECTIONS = ("model", "server", "train", "simulation")  # settings that a run goes on with
 OF_ROUNDS = {"requests", "uploads", "masked", "sums"}  # parts of a view that rounds are recorded for
 WITHOUT = {
     "requests": "nobody requests anything in this mode",
@@ -77,7 +80,7 @@ class Attacked:
 class AuditReport(Tabular):
     """`attacks` in the order of their table; `left_out` says why an attack is not among them; `released` what is told
     on purpose. Recorded were `rounds` rounds after `round`, of cohorts of `cohort` out of `clients`.
-    `bytes_per_client`: the mean of one client in one round of the training, "up" and "down"."""
+    `bytes_per_client`: the mean of one client in one round, "up" and "down"; of the training where none is needed."""
 
     run: Path
     round: int
@@ -101,17 +104,20 @@ def audit_run(
     clients: int = 500,
     corrupt: float = 0.05,
     seed: int = 0,
+    settings: Sequence[str] = (),
     dataset: Path | str | None = None,
     tell: Callable[[str], None] = lambda stage: None,
 ) -> AuditReport:
     """Goes on from the last checkpoint for some rounds with the plain engine, records what crosses, and attacks it.
-    Nothing in the run is changed.
+    Nothing in the run is changed. `settings` ("section.key=value") are followed in these rounds in place of the run's:
+    what would be seen if it went on in another mode.
 
-    Raises InputError for an attack that is not in the table, or a run without a checkpoint.
+    Raises InputError for an attack that is not in the table, a run without a checkpoint, or settings that do not go
+    together or with what was trained.
     """
     chosen = [_attack(name) for name in attacks] or list(ATTACKS.values())
     folder = run.find(folder)
-    opened, world = open_run(folder, dataset)
+    opened, world = _opened(folder, dataset, settings)
     reached = Reached(folder, run.usable(folder), among(world, clients, seed))
     tell("Recording")
     recorded = _recorded(reached, rounds, seed) if any(OF_ROUNDS & set(each.needs) for each in chosen) else _Recorded()
@@ -129,9 +135,28 @@ def audit_run(
     eligible = reached.world.known.eligible
     sizes = len(eligible), min(world.config.federated.cohort_size, len(eligible))
     updates = max(1, tally.client_updates)
-    crossed = {"up": tally.bytes_up / updates, "down": tally.bytes_down / updates}
+    of_run = {"up": tally.bytes_up / updates, "down": tally.bytes_down / updates}
+    crossed = dict(recorded.as_it_is.bytes_per_client) or of_run
     told = released(world.config, state)
     return AuditReport(folder, reached.round, rounds, *sizes, tuple(found), left_out, told, crossed)
+
+
+def _opened(folder: Path, dataset: Path | str | None, settings: Sequence[str]) -> tuple[Dataset, World]:
+    """The run's Dataset, and the world in which it goes on."""
+    opened, config = load_dataset(folder, dataset), load_config(folder)
+    changed = resolve(file=run.check_config(folder), settings=settings)
+    others = [section for section in SECTIONS if getattr(changed, section) != getattr(config, section)]
+    fixed = ("client", "private_state"), ("request", "mode"), ("federated", "strategy")
+    others += [f"{part}.{key}" for part, key in fixed if _of(changed, part, key) != _of(config, part, key)]
+    if others:
+        where = f"--set {', '.join(settings)}"
+        problem = f"A run goes on with its own {others[0]}"
+        raise InputError(problem, where=where, hint="change others of request, federated or client, or train a run")
+    return opened, load_world(opened, check_with(changed, opened))
+
+
+def _of(config: Settings, section: str, key: str) -> object:
+    return getattr(getattr(config, section), key)
 
 
 def _attack(name: str) -> Attack:
@@ -146,9 +171,9 @@ def _attack(name: str) -> Attack:
 class _Recorded:
     """What crossed as the run has it, and, where clients upload, without masks and in secret-sharing chains."""
 
-    as_it_is: Sequence[Crossing] = ()
-    plain: Sequence[Crossing] = ()
-    masked: Sequence[Crossing] = ()
+    as_it_is: Recording = NOTHING_CROSSED
+    plain: Recording = NOTHING_CROSSED
+    masked: Recording = NOTHING_CROSSED
 
 
 def _recorded(reached: Reached, rounds: int, seed: int) -> _Recorded:
@@ -160,7 +185,7 @@ def _recorded(reached: Reached, rounds: int, seed: int) -> _Recorded:
         return _Recorded(as_it_is, reached.record(1, aggregation="sum"), as_it_is)
     few = replace(reached, world=among(reached.world, MASKED, seed))
     enough = min(federated.cohort_size, len(few.world.known.eligible)) >= FEWEST
-    return _Recorded(as_it_is, as_it_is, few.record(1, aggregation="ring") if enough else ())
+    return _Recorded(as_it_is, as_it_is, few.record(1, aggregation="ring") if enough else NOTHING_CROSSED)
 
 
 def _view(config: Settings, state: State, recorded: _Recorded, asked: Asked, seed: int) -> View:
@@ -169,10 +194,10 @@ def _view(config: Settings, state: State, recorded: _Recorded, asked: Asked, see
         settings=config,
         seed=seed,
         popularity=None if state.popularity is None else state.popularity.numpy().astype(np.float64),
-        requests=cut.requests(recorded.as_it_is) or None,
-        uploads=cut.uploads(recorded.plain) or None,
-        masked=cut.masked(recorded.masked) or None,
-        sums=cut.sums(recorded.as_it_is) or None,
+        requests=cut.requests(recorded.as_it_is.crossings) or None,
+        uploads=cut.uploads(recorded.plain.crossings) or None,
+        masked=cut.masked(recorded.masked.crossings) or None,
+        sums=cut.sums(recorded.as_it_is.crossings) or None,
         model=asked.model,
         known=asked.known,
         purchases=asked.purchases,

@@ -1,6 +1,7 @@
 """A run goes on for a few rounds with the plain engine, and all that crosses is recorded. The run is not changed."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,21 @@ import numpy as np
 from spfedrec_cli.engine.checkpoint import load_state
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import Kept, World
+from spfedrec_cli.federated.strategies.report import Report
 from spfedrec_cli.federated.strategies.table import STRATEGIES
 from spfedrec_cli.federated.wire.channel import Crossing, Recorder
 from spfedrec_cli.rng import distinct
+
+
+@dataclass(frozen=True)
+class Recording:
+    """All that crossed, in its order, and the mean bytes of one client in one round, "up" and "down"."""
+
+    crossings: Sequence[Crossing] = ()
+    bytes_per_client: Mapping[str, float] = field(default_factory=dict)
+
+
+NOTHING_CROSSED = Recording()
 
 
 @dataclass(frozen=True)
@@ -26,14 +39,17 @@ class Reached:
         """A new one each time: a round writes into it."""
         return load_state(self.folder, self.round)[0]
 
-    def record(self, rounds: int, **federated: Any) -> list[Crossing]:
-        """All that crosses in so many rounds, in its order, with some settings of `federated` changed."""
+    def record(self, rounds: int, **federated: Any) -> Recording:
+        """So many rounds, with some settings of `federated` changed."""
         recorder = Recorder()
         world, state = replace(_changed(self.world, **federated), ends=(recorder,)), self.state()
-        step = STRATEGIES[world.config.federated.strategy]
+        step, reports = STRATEGIES[world.config.federated.strategy], list[Report]()
         for _ in range(rounds):
-            state, _ = step(state, world)
-        return recorder.crossings
+            state, report = step(state, world)
+            reports.append(report)
+        clients = max(1, sum(each.clients for each in reports))
+        crossed = {way: sum(each.ledger.total(way) for each in reports) / clients for way in ("up", "down")}
+        return Recording(recorder.crossings, crossed)
 
 
 def among(world: World, clients: int, seed: int) -> World:

@@ -109,3 +109,26 @@ def test_canaries_and_a_prior_that_decays_do_not_go_together(shop: Dataset, tmp_
     decays = ["simulation.canaries=5", "model.prior=0.5", "request.prior_half_life=30"]
     with pytest.raises(InputError, match="Canaries have no date"):
         trained(shop, tmp_path / "run", *decays)
+
+
+def test_a_run_goes_on_with_another_aggregation(shop_run: Path) -> None:
+    few: dict[str, Any] = {"clients": 30, "rounds": 1}
+    plain = audit_run(shop_run, ["masked collinearity"], **few)
+    chains = audit_run(shop_run, ["masked collinearity"], **few, settings=["federated.aggregation=ring"])
+    assert chains.bytes_per_client["up"] > plain.bytes_per_client["up"]
+    assert any("each chain" in line for line in chains.released)
+
+
+@pytest.mark.parametrize(
+    "setting, whose",
+    [
+        ("model.dim=16", "model"),
+        ("train.seed=9", "train"),
+        ("request.mode=slate", r"request\.mode"),
+        ("client.private_state=embedding", r"client\.private_state"),
+        ("federated.strategy=full", r"federated\.strategy"),
+    ],
+)
+def test_a_run_keeps_what_its_state_was_made_by(shop_run: Path, setting: str, whose: str) -> None:
+    with pytest.raises(InputError, match=f"goes on with its own {whose}"):
+        audit_run(shop_run, settings=[setting])
