@@ -12,6 +12,7 @@ from spfedrec_cli.audit.views import Candidates, Model, View
 from spfedrec_cli.config import validate
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F32, I32, I64
+from spfedrec_cli.engine.corrupt import opened_by
 from spfedrec_cli.federated.simulation.making import make_world
 from spfedrec_cli.federated.simulation.state import State, initial_state
 from spfedrec_cli.federated.simulation.world import World
@@ -23,6 +24,7 @@ from spfedrec_cli.model.embed import item_embeddings, query_embeddings
 
 GROUPS, OF_GROUP, CLIENTS, CANARIES = 4, 30, 40, 10
 ITEMS = GROUPS * OF_GROUP
+CORRUPT = 0.6
 SMALL = {
     "model": {"dim": 16, "field_dim": 8, "hidden": [16], "id_dropout": 0.0},
     "client": {"pool_size": 60, "lr": 0.5},
@@ -74,6 +76,7 @@ def seen_of(world: World, state: State, rounds: int) -> View:
     """What crosses in some rounds more: as it is, without masks, and in chains."""
     crossed, plain = recorded(world, state, rounds), recorded(world, state, 1, aggregation="sum")
     masked = recorded(world, state, 1, aggregation="ring")
+    opened = opened_by(following(world, aggregation="ring"), copied(state), masked, CORRUPT, 0)
     counts = np.bincount(world.devices.purchased.values, minlength=world.n_items).astype(np.float64)
     return View(
         settings=world.config,
@@ -81,20 +84,26 @@ def seen_of(world: World, state: State, rounds: int) -> View:
         requests=cut.requests(crossed),
         uploads=cut.uploads(plain),
         masked=cut.masked(masked),
+        opened=opened or None,
         sums=cut.sums(crossed),
     )
 
 
 def recorded(world: World, state: State, rounds: int, **federated: Any) -> list[Any]:
     """All that crosses by the plain engine, from a copy of the state."""
-    config, recorder = world.config, Recorder()
-    train = config.train.model_copy(update={"engine": "reference"})
-    changed = {"train": train, "federated": config.federated.model_copy(update=federated)}
-    known = replace(world.known, config=config.model_copy(update=changed))
-    world, state = replace(world, known=known, ends=(recorder,)), copied(state)
+    recorder = Recorder()
+    world, state = replace(following(world, **federated), ends=(recorder,)), copied(state)
     for _ in range(rounds):
         state, _ = split_round(state, world)
     return recorder.crossings
+
+
+def following(world: World, **federated: Any) -> World:
+    """By the plain engine, with some settings of `federated` changed."""
+    config = world.config
+    train = config.train.model_copy(update={"engine": "reference"})
+    changed = {"train": train, "federated": config.federated.model_copy(update=federated)}
+    return replace(world, known=replace(world.known, config=config.model_copy(update=changed)))
 
 
 def copied(state: State) -> State:

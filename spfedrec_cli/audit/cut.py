@@ -1,6 +1,6 @@
 """Views cut from what was recorded: all that crossed, by who saw it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -36,14 +36,15 @@ def uploads(crossings: Sequence[Crossing]) -> tuple[Upload, ...]:
     return tuple(found)
 
 
-def masked(crossings: Sequence[Crossing]) -> tuple[Upload, ...]:
-    """Uploads of secret-sharing chains, laid out as if they had no mask; rows that the client itself asked for."""
+def masked(crossings: Sequence[Crossing], instead: Mapping[int, I32] | None = None) -> tuple[Upload, ...]:
+    """Uploads of secret-sharing chains, laid out as if they had no mask; rows that the client itself asked for. Words
+    of some clients may be given `instead` of those that crossed."""
     told, asked = published(crossings), {(each.round, each.client): each.items for each in requests(crossings)}
     found = []
     for key, members in _chains(crossings).items():
         for client, words in members.words.items():
             own = asked.get((key[0], client), np.empty(0, np.int32))
-            _, of_union, of_pool = _parts(members, words, told[key[0]])
+            _, of_union, of_pool = _parts(members, (instead or {}).get(client, words), told[key[0]])
             rows = np.concatenate([of_union[np.searchsorted(members.union, own)], of_pool])
             items = np.concatenate([own, told[key[0]]]).astype(np.int32)
             found.append(Upload(client, key[0], items, rows, len(own)))

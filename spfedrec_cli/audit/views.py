@@ -69,6 +69,7 @@ class Candidates:
 class View:
     """All that a party has. What it lacks is None; `settings` and `popularity` are known to everybody who takes part.
 
+    `uploads` have no masks, `masked` have two, and of `opened` two members of a chain have taken them off.
     `popularity` (n_items,) holds as many buyers as were released; `known` half of some clients' purchases;
     `purchases` who is asked about by a membership attack, `customers` likewise; `planted` of each canary the item that
     nobody else bought, and the two items of which one was planted beside it.
@@ -80,6 +81,7 @@ class View:
     requests: tuple[Request, ...] | None = None
     uploads: tuple[Upload, ...] | None = None
     masked: tuple[Upload, ...] | None = None
+    opened: tuple[Upload, ...] | None = None
     sums: tuple[Sum, ...] | None = None
     model: Model | None = None
     known: Candidates | None = None

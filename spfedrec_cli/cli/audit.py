@@ -159,5 +159,7 @@ def _bounds(report: "AuditReport") -> list[Any]:
 
 def _released(report: "AuditReport") -> Any:
     rows: list[tuple[str, Cell]] = [("released", line) for line in report.released]
+    between = f"{report.exposed:.1f} clients of a cohort sit between two that work together"
+    rows += [("in chains", between)]
     rows += [(f"bytes {way}", f"{size(count)} a client and round") for way, count in report.bytes_per_client.items()]
     return facts("What is told on purpose", rows)

@@ -17,6 +17,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.dtypes import F64, Bool
 from spfedrec_cli.engine.asked import Asked, ask
 from spfedrec_cli.engine.checkpoint import load_state
+from spfedrec_cli.engine.corrupt import exposed, opened_by
 from spfedrec_cli.engine.load import load_config, load_dataset, load_world
 from spfedrec_cli.engine.recording import NOTHING_CROSSED, Reached, Recording, among
 from spfedrec_cli.engine.released import released
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
 
 MASKED = 120  # clients whose masked uploads are looked at, where the run itself makes no chains
 SECTIONS = ("model", "server", "train", "simulation")  # settings that a run goes on with
-OF_ROUNDS = {"requests", "uploads", "masked", "sums"}  # parts of a view that rounds are recorded for
+OF_ROUNDS = {"requests", "uploads", "masked", "opened", "sums"}  # parts of a view that rounds are recorded for
 WITHOUT = {
     "requests": "nobody requests anything in this mode",
     "uploads": "no update of a single client crosses under this strategy",
+    "opened": "nobody sat between two who work together, in the chains that were recorded",
     "masked": "no secret-sharing chain can be made of this cohort",
     "sums": "no sum of a round of split training is revealed",
     "popularity": "item popularity is not released in this mode",
@@ -80,7 +82,8 @@ class Attacked:
 class AuditReport(Tabular):
     """`attacks` in the order of their table; `left_out` says why an attack is not among them; `released` what is told
     on purpose. Recorded were `rounds` rounds after `round`, of cohorts of `cohort` out of `clients`.
-    `bytes_per_client`: the mean of one client in one round, "up" and "down"; of the training where none is needed."""
+    `bytes_per_client`: the mean of one client in one round, "up" and "down"; of the training where none is needed.
+    `exposed`: how many clients of a round sit between two corrupt ones in a chain, on average."""
 
     run: Path
     round: int
@@ -91,6 +94,7 @@ class AuditReport(Tabular):
     left_out: dict[str, str] = field(default_factory=dict)
     released: tuple[str, ...] = ()
     bytes_per_client: dict[str, float] = field(default_factory=dict)
+    exposed: float = 0.0
 
     def to_frame(self) -> "pd.DataFrame":
         """A row each attack."""
@@ -124,6 +128,9 @@ def audit_run(
     state, tally = load_state(folder, reached.round)
     asked = ask(opened, world, reached, state, seed)
     view = _view(world.config, state, recorded, asked, seed)
+    if recorded.whose is not None:
+        uploads = opened_by(recorded.whose, reached.state(), recorded.masked.crossings, corrupt, seed)
+        view = replace(view, opened=uploads or None)
     found, left_out = list[Attacked](), dict[str, str]()
     for attack in chosen:
         tell(f"Attacking: {attack.name}")
@@ -138,7 +145,8 @@ def audit_run(
     of_run = {"up": tally.bytes_up / updates, "down": tally.bytes_down / updates}
     crossed = dict(recorded.as_it_is.bytes_per_client) or of_run
     told = released(world.config, state)
-    return AuditReport(folder, reached.round, rounds, *sizes, tuple(found), left_out, told, crossed)
+    between = exposed(min(world.config.federated.cohort_size, len(world.known.eligible)), corrupt)
+    return AuditReport(folder, reached.round, rounds, *sizes, tuple(found), left_out, told, crossed, between)
 
 
 def _opened(folder: Path, dataset: Path | str | None, settings: Sequence[str]) -> tuple[Dataset, World]:
@@ -174,6 +182,7 @@ class _Recorded:
     as_it_is: Recording = NOTHING_CROSSED
     plain: Recording = NOTHING_CROSSED
     masked: Recording = NOTHING_CROSSED
+    whose: World | None = None  # those whose chains are recorded
 
 
 def _recorded(reached: Reached, rounds: int, seed: int) -> _Recorded:
@@ -182,10 +191,11 @@ def _recorded(reached: Reached, rounds: int, seed: int) -> _Recorded:
         return _Recorded()
     as_it_is = reached.record(rounds)
     if federated.aggregation == "ring":
-        return _Recorded(as_it_is, reached.record(1, aggregation="sum"), as_it_is)
-    few = replace(reached, world=among(reached.world, MASKED, seed))
-    enough = min(federated.cohort_size, len(few.world.known.eligible)) >= FEWEST
-    return _Recorded(as_it_is, as_it_is, few.record(1, aggregation="ring") if enough else NOTHING_CROSSED)
+        return _Recorded(as_it_is, reached.record(1, aggregation="sum"), as_it_is, reached.following().world)
+    few = replace(reached, world=among(reached.world, MASKED, seed)).following(aggregation="ring")
+    if min(federated.cohort_size, len(few.world.known.eligible)) < FEWEST:
+        return _Recorded(as_it_is, as_it_is)
+    return _Recorded(as_it_is, as_it_is, few.record(1), few.world)
 
 
 def _view(config: Settings, state: State, recorded: _Recorded, asked: Asked, seed: int) -> View:

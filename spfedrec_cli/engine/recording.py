@@ -39,10 +39,14 @@ class Reached:
         """A new one each time: a round writes into it."""
         return load_state(self.folder, self.round)[0]
 
+    def following(self, **federated: Any) -> "Reached":
+        """The same, as it goes on by the plain engine with some settings of `federated` changed."""
+        return replace(self, world=_changed(self.world, **federated))
+
     def record(self, rounds: int, **federated: Any) -> Recording:
         """So many rounds, with some settings of `federated` changed."""
         recorder = Recorder()
-        world, state = replace(_changed(self.world, **federated), ends=(recorder,)), self.state()
+        world, state = replace(self.following(**federated).world, ends=(recorder,)), self.state()
         step, reports = STRATEGIES[world.config.federated.strategy], list[Report]()
         for _ in range(rounds):
             state, report = step(state, world)
