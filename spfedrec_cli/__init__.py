@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from spfedrec_cli.data.prepare import prepare_csv as prepare_csv
     from spfedrec_cli.data.raw import Reading as Reading
     from spfedrec_cli.data.subset import Subset as Subset
+    from spfedrec_cli.engine import Attacked as Attacked
+    from spfedrec_cli.engine import AuditReport as AuditReport
     from spfedrec_cli.engine import Begun as Begun
     from spfedrec_cli.engine import Bench as Bench
     from spfedrec_cli.engine import Choice as Choice
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine import Watch as Watch
     from spfedrec_cli.engine import about_machine as about_machine
     from spfedrec_cli.engine import articles as articles
+    from spfedrec_cli.engine import audit_run as audit_run
     from spfedrec_cli.engine import crossed as crossed
     from spfedrec_cli.engine import evaluate_origins as evaluate_origins
     from spfedrec_cli.engine import examine as examine
@@ -75,10 +78,10 @@ _EXPORTED = {
     "data.raw": "Reading",
     "data.subset": "Subset",
     "engine": (
-        "Begun Bench Choice Comparison Crossed Diagnosis EvaluationReport Finding Interrupted Paired Progress Ranked "
-        "Recommendation Recommendations Rehearsal Seeds Speed TrainResult Watch about_machine articles bench compare "
-        "crossed evaluate evaluate_origins examine export load_config recommend recommend_all rehearse resume "
-        "run_folder suited train train_seeds"
+        "Attacked AuditReport Begun Bench Choice Comparison Crossed Diagnosis EvaluationReport Finding Interrupted "
+        "Paired Progress Ranked Recommendation Recommendations Rehearsal Seeds Speed TrainResult Watch about_machine "
+        "articles audit_run bench compare crossed evaluate evaluate_origins examine export load_config recommend "
+        "recommend_all rehearse resume run_folder suited train train_seeds"
     ),
     "errors": "InputError SpfedrecError",
 }

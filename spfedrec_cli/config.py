@@ -4,6 +4,8 @@ Every section is a frozen model and goes alone to the module that it configures.
 nearest known one named. The resolved configuration is saved beside what it produced.
 """
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -105,6 +107,14 @@ def _unknown_section(section: str, source: str) -> InputError:
 def to_toml(config: Config) -> str:
     """The whole configuration as TOML."""
     return tomli_w.dumps(config.model_dump(mode="json"))
+
+
+def digest(settings: Settings) -> bytes:
+    """SHA-256 of what every device follows: all settings but those of the training as a whole (`train`), of which the
+    seed alone counts. As JSON, keys in order, without blanks."""
+    told = settings.model_dump(mode="json", include=set(Settings.model_fields) - {"train"})
+    told["train"] = {"seed": settings.train.seed}
+    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 
 def describe() -> list[tuple[str, str, str]]:

@@ -205,6 +205,9 @@ class SimulationConfig(Section):
     root: str = Field(
         "0", min_length=1, max_length=1000, description="where a simulation derives the secrets of all devices from"
     )
+    canaries: int = Field(
+        0, ge=0, le=1_000_000, description="pairs of items planted before training, for `spfedrec audit` to look for"
+    )
 
 
 class Settings(Section):

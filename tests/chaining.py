@@ -43,7 +43,9 @@ class Round:
 
 def setting(round_: int = 1, query: int = 5, dim: int = 2, pool: int = 0, qmax: int = 1000) -> Setting:
     items = np.arange(100, 100 + pool, dtype=np.int32)
-    return Setting(bytes(range(32)), round_, 0.5, 2.0, qmax, query, dim, items, bytes(range(32, 64)))
+    return Setting(
+        bytes(range(32)), round_, 0.5, 2.0, qmax, query, dim, items, bytes(range(32, 64)), bytes(range(64, 96))
+    )
 
 
 def make_round(

@@ -20,6 +20,7 @@ PRIME = 2**255 - 19
 
 INPUTS: dict[str, Any] = {
     "run": bytes(range(32)).hex(),
+    "settings": bytes(range(64, 96)).hex(),
     "round": 3,
     "attempt": 1,
     "chain": 2,
@@ -87,6 +88,7 @@ def terms_digest(given: dict[str, Any]) -> bytes:
     return sha256(
         "terms",
         bytes.fromhex(given["run"]),
+        bytes.fromhex(given["settings"]),
         u32(given["round"], given["attempt"], given["chain"], len(given["members"])),
         struct.pack("<dd", given["range_query"], given["range_item"]),
         u32(given["qmax"]),

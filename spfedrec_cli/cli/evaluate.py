@@ -115,6 +115,7 @@ def command(
     _remarked(out, report)
     if not baselines and not baseline:
         out.say(f"What simple recommenders reach: spfedrec evaluate {report.run} --baselines")
+    out.say(f"What it leaks: spfedrec audit {report.run}")
 
 
 def _remarked(out: Output, report: "EvaluationReport") -> None:

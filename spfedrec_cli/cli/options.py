@@ -74,7 +74,7 @@ def dataset_folder(name: str) -> Path:
         return described[0]
     for folder in (Path(name), RUNS / name):
         if (folder / "run.json").is_file():
-            hint = f"resume it with `spfedrec train --resume {name}`, or name a Dataset"
+            hint = f"resume it with `spfedrec train --resume {name}`, or see what it leaks with `spfedrec audit {name}`"
             raise InputError(f"{name!r} is a run, not a Dataset", where=str(folder), hint=hint)
     if places[0].exists():
         return places[0]

@@ -67,6 +67,14 @@ SeveralSeeds = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Train N times, from train.seed on: mean and deviation of validation."),
 ]
+Canaries = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=0,
+        help="Plant N pairs of purchases for `spfedrec audit` to look for; their clients give up their own.",
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Run a few rounds, say what a training would cost, and leave nothing.")
 ]
@@ -82,6 +90,7 @@ def command(
     workers: Workers = None,
     device: Device = None,
     seeds: SeveralSeeds = None,
+    canaries: Canaries = None,
     dry_run: DryRun = False,
     json: AsJson = False,
     quiet: Quiet = False,
@@ -97,8 +106,11 @@ def command(
     out = Output(json, quiet, is_helper())
     placed = {"workers": workers, "device": device}
     chosen = [*(settings or []), *(f"train.{key}={value}" for key, value in placed.items() if value is not None)]
+    chosen += [] if canaries is None else [f"simulation.canaries={canaries}"]
     if resume is not None:
-        _refuse_beside_resume(preset=preset, config=config, name=name, dry_run=dry_run or None, seeds=seeds)
+        _refuse_beside_resume(
+            preset=preset, config=config, name=name, dry_run=dry_run or None, seeds=seeds, canaries=canaries
+        )
         result = _resume(out, find(resume), dataset, settings or [], workers, device)
     elif dataset is None:
         raise InputError("Nothing to train on", hint="give a DATASET, or a run with --resume")
@@ -116,6 +128,7 @@ def command(
     )
     out.result(_json(result), facts(f"Run {result.run}", _facts(result)), *([shown] if messages else []))
     out.say(f"Next: spfedrec evaluate {result.run} --baselines")
+    out.say(f"What somebody could guess from this: spfedrec audit {result.run}")
 
 
 def _start(

@@ -1,10 +1,11 @@
-"""Train, evaluate, compare, recommend, export, bench: the whole tool without its command line.
+"""Train, evaluate, audit, compare, recommend, export, bench: the whole tool without its command line.
 
 dataset = Dataset.open(Path("datasets/ml-100k"))
 result = train(dataset, config.resolve(preset="ml-100k"), Path("runs/first"))
 report = evaluate(result.run, baselines=True)
 """
 
+from spfedrec_cli.engine.audit import Attacked, AuditReport, audit_run
 from spfedrec_cli.engine.bench import Bench, Speed, bench
 from spfedrec_cli.engine.compare import Comparison, Paired, compare
 from spfedrec_cli.engine.doctor import Diagnosis, Finding, examine
@@ -22,6 +23,8 @@ from spfedrec_cli.engine.tally import Crossed, crossed
 from spfedrec_cli.engine.train import Begun, Interrupted, Progress, TrainResult, Watch, resume, train
 
 __all__ = [
+    "Attacked",
+    "AuditReport",
     "Begun",
     "Bench",
     "Choice",
@@ -43,6 +46,7 @@ __all__ = [
     "Watch",
     "about_machine",
     "articles",
+    "audit_run",
     "bench",
     "compare",
     "crossed",

@@ -18,6 +18,7 @@ from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.processes import ALONE, Team
 from spfedrec_cli.federated.simulation.making import make_world
 from spfedrec_cli.federated.simulation.world import World
+from spfedrec_cli.judging.canaries import Canaries, draw, plant
 from spfedrec_cli.model.features import of_clients, of_items
 from spfedrec_cli.placement import CPU
 
@@ -33,7 +34,22 @@ def load_world(dataset: Dataset, config: Config, team: Team = ALONE, device: tor
     given = None if config.request.popularity == "sum" else partial(_popularity_counts, dataset, config)
     features = of_items(dataset), of_clients(dataset)
     decayed = partial(decayed_sales, dataset, config.request.prior_half_life) if config.decays else None
-    return make_world(config, *features, dataset.history("train"), team, device, given, decayed)
+    canaries = drawn_canaries(dataset, config)
+    purchased = dataset.history("train")
+    purchased = purchased if canaries is None else plant(purchased, canaries)
+    return make_world(config, *features, purchased, team, device, given, decayed)
+
+
+def drawn_canaries(dataset: Dataset, config: Config) -> Canaries | None:
+    """The pairs that are planted into the purchases of this training, if any. Raises InputError where there is no room
+    for them."""
+    count = config.simulation.canaries
+    if not count:
+        return None
+    if config.decays:
+        hint = "set simulation.canaries=0, or request.prior_half_life=0"
+        raise InputError("Canaries have no date, which a prior that decays has to know", hint=hint)
+    return draw(dataset.history("train"), dataset.n_items, count, f"{config.simulation.root}/{config.train.seed}")
 
 
 def given_popularity(dataset: Dataset, config: Config) -> Given | None:

@@ -69,7 +69,7 @@ def draw(told: Mapping[str, Any], counted: Statistics, file: Path) -> None:
         figure = Figure(figsize=(11, 7.5), layout="constrained")
         FigureCanvasAgg(figure)
         _panels(figure, told, counted)
-        _save(figure, file)
+        save(figure, file)
 
 
 def _panels(figure: "Figure", told: Mapping[str, Any], counted: Statistics) -> None:
@@ -90,7 +90,7 @@ def _activity(axes: "Axes", by_client: I64) -> None:
     sizes, clients = np.unique(by_client[by_client > 0], return_counts=True)
     at_least = clients[::-1].cumsum()[::-1] / clients.sum()
     axes.step(sizes, at_least, where="pre", color=INK, linewidth=1.6)
-    _titles(axes, "Purchases per client", "purchases, n", "share of clients with n or more")
+    titles(axes, "Purchases per client", "purchases, n", "share of clients with n or more")
     _logarithmic(axes)
     median = float(np.median(by_client[by_client > 0]))
     axes.axvline(median, color=SECOND, linewidth=1, linestyle="--")
@@ -103,7 +103,7 @@ def _popularity(axes: "Axes", by_item: I64) -> None:
     sales = -np.sort(-by_item[by_item > 0])
     shown = np.unique(np.geomspace(1, len(sales), 2000).astype(np.int64))
     axes.plot(shown, sales[shown - 1], color=INK, linewidth=1.6)
-    _titles(axes, "Sales per item", "rank of the item", "purchases")
+    titles(axes, "Sales per item", "rank of the item", "purchases")
     _logarithmic(axes)
     tenth = sales[: -(-len(sales) // 10)].sum() / sales.sum()
     _remark(axes, f"{len(sales):,} items sold;\nthe best-selling tenth: {tenth:.0%} of purchases")
@@ -115,7 +115,7 @@ def _volume(axes: "Axes", counted: Statistics, split: Mapping[str, Any]) -> None
     axes.bar(starts, purchases, ends - starts, align="edge", color=_of_weeks(starts, split), linewidth=0)
     axes.xaxis_date()  # days since 1970 are matplotlib's dates
     _thousands(axes.yaxis)
-    _titles(axes, "Volume per week", "week beginning", "purchases")
+    titles(axes, "Volume per week", "week beginning", "purchases")
     if "test_from_time" in split:
         _legend(axes, {name: COLOURS[name] for name in COLOURS})
 
@@ -136,7 +136,7 @@ def _baskets(axes: "Axes", baskets: I64) -> None:
     axes.set_xticks(places, [*map(str, places[:-1]), f"{LARGEST_BASKET}+"])
     axes.grid(axis="x", visible=False)
     _percent(axes)
-    _titles(axes, "Baskets: what a client buys on one day", "purchases", "share of baskets")
+    titles(axes, "Baskets: what a client buys on one day", "purchases", "share of baskets")
     _remark(axes, f"{len(baskets):,} baskets\nmean {baskets.mean():.1f}, median {np.median(baskets):g}")
 
 
@@ -147,10 +147,11 @@ def _splits(axes: "Axes", splits: Mapping[str, int]) -> None:
     axes.margins(x=0.15)
     axes.grid(axis="y", visible=False)
     _thousands(axes.xaxis)
-    _titles(axes, "Splits", "purchases", "")
+    titles(axes, "Splits", "purchases", "")
 
 
-def _titles(axes: "Axes", title: str, x: str, y: str) -> None:
+def titles(axes: "Axes", title: str, x: str, y: str) -> None:
+    """What a panel shows, and its axes."""
     axes.set_title(title)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
@@ -195,7 +196,8 @@ def _short(name: str) -> str:
     return printable if len(printable) <= LONGEST_NAME else printable[: LONGEST_NAME - 1] + "…"
 
 
-def _save(figure: "Figure", file: Path) -> None:
+def save(figure: "Figure", file: Path) -> None:
+    """Beside, and renamed. Raises SpfedrecError where the disk refuses."""
     try:
         with files.beside(file) as part:
             figure.savefig(part, format=file.suffix[1:].lower(), dpi=144)

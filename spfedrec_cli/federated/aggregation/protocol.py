@@ -27,7 +27,8 @@ class Opening:
     `silent` (K,) the `Phase` in which each falls silent, and `secrets` where a simulation takes theirs from.
     rows (R,) are the items whose gradients are summed, ascending; pool (M,) the places in them of the public pool, or
     of the slate, which is all of them while nobody requests any. P = `width`, d = `dim`. `told` makes the messages that
-    all are told alike, where there are any that a protocol binds its members to. All that crosses goes through
+    all are told alike, where there are any that a protocol binds its members to; `settings` (32 bytes) is the digest of
+    the settings that all follow, to which it binds them too. All that crosses goes through
     `channel`: where a protocol sends updates as they are, they are of the kind `update`, of `update_sizes` (K,) bytes.
     """
 
@@ -51,6 +52,7 @@ class Opening:
     update: type[Message]
     update_sizes: I64
     told: Callable[[], tuple[Message, ...]] | None
+    settings: bytes
 
     @cached_property
     def requests(self) -> Ragged:

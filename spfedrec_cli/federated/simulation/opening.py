@@ -3,6 +3,7 @@
 import numpy as np
 from torch import Tensor
 
+from spfedrec_cli.config import digest
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F32, I64
 from spfedrec_cli.federated.aggregation.chain.ring import stays_in_shards
@@ -47,6 +48,7 @@ def opening(world: World, published: Published, cohort: Cohort, channel: Channel
         update=messages.ClientUpdate,
         update_sizes=messages.size([world.known.shared_width, rows * dim]),
         told=lambda: (*published.told, *_kept(world, published)),
+        settings=digest(world.config),
     )
 
 

@@ -56,8 +56,9 @@ class World:
 
     def channel(self, round_: int) -> Channel:
         """The one way between the parties of a round."""
-        items = self.n_items
-        return Channel(round_, {"I": items, "M": items, "n": items, "U": items, "R": 2 * items}, self.ends)
+        items, clients, width = self.n_items, len(self.known.eligible), self.known.width
+        most = {"I": items, "M": items, "n": items, "U": items, "R": 2 * items, "C": clients, "P": width}
+        return Channel(round_, most, self.ends)
 
     def here(self, clients: I64) -> I64:
         """Those of the clients that live in this process."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spfedrec_cli.config import digest
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F32, F64, I64
 from spfedrec_cli.federated.aggregation.protocol import Opening, Sent, Updates
@@ -197,6 +198,7 @@ def opening(world: World, whole: Whole, cohort: Cohort, channel: Channel) -> Ope
         update=WholeUpdate,
         update_sizes=np.full(len(cohort), messages.size([world.known.width, flatten(whole.item).numel()])),
         told=None,
+        settings=digest(world.config),
     )
 
 

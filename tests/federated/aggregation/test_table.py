@@ -74,6 +74,7 @@ def opening_of(
         update=messages.ClientUpdate,
         update_sizes=messages.size([WIDTH, (own.lengths + len(POOL)) * DIM]),
         told=lambda: (Broadcast(2, some, POOL.astype(np.int32), none),),
+        settings=bytes(32),
     )
 
 

@@ -1,6 +1,6 @@
 """One client in a chain: what runs on its device, a message in and a message out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -12,6 +12,8 @@ from spfedrec_cli.federated.aggregation.chain.masks import WORD, key_pair, mask,
 from spfedrec_cli.federated.aggregation.chain.sources import CONTRIBUTION, KEY, Secrets
 from spfedrec_cli.federated.aggregation.chain.terms import DIGEST_BYTES, Setting, Terms, within
 from spfedrec_cli.federated.wire import messages
+
+ATTEMPTS = 3  # of a chain in a round, counted from 0
 
 
 @dataclass
@@ -30,18 +32,38 @@ class _Attempt:
         return message.round == self.terms.setting.round and tuple(chain.tolist()) == named
 
 
+@dataclass
+class Past:
+    """What a device remembers of one run: the last round in which it `uploaded`, the `latest` attempt (round, attempt)
+    that it was invited to, the round and members of the last list of commitments, and who is `out`."""
+
+    uploaded: int = -1
+    latest: tuple[int, int] = (-1, -1)
+    listed: tuple[int, frozenset[int]] = (-1, frozenset())
+    out: set[int] = field(default_factory=set)
+
+
+@dataclass
+class Kept:
+    """What a device remembers of all runs, by their 32 bytes: none is forgotten, so that none begins anew."""
+
+    runs: dict[bytes, Past] = field(default_factory=dict)
+
+    def of(self, run: bytes) -> Past:
+        return self.runs.setdefault(run, Past())
+
+
 class Member:
     """A client's side of all its chains, one attempt at a time.
 
-    `uploaded`, the last round in which it uploaded, has to outlive the device's restarts: a client that masked one
-    payload in two different chains would be given away by the difference of their sums.
+    `kept` has to outlive the device's restarts: a client that masked one payload in two different chains would be given
+    away by the difference of their sums.
     """
 
-    def __init__(self, client: int, secrets: Secrets, uploaded: int = -1) -> None:
-        self.client, self.uploaded = client, uploaded
+    def __init__(self, client: int, secrets: Secrets, kept: "Kept | None" = None) -> None:
+        self.client, self.kept = client, kept or Kept()
         self._secrets = secrets
         self._attempt: _Attempt | None = None
-        self._latest = (uploaded, -1)
 
     def accept(self, invitation: messages.ChainInvitation, setting: Setting) -> messages.ChainCommitment:
         """Makes a key pair and a contribution for this attempt, and seals them.
@@ -52,12 +74,15 @@ class Member:
         if invitation.chain.shape != (2,) or invitation.members.shape != (1,) or invitation.round != setting.round:
             raise Refused("The invitation is not one to this round", where=self._where)
         chain, attempt = invitation.chain.tolist()
-        if invitation.round <= self.uploaded:
+        past = self.kept.of(setting.run)
+        if invitation.round <= past.uploaded:
             raise Refused("This client has uploaded in this round, and does so once", where=self._where)
-        if (invitation.round, attempt) <= self._latest:
+        if (invitation.round, attempt) <= past.latest:
             raise Refused("The invitation is to an attempt that is over", where=self._where)
+        if attempt >= ATTEMPTS:
+            raise Refused(f"A round has {ATTEMPTS} attempts: with more the order could be chosen", where=self._where)
         terms = Terms(setting, chain, attempt, int(invitation.members[0]), invitation.union)
-        self._attempt, self._latest = self._begin(terms), (invitation.round, attempt)
+        self._attempt, past.latest = self._begin(terms), (invitation.round, attempt)
         sealed = np.frombuffer(self._attempt.commitment, np.uint8)
         return messages.ChainCommitment(setting.round, invitation.chain, sealed)
 
@@ -68,6 +93,7 @@ class Member:
         """
         attempt = self._expect(commitments, commitments.chain, revealed=False)
         self._check_commitments(attempt, commitments)
+        self._check_company(attempt, commitments.members.tolist())
         attempt.listed = commitments
         opened = (np.frombuffer(part, np.uint8) for part in (attempt.contribution, attempt.public_key))
         return messages.ChainReveal(commitments.round, commitments.chain, *opened)
@@ -85,7 +111,7 @@ class Member:
         if not within(payload, qmax):
             raise ValueError(f"a payload stays within ±{qmax}")
         masked = payload.view(np.uint32) + self._mask(attempt, roster)
-        self._attempt, self.uploaded = None, roster.round
+        self._attempt, self.kept.of(attempt.terms.setting.run).uploaded = None, roster.round
         return messages.MaskedUpdate(roster.round, roster.chain, masked.astype(WORD).view("<i4"))
 
     def _begin(self, terms: Terms) -> _Attempt:
@@ -104,6 +130,19 @@ class Member:
         mine = message.commitments[members == self.client]
         if len(mine) != 1 or mine.tobytes() != attempt.commitment:
             raise self._leave("This client's own commitment is not in the list")
+
+    def _check_company(self, attempt: _Attempt, members: list[int]) -> None:
+        """Who was listed before in this round and is not listed now has not revealed, and is out for the run; somebody
+        has to be: an attempt with the same members would be another throw of the dice for the order."""
+        past, round_ = self.kept.of(attempt.terms.setting.run), attempt.terms.setting.round
+        before = past.listed[1] if past.listed[0] == round_ else frozenset()
+        if before and not before > set(members):
+            raise self._leave("The members are not some of those of the attempt before")
+        back = past.out & set(members)
+        if back:
+            raise self._leave(f"Client {min(back)} has not revealed in an earlier attempt, and is out for the run")
+        past.out |= before - set(members)
+        past.listed = round_, frozenset(members)
 
     def _mask(self, attempt: _Attempt, roster: messages.ChainRoster) -> U32:
         members, contributions, public_keys = self._check_roster(attempt, roster)

@@ -139,6 +139,7 @@ def setting_of(opening: Opening) -> Setting:
         dim=opening.dim,
         pool=opening.rows[opening.pool].astype(np.int32),
         broadcast=broadcast_digest(*opening.told()),
+        settings=opening.settings,
     )
 
 

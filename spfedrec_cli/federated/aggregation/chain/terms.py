@@ -18,7 +18,7 @@ from spfedrec_cli.federated.wire.messages import Message, serialise
 
 FEWEST = 3
 RUN_BYTES = DIGEST_BYTES = 32
-_FIXED = struct.Struct("<32sIIIIddI32sIIII")
+_FIXED = struct.Struct("<32s32sIIIIddI32sIIII")
 
 
 def digest(tag: str, *parts: bytes) -> bytes:
@@ -40,7 +40,7 @@ class Setting:
     """What every client of a round knows by itself: the run, the codec, the shape of an update, what all are told.
 
     query: P; dim: d; pool (M,): items of the public pool or of the slate; run and broadcast (`broadcast_digest`): 32
-    bytes each.
+    bytes each, as is `settings`, a hash of the settings that everybody follows (`config.digest`).
     """
 
     run: bytes
@@ -52,10 +52,11 @@ class Setting:
     dim: int
     pool: I32
     broadcast: bytes
+    settings: bytes
 
     def __post_init__(self) -> None:
-        if len(self.run) != RUN_BYTES or len(self.broadcast) != DIGEST_BYTES:
-            raise InputError("A chain's run and broadcast are named by 32 bytes each")
+        if len(self.run) != RUN_BYTES or {len(self.broadcast), len(self.settings)} != {DIGEST_BYTES}:
+            raise InputError("A chain's run, broadcast and settings are named by 32 bytes each")
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ class Terms:
         setting, union, pool = self.setting, self.union.astype("<i4"), self.setting.pool.astype("<i4")
         fixed = _FIXED.pack(
             setting.run,
+            setting.settings,
             setting.round,
             self.attempt,
             self.chain,

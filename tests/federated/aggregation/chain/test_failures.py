@@ -1,5 +1,6 @@
 """Messages that are missing, late, early, doubled, replayed, changed or from a stranger: each has its own sentence."""
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -249,12 +250,66 @@ class TestDevice:
         table, again, after = Table().until(2), Table(attempt=1), Table(round_=2)
         table.play(2)
         member = table.members[table.ids[0]]
-        assert member.uploaded == 1
-        restarted = Member(member.client, SeededSecrets(7), uploaded=member.uploaded)
+        assert member.kept.of(table.terms.setting.run).uploaded == 1
+        restarted = Member(member.client, SeededSecrets(7), deepcopy(member.kept))
         for device in (member, restarted):
             with pytest.raises(Refused, match="does so once"):
                 device.accept(again.collector.invitation(), again.terms.setting)
             device.accept(after.collector.invitation(), after.terms.setting)
+
+    def test_it_uploads_once_in_every_run_and_forgets_none(self) -> None:
+        """Two runs of one number of rounds do not stand in each other's way, and neither comes back."""
+        table, other = Table().until(2), Table()
+        table.play(2)
+        device = table.members[table.ids[0]]
+        elsewhere = replace(table.terms.setting, run=bytes(reversed(range(32))))
+        device.accept(other.collector.invitation(), elsewhere)
+        with pytest.raises(Refused, match="attempt that is over"):
+            device.accept(other.collector.invitation(), elsewhere)
+        with pytest.raises(Refused, match="does so once"):
+            device.accept(other.collector.invitation(), table.terms.setting)
+
+    def test_a_fourth_attempt(self) -> None:
+        table = Table(attempt=3)
+        with pytest.raises(Refused, match="A round has 3 attempts"):
+            table.message(table.ids[0], 0)
+
+    def test_an_attempt_with_the_same_members_again(self) -> None:
+        """Whoever could throw the dice again and again would choose the order."""
+        first, second = Table().until(1), Table(attempt=1)
+        first.play(1)
+        second.members = first.members
+        second.until(1)
+        with pytest.raises(Aborted, match="not some of those of the attempt before"):
+            second.message(second.ids[0], 1)
+
+    def test_who_did_not_reveal_is_out_for_the_run(self) -> None:
+        first, device = Table().until(1), None
+        first.play(1, first.ids[1:])
+        device = first.members[first.ids[1]]
+        fewer = replace(first.terms, attempt=1, members=3)
+        left = {client: first.members[client] for client in first.ids[1:]}
+        exchanged(fewer, left, {client: first.payloads[client] for client in left})
+        later = Table(round_=2)
+        later.members = {**later.members, first.ids[1]: device}
+        later.until(1)
+        with pytest.raises(Aborted, match=f"Client {first.ids[0]} has not revealed in an earlier attempt"):
+            later.message(first.ids[1], 1)
+
+    def test_settings_of_another_training(self) -> None:
+        """What one member takes for the settings enters its keys: the masks do not cancel."""
+        table = Table()
+        odd = replace(table.terms.setting, settings=bytes(32))
+        members_ = dict(table.members)
+        sealed = [
+            (each, members_[each].accept(table.collector.invitation(), odd if place == 0 else table.terms.setting))
+            for place, each in enumerate(table.ids)
+        ]
+        for client, message in sealed:
+            table.collector.receive(client, message)
+        table.end(0)
+        with pytest.raises(Refused, match="does not open"):
+            table.collector.receive(table.ids[0], members_[table.ids[0]].reveal(table.lists))
 
     def test_an_invitation_of_another_round(self) -> None:
         table = Table()

@@ -32,7 +32,8 @@ def terms() -> Terms:
     given = GOLDEN["inputs"]
     run, broadcast = bytes.fromhex(given["run"]), bytes.fromhex(given["broadcast"])
     ranges, pool = (given["range_query"], given["range_item"]), np.array(given["pool"], np.int32)
-    setting = Setting(run, given["round"], *ranges, given["qmax"], given["query"], given["dim"], pool, broadcast)
+    numbers = given["qmax"], given["query"], given["dim"]
+    setting = Setting(run, given["round"], *ranges, *numbers, pool, broadcast, bytes.fromhex(given["settings"]))
     return Terms(setting, given["chain"], given["attempt"], len(ROWS), np.array(given["union"], np.int32))
 
 

@@ -1,0 +1,158 @@
+"""Quality, bytes and what attacks reach, mode by mode: the frontier of docs/privacy.md.
+
+    python benchmarks/privacy.py [--data FOLDER] [--write]
+
+MovieLens 100K by its preset, and the made-up shop of `make demo`. Of each mode one training, in which 40 canaries are
+planted, is evaluated and audited, as it goes on with the ideal sum and with secret-sharing chains. What was trained or
+audited before, in runs/privacy, is not done again. FOLDER is that of `results.py`; without MovieLens there is the shop
+alone. `--write` puts the tables into docs/privacy.md.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from measure import figure, table, write_section
+from modes import MODES, RING, SUM, Mode
+from results import CHECKOUT, NEEDED, Plan
+
+from spfedrec_cli import engine, files
+from spfedrec_cli.config import resolve
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.prepare import prepare
+
+DOCUMENT = CHECKOUT / "docs" / "privacy.md"
+CANARIES = "simulation.canaries=40"
+ON_REQUESTS = ("popularity", "coherence", "shadow classifier")
+HEAD = [
+    "`request.mode`",
+    "summed by",
+    "NDCG@10",
+    "kB up",
+    "kB down",
+    "server, by requests",
+    "one masked upload",
+    "one plain update",
+    "half known: model",
+    "half known: and sum",
+    "only buyer",
+    "canaries",
+    "ε at least",
+]
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A Dataset, the preset that it is trained by, and what is changed in it."""
+
+    dataset: Path
+    preset: str
+    settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where runs go, and how many customers and rounds an audit records."""
+
+    runs: Path
+    clients: int = 150
+    rounds: int = 1
+
+    def trained(self, name: str, shop: Shop, mode: Mode) -> Path:
+        """A run, trained to its end before or now."""
+        folder = self.runs / name
+        if (folder / "run.json").is_file():
+            return engine.resume(folder).run
+        config = resolve(shop.preset, settings=(*shop.settings, *mode.settings, CANARIES, "train.workers=1"))
+        return engine.train(Dataset.open(shop.dataset), config, folder).run
+
+    def quality(self, name: str, shop: Shop, mode: Mode) -> float:
+        """NDCG@10 on the test split."""
+        kept = self.runs / f"{name}.json"
+        if not kept.is_file():
+            report = engine.evaluate(self.trained(name, shop, mode))
+            files.write_json(kept, {"ndcg@10": report.metrics["ndcg@10"]})
+        return float(json.loads(kept.read_text())["ndcg@10"])
+
+    def audited(self, name: str, shop: Shop, mode: Mode, aggregation: str) -> dict[str, Any]:
+        """What an audit says of the same training as it goes on with this aggregation."""
+        kept = self.runs / f"{name}-{aggregation.partition('=')[2]}.json"
+        if not kept.is_file():
+            run = self.trained(name, shop, mode)
+            report = engine.audit_run(run, clients=self.clients, rounds=self.rounds, settings=[aggregation])
+            files.write_json(kept, {**asdict(report), "run": name})
+        told: dict[str, Any] = json.loads(kept.read_text())
+        return told
+
+
+def row(mode: Mode, aggregation: str, ndcg: float, audit: Mapping[str, Any]) -> list[str]:
+    """Of one mode: AUC, each with its interval."""
+    found = {each["name"]: each for each in audit["attacks"]}
+    best = max((found[name] for name in ON_REQUESTS if name in found), key=lambda each: each["auc"], default=None)
+    masked = found.get("masked collinearity") if aggregation == RING else None
+    names = ("collinearity", "half known, model", "half known, sum", "only buyer", "canaries")
+    epsilon = found["canaries"]["epsilon"] if "canaries" in found else None
+    kilobytes = [f"{audit['bytes_per_client'][way] / 1000:,.0f}" for way in ("up", "down")]
+    attacks = [_auc(each) for each in (best, masked, *(found.get(name) for name in names))]
+    ways = {SUM: "`sum`", RING: "`ring`"}
+    return [
+        mode.name,
+        ways[aggregation],
+        figure(ndcg),
+        *kilobytes,
+        *attacks,
+        "" if epsilon is None else f"{epsilon:.1f}",
+    ]
+
+
+def _auc(attack: Mapping[str, Any] | None) -> str:
+    if attack is None:
+        return ""
+    return f"{attack['auc']:.2f} ({attack['low']:.2f} to {attack['high']:.2f})"
+
+
+def frontier(shop: Shop, work: Work, modes: Sequence[Mode] = MODES) -> str:
+    rows = []
+    for mode in modes:
+        name = f"{shop.dataset.name}-{'-'.join(part.partition('=')[2] for part in mode.settings)}"
+        ndcg = work.quality(name, shop, mode)
+        for aggregation in (SUM, RING):
+            audit = work.audited(name, shop, mode, aggregation)
+            rows.append(row(mode, aggregation, ndcg, audit))
+            sys.stderr.write(f"{name}, {aggregation}: done\n")
+    return table(HEAD, rows)
+
+
+def made_up(plan: Plan) -> Path:
+    """The shop of `make demo`."""
+    return plan.prepared("demo-5000", lambda to: prepare("synthetic", None, to, customers=5000, items=1000))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    real = os.environ.get("SPFEDREC_REAL_DATA", CHECKOUT.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=real)
+    parser.add_argument("--work", type=Path, default=CHECKOUT / "runs" / "privacy")
+    parser.add_argument("--write", action="store_true")
+    asked = parser.parse_args()
+    plan, work = Plan(Path(asked.data), asked.work, CHECKOUT, 1, 1, False), Work(asked.work / "runs")
+    shops = {}
+    if (plan.data / NEEDED["ml-100k"]).is_dir():
+        shops["ml-100k"] = Shop(plan.movielens(), "ml-100k", ("request.slate_size=512",))
+    else:
+        sys.stderr.write(f"ml-100k left out: no {NEEDED['ml-100k']} in {plan.data}; give --data\n")
+    shops["shop"] = Shop(made_up(plan), "synthetic", ("train.rounds=100", "request.slate_size=256"))
+    for name, shop in shops.items():
+        text = frontier(shop, work)
+        sys.stdout.write(f"{text}\n\n")
+        if asked.write:
+            write_section(DOCUMENT, name, text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One file an attack; `audit.table` has a row for each."""

@@ -1,0 +1,55 @@
+"""In a sum, the row of an item that one member alone asked for is this member's own."""
+
+import numpy as np
+
+from spfedrec_cli.audit.attack import Attack, Guess
+from spfedrec_cli.audit.requests import joined, units
+from spfedrec_cli.audit.views import Request, Sum, View
+from spfedrec_cli.dtypes import F64, Bool
+
+CERTAIN = 2.0
+
+
+def guess(view: View) -> Guess:
+    """Entries that one member alone asked for, and that nobody was told of, score by how far their row is from the
+    client's query direction; all others alike. Such entries are decided where some of their rows are zero and some are
+    not: the former were not trained on, and score least."""
+    asked = {(each.round, each.client): each for each in view.requests or ()}
+    seen: set[int] = set()
+    parts: list[tuple[Request, F64, Bool]] = []
+    for total in view.sums or ():
+        members = [asked[key] for key in ((total.round, client) for client in total.members.tolist()) if key in asked]
+        items, counts = np.unique(joined([each.items for each in members]), return_counts=True)
+        alone = np.setdiff1d(items[counts == 1], total.published)
+        for each in members:
+            if each.client not in seen:
+                seen.add(each.client)
+                parts.append((each, *_of_member(view, each, total, np.isin(each.items, alone))))
+    subjects = np.repeat([each.client for each, _, _ in parts], [len(each.items) for each, _, _ in parts])
+    items = joined([each.items for each, _, _ in parts])
+    scores = np.concatenate([np.empty(0), *(each for _, each, _ in parts)])
+    decided = np.concatenate([np.empty(0, np.bool_), *(each for _, _, each in parts)])
+    return Guess(subjects.astype(np.int64), items, scores, decided)
+
+
+def _of_member(view: View, request: Request, total: Sum, alone: Bool) -> tuple[F64, Bool]:
+    assert view.model is not None
+    rows = total.rows[np.searchsorted(total.items, request.items)]
+    direction = view.model.embed(np.array([-1]), [request.items])[0]
+    zero = np.asarray(~rows.any(1))
+    mixed = bool(zero[alone].any() and not zero[alone].all())
+    scores = -(units(rows) @ direction) + (CERTAIN if mixed else 0.0)
+    scores[zero] = -CERTAIN
+    scores[~alone] = 0.0
+    return np.asarray(scores, np.float64), alone & mixed
+
+
+ATTACK = Attack(
+    name="single-requester rows",
+    party="server with the sum",
+    view="sum",
+    needs=("sums", "requests", "model"),
+    claim="bought",
+    assumption="server and aggregator are one: it has the requests and what is revealed of each sum",
+    guess=guess,
+)

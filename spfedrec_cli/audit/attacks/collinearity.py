@@ -1,0 +1,92 @@
+"""In one client's update, rows of mere negatives point along its query embedding; rows of purchases do not.
+
+∂L/∂ṽ of a negative is a positive number times ũ, of a target a negative one, of the history another vector. What is
+along neither side of an axis is the history then; and the query tower, which everybody has, makes ũ of it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from spfedrec_cli.audit.attack import Attack, Guess
+from spfedrec_cli.audit.requests import joined, public_zeros, units
+from spfedrec_cli.audit.views import Upload, View
+from spfedrec_cli.dtypes import F64, I32
+
+UNTOUCHED, CERTAIN = -2.0, 10.0
+ALONG, AXES = 0.999, 6
+
+
+def guess(view: View) -> Guess:
+    """Every row scores by how far it is from the client's query direction; a row of zeros is that of no purchase."""
+    return of_uploads(view, view.uploads or ())
+
+
+def of_uploads(view: View, uploads: Sequence[Upload]) -> Guess:
+    """The same of these uploads: of what each client asked for, or of what everybody was told in its first round. Of
+    several rounds the one counts in which an item stands out most."""
+    first: dict[int, Upload] = {}
+    best: dict[int, F64] = {}
+    for each in uploads:
+        if not each.rows.any():  # nothing was trained on
+            continue
+        claimed, scores = _claimed(view, each)
+        if each.client not in first:
+            first[each.client], best[each.client] = each, scores
+        elif np.array_equal(claimed, _asked(first[each.client])):
+            best[each.client] = np.maximum(best[each.client], scores)
+    clients = sorted(first)
+    items = [_asked(first[client]) for client in clients]
+    subjects = np.repeat(clients, [len(each) for each in items]).astype(np.int64)
+    return Guess(subjects, joined(items), np.concatenate([np.empty(0), *(best[client] for client in clients)]))
+
+
+def _asked(upload: Upload) -> I32:
+    return upload.items[: upload.published or len(upload.items)]
+
+
+def _claimed(view: View, upload: Upload) -> tuple[I32, F64]:
+    """The items of an upload that may be purchases, and how far their rows are from ũ. Of an item that was asked for
+    and is in the public pool too, the pool's row says whether it is a negative: a purchase is none."""
+    rows, items = units(upload.rows), _asked(upload)
+    scores = -(rows[: len(items)] @ _direction(view, upload, rows))
+    scores[~upload.rows[: len(items)].any(1)] = UNTOUCHED
+    if upload.published:
+        negative, bought = public_zeros(upload)
+        scores += CERTAIN * bought - CERTAIN * negative
+    return items, np.asarray(scores, np.float64)
+
+
+def _direction(view: View, upload: Upload, rows: F64) -> F64:
+    """Of ũ: where most of what everybody was told points; else the axis of which the public query tower says so."""
+    told = rows[upload.published :]
+    if told.any():
+        near = told[told @ told.sum(0) > 0].mean(0)
+        return np.asarray(near / np.linalg.norm(near), np.float64)
+    assert view.model is not None
+    axes = _axes(rows)
+    histories = [upload.items[(np.abs(rows @ axis) < ALONG) & rows.any(1)] for axis in axes]
+    queries = view.model.embed(np.full(len(axes), -1), histories)
+    agree = (queries * axes).sum(1)
+    best = int(np.argmax(np.abs(agree)))
+    return np.asarray(axes[best] * np.sign(agree[best]), np.float64)
+
+
+def _axes(rows: F64) -> F64:
+    """Directions of rows that are not along one another, a few."""
+    found: list[F64] = []
+    for row in rows[rows.any(1)]:
+        if len(found) < AXES and all(abs(row @ axis) < ALONG for axis in found):
+            found.append(row)
+    return np.array(found)
+
+
+ATTACK = Attack(
+    name="collinearity",
+    party="whoever unmasks",
+    view="plain update",
+    needs=("uploads", "model"),
+    claim="bought",
+    assumption="no secure sum hides the update, or both neighbours in a chain give it away",
+    guess=guess,
+)

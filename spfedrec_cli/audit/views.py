@@ -1,0 +1,102 @@
+"""What one party saw: the parts of a view, each as arrays, none of which says what was bought."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from spfedrec_cli.config import Settings
+from spfedrec_cli.dtypes import F32, F64, I32, I64
+
+Embed = Callable[[I64, list[I32]], F32]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One client's request in one round: items (n,), ascending, and the embeddings (n, d) that it was answered."""
+
+    client: int
+    round: int
+    items: I32
+    rows: F32
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One client's upload in one round, in units of the codec: rows (n, d) of items (n,). Those from `published` on are
+    of items that everybody was told."""
+
+    client: int
+    round: int
+    items: I32
+    rows: I32
+    published: int
+
+
+@dataclass(frozen=True)
+class Sum:
+    """What is revealed of several clients together: members (k,), rows (n, d) of items (n,), ascending, and Δθ_u (P,).
+    `published` (m,) are the items that everybody was told."""
+
+    round: int
+    members: I64
+    items: I32
+    rows: F32
+    query: F32
+    published: I32
+
+
+@dataclass(frozen=True)
+class Model:
+    """The towers, as whoever holds them can ask them: ṽ of all items (n_items, d), and `embed`, which makes ũ (n, d) of
+    clients (n,) with such purchases, oldest first. `private` state is no part of it."""
+
+    items: F32
+    embed: Embed
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Whom or what an attacker asks about, without knowing the answer: clients (n,), and of each some items.
+
+    Of a membership attack these are purchases that were really made; of canaries the two that a coin chose from.
+    """
+
+    clients: I64
+    items: tuple[I32, ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """All that a party has. What it lacks is None; `settings` and `popularity` are known to everybody who takes part.
+
+    `uploads` have no masks, `masked` have two, and of `opened` two members of a chain have taken them off.
+    `popularity` (n_items,) holds as many buyers as were released; `known` half of some clients' purchases;
+    `purchases` who is asked about by a membership attack, `customers` likewise; `planted` of each canary the item that
+    nobody else bought, and the two items of which one was planted beside it.
+    """
+
+    settings: Settings
+    seed: int = 0
+    popularity: F64 | None = None
+    requests: tuple[Request, ...] | None = None
+    uploads: tuple[Upload, ...] | None = None
+    masked: tuple[Upload, ...] | None = None
+    opened: tuple[Upload, ...] | None = None
+    sums: tuple[Sum, ...] | None = None
+    model: Model | None = None
+    known: Candidates | None = None
+    purchases: Candidates | None = None
+    customers: Candidates | None = None
+    planted: Candidates | None = None
+
+    def only(self, needs: tuple[str, ...]) -> "View":
+        """The same without what an attack does not need."""
+        others: dict[str, Any] = {part: None for part in PARTS if part not in needs}
+        return replace(self, **others)
+
+    def lacks(self, needs: tuple[str, ...]) -> list[str]:
+        """What is needed and not there."""
+        return [part for part in needs if getattr(self, part) is None]
+
+
+PARTS = tuple(each.name for each in fields(View) if each.name not in ("settings", "seed"))

@@ -1,0 +1,123 @@
+"""A small shop with tastes, trained a little, and what could be seen of it: what tests of attacks are made on."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from worlds import features, merged
+
+from spfedrec_cli.audit import cut
+from spfedrec_cli.audit.views import Candidates, Model, View
+from spfedrec_cli.config import validate
+from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import F32, I32, I64
+from spfedrec_cli.engine.corrupt import opened_by
+from spfedrec_cli.federated.simulation.making import make_world
+from spfedrec_cli.federated.simulation.state import State, initial_state
+from spfedrec_cli.federated.simulation.world import World
+from spfedrec_cli.federated.strategies.split import split_round
+from spfedrec_cli.federated.wire.channel import Recorder
+from spfedrec_cli.judging.canaries import draw, plant
+from spfedrec_cli.judging.truth import Truth
+from spfedrec_cli.model.embed import item_embeddings, query_embeddings
+
+GROUPS, OF_GROUP, CLIENTS, CANARIES = 4, 30, 40, 10
+ITEMS = GROUPS * OF_GROUP
+CORRUPT = 0.6
+SMALL = {
+    "model": {"dim": 16, "field_dim": 8, "hidden": [16], "id_dropout": 0.0},
+    "client": {"pool_size": 60, "lr": 0.5},
+    "server": {"lr": 0.01, "item_lr": 0.02},
+    "federated": {"cohort_size": 40, "range_query": 5.0, "range_item": 5.0},
+}
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Its world, the state after some rounds, what could be seen of it, and the truth."""
+
+    world: World
+    state: State
+    view: View
+    truth: Truth
+
+
+def shop(settings: dict[str, Any] | None = None, rounds: int = 60, seen: int = 2) -> Shop:
+    """Each client buys in one of four groups of items, and a canary its pair."""
+    rng = np.random.default_rng(3)
+    rows = [rng.choice(OF_GROUP, 12, replace=False) + OF_GROUP * (client % GROUPS) for client in range(CLIENTS)]
+    trained, held = [row[:9].tolist() for row in rows], [row[9:] for row in rows]
+    canaries = draw(Ragged.from_rows(trained), ITEMS, CANARIES, "a root")
+    purchased = plant(Ragged.from_rows(trained), canaries)
+    config = validate(merged(SMALL, settings or {}))
+    items, clients = features(rng, ITEMS, {"id": ITEMS}), features(rng, CLIENTS, {"age": 3})
+    world = make_world(config, items, clients, purchased)
+    state = initial_state(world)
+    for _ in range(rounds):
+        state, _ = split_round(state, world)
+    ordinary = np.setdiff1d(np.arange(CLIENTS), canaries.clients)
+    asked = {
+        "known": Candidates(ordinary, tuple(purchased.row(client)[::2] for client in ordinary)),
+        "purchases": Candidates(ordinary, tuple(_both(purchased.row(who), held[who]) for who in ordinary)),
+        "planted": Candidates(canaries.own.astype(np.int64), tuple(canaries.both)),
+        "customers": Candidates(np.arange(CLIENTS), tuple(purchased.row(client) for client in range(CLIENTS))),
+    }
+    view = replace(seen_of(world, state, seen), model=model_of(world, state), **asked)
+    took_part = np.arange(CLIENTS) % 2 == 0  # whatever the truth is, an attack has to be judged by it
+    return Shop(world, state, view, Truth(purchased, ITEMS, took_part, canaries.planted, canaries.both))
+
+
+def _both(trained: I32, held: I32) -> I32:
+    return np.sort(np.concatenate([trained[: len(held)], np.setdiff1d(held, trained)])).astype(np.int32)
+
+
+def seen_of(world: World, state: State, rounds: int) -> View:
+    """What crosses in some rounds more: as it is, without masks, and in chains."""
+    crossed, plain = recorded(world, state, rounds), recorded(world, state, 1, aggregation="sum")
+    masked = recorded(world, state, 1, aggregation="ring")
+    opened = opened_by(following(world, aggregation="ring"), copied(state), masked, CORRUPT, 0)
+    counts = np.bincount(world.devices.purchased.values, minlength=world.n_items).astype(np.float64)
+    return View(
+        settings=world.config,
+        popularity=counts,
+        requests=cut.requests(crossed),
+        uploads=cut.uploads(plain),
+        masked=cut.masked(masked),
+        opened=opened or None,
+        sums=cut.sums(crossed),
+    )
+
+
+def recorded(world: World, state: State, rounds: int, **federated: Any) -> list[Any]:
+    """All that crosses by the plain engine, from a copy of the state."""
+    recorder = Recorder()
+    world, state = replace(following(world, **federated), ends=(recorder,)), copied(state)
+    for _ in range(rounds):
+        state, _ = split_round(state, world)
+    return recorder.crossings
+
+
+def following(world: World, **federated: Any) -> World:
+    """By the plain engine, with some settings of `federated` changed."""
+    config = world.config
+    train = config.train.model_copy(update={"engine": "reference"})
+    changed = {"train": train, "federated": config.federated.model_copy(update=federated)}
+    return replace(world, known=replace(world.known, config=config.model_copy(update=changed)))
+
+
+def copied(state: State) -> State:
+    """With tensors of its own: a round may write into those that it is given."""
+    tensors = {name: tensor.clone() for name, tensor in state.server.tensors().items()}
+    return State(type(state.server).from_tensors(state.round, tensors), state.private)
+
+
+def model_of(world: World, state: State) -> Model:
+    items = item_embeddings(world.config.model, state.item, world.known.items)
+
+    def embed(clients: I64, purchases: list[I32]) -> F32:
+        codes = torch.zeros(len(clients), 1, dtype=torch.int64)
+        history = Ragged.from_rows([each.tolist() for each in purchases])
+        return query_embeddings(world.config.model, state.query, codes, history, items).numpy()
+
+    return Model(items.numpy(), embed)

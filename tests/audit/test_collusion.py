@@ -1,0 +1,52 @@
+"""Two who work together open whoever sits between them, to the bit, and nobody else."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from attacking import CLIENTS, copied, following, recorded, shop
+
+from spfedrec_cli.audit.table import ATTACKS
+from spfedrec_cli.engine.audit import Attacked, attacked
+from spfedrec_cli.engine.corrupt import exposed, opened_by
+
+MODES: list[dict[str, Any]] = [
+    {},
+    {"request": {"mode": "slate", "slate_size": 40, "refresh": 5}},
+    {"request": {"mode": "catalogue"}},
+]
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_what_is_opened_is_the_update_to_the_bit(mode: dict[str, Any]) -> None:
+    of = shop(mode, rounds=3, seen=1)
+    assert of.view.uploads is not None
+    assert of.view.opened
+    plain = {each.client: each for each in of.view.uploads}
+    for each in of.view.opened:
+        np.testing.assert_array_equal(each.items, plain[each.client].items)
+        np.testing.assert_array_equal(each.rows, plain[each.client].rows)
+    assert len(of.view.opened) < 0.4 * CLIENTS
+
+
+def test_nobody_is_opened_without_help() -> None:
+    of = shop(rounds=1, seen=1)
+    world = following(of.world, aggregation="ring")
+    crossed = recorded(of.world, of.state, 1, aggregation="ring")
+    assert opened_by(world, copied(of.state), crossed, 0.0, 0) == ()
+
+
+def test_as_many_are_opened_as_the_formula_says() -> None:
+    of = shop(rounds=1, seen=1)
+    world, found = following(of.world, aggregation="ring"), []
+    crossed = recorded(of.world, of.state, 1, aggregation="ring")
+    for seed in range(40):
+        found.append(len(opened_by(world, copied(of.state), crossed, 0.5, seed)))
+    assert np.mean(found) == pytest.approx(exposed(CLIENTS, 0.5), rel=0.15)  # K (1 - f) f² = 40 · .5 · .25
+
+
+def test_an_opened_update_is_attacked_like_a_plain_one() -> None:
+    of = shop()
+    row = attacked(ATTACKS["colluding neighbours"], of.view, of.truth)
+    assert isinstance(row, Attacked)
+    assert row.auc >= 0.99
