@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine import Recommendation as Recommendation
     from spfedrec_cli.engine import Recommendations as Recommendations
     from spfedrec_cli.engine import Rehearsal as Rehearsal
+    from spfedrec_cli.engine import Reported as Reported
     from spfedrec_cli.engine import Seeds as Seeds
     from spfedrec_cli.engine import Speed as Speed
     from spfedrec_cli.engine import TrainResult as TrainResult
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine.export import export as export
     from spfedrec_cli.engine.recommend import recommend as recommend
     from spfedrec_cli.engine.rehearse import rehearse as rehearse
+    from spfedrec_cli.engine.report import write_report as write_report
     from spfedrec_cli.engine.train import train as train
     from spfedrec_cli.errors import InputError as InputError
     from spfedrec_cli.errors import SpfedrecError as SpfedrecError
@@ -74,9 +76,9 @@ _EXPORTED = {
     "data.subset": "Subset",
     "engine": (
         "Begun Bench Comparison Crossed Diagnosis EvaluationReport Finding Interrupted Paired Progress Ranked "
-        "Recommendation Recommendations Rehearsal Seeds Speed TrainResult Watch about_machine articles bench compare "
-        "crossed evaluate evaluate_origins examine export load_config recommend recommend_all rehearse resume "
-        "run_folder train train_seeds"
+        "Recommendation Recommendations Rehearsal Reported Seeds Speed TrainResult Watch about_machine articles bench "
+        "compare crossed evaluate evaluate_origins examine export load_config recommend recommend_all rehearse "
+        "resume run_folder train train_seeds write_report"
     ),
     "errors": "InputError SpfedrecError",
 }

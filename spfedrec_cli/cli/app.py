@@ -5,7 +5,20 @@ from typing import Annotated
 import typer
 
 from spfedrec_cli import __version__
-from spfedrec_cli.cli import bench, compare, config, describe, doctor, evaluate, export, prepare, recommend, runs, train
+from spfedrec_cli.cli import (
+    bench,
+    compare,
+    config,
+    describe,
+    doctor,
+    evaluate,
+    export,
+    prepare,
+    recommend,
+    report,
+    runs,
+    train,
+)
 from spfedrec_cli.cli.failures import Command, Program
 from spfedrec_cli.cli.output import Output
 
@@ -21,7 +34,7 @@ START = """Start here:
   spfedrec train sample --preset sample --name first
   spfedrec evaluate first --baselines"""
 
-COMMANDS = (prepare, describe, train, evaluate, compare, recommend, export, runs, doctor, bench)
+COMMANDS = (prepare, describe, train, evaluate, compare, report, recommend, export, runs, doctor, bench)
 
 
 def _show_version(asked: bool) -> None:

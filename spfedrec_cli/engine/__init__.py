@@ -16,6 +16,7 @@ from spfedrec_cli.engine.machine import about_machine
 from spfedrec_cli.engine.origins import evaluate_origins
 from spfedrec_cli.engine.recommend import Ranked, Recommendation, Recommendations, articles, recommend
 from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
+from spfedrec_cli.engine.report import Reported, write_report
 from spfedrec_cli.engine.seeds import Seeds, run_folder, train_seeds
 from spfedrec_cli.engine.tally import Crossed, crossed
 from spfedrec_cli.engine.train import Begun, Interrupted, Progress, TrainResult, Watch, resume, train
@@ -35,6 +36,7 @@ __all__ = [
     "Recommendation",
     "Recommendations",
     "Rehearsal",
+    "Reported",
     "Seeds",
     "Speed",
     "TrainResult",
@@ -56,4 +58,5 @@ __all__ = [
     "run_folder",
     "train",
     "train_seeds",
+    "write_report",
 ]

@@ -62,7 +62,8 @@ def recommend_all(
     output = Path(output)
     write = WRITERS[format_of(output, format)]
     _check_place(output)
-    data, world, state, items = opened(find(folder), checkpoint, dataset)
+    found = opened(find(folder), checkpoint, dataset)
+    data, world, state, items = found.dataset, found.world, found.state, found.items
     if write is _write_kaggle:
         _refuse_blanks(data)
     places, history = length(k, data), data.history(*EVERYTHING)

@@ -91,7 +91,8 @@ def recommend(
     customers, history = _listed(customers), _listed(history)
     if bool(customers) == bool(history):
         raise InputError("Say for whom to recommend", hint="give customers or a history of articles, not both")
-    data, world, state, items = opened(find(folder), checkpoint, dataset)
+    found = opened(find(folder), checkpoint, dataset)
+    data, world, state, items = found.dataset, found.world, found.state, found.items
     if customers:
         clients = np.array([data.client_index(customer) for customer in customers], np.int32)
         past = data.history(*EVERYTHING).take(clients)
@@ -163,11 +164,22 @@ def stranger_query(world: World, state: State, past: Ragged, items: Tensor) -> T
     return ranked_queries(world.config.model, query)
 
 
-def opened(folder: Path, checkpoint: str, dataset: Path | str | None = None) -> tuple[Dataset, World, State, Tensor]:
+@dataclass(frozen=True)
+class Opened:
     """A run's Dataset, world and state, and the embeddings of all items (n_items, d)."""
+
+    dataset: Dataset
+    world: World
+    state: State
+    items: Tensor
+
+
+def opened(folder: Path, checkpoint: str, dataset: Path | str | None = None) -> Opened:
+    """Raises InputError as `open_run` and `load_state` do."""
     data, world = open_run(folder, dataset)
     state, _ = load_state(folder, checkpoint_round(folder, checkpoint))
-    return data, world, state, item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
+    embedded = item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
+    return Opened(data, world, state, embedded)
 
 
 def _labelled(
