@@ -46,8 +46,10 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine import Speed as Speed
     from spfedrec_cli.engine import TrainResult as TrainResult
     from spfedrec_cli.engine import Watch as Watch
+    from spfedrec_cli.engine import Why as Why
     from spfedrec_cli.engine import about_machine as about_machine
     from spfedrec_cli.engine import articles as articles
+    from spfedrec_cli.engine import conditions as conditions
     from spfedrec_cli.engine import crossed as crossed
     from spfedrec_cli.engine import evaluate_origins as evaluate_origins
     from spfedrec_cli.engine import examine as examine
@@ -76,9 +78,9 @@ _EXPORTED = {
     "data.subset": "Subset",
     "engine": (
         "Begun Bench Comparison Crossed Diagnosis EvaluationReport Finding Interrupted Paired Progress Ranked "
-        "Recommendation Recommendations Rehearsal Reported Seeds Speed TrainResult Watch about_machine articles bench "
-        "compare crossed evaluate evaluate_origins examine export load_config recommend recommend_all rehearse "
-        "resume run_folder train train_seeds write_report"
+        "Recommendation Recommendations Rehearsal Reported Seeds Speed TrainResult Watch Why about_machine articles "
+        "bench compare conditions crossed evaluate evaluate_origins examine export load_config recommend recommend_all "
+        "rehearse resume run_folder train train_seeds write_report"
     ),
     "errors": "InputError SpfedrecError",
 }

@@ -6,6 +6,7 @@ report = evaluate(result.run, baselines=True)
 """
 
 from spfedrec_cli.engine.bench import Bench, Speed, bench
+from spfedrec_cli.engine.choice import conditions
 from spfedrec_cli.engine.compare import Comparison, Paired, compare
 from spfedrec_cli.engine.doctor import Diagnosis, Finding, examine
 from spfedrec_cli.engine.evaluate import EvaluationReport, evaluate
@@ -20,6 +21,7 @@ from spfedrec_cli.engine.report import Reported, write_report
 from spfedrec_cli.engine.seeds import Seeds, run_folder, train_seeds
 from spfedrec_cli.engine.tally import Crossed, crossed
 from spfedrec_cli.engine.train import Begun, Interrupted, Progress, TrainResult, Watch, resume, train
+from spfedrec_cli.engine.why import Why
 
 __all__ = [
     "Begun",
@@ -41,10 +43,12 @@ __all__ = [
     "Speed",
     "TrainResult",
     "Watch",
+    "Why",
     "about_machine",
     "articles",
     "bench",
     "compare",
+    "conditions",
     "crossed",
     "evaluate",
     "evaluate_origins",

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
+from spfedrec_cli.engine.choice import EVERYTHING
 from spfedrec_cli.engine.load import open_run
-from spfedrec_cli.engine.recommend import EVERYTHING
 from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.simulation.state import State

@@ -13,7 +13,7 @@ from spfedrec_cli.data.raw import Progress, Tell, silent
 from spfedrec_cli.engine import shown
 from spfedrec_cli.engine.compare import compare
 from spfedrec_cli.engine.load import load_dataset
-from spfedrec_cli.engine.recommend import opened
+from spfedrec_cli.engine.ranker import opened
 from spfedrec_cli.engine.told import beside, ensure_evaluated, told
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.sampling.modes import mode_of

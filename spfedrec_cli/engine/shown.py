@@ -8,20 +8,17 @@ import numpy.typing as npt
 
 from spfedrec_cli.data import schema
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.data.grouping import latest
 from spfedrec_cli.dtypes import F64, I64
 from spfedrec_cli.engine.evaluate import entries_of
-from spfedrec_cli.engine.recommend import Opened, product
+from spfedrec_cli.engine.ranker import Opened, ranker
 from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.engine.told import ENTRY
 from spfedrec_cli.errors import InputError, nearest
-from spfedrec_cli.model.prior import ranked_items
 from spfedrec_cli.report.drawing import fitting
 from spfedrec_cli.report.facts import Customer, Map
 from spfedrec_cli.report.numbers import counted, share
 from spfedrec_cli.report.parts import FOUND, Entry
 from spfedrec_cli.report.sections.quality import worded
-from spfedrec_cli.retrieval import serve
 from spfedrec_cli.retrieval.evaluate import history_splits
 from spfedrec_cli.retrieval.index import EMPTY
 from spfedrec_cli.retrieval.written import file_name, read_clients
@@ -137,11 +134,9 @@ def _better(values: F64, row: int) -> str:
 
 def _customer(found: Opened, client: int, why: str) -> Customer:
     data, one = found.dataset, np.array([client], np.int32)
-    past = latest(data.bought(*history_splits("test")).take(one), data.n_items)
-    queries = client_queries(found.world, found.state, one, past, found.items).numpy()
-    catalogue = ranked_items(found.world.config.model, found.items, found.state.sales).numpy()
-    seen = None if data.repeats else past
-    ranked, _ = serve.recommend(queries, catalogue, min(LENGTH, data.n_items), seen, product)
+    past = data.history_of(one, *history_splits("test"))
+    queries = client_queries(found.world, found.state, one, past, found.items)
+    ranked, _ = ranker(found, min(LENGTH, data.n_items), None).lists(queries, past)
     truth, before = set(data.bought("test").row(client).tolist()), set(past.values.tolist())
     recommended = [int(item) for item in ranked[0] if item != EMPTY]
     newest = past.row(0)[::-1][:LENGTH].tolist()

@@ -12,7 +12,7 @@ from spfedrec_cli import engine, files
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine import shown
-from spfedrec_cli.engine.recommend import opened
+from spfedrec_cli.engine.ranker import opened
 from spfedrec_cli.engine.told import told
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.report import drawing
