@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine.compare import compare as compare
     from spfedrec_cli.engine.evaluate import evaluate as evaluate
     from spfedrec_cli.engine.export import export as export
+    from spfedrec_cli.engine.plot import plot as plot
     from spfedrec_cli.engine.recommend import recommend as recommend
     from spfedrec_cli.engine.rehearse import rehearse as rehearse
     from spfedrec_cli.engine.report import write_report as write_report
@@ -79,8 +80,8 @@ _EXPORTED = {
     "engine": (
         "Begun Bench Comparison Crossed Diagnosis EvaluationReport Finding Interrupted Paired Progress Ranked "
         "Recommendation Recommendations Rehearsal Reported Seeds Speed TrainResult Watch Why about_machine articles "
-        "bench compare conditions crossed evaluate evaluate_origins examine export load_config recommend recommend_all "
-        "rehearse resume run_folder train train_seeds write_report"
+        "bench compare conditions crossed evaluate evaluate_origins examine export load_config plot recommend "
+        "recommend_all rehearse resume run_folder train train_seeds write_report"
     ),
     "errors": "InputError SpfedrecError",
 }

@@ -13,6 +13,7 @@ from spfedrec_cli.cli import (
     doctor,
     evaluate,
     export,
+    plot,
     prepare,
     recommend,
     report,
@@ -34,7 +35,7 @@ START = """Start here:
   spfedrec train sample --preset sample --name first
   spfedrec evaluate first --baselines"""
 
-COMMANDS = (prepare, describe, train, evaluate, compare, report, recommend, export, runs, doctor, bench)
+COMMANDS = (prepare, describe, train, evaluate, compare, report, plot, recommend, export, runs, doctor, bench)
 
 
 def _show_version(asked: bool) -> None:

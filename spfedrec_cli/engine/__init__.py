@@ -15,6 +15,7 @@ from spfedrec_cli.engine.export import export
 from spfedrec_cli.engine.load import load_config
 from spfedrec_cli.engine.machine import about_machine
 from spfedrec_cli.engine.origins import evaluate_origins
+from spfedrec_cli.engine.plot import plot
 from spfedrec_cli.engine.recommend import Ranked, Recommendation, Recommendations, articles, recommend
 from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
 from spfedrec_cli.engine.report import Reported, write_report
@@ -55,6 +56,7 @@ __all__ = [
     "examine",
     "export",
     "load_config",
+    "plot",
     "recommend",
     "recommend_all",
     "rehearse",

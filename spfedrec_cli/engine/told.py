@@ -101,15 +101,15 @@ def _audit(folder: Path) -> list[dict[str, Any]] | None:
 
 
 def _measured(entry: Mapping[str, Any]) -> Measured:
-    groups = {by: {name: _group(each) for name, each in found.items()} for by, found in entry["groups"].items()}
+    groups = {by: {name: _group(each) for name, each in found.items()} for by, found in entry.get("groups", {}).items()}
     return Measured(
-        clients=entry["clients"],
-        skipped=entry["skipped"],
+        clients=entry.get("clients", 0),
+        skipped=entry.get("skipped", 0),
         round=entry["checkpoint_round"],
         metrics=entry["metrics"],
-        intervals=_spans(entry["intervals"]),
-        beside={**entry["baselines"], **entry.get("blends", {})},
-        intervals_beside={name: _spans(found) for name, found in entry["intervals_beside"].items()},
+        intervals=_spans(entry.get("intervals", {})),
+        beside={**entry.get("baselines", {}), **entry.get("blends", {})},
+        intervals_beside={name: _spans(found) for name, found in entry.get("intervals_beside", {}).items()},
         groups=groups,
         single_truth=entry.get("single_truth", False),
         notes=entry.get("notes", ()),

@@ -41,6 +41,17 @@ class Dot:
     strong: bool = False
 
 
+@dataclass(frozen=True)
+class Spot:
+    """A run as a place: what it costs, what it reaches, and the range of its seeds."""
+
+    name: str
+    x: float
+    y: float
+    low: float
+    high: float
+
+
 def curves(axes: "Axes", every: Sequence[Curve], title: str, x: str, y: str) -> None:
     """A line each, its name at its end where there are several."""
     for place, curve in enumerate(every[:MOST_LINES]):
@@ -118,6 +129,19 @@ def dots(axes: "Axes", every: Sequence[Dot], title: str, x: str) -> None:
         axes.annotate(f"{dot.value:.3f}", (1.13, place), annotation_clip=False, **at)
     _rows(axes, [fitting(dot.name, LONGEST_LABEL) for dot in every])
     titled(axes, title, x, "")
+    axes.set_xlim(left=0)
+
+
+def spots(axes: "Axes", every: Sequence[Spot], title: str, x: str, y: str) -> None:
+    """A mark each, with its name beside it and the range of its seeds."""
+    for place, spot in enumerate(every):
+        colour, mark = SERIES[place % len(SERIES)], MARKS[place % len(MARKS)]
+        axes.plot([spot.x, spot.x], [spot.low, spot.high], color=colour, linewidth=1.4)
+        axes.plot([spot.x], [spot.y], color=colour, marker=mark, markersize=6)
+        name = fitting(spot.name, LONGEST_LABEL)
+        axes.annotate(name, (spot.x, spot.y), xytext=(8, 0), textcoords="offset points", color=colour, va="center")
+    titled(axes, title, x, y)
+    axes.margins(x=0.3, y=0.15)
     axes.set_xlim(left=0)
 
 

@@ -30,6 +30,11 @@ def validation_curves(runs: Sequence[Told]) -> list[Curve]:
     return _curves(runs, runs[0].monitor)
 
 
+def loss_curves(runs: Sequence[Told]) -> list[Curve]:
+    """Of the clients' local steps, in the same way."""
+    return _curves(runs, "loss")
+
+
 def _curves(runs: Sequence[Told], what: str) -> list[Curve]:
     found = [(each.name, _shared(each, what)) for each in together(runs)]
     return [Curve(name, x, y, band) for name, (x, y, band) in found if len(x)]
@@ -45,7 +50,7 @@ def _shared(each: Together, what: str) -> tuple[F64, F64, F64 | None]:
 
 def _series(run: Told, what: str) -> dict[int, float]:
     if what == "loss":
-        return {line["round"]: line["loss"] for line in run.rounds if line["loss"] is not None}
+        return {line["round"]: line["loss"] for line in run.rounds if line.get("loss") is not None}
     scores = ((line["round"], line["validation"] or {}) for line in run.rounds)
     return {round_: found[what] for round_, found in scores if what in found}
 
@@ -56,7 +61,7 @@ def _validation(runs: Sequence[Told]) -> Figure | None:
 
 
 def _loss(runs: Sequence[Told]) -> Figure | None:
-    return _figure(_curves(runs, "loss"), "loss", "Loss of the clients' local steps", "loss")
+    return _figure(loss_curves(runs), "loss", "Loss of the clients' local steps", "loss")
 
 
 def _figure(every: Sequence[Curve], name: str, title: str, y: str) -> Figure | None:
