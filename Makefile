@@ -8,6 +8,7 @@ PIP := $(BIN)/pip install --quiet --quiet --disable-pip-version-check --constrai
 SPFEDREC := $(BIN)/spfedrec
 BASE := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
+DEMO_PAGE := runs/demo-report.html
 
 export PIP_ROOT_USER_ACTION = ignore
 
@@ -18,7 +19,7 @@ export PIP_ROOT_USER_ACTION = ignore
 
 help:
 	@echo "make setup    install spfedrec with its development tools into $(VENV)"
-	@echo "make demo     prepare data, train, evaluate and recommend, from nothing"
+	@echo "make demo     prepare data, train, evaluate, recommend and report, from nothing"
 	@echo "make test     run all tests"
 	@echo "make test-python PYTHON=python3.13    run all tests by another Python, in an environment of its own"
 	@echo "make torture  spoil every file, kill every command at its steps, run every two at once (docs/reliability.md)"
@@ -47,7 +48,7 @@ $(BIN)/pip:
 
 $(BASE): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing spfedrec into $(VENV) (once; this takes a few minutes)" >&2
-	@$(PIP) --editable .
+	@$(PIP) --editable '.[report]'
 	@touch $@
 
 $(DEV): pyproject.toml constraints.txt | $(BIN)/pip
@@ -69,6 +70,7 @@ demo: $(BASE)
 	@$(SPFEDREC) train demo-synthetic --preset synthetic --set train.rounds=100 --name demo-synthetic
 	@$(SPFEDREC) evaluate demo-synthetic --baselines
 	@$(SPFEDREC) recommend demo-synthetic --customer $(call example_client,demo-synthetic)
+	@$(SPFEDREC) report demo-synthetic --output $(DEMO_PAGE) --force >/dev/null
 	@echo
 	@echo "== Where to go next"
 	@echo "  $(SPFEDREC) --help"
@@ -79,6 +81,8 @@ demo: $(BASE)
 	@echo "      the embeddings and the towers, for programs of your own"
 	@echo "  datasets/README.md"
 	@echo "      where the files of H&M and MovieLens come from, and how to prepare them"
+	@echo "  $(abspath $(DEMO_PAGE))"
+	@echo "      all of this as a page: open it in a browser"
 
 example_client = $$($(SPFEDREC) describe $(1) --json --quiet | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["example_client"])')
 
@@ -159,4 +163,4 @@ pictures: $(DEV)
 	@$(BIN)/python benchmarks/pictures.py
 
 clean-demo:
-	rm -rf datasets/demo-sample datasets/demo-synthetic runs/demo-sample runs/demo-synthetic
+	rm -rf datasets/demo-sample datasets/demo-synthetic runs/demo-sample runs/demo-synthetic $(DEMO_PAGE)

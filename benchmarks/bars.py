@@ -13,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from measure import figure, small
 
-from spfedrec_cli.report.plots import INK, STYLE
+from spfedrec_cli.report.drawing import INK, STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from trials import Found
 
-from spfedrec_cli.report.plots import INK, SECOND, STYLE, THIRD
+from spfedrec_cli.report.drawing import INK, SECOND, STYLE, THIRD
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -79,7 +79,7 @@ def draw(lines: list[Line], file: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from spfedrec_cli.report.plots import INK, SECOND, STYLE
+    from spfedrec_cli.report.drawing import INK, SECOND, STYLE
 
     titles = {"clients": "Clients of a round", "candidates": f"Public pool, {FEW:,} clients"}
     with matplotlib.rc_context(STYLE):

@@ -21,7 +21,7 @@ import torch
 from compare import CHECKOUT, DOCUMENT, environment, one_core
 from measure import machine, run, spread, table, write_section
 
-from spfedrec_cli.engine.recommend import product
+from spfedrec_cli.engine.ranker import product
 from spfedrec_cli.retrieval.serve import recommend
 
 ITEMS, DIM, K = 105_542, 32, 12

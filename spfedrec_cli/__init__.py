@@ -44,13 +44,16 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine import Recommendation as Recommendation
     from spfedrec_cli.engine import Recommendations as Recommendations
     from spfedrec_cli.engine import Rehearsal as Rehearsal
+    from spfedrec_cli.engine import Reported as Reported
     from spfedrec_cli.engine import Seeds as Seeds
     from spfedrec_cli.engine import Speed as Speed
     from spfedrec_cli.engine import TrainResult as TrainResult
     from spfedrec_cli.engine import Watch as Watch
+    from spfedrec_cli.engine import Why as Why
     from spfedrec_cli.engine import about_machine as about_machine
     from spfedrec_cli.engine import articles as articles
     from spfedrec_cli.engine import audit_run as audit_run
+    from spfedrec_cli.engine import conditions as conditions
     from spfedrec_cli.engine import crossed as crossed
     from spfedrec_cli.engine import evaluate_origins as evaluate_origins
     from spfedrec_cli.engine import examine as examine
@@ -64,8 +67,10 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine.compare import compare as compare
     from spfedrec_cli.engine.evaluate import evaluate as evaluate
     from spfedrec_cli.engine.export import export as export
+    from spfedrec_cli.engine.plot import plot as plot
     from spfedrec_cli.engine.recommend import recommend as recommend
     from spfedrec_cli.engine.rehearse import rehearse as rehearse
+    from spfedrec_cli.engine.report import write_report as write_report
     from spfedrec_cli.engine.train import train as train
     from spfedrec_cli.errors import InputError as InputError
     from spfedrec_cli.errors import SpfedrecError as SpfedrecError
@@ -79,9 +84,9 @@ _EXPORTED = {
     "data.subset": "Subset",
     "engine": (
         "Attacked AuditReport Begun Bench Choice Comparison Crossed Diagnosis EvaluationReport Finding Interrupted "
-        "Paired Progress Ranked Recommendation Recommendations Rehearsal Seeds Speed TrainResult Watch about_machine "
-        "articles audit_run bench compare crossed evaluate evaluate_origins examine export load_config recommend "
-        "recommend_all rehearse resume run_folder suited train train_seeds"
+        "Paired Progress Ranked Recommendation Recommendations Rehearsal Reported Seeds Speed TrainResult Watch Why "
+        "about_machine articles audit_run bench compare conditions crossed evaluate evaluate_origins examine export "
+        "load_config plot recommend recommend_all rehearse resume run_folder suited train train_seeds write_report"
     ),
     "errors": "InputError SpfedrecError",
 }

@@ -14,8 +14,10 @@ from spfedrec_cli.cli import (
     doctor,
     evaluate,
     export,
+    plot,
     prepare,
     recommend,
+    report,
     runs,
     train,
 )
@@ -34,7 +36,21 @@ START = """Start here:
   spfedrec train sample --preset sample --name first
   spfedrec evaluate first --baselines"""
 
-COMMANDS = (prepare, describe, train, evaluate, audit, compare, recommend, export, runs, doctor, bench)
+COMMANDS = (
+    prepare,
+    describe,
+    train,
+    evaluate,
+    audit,
+    compare,
+    report,
+    plot,
+    recommend,
+    export,
+    runs,
+    doctor,
+    bench,
+)
 
 
 def _show_version(asked: bool) -> None:

@@ -64,12 +64,12 @@ def command(
     of it, and its guesses are held against the truth. The run itself is not changed.
     """
     from spfedrec_cli import engine
-    from spfedrec_cli.report import attacks as drawing
-    from spfedrec_cli.report import plots
+    from spfedrec_cli.report import attacks as picture
+    from spfedrec_cli.report import drawing
 
     out = Output(json, quiet)
     if plot:
-        plots.check(plot)
+        drawing.check(plot)
     folder = find(run)
     choices = {
         "attacks": attacks,
@@ -83,7 +83,7 @@ def command(
     with out.stages() as tell:
         report = engine.audit_run(folder, tell=tell, **said)
     if plot:
-        drawing.draw(str(report.run), [asdict(each) for each in report.attacks], plot)
+        picture.draw(str(report.run), [asdict(each) for each in report.attacks], plot)
     if not json:
         for sentence in _in_words(report):
             out.line(sentence)

@@ -39,12 +39,12 @@ def command(
     from spfedrec_cli.data.dataset import Dataset
     from spfedrec_cli.data.describe import describe
     from spfedrec_cli.data.statistics import measure
-    from spfedrec_cli.report import plots
+    from spfedrec_cli.report import drawing, plots
 
     started = time.perf_counter()
     out = Output(json, quiet)
     if plot:
-        plots.check(plot)
+        drawing.check(plot)
     opened = Dataset.open(dataset_folder(dataset))
     counted = measure(opened)
     told = describe(opened, counted)

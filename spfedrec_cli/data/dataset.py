@@ -134,9 +134,13 @@ class Dataset:
 
         return bool(find([id], self._item_ids, FORMS[self.manifest.item_form])[0] >= 0)
 
+    def client_indices(self, ids: Sequence[str]) -> I32:
+        """Clients by the source's ids; raises InputError as `item_index` does."""
+        return _look_up(ids, self._client_ids, self.manifest.client_form, "a customer")
+
     def client_index(self, id: str) -> int:
         """A client by the source's id; raises InputError as `item_index` does."""
-        return int(_look_up([id], self._client_ids, self.manifest.client_form, "a customer")[0])
+        return int(self.client_indices([id])[0])
 
     @cached_property
     def _labels(self) -> pa.Table:
@@ -196,6 +200,13 @@ class Dataset:
     def history(self, *splits: str) -> Ragged:
         """For every client the distinct items of `splits` in the order of their last purchase, oldest first."""
         return latest(self.bought(*splits), self.n_items)
+
+    def history_of(self, clients: npt.NDArray[np.integer], *splits: str) -> Ragged:
+        """The rows of `history` of these clients (n,), in their order, without the work for all others."""
+        parts = [
+            Ragged(self.offsets(split), self.column(split, schema.ITEM)).take(clients) for split in _in_order(splits)
+        ]
+        return latest(reduce(Ragged.followed_by, parts), self.n_items)
 
     def truth(self, split: str) -> Ragged:
         """For every client the distinct items that it bought in `split`, ascending; empty where none."""

@@ -7,6 +7,7 @@ report = evaluate(result.run, baselines=True)
 
 from spfedrec_cli.engine.audit import Attacked, AuditReport, audit_run
 from spfedrec_cli.engine.bench import Bench, Speed, bench
+from spfedrec_cli.engine.choice import conditions
 from spfedrec_cli.engine.compare import Comparison, Paired, compare
 from spfedrec_cli.engine.doctor import Diagnosis, Finding, examine
 from spfedrec_cli.engine.evaluate import EvaluationReport, evaluate
@@ -15,12 +16,15 @@ from spfedrec_cli.engine.export import export
 from spfedrec_cli.engine.load import load_config
 from spfedrec_cli.engine.machine import about_machine
 from spfedrec_cli.engine.origins import evaluate_origins
+from spfedrec_cli.engine.plot import plot
 from spfedrec_cli.engine.recommend import Ranked, Recommendation, Recommendations, articles, recommend
 from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
+from spfedrec_cli.engine.report import Reported, write_report
 from spfedrec_cli.engine.seeds import Seeds, run_folder, train_seeds
 from spfedrec_cli.engine.suiting import Choice, suited
 from spfedrec_cli.engine.tally import Crossed, crossed
 from spfedrec_cli.engine.train import Begun, Interrupted, Progress, TrainResult, Watch, resume, train
+from spfedrec_cli.engine.why import Why
 
 __all__ = [
     "Attacked",
@@ -40,21 +44,25 @@ __all__ = [
     "Recommendation",
     "Recommendations",
     "Rehearsal",
+    "Reported",
     "Seeds",
     "Speed",
     "TrainResult",
     "Watch",
+    "Why",
     "about_machine",
     "articles",
     "audit_run",
     "bench",
     "compare",
+    "conditions",
     "crossed",
     "evaluate",
     "evaluate_origins",
     "examine",
     "export",
     "load_config",
+    "plot",
     "recommend",
     "recommend_all",
     "rehearse",
@@ -63,4 +71,5 @@ __all__ = [
     "suited",
     "train",
     "train_seeds",
+    "write_report",
 ]

@@ -1,7 +1,7 @@
 """Recommendations for everybody, as a file."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,22 +9,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spfedrec_cli import files
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.raw import Progress, Tell, silent
 from spfedrec_cli.dtypes import F32, I32
-from spfedrec_cli.engine.recommend import EVERYTHING, excludes, length, opened, product
+from spfedrec_cli.engine.choice import EVERYTHING, Where
+from spfedrec_cli.engine.pieces import join_bytes, join_parquet, made_of_pieces
+from spfedrec_cli.engine.ranker import opened, ranker
 from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.model.prior import ranked_items
-from spfedrec_cli.retrieval import serve
+from spfedrec_cli.files import sha256
 from spfedrec_cli.retrieval.index import EMPTY
-from spfedrec_cli.run import find
+from spfedrec_cli.run import find, origin
 from spfedrec_cli.spreadsheet import harmless, row
 from spfedrec_cli.threads import cores
 
 SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 _BLOCK = 2048
+_PIECE = 32 * _BLOCK  # customers: seconds of work, which a kill loses at most
 _END = "\r\n"  # as RFC 4180 ends a line of CSV
 
 
@@ -43,9 +45,12 @@ def recommend_all(
     k: int | None = None,
     format: str | None = None,
     checkpoint: str = "best",
-    tell: Callable[[str], None] = lambda stage: None,
+    tell: Tell = silent,
     dataset: Path | str | None = None,
     exclude_seen: bool | None = None,
+    customers: Sequence[str] | None = None,
+    where: Where | None = None,
+    active_days: int | None = None,
 ) -> int:
     """Write the k best articles of every customer (12, or as many as there are); returns the number of customers.
 
@@ -53,35 +58,58 @@ def recommend_all(
     an article with its rank, and the same columns; a name that a spreadsheet would compute (it begins with = + - @, a
     tab or a carriage return) stands behind an apostrophe, ids never do. kaggle: customer_id and the articles in one
     column `prediction`, as the competition wants it. Without a `format` the suffix of `output` says it, parquet where
-    there is none. Written beside and renamed into place. `tell` hears what is begun when all is checked.
-    `exclude_seen`: as in `recommend`.
+    there is none. Written beside and renamed into place, piece by piece: where it is stopped, the same call goes on
+    from the last piece. `tell` hears how far it is. `customers`: those alone, in this order. `exclude_seen`, `where`,
+    `active_days`: as in `recommend`.
 
     Raises InputError where the suffix says something else or nothing known, the file cannot be written there, or the
     format is kaggle, whose lists are separated by blanks, and an id has one.
     """
     output = Path(output)
-    write = WRITERS[format_of(output, format)]
+    kind = format_of(output, format)
     _check_place(output)
-    data, world, state, items = opened(find(folder), checkpoint, dataset)
-    if write is _write_kaggle:
+    model = opened(find(folder), checkpoint, dataset)
+    data = model.dataset
+    if kind == "kaggle":
         _refuse_blanks(data)
-    places, history = length(k, data), data.history(*EVERYTHING)
-    catalogue = ranked_items(world.config.model, items, state.sales, state.prior).numpy()
-    serve.check_length(places, data.n_items)
+    ranks = ranker(model, k, exclude_seen, where, active_days)
+    clients = _clients(data, customers)
 
-    def lists() -> Iterator[Lists]:
-        for start in range(0, data.n_clients, _BLOCK):
-            clients = np.arange(start, min(start + _BLOCK, data.n_clients), dtype=np.int32)
-            past = history.take(clients)
-            queries = client_queries(world, state, clients, past, items)
-            seen = past if excludes(exclude_seen, data) else None
-            found = serve.recommend(queries.numpy(), catalogue, places, seen, product, cores())
-            yield Lists(data.client_ids[start : start + _BLOCK], *found)
+    def lists(number: int) -> Iterator[Lists]:
+        """Those of one piece."""
+        end = min((number + 1) * _PIECE, len(clients))
+        for start in range(number * _PIECE, end, _BLOCK):
+            tell(Progress("recommending", start, len(clients), unit="customers"))
+            some = clients[start : min(start + _BLOCK, end)]
+            past = data.history_of(some, *EVERYTHING)
+            queries = client_queries(model.world, model.state, some, past, model.items)
+            yield Lists([data.client_id(client) for client in some], *ranks.lists(queries, past, cores()))
 
-    tell(f"Recommending to {data.n_clients:,} customers")
-    with files.beside(output) as part:
-        write(part, data, lists())
-    return data.n_clients
+    about = {
+        **origin(find(folder), model.state.round),
+        "kind": kind,
+        "places": ranks.places,
+        "excluded": ranks.excluded,
+        "kept": None if ranks.kept is None else sha256(ranks.kept.tobytes()),
+        "clients": sha256(clients.tobytes()),
+    }
+    write = WRITERS[kind]
+    made_of_pieces(
+        output,
+        about,
+        -(-len(clients) // _PIECE),
+        lambda part, number: write(part, data, lists(number), number == 0),
+        JOINS[CONTAINERS[kind]],
+    )
+    return len(clients)
+
+
+def _clients(dataset: Dataset, customers: Sequence[str] | None) -> I32:
+    if customers is None:
+        return np.arange(dataset.n_clients, dtype=np.int32)
+    if not customers:
+        raise InputError("There are no customers to recommend to", hint="name some")
+    return dataset.client_indices(list(dict.fromkeys(customers)))
 
 
 def format_of(output: Path, format: str | None = None) -> str:
@@ -119,7 +147,7 @@ def _refuse_blanks(dataset: Dataset) -> None:
         raise InputError(problem, hint="choose the format csv or parquet")
 
 
-def _write_parquet(file: Path, dataset: Dataset, lists: Iterator[Lists]) -> None:
+def _write_parquet(file: Path, dataset: Dataset, lists: Iterator[Lists], first: bool) -> None:
     columns = {"article_id": pa.array(dataset.item_ids, pa.string()), **_labels(dataset)}
     kinds = {"article_id": pa.string(), "score": pa.float32(), **dict.fromkeys(_labels(dataset), pa.string())}
     schema = pa.schema([("customer_id", pa.string()), *((name, pa.list_(kind)) for name, kind in kinds.items())])
@@ -133,12 +161,13 @@ def _write_parquet(file: Path, dataset: Dataset, lists: Iterator[Lists]) -> None
             writer.write_table(pa.table([pa.array(part.customers, pa.string()), *ranked], schema=schema))
 
 
-def _write_csv(file: Path, dataset: Dataset, lists: Iterator[Lists]) -> None:
+def _write_csv(file: Path, dataset: Dataset, lists: Iterator[Lists], first: bool) -> None:
     labels = _labels(dataset)
     articles = [row([id]) for id in dataset.item_ids]
     behind = [f",{row(texts)}" for texts in zip(*map(_safe, labels.values()), strict=True)] or [""] * dataset.n_items
     with file.open("w", newline="", encoding="utf-8") as stream:
-        stream.write(row(["customer_id", "rank", "article_id", "score", *labels]) + _END)
+        if first:
+            stream.write(row(["customer_id", "rank", "article_id", "score", *labels]) + _END)
         for part in lists:
             for customer, items, scores in _rows(part):
                 who = row([customer])
@@ -149,10 +178,11 @@ def _write_csv(file: Path, dataset: Dataset, lists: Iterator[Lists]) -> None:
                 )
 
 
-def _write_kaggle(file: Path, dataset: Dataset, lists: Iterator[Lists]) -> None:
+def _write_kaggle(file: Path, dataset: Dataset, lists: Iterator[Lists], first: bool) -> None:
     ids = dataset.item_ids
     with file.open("w", newline="", encoding="utf-8") as stream:
-        stream.write(row(["customer_id", "prediction"]) + _END)
+        if first:
+            stream.write(row(["customer_id", "prediction"]) + _END)
         for part in lists:
             stream.writelines(
                 row([customer, " ".join(ids[item] for item in items if item != EMPTY)]) + _END
@@ -176,3 +206,4 @@ def _safe(texts: pa.Array) -> list[str | None]:
 
 WRITERS = {"parquet": _write_parquet, "csv": _write_csv, "kaggle": _write_kaggle}
 CONTAINERS = {"parquet": "parquet", "csv": "csv", "kaggle": "csv"}  # what a file of each format is
+JOINS = {"parquet": join_parquet, "csv": join_bytes}

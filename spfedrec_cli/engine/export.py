@@ -13,8 +13,8 @@ from spfedrec_cli import files
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.folder import replacing
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
+from spfedrec_cli.engine.choice import EVERYTHING
 from spfedrec_cli.engine.load import open_run
-from spfedrec_cli.engine.recommend import EVERYTHING
 from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.simulation.state import State

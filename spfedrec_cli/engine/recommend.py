@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,47 +12,49 @@ from torch import Tensor
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.dtypes import F32
-from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
-from spfedrec_cli.engine.load import load_dataset, open_run
+from spfedrec_cli.engine.choice import EVERYTHING, Where
+from spfedrec_cli.engine.load import load_dataset
+from spfedrec_cli.engine.ranker import Opened, opened, ranker
 from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.engine.tables import Tabular, frame
+from spfedrec_cli.engine.why import Queries, Why, why
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
-from spfedrec_cli.model.embed import item_embeddings, query_embeddings
-from spfedrec_cli.model.prior import ranked_items, ranked_queries
-from spfedrec_cli.retrieval import serve
+from spfedrec_cli.model.embed import query_embeddings
+from spfedrec_cli.model.prior import ranked_queries
 from spfedrec_cli.run import find
 
 if TYPE_CHECKING:
     import pandas as pd
 
-EVERYTHING = ("train", "validation", "test")  # a customer is served with all that was bought up to now
 SHOWN = 5
-LENGTH = 12
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """An article; `labels` has its name, type and colour, as far as the source has them."""
+    """An article; `labels` has its name, type and colour, as far as the source has them. `why` it stands there, where
+    that was asked."""
 
     article_id: str
     score: float
     labels: dict[str, str]
+    why: Why | None = None
 
 
 @dataclass(frozen=True)
 class Recommendation(Tabular):
     """`history`: the last purchases, newest first; `items`: best first. customer_id is None for a history given.
 
-    `left_out` counts the articles that are not ranked because they were bought.
+    `left_out` counts the articles that are not ranked because they were bought; `kept` those that a filter leaves, None
+    where there is none.
     """
 
     customer_id: str | None
     history: list[Ranked]
     items: list[Ranked]
     left_out: int = 0
+    kept: int | None = None
 
     def to_frame(self) -> "pd.DataFrame":
         """A row each article, best first: customer_id, rank (from 1), article_id, score, and its labels."""
@@ -79,42 +82,67 @@ def recommend(
     checkpoint: str = "best",
     dataset: Path | str | None = None,
     exclude_seen: bool | None = None,
+    where: Where | None = None,
+    active_days: int | None = None,
+    explain: bool = False,
 ) -> Recommendations:
     """The `k` best articles (12, or as many as there are) for `customers`, or for somebody with `history`.
 
     `history`: article ids, oldest first. `exclude_seen` leaves out what was bought; None does so where the Dataset's
-    clients buy nothing twice. A list is shorter than k where the customer has bought the rest and that is left out.
-    `dataset`: where it is now, if it is not found by itself. Raises InputError for
-    ids that the Dataset does not know, for more articles than there are, and where neither or both of customers and
-    history are given.
+    clients buy nothing twice. `where`: values by field, of which an article has one in each; `active_days`: it was sold
+    in so many last days. A list is shorter than k where no more are left. `explain`: say why each stands there.
+    `dataset`: where it is now, if it is not found by itself. Raises InputError for ids, fields and values that the
+    Dataset does not know, for more articles than there are, where a filter leaves none, and where neither or both of
+    customers and history are given.
     """
     customers, history = _listed(customers), _listed(history)
     if bool(customers) == bool(history):
         raise InputError("Say for whom to recommend", hint="give customers or a history of articles, not both")
-    data, world, state, items = opened(find(folder), checkpoint, dataset)
-    if customers:
-        clients = np.array([data.client_index(customer) for customer in customers], np.int32)
-        past = data.history(*EVERYTHING).take(clients)
-        queries = client_queries(world, state, clients, past, items)
-    else:
-        latest = list(dict.fromkeys(reversed(history)))[::-1]
-        bought = data.item_index(latest)
-        past = Ragged.from_lengths(np.array([len(bought)]), bought)
-        queries = stranger_query(world, state, past, items)
-    excluded = excludes(exclude_seen, data)
-    seen = past if excluded else None
-    catalogue = ranked_items(world.config.model, items, state.sales, state.prior)
-    ranked, scores = serve.recommend(queries.numpy(), catalogue.numpy(), length(k, data), seen, product)
+    model = opened(find(folder), checkpoint, dataset)
+    past, queries, ask = _known(model, customers) if customers else _stranger(model, history)
+    ranks = ranker(model, k, exclude_seen, where, active_days)
+    items, scores = ranks.lists(queries, past)
     names: Sequence[str | None] = customers or [None]
     return Recommendations(
         Recommendation(
             name,
-            _labelled(data, past.row(row)[::-1][:SHOWN]),
-            _labelled(data, ranked[row], scores[row]),
-            len(np.unique(past.row(row))) if excluded else 0,
+            _labelled(model.dataset, past.row(row)[::-1][:SHOWN]),
+            _labelled(model.dataset, items[row], scores[row], _reasons(model, ask[row], past, items, row, explain)),
+            len(np.unique(past.row(row))) if ranks.excluded else 0,
+            None if ranks.kept is None else len(ranks.kept),
         )
         for row, name in enumerate(names)
     )
+
+
+def _known(model: Opened, customers: Sequence[str]) -> tuple[Ragged, Tensor, list[Queries]]:
+    """What customers of the Dataset bought, their queries, and what each one's would be with other purchases."""
+    clients = np.array([model.dataset.client_index(customer) for customer in customers], np.int32)
+    past = model.dataset.history_of(clients, *EVERYTHING)
+    queries = client_queries(model.world, model.state, clients, past, model.items)
+    return past, queries, [partial(_client_query, model, client) for client in clients]
+
+
+def _client_query(model: Opened, client: int, past: Ragged) -> Tensor:
+    return client_queries(model.world, model.state, np.full(len(past), client), past, model.items)
+
+
+def _stranger(model: Opened, history: Sequence[str]) -> tuple[Ragged, Tensor, list[Queries]]:
+    latest = list(dict.fromkeys(reversed(history)))[::-1]
+    bought = model.dataset.item_index(latest)
+    past = Ragged.from_lengths(np.array([len(bought)]), bought)
+
+    def ask(past: Ragged) -> Tensor:
+        return stranger_query(model.world, model.state, past, model.items)
+
+    return past, ask(past), [ask]
+
+
+def _reasons(
+    model: Opened, ask: Queries, past: Ragged, items: np.ndarray[tuple[int, ...], Any], row: int, wanted: bool
+) -> list[Why] | None:
+    listed = items[row][items[row] >= 0]
+    return why(model, ask, past.row(row), listed) if wanted else None
 
 
 def articles(folder: Path | str, values: Sequence[str], dataset: Path | str | None = None) -> list[str]:
@@ -138,21 +166,6 @@ def _listed(ids: Sequence[str] | None) -> list[str]:
     return [ids] if isinstance(ids, str) else list(ids or [])
 
 
-def excludes(exclude_seen: bool | None, dataset: Dataset) -> bool:
-    """Whether a list leaves out what was bought; by default, where nobody buys anything twice."""
-    return not dataset.repeats if exclude_seen is None else exclude_seen
-
-
-def length(k: int | None, dataset: Dataset) -> int:
-    """Of a list for which none was said."""
-    return min(LENGTH, dataset.n_items) if k is None else k
-
-
-def product(one: F32, two: F32) -> F32:
-    """Of matrices, by torch: in half of the time that numpy takes for so few dimensions."""
-    return np.asarray(torch.mm(torch.from_numpy(one), torch.from_numpy(two)).numpy(), np.float32)
-
-
 def stranger_query(world: World, state: State, past: Ragged, items: Tensor) -> Tensor:
     """ũ (1, d), with a prior (1, d + 1), of somebody whose fields and private state are unknown; by θ_u as it is, which
     no client's own tower moves."""
@@ -163,17 +176,14 @@ def stranger_query(world: World, state: State, past: Ragged, items: Tensor) -> T
     return ranked_queries(world.config.model, query)
 
 
-def opened(folder: Path, checkpoint: str, dataset: Path | str | None = None) -> tuple[Dataset, World, State, Tensor]:
-    """A run's Dataset, world and state, and the embeddings of all items (n_items, d)."""
-    data, world = open_run(folder, dataset)
-    state, _ = load_state(folder, checkpoint_round(folder, checkpoint))
-    return data, world, state, item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
-
-
 def _labelled(
-    dataset: Dataset, items: np.ndarray[tuple[int, ...], np.dtype[np.int32]], scores: Sequence[float] | None = None
+    dataset: Dataset,
+    items: np.ndarray[tuple[int, ...], np.dtype[np.int32]],
+    scores: Sequence[float] | None = None,
+    reasons: Sequence[Why] | None = None,
 ) -> list[Ranked]:
     real = [int(item) for item in items if item >= 0]
     values = [0.0] * len(real) if scores is None else [float(score) for score in scores[: len(real)]]
-    ids = [dataset.item_ids[item] for item in real]
-    return [Ranked(*row) for row in zip(ids, values, dataset.item_labels(real), strict=True)]
+    ids = [dataset.item_id(item) for item in real]
+    told: Sequence[Why | None] = reasons or [None] * len(real)
+    return [Ranked(*row) for row in zip(ids, values, dataset.item_labels(real), told, strict=True)]

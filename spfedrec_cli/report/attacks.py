@@ -1,11 +1,10 @@
 """What attacks reached, in one picture: an interval each, and where guessing is."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spfedrec_cli.report.plots import INK, SECOND, STYLE, check, save, titles
+from spfedrec_cli.report.drawing import INK, SECOND, check, figure, fitting, save, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,19 +15,12 @@ ROW = 0.34  # inches
 def draw(run: str, attacks: Sequence[Mapping[str, Any]], file: Path) -> None:
     """Draws `attacks` as an audit reports them, beside `file`, and renames it into place.
 
-    Raises InputError as `plots.check` does, and SpfedrecError where the disk refuses.
+    Raises InputError as `drawing.check` does, and SpfedrecError where the disk refuses.
     """
     check(file)
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")
-        figure = Figure(figsize=(8, 1.6 + ROW * max(1, len(attacks))), layout="constrained")
-        FigureCanvasAgg(figure)
-        _intervals(figure.subplots(), run, attacks)
-        save(figure, file)
+    with figure(8, 1.6 + ROW * max(1, len(attacks))) as made:
+        _intervals(made.subplots(), fitting(run), attacks)
+        save(made, file)
 
 
 def _intervals(axes: "Axes", run: str, attacks: Sequence[Mapping[str, Any]]) -> None:
@@ -42,6 +34,6 @@ def _intervals(axes: "Axes", run: str, attacks: Sequence[Mapping[str, Any]]) -> 
     axes.axvline(0.5, color=SECOND, linewidth=1, linestyle="--")
     axes.set_xlim(right=1.02)
     axes.grid(axis="y", visible=False)
-    titles(
+    titled(
         axes, f"What attacks guess from {run}", "AUC with its 95% interval; dashed: guessing, bar: popularity alone", ""
     )

@@ -1,57 +1,21 @@
 """A Dataset in four panels, or three where it has no dates. matplotlib, an extra, is imported when one is drawn."""
 
-import warnings
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spfedrec_cli import files
 from spfedrec_cli.data.statistics import Statistics
 from spfedrec_cli.dtypes import I64
-from spfedrec_cli.errors import InputError, SpfedrecError
+from spfedrec_cli.report.drawing import INK, SECOND, THIRD, check, figure, fitting, save, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SUFFIXES = (".svg", ".png", ".pdf")
-INK, SECOND, THIRD = "#1f5a8a", "#b85f16", "#4b8f4e"
 COLOURS = {"train": INK, "validation": SECOND, "test": THIRD}
-STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e6e8eb",
-    "grid.linewidth": 0.7,
-    "date.converter": "concise",
-    "text.parse_math": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "spfedrec",
-}
 LARGEST_BASKET = 15
-LONGEST_NAME = 80
-
-
-def check(file: Path) -> None:
-    """Raises InputError where `file` cannot become a picture, before anything is computed."""
-    if file.suffix.lower() not in SUFFIXES:
-        hint = f"end it in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-        raise InputError(f"A picture is none of a kind that its name {file.name!r} tells", hint=hint)
-    if file.is_dir():
-        raise InputError("The picture's place is a folder", where=str(file), hint="name a file")
-    if not file.parent.is_dir():
-        raise InputError("The picture's folder does not exist", where=str(file.parent), hint="make it first")
-    if not find_spec("matplotlib"):
-        hint = "install it with `pip install 'spfedrec[report]'`"
-        raise InputError("A picture needs matplotlib, which is not installed", hint=hint)
 
 
 def draw(told: Mapping[str, Any], counted: Statistics, file: Path) -> None:
@@ -60,22 +24,15 @@ def draw(told: Mapping[str, Any], counted: Statistics, file: Path) -> None:
     Raises InputError as `check` does, and SpfedrecError where the disk refuses.
     """
     check(file)
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in letters that the font lacks
-        figure = Figure(figsize=(11, 7.5), layout="constrained")
-        FigureCanvasAgg(figure)
-        _panels(figure, told, counted)
-        save(figure, file)
+    with figure(11, 7.5) as made:
+        _panels(made, told, counted)
+        save(made, file)
 
 
-def _panels(figure: "Figure", told: Mapping[str, Any], counted: Statistics) -> None:
+def _panels(made: "Figure", told: Mapping[str, Any], counted: Statistics) -> None:
     sides = f"{told['purchases']:,} purchases, {told['clients']:,} clients, {told['items']:,} items"
-    figure.suptitle(f"{_short(told['name'])}: {sides}", fontsize=13, fontweight="bold")
-    panels = figure.subplot_mosaic("ab;cd" if counted.dated else "ab;cc")
+    made.suptitle(f"{fitting(told['name'])}: {sides}", fontsize=13, fontweight="bold")
+    panels = made.subplot_mosaic("ab;cd" if counted.dated else "ab;cc")
     _activity(panels["a"], counted.by_client)
     _popularity(panels["b"], counted.by_item)
     if counted.dated:
@@ -90,7 +47,7 @@ def _activity(axes: "Axes", by_client: I64) -> None:
     sizes, clients = np.unique(by_client[by_client > 0], return_counts=True)
     at_least = clients[::-1].cumsum()[::-1] / clients.sum()
     axes.step(sizes, at_least, where="pre", color=INK, linewidth=1.6)
-    titles(axes, "Purchases per client", "purchases, n", "share of clients with n or more")
+    titled(axes, "Purchases per client", "purchases, n", "share of clients with n or more")
     _logarithmic(axes)
     median = float(np.median(by_client[by_client > 0]))
     axes.axvline(median, color=SECOND, linewidth=1, linestyle="--")
@@ -103,7 +60,7 @@ def _popularity(axes: "Axes", by_item: I64) -> None:
     sales = -np.sort(-by_item[by_item > 0])
     shown = np.unique(np.geomspace(1, len(sales), 2000).astype(np.int64))
     axes.plot(shown, sales[shown - 1], color=INK, linewidth=1.6)
-    titles(axes, "Sales per item", "rank of the item", "purchases")
+    titled(axes, "Sales per item", "rank of the item", "purchases")
     _logarithmic(axes)
     tenth = sales[: -(-len(sales) // 10)].sum() / sales.sum()
     _remark(axes, f"{len(sales):,} items sold;\nthe best-selling tenth: {tenth:.0%} of purchases")
@@ -115,7 +72,7 @@ def _volume(axes: "Axes", counted: Statistics, split: Mapping[str, Any]) -> None
     axes.bar(starts, purchases, ends - starts, align="edge", color=_of_weeks(starts, split), linewidth=0)
     axes.xaxis_date()  # days since 1970 are matplotlib's dates
     _thousands(axes.yaxis)
-    titles(axes, "Volume per week", "week beginning", "purchases")
+    titled(axes, "Volume per week", "week beginning", "purchases")
     if "test_from_time" in split:
         _legend(axes, {name: COLOURS[name] for name in COLOURS})
 
@@ -136,7 +93,7 @@ def _baskets(axes: "Axes", baskets: I64) -> None:
     axes.set_xticks(places, [*map(str, places[:-1]), f"{LARGEST_BASKET}+"])
     axes.grid(axis="x", visible=False)
     _percent(axes)
-    titles(axes, "Baskets: what a client buys on one day", "purchases", "share of baskets")
+    titled(axes, "Baskets: what a client buys on one day", "purchases", "share of baskets")
     _remark(axes, f"{len(baskets):,} baskets\nmean {baskets.mean():.1f}, median {np.median(baskets):g}")
 
 
@@ -147,14 +104,7 @@ def _splits(axes: "Axes", splits: Mapping[str, int]) -> None:
     axes.margins(x=0.15)
     axes.grid(axis="y", visible=False)
     _thousands(axes.xaxis)
-    titles(axes, "Splits", "purchases", "")
-
-
-def titles(axes: "Axes", title: str, x: str, y: str) -> None:
-    """What a panel shows, and its axes."""
-    axes.set_title(title)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
+    titled(axes, "Splits", "purchases", "")
 
 
 def _logarithmic(axes: "Axes") -> None:
@@ -189,18 +139,3 @@ def _legend(axes: "Axes", colours: Mapping[str, str]) -> None:
 
 def _remark(axes: "Axes", text: str) -> None:
     axes.text(0.98, 0.97, text, transform=axes.transAxes, ha="right", va="top", color=SECOND)
-
-
-def _short(name: str) -> str:
-    printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
-    return printable if len(printable) <= LONGEST_NAME else printable[: LONGEST_NAME - 1] + "…"
-
-
-def save(figure: "Figure", file: Path) -> None:
-    """Beside, and renamed. Raises SpfedrecError where the disk refuses."""
-    try:
-        with files.beside(file) as part:
-            figure.savefig(part, format=file.suffix[1:].lower(), dpi=144)
-    except OSError as error:
-        hint = error.strerror or str(error)
-        raise SpfedrecError("The picture cannot be written", where=str(file), hint=hint) from None

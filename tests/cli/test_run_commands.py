@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
@@ -14,7 +15,8 @@ from spfedrec_cli import run
 from spfedrec_cli.cli.evaluate import _announced
 from spfedrec_cli.cli.output import Output
 from spfedrec_cli.config import resolve, to_toml
-from spfedrec_cli.engine import Comparison, EvaluationReport, Paired, Ranked, Recommendation
+from spfedrec_cli.data.raw import Progress
+from spfedrec_cli.engine import Comparison, EvaluationReport, Paired, Ranked, Recommendation, Why
 from spfedrec_cli.retrieval.groups import Group
 from spfedrec_cli.retrieval.intervals import Difference
 
@@ -339,11 +341,11 @@ def test_what_was_bought_is_left_out_or_kept_as_asked(
 
 @pytest.mark.parametrize("format", ["parquet", "csv", "kaggle", None])
 def test_recommendations_to_everybody(invoke: Invoke, a_run: Path, stand_in: StandIn, format: str | None) -> None:
-    calls = stand_in(recommend_all=lambda *_, tell, **__: tell("Writing") or 1234)
+    calls = stand_in(recommend_all=lambda *_, tell, **__: tell(Progress("writing")) or 1234)
     words = [] if format is None else ["--format", format]
     result = invoke("recommend", "first", "--all", "--output", "all", *words, "-k", "5", "--json")
     assert the_json(result) == {"run": "runs/first", "output": "all", "customers_written": 1234, "k": 5}
-    assert result.stderr == "Writing ...\n"
+    assert result.stderr == "writing ...\n"
     name, places, said = calls.last
     assert (name, places, said["k"], said["format"]) == ("recommend_all", (a_run, Path("all")), 5, format)
 
@@ -368,12 +370,17 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_done(
 @pytest.mark.parametrize(
     "words, problem",
     [
-        ([], "give one of --customer ID, --history A,B or --all --output FILE"),
+        ([], "give one of --customer ID, --customers FILE, --history A,B or --all --output FILE"),
         (["--customer", "c", "--history", "1"], "It is not clear to whom"),
         (["--customer", "c", "--all", "--output", "x"], "It is not clear to whom"),
         (["--all"], "--all writes a file"),
         (["--customer", "c", "--output", "x"], "--output goes with --all"),
         (["--customer", "c", "--format", "csv"], "--format goes with --all"),
+        (["--customer", "c", "--customers", "x"], "It is not clear to whom"),
+        (["--customers", "nowhere.txt"], "cannot be read (nowhere.txt); No such file"),
+        (["--all", "--output", "x.csv", "--why"], "--why goes with lists that are shown"),
+        (["--customer", "c", "--where", "colour"], "'colour' is no condition; write field=value"),
+        (["--customer", "c", "--where", "hue=red"], "Items have no field 'hue'"),
         (["--history", "1,,2"], "has an empty place"),
         (["--history", ""], "has an empty place"),
     ],
@@ -382,6 +389,41 @@ def test_recommend_refuses_what_is_not_clear(invoke: Invoke, a_run: Path, words:
     result = invoke("recommend", "first", *words)
     assert (result.exit_code, result.stdout) == (2, "")
     assert problem in result.stderr
+
+
+def test_why_an_article_stands_there_is_a_table_of_its_own(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
+    reason = Why(0.5, 0.125, 0.25, (("0000000007", 0.0625),))
+    calls = stand_in(recommend=[Recommendation("c1", [PLAIN], [replace(PLAIN, score=0.875, why=reason)])])
+    rows = cells(invoke("recommend", "first", "--customer", "c1", "--why").stdout)
+    assert ["0000000002", "0.8750", "0.5000", "0.1250", "0.2500", "0000000007", "+0.0625"] in rows
+    assert calls.last[2]["explain"] is True
+    told = the_json(invoke("recommend", "first", "--customer", "c1", "--why", "--json"))
+    assert told["customers"][0]["items"][0]["why"] == {
+        "prior": 0.5,
+        "profile": 0.125,
+        "history": 0.25,
+        "purchases": [{"article_id": "0000000007", "pull": 0.0625}],
+    }
+
+
+def test_customers_from_a_file(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
+    calls = stand_in(recommend=[], recommend_all=2)
+    Path("some.txt").write_text("\ufeffc1\r\n\n c2 \nc1\n")
+    invoke("recommend", "first", "--customers", "some.txt", "--active-days", "7")
+    assert calls.last[2]["customers"] == ["c1", "c2"]
+    assert calls.last[2]["active_days"] == 7
+    invoke("recommend", "first", "--customers", "some.txt", "--output", "some.csv")
+    assert (calls.last[0], calls.last[2]["customers"]) == ("recommend_all", ["c1", "c2"])
+    Path("some.txt").write_text("\n \n")
+    assert "names no customers" in invoke("recommend", "first", "--customers", "some.txt").stderr
+    Path("some.txt").write_bytes(b"\xff\xfe\x00")
+    assert "no text in UTF-8" in invoke("recommend", "first", "--customers", "some.txt").stderr
+
+
+def test_fewer_articles_than_asked_for_are_told(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
+    stand_in(recommend=[Recommendation("c1", [PLAIN], [RED], left_out=3, kept=4)])
+    told = invoke("recommend", "first", "--customer", "c1").stderr
+    assert "1 article for customer c1: 4 articles fit what was asked; 3 articles bought before and left out" in told
 
 
 def test_export_lists_its_files(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:

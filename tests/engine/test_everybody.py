@@ -14,9 +14,10 @@ from spfedrec_cli import engine
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
-from spfedrec_cli.engine import TrainResult
+from spfedrec_cli.data.raw import Progress
+from spfedrec_cli.engine import TrainResult, everybody
 from spfedrec_cli.engine.everybody import format_of
-from spfedrec_cli.engine.recommend import length
+from spfedrec_cli.engine.ranker import length
 from spfedrec_cli.errors import InputError
 
 ODD = ("10,5", "10", "5", "t ")
@@ -125,13 +126,76 @@ def test_no_link_beside_the_file_is_followed(trained: TrainResult, tmp_path: Pat
     assert not (tmp_path / "lists.csv").is_symlink()
 
 
-def test_it_is_told_once_all_is_checked(trained: TrainResult, tmp_path: Path) -> None:
-    told: list[str] = []
+def test_it_is_told_how_far_it_is_once_all_is_checked(
+    trained: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, int]] = []
+
+    def tell(at: Progress) -> None:
+        told.append((at.done, at.total))
+
     with pytest.raises(InputError, match="from 1 to the 200 in the catalogue"):
-        engine.recommend_all(trained.run, tmp_path / "all.csv", k=201, tell=told.append)
+        engine.recommend_all(trained.run, tmp_path / "all.csv", k=201, tell=tell)
     assert told == []
-    engine.recommend_all(trained.run, tmp_path / "all.csv", k=1, tell=told.append)
-    assert told == ["Recommending to 300 customers"]
+    monkeypatch.setattr(everybody, "_BLOCK", 128)
+    engine.recommend_all(trained.run, tmp_path / "all.csv", k=1, tell=tell)
+    assert told == [(0, 300), (128, 300), (256, 300)]
+
+
+@pytest.mark.parametrize("name", ["all.csv", "all.parquet"])
+def test_what_was_made_before_a_kill_is_not_made_again(
+    trained: TrainResult, shop: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The file equals that of an unbroken call, whatever the size of its pieces; another call begins anew."""
+    engine.recommend_all(trained.run, tmp_path / f"whole-{name}", k=3)
+    monkeypatch.setattr(everybody, "_BLOCK", 50)
+    monkeypatch.setattr(everybody, "_PIECE", 100)
+    asked: list[int] = []
+
+    def stop(at: Progress) -> None:
+        asked.append(at.done)
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            engine.recommend_all(trained.run, tmp_path / name, k=3, tell=stop)
+        del asked[:]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f".{name}.pieces", f"whole-{name}"]
+    engine.recommend_all(trained.run, tmp_path / name, k=3, tell=lambda at: asked.append(at.done))
+    assert asked == [200, 250]
+    assert rows_of(tmp_path / name) == rows_of(tmp_path / f"whole-{name}")
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([name, f"whole-{name}"])
+
+
+def test_pieces_of_another_request_are_thrown_away(
+    trained: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(everybody, "_PIECE", 100)
+    monkeypatch.setattr(everybody, "_BLOCK", 100)
+
+    def stop(at: Progress) -> None:
+        if at.done == 200:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.recommend_all(trained.run, tmp_path / "all.csv", k=3, tell=stop)
+    asked: list[int] = []
+    engine.recommend_all(trained.run, tmp_path / "all.csv", k=4, tell=lambda at: asked.append(at.done))
+    assert asked == [0, 100, 200]
+    assert len(lines(tmp_path / "all.csv")) == 1200
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    return pq.read_table(file).to_pylist() if file.suffix == ".parquet" else lines(file)
+
+
+def test_some_customers_alone_and_in_their_order(trained: TrainResult, shop: Dataset, tmp_path: Path) -> None:
+    some = [shop.client_ids[9], shop.client_ids[2], shop.client_ids[9]]
+    assert engine.recommend_all(trained.run, tmp_path / "some.parquet", k=2, customers=some) == 2
+    assert [row["customer_id"] for row in rows_of(tmp_path / "some.parquet")] == some[:2]
+    with pytest.raises(InputError, match="does not hold a customer"):
+        engine.recommend_all(trained.run, tmp_path / "none.csv", customers=["f" * 64])
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ def test_a_customer_without_purchases_is_ranked_for_by_the_rest(
 ) -> None:
     real = shop.history("train", "validation", "test")
     rows = [[] if client == 5 else real.row(client).tolist() for client in range(shop.n_clients)]
-    monkeypatch.setattr(Dataset, "history", lambda self, *splits: Ragged.from_rows(rows))
+    monkeypatch.setattr(Dataset, "history_of", lambda self, clients, *splits: Ragged.from_rows(rows).take(clients))
     (found,) = engine.recommend(trained.run, shop.client_ids[5])
     assert found.history == []
     assert len({item.article_id for item in found.items}) == 12

@@ -12,7 +12,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.describe import describe
 from spfedrec_cli.data.statistics import Statistics, measure
 from spfedrec_cli.errors import InputError, SpfedrecError
-from spfedrec_cli.report import plots
+from spfedrec_cli.report import drawing, plots
 
 Drawn = tuple[dict[str, Any], Statistics]
 BEGINNINGS = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}
@@ -24,7 +24,7 @@ def shop(synthetic_dataset: Dataset) -> Drawn:
     return describe(synthetic_dataset, counted), counted
 
 
-@pytest.mark.parametrize("suffix", plots.SUFFIXES)
+@pytest.mark.parametrize("suffix", drawing.SUFFIXES)
 def test_a_picture_is_of_the_kind_that_its_name_says(shop: Drawn, tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"shop{suffix}"
     plots.draw(*shop, file)
@@ -78,13 +78,13 @@ def test_a_week_has_the_colour_of_its_split() -> None:
 def test_what_cannot_become_a_picture(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "folder.svg").mkdir()
     with pytest.raises(InputError, match=message):
-        plots.check(tmp_path / name)
+        drawing.check(tmp_path / name)
 
 
 def test_without_matplotlib_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plots, "find_spec", lambda name: None)
+    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'spfedrec\[report\]'"):
-        plots.check(tmp_path / "shop.svg")
+        drawing.check(tmp_path / "shop.svg")
 
 
 def test_a_picture_that_cannot_be_written_leaves_the_one_before(

@@ -1,0 +1,43 @@
+"""A page from its parts, by jinja2, which escapes whatever it is given. jinja2 is an extra."""
+
+import re
+from pathlib import Path
+
+from spfedrec_cli.report.numbers import number
+from spfedrec_cli.report.parts import FOUND, Page, Table
+
+TEMPLATES = Path(__file__).parent / "templates"
+LONGEST_NUMBER = 24
+UNBROKEN = re.compile(r"(?<=\d) (?=%|[kMGT]?B\b)|(?<=\bp) (?== )|(?<=\bp =) ")
+
+
+def rendered(page: Page, version: str) -> str:
+    """One HTML file that needs no other. Only the styles and the drawn figures are markup; all else is text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=unbroken,
+    )
+    environment.filters |= {"number": number, "numeric": numeric}
+    style = (TEMPLATES / "page.css").read_text(encoding="utf-8")
+    return environment.get_template("page.html").render(page=page, found=FOUND, style=style, version=version).lstrip()
+
+
+def unbroken(value: object) -> object:
+    """No line ends between a number and what belongs to it; what is markup already stays as it is."""
+    return UNBROKEN.sub("\N{NO-BREAK SPACE}", value) if type(value) is str else value
+
+
+def numeric(table: Table, column: int) -> bool:
+    """Whether a column holds numbers, so that it stands right: also such as 3.1 kB or 0.25 ± 0.01."""
+    cells = [row[column] for row in table.rows if row[column] not in (None, "")]
+    return column > 0 and bool(cells) and all(map(_is_number, cells))
+
+
+def _is_number(cell: object) -> bool:
+    return isinstance(cell, int | float) or (str(cell)[0].isdigit() and len(str(cell)) <= LONGEST_NUMBER)
