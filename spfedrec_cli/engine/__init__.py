@@ -17,8 +17,10 @@ from spfedrec_cli.engine.origins import evaluate_origins
 from spfedrec_cli.engine.recommend import Ranked, Recommendation, Recommendations, articles, recommend
 from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
 from spfedrec_cli.engine.seeds import Seeds, run_folder, train_seeds
+from spfedrec_cli.engine.stop import Interrupted
 from spfedrec_cli.engine.tally import Crossed, crossed
-from spfedrec_cli.engine.train import Begun, Interrupted, Progress, TrainResult, Watch, resume, train
+from spfedrec_cli.engine.told import Progress, SecondStageResult, TrainResult, Watch
+from spfedrec_cli.engine.train import Begun, resume, train
 
 __all__ = [
     "Begun",
@@ -35,6 +37,7 @@ __all__ = [
     "Recommendation",
     "Recommendations",
     "Rehearsal",
+    "SecondStageResult",
     "Seeds",
     "Speed",
     "TrainResult",

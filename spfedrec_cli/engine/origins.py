@@ -23,7 +23,9 @@ from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
 from spfedrec_cli.engine.evaluate import Evaluated, EvaluationReport, few_hits, measured, written_alone
 from spfedrec_cli.engine.load import load_config, load_dataset
 from spfedrec_cli.engine.settings import check_with
-from spfedrec_cli.engine.train import Interrupted, Watch, is_patience_over, resume, train
+from spfedrec_cli.engine.stop import Interrupted
+from spfedrec_cli.engine.told import Watch
+from spfedrec_cli.engine.train import is_patience_over, resume, train
 from spfedrec_cli.engine.way import Way
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.evaluate import Evaluation
