@@ -60,6 +60,9 @@ def command(
         typer.Option("-k", metavar="K", min=1, help="Length of the list; left out, 12, or as many as there are."),
     ] = None,
     exclude_seen: ExcludeSeen = None,
+    towers_alone: Annotated[
+        bool, typer.Option("--towers-alone", help="Leave the run's second stage out, where it has one.")
+    ] = False,
     dataset: TrainedOn = None,
     json: AsJson = False,
     quiet: Quiet = False,
@@ -78,6 +81,7 @@ def command(
     out = Output(json, quiet)
     folder, there = find(run), where(dataset)
     how: dict[str, Any] = {"k": k, "exclude_seen": exclude_seen, **there}
+    how |= {"second_stage": False} if towers_alone else {}
     if output is not None:
         with out.stages() as tell:
             written = engine.recommend_all(folder, output, format=format, tell=tell, **how)

@@ -202,7 +202,7 @@ def _resume(
     with following(out, engine.load_config(folder).train.monitor) as follow:
         result = engine.resume(folder, follow, rounds, workers, device, **where(dataset))
         _warn(follow.warn, result.warnings)
-    if before and before[-1] == result.rounds:
+    if before and before[-1] == result.rounds and follow.idle:
         out.say(f"{folder} was finished already, with {counted(result.rounds, 'round')}: nothing was trained")
         out.say(f"To prolong it: spfedrec train --resume {folder} --set train.rounds={2 * result.rounds}")
     return result
@@ -272,6 +272,7 @@ def _json(result: "TrainResult") -> dict[str, Any]:
         "bytes_down": result.bytes_down,
         "state_sha256": result.state_sha256,
         "warnings": list(result.warnings),
+        **({} if result.second_stage is None else {"second_stage": asdict(result.second_stage)}),
     }
 
 
@@ -283,6 +284,22 @@ def _messages(run: Path) -> list[tuple[Cell, ...]]:
     return [
         (row.kind, to[row.direction], row.count, size(row.mean), size(row.largest), row.meaning)
         for row in engine.crossed(run)
+    ]
+
+
+def _second_stage(result: "TrainResult") -> list[tuple[str, Cell]]:
+    """What devices learned to rank for themselves, where they did; what crossed is in the table of messages."""
+    second = result.second_stage
+    if second is None:
+        return []
+    own, towers = second.mix
+    mix = (
+        "the towers alone" if not own else "without the towers" if not towers else f"{own:g} to the towers' {towers:g}"
+    )
+    return [
+        ("rounds of the second stage", second.rounds),
+        *((f"validation {metric} with it", number(value)) for metric, value in second.validation.items()),
+        ("its own score counts", mix),
     ]
 
 
@@ -313,5 +330,6 @@ def _facts(result: "TrainResult") -> list[tuple[str, Cell]]:
         ("best round", result.best_round),
         ("sent by a client a round", size(result.bytes_up / updates)),
         ("received by a client a round", size(result.bytes_down / updates)),
+        *_second_stage(result),
         ("where it is", str(result.run)),
     ]

@@ -72,6 +72,11 @@ class Follower:
         if round_.warning:
             self.warn(round_.warning)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no round was there to follow."""
+        return self._stage is None
+
     def warn(self, warning: str) -> None:
         if warning not in self._told:
             self._told.add(warning)

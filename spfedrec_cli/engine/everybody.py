@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.dtypes import F32, I32
-from spfedrec_cli.engine.recommend import EVERYTHING, excludes, length, opened, product
+from spfedrec_cli.engine.recommend import EVERYTHING, best_of, by_second_stage, excludes, length, opened, product
 from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.model.prior import ranked_items
@@ -46,6 +46,7 @@ def recommend_all(
     tell: Callable[[str], None] = lambda stage: None,
     dataset: Path | str | None = None,
     exclude_seen: bool | None = None,
+    second_stage: bool | None = None,
 ) -> int:
     """Write the k best articles of every customer (12, or as many as there are); returns the number of customers.
 
@@ -54,7 +55,7 @@ def recommend_all(
     tab or a carriage return) stands behind an apostrophe, ids never do. kaggle: customer_id and the articles in one
     column `prediction`, as the competition wants it. Without a `format` the suffix of `output` says it, parquet where
     there is none. Written beside and renamed into place. `tell` hears what is begun when all is checked.
-    `exclude_seen`: as in `recommend`.
+    `exclude_seen` and `second_stage`: as in `recommend`.
 
     Raises InputError where the suffix says something else or nothing known, the file cannot be written there, or the
     format is kaggle, whose lists are separated by blanks, and an id has one.
@@ -62,20 +63,25 @@ def recommend_all(
     output = Path(output)
     write = WRITERS[format_of(output, format)]
     _check_place(output)
-    data, world, state, items = opened(find(folder), checkpoint, dataset)
+    folder = find(folder)
+    data, world, state, items = opened(folder, checkpoint, dataset)
     if write is _write_kaggle:
         _refuse_blanks(data)
     places, history = length(k, data), data.history(*EVERYTHING)
     catalogue = ranked_items(world.config.model, items, state.sales).numpy()
     serve.check_length(places, data.n_items)
+    ranked_alone = by_second_stage(folder, data, world, state, second_stage)
 
     def lists() -> Iterator[Lists]:
         for start in range(0, data.n_clients, _BLOCK):
             clients = np.arange(start, min(start + _BLOCK, data.n_clients), dtype=np.int32)
             past = history.take(clients)
-            queries = client_queries(world, state, clients, past, items)
             seen = past if excludes(exclude_seen, data) else None
-            found = serve.recommend(queries.numpy(), catalogue, places, seen, product, cores())
+            if ranked_alone is None:
+                queries = client_queries(world, state, clients, past, items)
+                found = serve.recommend(queries.numpy(), catalogue, places, seen, product, cores())
+            else:
+                found = best_of(ranked_alone, clients, places, data.n_items, seen)
             yield Lists(data.client_ids[start : start + _BLOCK], *found)
 
     tell(f"Recommending to {data.n_clients:,} customers")

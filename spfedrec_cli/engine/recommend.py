@@ -11,10 +11,11 @@ from torch import Tensor
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.dtypes import F32
+from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
 from spfedrec_cli.engine.load import load_dataset, open_run
-from spfedrec_cli.engine.scoring import client_queries
+from spfedrec_cli.engine.own_lists import has_second_stage, own_lists, ranker_of, second_stage_of
+from spfedrec_cli.engine.scoring import client_queries, scorer
 from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.simulation.state import State
@@ -22,6 +23,8 @@ from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.embed import item_embeddings, query_embeddings
 from spfedrec_cli.model.prior import ranked_items, ranked_queries
 from spfedrec_cli.retrieval import serve
+from spfedrec_cli.retrieval.evaluate import Scorer, scored
+from spfedrec_cli.retrieval.index import blocks, exclusions, top_k
 from spfedrec_cli.run import find
 
 if TYPE_CHECKING:
@@ -79,23 +82,27 @@ def recommend(
     checkpoint: str = "best",
     dataset: Path | str | None = None,
     exclude_seen: bool | None = None,
+    second_stage: bool | None = None,
 ) -> Recommendations:
     """The `k` best articles (12, or as many as there are) for `customers`, or for somebody with `history`.
 
     `history`: article ids, oldest first. `exclude_seen` leaves out what was bought; None does so where the Dataset's
     clients buy nothing twice. A list is shorter than k where the customer has bought the rest and that is left out.
-    `dataset`: where it is now, if it is not found by itself. Raises InputError for
-    ids that the Dataset does not know, for more articles than there are, and where neither or both of customers and
-    history are given.
+    `second_stage`: whether customers are ranked by it, None wherever the run has one; for a history, which has no days,
+    the towers rank. `dataset`: where it is now, if it is not found by itself. Raises InputError for ids that the Dataset
+    does not know, for more articles than there are, and where neither or both of customers and history are given.
     """
     customers, history = _listed(customers), _listed(history)
     if bool(customers) == bool(history):
         raise InputError("Say for whom to recommend", hint="give customers or a history of articles, not both")
-    data, world, state, items = opened(find(folder), checkpoint, dataset)
+    folder = find(folder)
+    data, world, state, items = opened(folder, checkpoint, dataset)
+    ranked_alone = None
     if customers:
         clients = np.array([data.client_index(customer) for customer in customers], np.int32)
         past = data.history(*EVERYTHING).take(clients)
         queries = client_queries(world, state, clients, past, items)
+        ranked_alone = by_second_stage(folder, data, world, state, second_stage)
     else:
         latest = list(dict.fromkeys(reversed(history)))[::-1]
         bought = data.item_index(latest)
@@ -104,7 +111,10 @@ def recommend(
     excluded = excludes(exclude_seen, data)
     seen = past if excluded else None
     catalogue = ranked_items(world.config.model, items, state.sales)
-    ranked, scores = serve.recommend(queries.numpy(), catalogue.numpy(), length(k, data), seen, product)
+    if ranked_alone is None:
+        ranked, scores = serve.recommend(queries.numpy(), catalogue.numpy(), length(k, data), seen, product)
+    else:
+        ranked, scores = best_of(ranked_alone, clients, length(k, data), data.n_items, seen)
     names: Sequence[str | None] = customers or [None]
     return Recommendations(
         Recommendation(
@@ -115,6 +125,27 @@ def recommend(
         )
         for row, name in enumerate(names)
     )
+
+
+def by_second_stage(folder: Path, data: Dataset, world: World, state: State, wanted: bool | None) -> Scorer | None:
+    """Scores of customers by the run's second stage, with all that was bought up to now; None where it has none, or it is
+    not wanted. InputError where it is wanted and not there."""
+    if wanted is False or (wanted is None and not has_second_stage(folder, world.config)):
+        return None
+    ranker = ranker_of(data, world.config, second_stage_of(folder, world.config))
+    towers = scorer(world, state, data.history(*EVERYTHING).take)
+    return own_lists(ranker, data, towers, *EVERYTHING)
+
+
+def best_of(scores: Scorer, clients: I32, k: int, n_items: int, seen: Ragged | None) -> tuple[I32, F32]:
+    """The k best of customers by these scores, but for the items in row i of `seen`: as `serve.recommend` has it."""
+    serve.check_length(k, n_items)
+    items, values = np.empty((len(clients), k), np.int32), np.empty((len(clients), k), np.float32)
+    for block in blocks(len(clients), n_items):
+        dense = scored(scores, clients[block], n_items)
+        own = None if seen is None else seen.take(np.arange(block.start, block.stop))
+        items[block], values[block] = top_k(dense, k, exclusions(n_items, len(dense), own, None))
+    return items, values
 
 
 def articles(folder: Path | str, values: Sequence[str], dataset: Path | str | None = None) -> list[str]:

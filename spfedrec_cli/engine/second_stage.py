@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from spfedrec_cli.config import Config, Settings
+from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.split import UNITS_A_DAY
 from spfedrec_cli.engine.checkpoint import load_state
 from spfedrec_cli.engine.memory import resident_memory
+from spfedrec_cli.engine.own_lists import catalogue_of, ranker_of, weeks_known
 from spfedrec_cli.engine.place import Place
 from spfedrec_cli.engine.scoring import model_scorer
 from spfedrec_cli.engine.spread import check_in_step, whole
@@ -26,11 +27,9 @@ from spfedrec_cli.federated.simulation.labelled import Labelled
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.strategies.ranking import RankingReport, first_ranking, ranking_round
-from spfedrec_cli.retrieval.second_stage import LIST, Ranker, day_after, fit_mix
-from spfedrec_cli.second_stage.candidates import families, kin_of
-from spfedrec_cli.second_stage.examples import Catalogue, Moments
-from spfedrec_cli.second_stage.features import columns
-from spfedrec_cli.second_stage.public import MONTH, WEEK
+from spfedrec_cli.retrieval.second_stage import LIST, day_after, fit_mix
+from spfedrec_cli.second_stage.examples import Moments
+from spfedrec_cli.second_stage.public import WEEK
 from spfedrec_cli.second_stage.rows import rows_of
 
 Reached = tuple[State, Tally, SecondStageResult | None]
@@ -81,21 +80,6 @@ def labelled_weeks(dataset: Dataset, world: World) -> Labelled:
     return Labelled(rows, until, weeks, Moments(starts), tuple(weeks - 1 - each for each in back), shop)
 
 
-def weeks_known(config: Settings) -> int:
-    """How many weeks before validation are summed one by one: to the month before the earliest label week."""
-    second = config.second_stage
-    return (second.label_weeks - 1) * second.spacing + 1 + MONTH
-
-
-def catalogue_of(dataset: Dataset, config: Settings) -> Catalogue:
-    """What everybody knows of items. Raises InputError where settings name a field or a feature that is not there."""
-    second, dated = config.second_stage, dataset.manifest.time_unit in UNITS_A_DAY
-    kin = kin_of(dataset, second.siblings)
-    fields = [field.name for field in dataset.item_fields]
-    shown = columns(fields, dataset.item_codes, dated, second.without)
-    return Catalogue(dataset.n_items, shown, dataset.repeats, kin, None if kin is None else families(kin))
-
-
 def check_second_stage(config: Config, dataset: Dataset) -> None:
     """Raises InputError where the second stage does not fit the Dataset."""
     if not config.second_stage.rounds:
@@ -114,22 +98,6 @@ def check_second_stage(config: Config, dataset: Dataset) -> None:
         )
         hint = f"set second_stage.label_weeks={fitting}" if fitting else "prepare a longer period"
         raise InputError(problem, where=str(dataset.path), hint=hint)
-
-
-def ranker_of(dataset: Dataset, config: Settings, state: RankingState) -> Ranker:
-    """The second stage as devices have it."""
-    second = config.second_stage
-    own, towers = state.mix.tolist()
-    return Ranker(
-        second.form,
-        second.hidden,
-        state.weights.numpy().astype(np.float64),
-        catalogue_of(dataset, config),
-        second.popular,
-        second.retrieved,
-        weeks_known(config),
-        (own, towers),
-    )
 
 
 def _mixed(dataset: Dataset, world: World, state: State, tally: Tally, place: Place) -> tuple[State, Tally]:

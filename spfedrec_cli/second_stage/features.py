@@ -71,7 +71,12 @@ class Columns:
     @property
     def labels(self) -> tuple[str, ...]:
         """A name each column; share_FIELD for those of fields."""
-        return tuple(label for name in self.names for label in self._labels(name))
+        return tuple(label for _, label in self.rows)
+
+    @property
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """Of each column the name of its row in FEATURES, and its own."""
+        return tuple((name, label) for name in self.names for label in self._labels(name))
 
     def _labels(self, name: str) -> Iterator[str]:
         of_fields = FEATURES[name].needs == "fields"
