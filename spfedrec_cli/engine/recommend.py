@@ -89,8 +89,9 @@ def recommend(
     `history`: article ids, oldest first. `exclude_seen` leaves out what was bought; None does so where the Dataset's
     clients buy nothing twice. A list is shorter than k where the customer has bought the rest and that is left out.
     `second_stage`: whether customers are ranked by it, None wherever the run has one; for a history, which has no days,
-    the towers rank. `dataset`: where it is now, if it is not found by itself. Raises InputError for ids that the Dataset
-    does not know, for more articles than there are, and where neither or both of customers and history are given.
+    the towers rank. `dataset`: where it is now, if it is not found by itself. Raises InputError for ids that the
+    Dataset does not know, for more articles than there are, and where neither or both of customers and history are
+    given.
     """
     customers, history = _listed(customers), _listed(history)
     if bool(customers) == bool(history):
@@ -128,8 +129,8 @@ def recommend(
 
 
 def by_second_stage(folder: Path, data: Dataset, world: World, state: State, wanted: bool | None) -> Scorer | None:
-    """Scores of customers by the run's second stage, with all that was bought up to now; None where it has none, or it is
-    not wanted. InputError where it is wanted and not there."""
+    """Scores of customers by the run's second stage, with all that was bought up to now; None where it has none, or it
+    is not wanted. InputError where it is wanted and not there."""
     if wanted is False or (wanted is None and not has_second_stage(folder, world.config)):
         return None
     ranker = ranker_of(data, world.config, second_stage_of(folder, world.config))
