@@ -200,7 +200,7 @@ class SecondStageConfig(Section):
     """How devices learn to rank for themselves, after the towers."""
 
     rounds: int = Field(0, ge=0, le=100_000_000, description="rounds of the second stage, after the towers; 0: none")
-    form: Name = Field("linear", description="linear, network: of the features of customer and item")
+    form: Name = Field("network", description="linear, network: of the features of customer and item")
     hidden: int = Field(32, ge=1, le=1024, description="hidden units (form = network)")
     loss: Name = Field("softmax", description="softmax, bce, bpr: of what was bought against the other candidates")
     label_weeks: int = Field(8, ge=1, le=520, description="weeks before validation that are learned from")

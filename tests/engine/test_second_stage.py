@@ -26,6 +26,7 @@ from spfedrec_cli.second_stage.features import FEATURES
 
 Make = Callable[..., Config]
 STAGE = [
+    "second_stage.form=linear",
     "second_stage.rounds=5",
     "second_stage.cohort_size=60",
     "second_stage.label_weeks=4",
