@@ -120,12 +120,12 @@ def features_of(pairs: Pairs, columns: Columns) -> F32:
     """(p, F): a column for each label."""
     device, item, past = pairs.device, pairs.item, pairs.past
     place, is_own = found_in(past.keys, pairs.keys)
-    moment, found = pairs.moment[device], np.empty((len(pairs.keys), len(columns)), np.float32)
+    public, found = pairs.public.of(pairs.moment[device], item), np.empty((len(pairs.keys), len(columns)), np.float32)
     column = 0
     for name in columns.names:
         row = FEATURES[name]
         if row.known_by == "everybody":
-            found[:, column] = row.of(pairs.public)[moment, item]
+            found[:, column] = row.of(public)
         elif row.needs != "fields":
             values = row.of(past)
             found[:, column] = np.where(is_own, values[place], 0.0) if len(values) else 0.0

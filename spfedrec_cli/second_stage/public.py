@@ -19,19 +19,18 @@ MONTH = 4  # weeks
 
 @dataclass(frozen=True)
 class Public:
-    """Of M moments. `week`, `month` and `ever` (M, n_items): how many devices bought an item in so long a time before;
-    of all, once for each of the last weeks and once for everything before them. `popular` int32 (M, popular): the items
-    that most bought in the week before, then in the month, then ever."""
+    """Of M moments, or `of` pairs. `week`, `month` and `ever` (M, n_items), or (p,): how many devices bought an item in
+    so long a time before; of all, once for each of the last weeks and once for everything before them. `popular` int32
+    (M, popular): the items that most bought in the week before, then in the month, then ever."""
 
     week: F64
     month: F64
     ever: F64
     popular: I32
 
-    def at(self, moment: int) -> "Public":
-        """Of one moment alone."""
-        one = slice(moment, moment + 1)
-        return Public(self.week[one], self.month[one], self.ever[one], self.popular[one])
+    def of(self, moment: I64, item: I64) -> "Public":
+        """Of pairs (p,) of a moment and an item."""
+        return Public(self.week[moment, item], self.month[moment, item], self.ever[moment, item], self.popular)
 
 
 def weekly_buyers(rows: Rows, n_items: int, until: int, weeks: int) -> I64:

@@ -1,6 +1,6 @@
 """Features that everybody can compute: of items and public sums alone.
 
-Every function takes what is `Public` at one moment or several and gives a number for each moment and item.
+Every function takes what is `Public` of moments and items and gives a number for each.
 """
 
 import numpy as np

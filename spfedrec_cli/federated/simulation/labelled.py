@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from spfedrec_cli.dtypes import I64
@@ -20,7 +21,7 @@ REMEMBERED = 1 << 26  # features of lists that a simulation keeps, so that they 
 class Labelled:
     """`rows`: training purchases of the devices that live in this process, nothing in the others' place. `until`: the
     day on which validation begins. Public sums go back from there by so many `weeks`, of which `ends` lie before each
-    of the moments. `kept` is for speed alone: forgetting it changes no bit."""
+    of the moments. `kept` and `shown` are for speed alone: forgetting them changes no bit."""
 
     rows: Rows
     until: int
@@ -29,6 +30,13 @@ class Labelled:
     ends: tuple[int, ...]
     shop: Catalogue
     kept: dict[int, Lists] = field(default_factory=dict, compare=False, repr=False)
+    shown: dict[int, Public] = field(default_factory=dict, compare=False, repr=False)
+
+    def public(self, weeks: npt.NDArray[np.integer], popular: int) -> Public:
+        """What follows of the sums that were published, once and for all, at each of the moments."""
+        if popular not in self.shown:
+            self.shown[popular] = public_at(weeks, self.ends, popular)
+        return self.shown[popular]
 
     def lists(self, clients: I64, public: Public) -> Lists:
         """Those of some devices, which are numbered as they stand in `clients` (K,)."""
@@ -78,8 +86,3 @@ def sum_weeks(world: World, labelled: Labelled, channel: Channel) -> torch.Tenso
 
 def _buyers(labelled: Labelled, rows: Rows, n_items: int) -> I64:
     return weekly_buyers(rows, n_items, labelled.until, labelled.weeks)
-
-
-def public_of(labelled: Labelled, weeks: torch.Tensor, popular: int) -> Public:
-    """What is public at each moment."""
-    return public_at(weeks.numpy(), labelled.ends, popular)

@@ -20,7 +20,6 @@ from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.federated.wire.fixed_point import Codec
 from spfedrec_cli.federated.wire.messages import Message, PublishedWeeks, Ranker, RankerUpdate
 from spfedrec_cli.kernels import lists as kernel
-from spfedrec_cli.second_stage.public import public_at
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,7 @@ def rank_cohort(world: World, labelled: Labelled, round_: RankingRound, channel:
     config = world.config.second_stage
     aggregation = AGGREGATIONS[round_.federated.aggregation].open(opening(world, round_, channel))
     members = np.flatnonzero(aggregation.uploads)
-    public = public_at(round_.weeks.counts, labelled.ends, config.popular)
-    lists = labelled.lists(round_.clients[members], public)
+    lists = labelled.lists(round_.clients[members], labelled.public(round_.weeks.counts, config.popular))
     weights = round_.told.weights.astype(np.float64)
     grads, losses = np.zeros((len(members), len(weights))), np.zeros(len(members))
     kinds = kernel.FORMS[config.form], kernel.LOSSES[config.loss], config.hidden
