@@ -14,7 +14,7 @@ export PIP_ROOT_USER_ACTION = ignore
 
 .PHONY: help setup demo test test-python torture audit-deps lint format
 .PHONY: bench bench-against bench-chain bench-cost bench-engine bench-linearity bench-modes bench-pass bench-prepare bench-quality
-.PHONY: bench-scale bench-top
+.PHONY: bench-scale bench-second-stage bench-top
 .PHONY: results pictures clean-demo
 
 help:
@@ -35,6 +35,7 @@ help:
 	@echo "make bench-cost    what a client works and sends in a round, split against full"
 	@echo "make bench-modes    what each request mode shows of a client, and its bytes: docs/protocol.md"
 	@echo "make bench-quality    NDCG@10 with 95 % intervals for the picture on the first page: docs/figures.md"
+	@echo "make bench-second-stage    what devices rank for themselves, on real shops: docs/second-stage.md"
 	@echo "make pictures    draw the pictures on the first page from docs/figures.md"
 	@echo "make bench-top    exact lists beside FAISS, and lists for all customers of H&M's number"
 	@echo "make bench-scale    rounds over up to ten million items: docs/scaling.md"
@@ -155,6 +156,10 @@ results: $(DEV)
 # Data of MovieLens 100K: SPFEDREC_REAL_DATA. Prepares in runs/results what `results` does not find there either.
 bench-modes: $(DEV)
 	@$(BIN)/python benchmarks/modes.py --write
+
+# Data: SPFEDREC_REAL_DATA. Prepares and trains in runs/second-stage; what is there is not made again.
+bench-second-stage: $(DEV)
+	@$(BIN)/python benchmarks/second_stage.py --write
 
 bench-quality: $(DEV)
 	@$(BIN)/python benchmarks/quality.py --write

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine import Recommendations as Recommendations
     from spfedrec_cli.engine import Rehearsal as Rehearsal
     from spfedrec_cli.engine import Reported as Reported
+    from spfedrec_cli.engine import SecondStageResult as SecondStageResult
     from spfedrec_cli.engine import Seeds as Seeds
     from spfedrec_cli.engine import Speed as Speed
     from spfedrec_cli.engine import TrainResult as TrainResult
@@ -84,9 +85,9 @@ _EXPORTED = {
     "data.subset": "Subset",
     "engine": (
         "Attacked AuditReport Begun Bench Choice Comparison Crossed Diagnosis EvaluationReport Finding Interrupted "
-        "Paired Progress Ranked Recommendation Recommendations Rehearsal Reported Seeds Speed TrainResult Watch Why "
-        "about_machine articles audit_run bench compare conditions crossed evaluate evaluate_origins examine export "
-        "load_config plot recommend recommend_all rehearse resume run_folder suited train train_seeds write_report"
+        "Paired Progress Ranked Recommendation Recommendations Rehearsal Reported SecondStageResult Seeds Speed "
+        "TrainResult Watch Why about_machine articles audit_run bench compare conditions crossed evaluate evaluate_origins examine "
+        "export load_config plot recommend recommend_all rehearse resume run_folder suited train train_seeds write_report"
     ),
     "errors": "InputError SpfedrecError",
 }

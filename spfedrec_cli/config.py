@@ -33,6 +33,9 @@ from spfedrec_cli.sections import (
     RequestConfig as RequestConfig,
 )
 from spfedrec_cli.sections import (
+    SecondStageConfig as SecondStageConfig,
+)
+from spfedrec_cli.sections import (
     ServerConfig as ServerConfig,
 )
 from spfedrec_cli.sections import (
@@ -92,7 +95,7 @@ def keys() -> list[str]:
 def unknown_key(key: str) -> InputError:
     """The error for a key that does not exist, with the nearest one that does."""
     tail = key.rsplit(".", 1)[-1]
-    tails = {known.rsplit(".", 1)[-1]: known for known in keys()}
+    tails = {known.rsplit(".", 1)[-1]: known for known in reversed(keys())}
     near = nearest(key, keys(), 0.75) or tails.get(nearest(tail, list(tails), 0.7) or "")
     near = near or nearest(key, keys())
     return InputError(f"There is no setting {key}", hint=f"did you mean {near}?" if near else HELP)

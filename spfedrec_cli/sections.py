@@ -199,6 +199,30 @@ class TrainConfig(Section):
         return self.threads or max(1, cores() // self.workers)
 
 
+class SecondStageConfig(Section):
+    """How devices learn to rank for themselves, after the towers."""
+
+    rounds: int = Field(0, ge=0, le=100_000_000, description="rounds of the second stage, after the towers; 0: none")
+    form: Name = Field("network", description="linear, network: of the features of customer and item")
+    hidden: int = Field(32, ge=1, le=1024, description="hidden units (form = network)")
+    loss: Name = Field("softmax", description="softmax, bce, bpr: of what was bought against the other candidates")
+    label_weeks: int = Field(8, ge=1, le=520, description="weeks before validation that are learned from")
+    spacing: int = Field(1, ge=1, le=52, description="from one label week to the next, in weeks")
+    popular: int = Field(100, ge=0, le=100_000, description="candidates that are popular now")
+    retrieved: int = Field(
+        100, ge=0, le=100_000, description="candidates that the towers retrieve, when lists are made"
+    )
+    siblings: str = Field(
+        "", max_length=200, description="field of items whose siblings of own items are candidates; id:N: first N signs"
+    )
+    without: tuple[str, ...] = Field((), description="features that are left out")
+    cohort_size: int = Field(256, ge=1, le=1_000_000_000, description="clients of a round of the second stage")
+    lr: float = Field(0.05, gt=0, le=1000, description="server learning rate of the second stage (fedadam)")
+    clip: float = Field(
+        1.0, ge=1e-6, le=1e6, description="longest gradient (L2) that a client sends; the codec's range"
+    )
+
+
 class SimulationConfig(Section):
     """What nobody knows but the simulator: no message, digest or broadcast holds any of it."""
 
@@ -224,6 +248,7 @@ class Settings(Section):
     federated: FederatedConfig = FederatedConfig()
     server: ServerConfig = ServerConfig()
     train: TrainConfig = TrainConfig()
+    second_stage: SecondStageConfig = SecondStageConfig()
 
 
 class Config(Settings):

@@ -22,6 +22,7 @@ EXAMPLES = """Examples:
 \b
   spfedrec evaluate first --baselines
   spfedrec evaluate first --split validation -k 10 -k 100
+  spfedrec evaluate first --baselines --second-stage
   spfedrec evaluate first --baselines --more
   spfedrec evaluate first --baselines --origins 4
   spfedrec evaluate first --by customer --baseline popularity
@@ -80,6 +81,9 @@ def command(
     blend: Annotated[
         bool, typer.Option("--blend", help="Measure all of them blended with the client's own purchases as well.")
     ] = False,
+    second_stage: Annotated[
+        bool, typer.Option("--second-stage", help="Measure what devices rank for themselves as well.")
+    ] = False,
     by: By = None,
     more: Annotated[
         bool, typer.Option("--more", help="Show every measure, not only what matters most; --json always has all.")
@@ -104,7 +108,7 @@ def command(
     out = Output(json, quiet)
     folder = find(run)
     said = given(split=split, protocol=protocol, candidates=candidates, checkpoint=checkpoint, ks=ks)
-    said |= where(dataset) | ({"blend": True} if blend else {})
+    said |= where(dataset) | ({"blend": True} if blend else {}) | ({"second_stage": True} if second_stage else {})
     said |= {"baselines": baselines or baseline or False}
     with staged(out) as tell:
         if origins is None:
@@ -210,7 +214,7 @@ def _heading(report: "EvaluationReport", metric: str) -> str:
 
 def _tables(report: "EvaluationReport") -> list[Group]:
     """Two for each length of list, so that a row fits on a terminal."""
-    others = {**report.baselines, **report.blends}
+    others = report.beside
     tables = []
     for length in _lengths(report.metrics):
         metrics = _distinct(report, [name for name in report.metrics if name.endswith(f"@{length}")])
@@ -230,7 +234,7 @@ def _rows(report: "EvaluationReport", metrics: list[str]) -> list[list[Cell]]:
     if report.intervals:
         low, high = ({name: ends[i] for name, ends in report.intervals.items()} for i in (0, 1))
         rows += [_row("  95% from", low, metrics), _row("      to", high, metrics)]
-    return rows + [_row(name, values, metrics) for name, values in {**report.baselines, **report.blends}.items()]
+    return rows + [_row(name, values, metrics) for name, values in report.beside.items()]
 
 
 def _broken_down(report: "EvaluationReport", by: str) -> list[Group]:

@@ -50,14 +50,24 @@ ActiveDays = Annotated[
 LENGTH = 12
 
 
+CustomersFile = Annotated[
+    Path | None, typer.Option("--customers", metavar="FILE", help="Customers from a file, an id a line.")
+]
+Written = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Where --all and --customers write: a .parquet or a .csv.")
+]
+Reasons = Annotated[bool, typer.Option("--why", help="Say of each article why it stands there.")]
+TowersAlone = Annotated[
+    bool, typer.Option("--towers-alone", help="Leave the run's second stage out, where it has one.")
+]
+
+
 def command(
     run: RunName,
     customers: Annotated[
         list[str] | None, typer.Option("--customer", metavar="ID", help="A customer of the Dataset. Repeatable.")
     ] = None,
-    file: Annotated[
-        Path | None, typer.Option("--customers", metavar="FILE", help="Customers from a file, an id a line.")
-    ] = None,
+    file: CustomersFile = None,
     history: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,9 +76,7 @@ def command(
         ),
     ] = None,
     everybody: Annotated[bool, typer.Option("--all", help="Every customer; needs --output.")] = False,
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where --all and --customers write: a .parquet or a .csv.")
-    ] = None,
+    output: Written = None,
     format: Annotated[
         Literal["parquet", "csv", "kaggle"] | None,
         typer.Option(help="What is written; left out, what the suffix of --output says, parquet where it has none."),
@@ -80,7 +88,8 @@ def command(
     exclude_seen: ExcludeSeen = None,
     conditions: Where = None,
     active_days: ActiveDays = None,
-    why: Annotated[bool, typer.Option("--why", help="Say of each article why it stands there.")] = False,
+    why: Reasons = False,
+    towers_alone: TowersAlone = False,
     dataset: TrainedOn = None,
     json: AsJson = False,
     quiet: Quiet = False,
@@ -105,6 +114,7 @@ def command(
     how |= {} if active_days is None else {"active_days": active_days}
     how |= {"where": engine.conditions(folder, conditions, **there)} if conditions else {}
     some = customers_in(file) if file is not None else customers
+    how |= {"second_stage": False} if towers_alone else {}
     if output is not None:
         how |= {} if everybody else {"customers": some}
         with staged(out) as tell:

@@ -23,7 +23,8 @@ from spfedrec_cli.cli.options import (
     run_names,
     where,
 )
-from spfedrec_cli.cli.output import Cell, Output, counted, duration, facts, number, size, table
+from spfedrec_cli.cli.output import Cell, Output, counted, duration, facts, size, table
+from spfedrec_cli.cli.trained import as_json, facts_of, messages_of
 from spfedrec_cli.cli.watch import following
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.run import RUNS, find, is_helper
@@ -122,11 +123,11 @@ def command(
         return
     else:
         result = _start(out, dataset_folder(dataset), preset, config, chosen, name)
-    messages = [] if out.helper else _messages(result.run)
+    messages = [] if out.helper else messages_of(result.run)
     shown = table(
         "What crossed the network", ["message", "to", "messages", "mean", "largest", "what it tells"], messages
     )
-    out.result(_json(result), facts(f"Run {result.run}", _facts(result)), *([shown] if messages else []))
+    out.result(as_json(result), facts(f"Run {result.run}", facts_of(result)), *([shown] if messages else []))
     out.say(f"Next: spfedrec evaluate {result.run} --baselines")
     out.say(f"What somebody could guess from this: spfedrec audit {result.run}")
 
@@ -173,7 +174,11 @@ def _repeat(
     shown = table(f"Validation over {counted(count, 'seed')}", ["metric", "mean", "deviation"], rows)
     monitor = found.results[0].monitor
     runs = table("Runs", ["run", "seed", "best round", monitor], _seed_rows(found, first, monitor))
-    told = {"runs": [_json(result) for result in found.results], "validation": found.mean, "deviation": found.deviation}
+    told = {
+        "runs": [as_json(result) for result in found.results],
+        "validation": found.mean,
+        "deviation": found.deviation,
+    }
     out.result(told, shown, runs)
 
 
@@ -231,7 +236,7 @@ def _resume(
     with following(out, engine.load_config(folder).train.monitor) as follow:
         result = engine.resume(folder, follow, rounds, workers, device, **where(dataset))
         _warn(follow.warn, result.warnings)
-    if before and before[-1] == result.rounds:
+    if before and before[-1] == result.rounds and follow.idle:
         out.say(f"{folder} was finished already, with {counted(result.rounds, 'round')}: nothing was trained")
         out.say(f"To prolong it: spfedrec train --resume {folder} --set train.rounds={2 * result.rounds}")
     return result
@@ -284,65 +289,3 @@ def _announcing(out: Output, clients: int, asked: "Config") -> "Begun":
 def _warn(warn: Any, warnings: Iterable[str]) -> None:
     for warning in warnings:
         warn(warning)
-
-
-def _json(result: "TrainResult") -> dict[str, Any]:
-    return {
-        "run": str(result.run),
-        "rounds": result.rounds,
-        "client_updates": result.client_updates,
-        "survivors": result.survivors,
-        "aborted": result.aborted,
-        "clients_per_second": round(result.clients_per_second, 3),
-        "validation": result.validation,
-        "best_round": result.best_round,
-        "monitor": result.monitor,
-        "prior": result.prior,
-        "bytes_up": result.bytes_up,
-        "bytes_down": result.bytes_down,
-        "state_sha256": result.state_sha256,
-        "warnings": list(result.warnings),
-    }
-
-
-def _messages(run: Path) -> list[tuple[Cell, ...]]:
-    """A row for each kind of message of the run's ledger."""
-    from spfedrec_cli import engine
-
-    to = {"down": "client", "up": "server"}
-    return [
-        (row.kind, to[row.direction], row.count, size(row.mean), size(row.largest), row.meaning)
-        for row in engine.crossed(run)
-    ]
-
-
-def _lost(result: "TrainResult") -> list[tuple[str, Cell]]:
-    """What is only said where anything was lost."""
-    told: list[tuple[str, Cell]] = []
-    if result.survivors < result.client_updates:
-        told.append(("client updates in an aggregate", result.survivors))
-    if result.aborted:
-        told.append(("chains without a sum", result.aborted))
-    return told
-
-
-def _what_matters(result: "TrainResult") -> dict[str, float]:
-    """Of the validation: whether anything is found, how much, how high, and what the best round was chosen by."""
-    told = ("hit_rate", "recall", "ndcg", result.monitor.partition("@")[0])
-    return {metric: value for metric, value in result.validation.items() if metric.partition("@")[0] in told}
-
-
-def _facts(result: "TrainResult") -> list[tuple[str, Cell]]:
-    updates = max(result.client_updates, 1)
-    return [
-        ("rounds", result.rounds),
-        ("client updates", result.client_updates),
-        *_lost(result),
-        *([("clients per second", f"{result.clients_per_second:,.0f}")] if result.clients_per_second else []),
-        *((f"validation {metric}", number(value)) for metric, value in _what_matters(result).items()),
-        ("best round", result.best_round),
-        *([("weight of the prior, chosen there", number(result.prior))] if result.prior is not None else []),
-        ("sent by a client a round", size(result.bytes_up / updates)),
-        ("received by a client a round", size(result.bytes_down / updates)),
-        ("where it is", str(result.run)),
-    ]

@@ -60,13 +60,22 @@ class Follower:
 
     def __init__(self, out: Output, show: Callable[["engine.Progress", str], None], monitor: str | None) -> None:
         self._out, self._show, self._pace = out, show, Pace(monitor)
+        self._stage: str | None = None
         self._told: set[str] = set()
 
     def __call__(self, round_: "engine.Progress") -> None:
+        if self._stage not in (None, round_.stage):
+            self._pace = Pace(self._pace.monitor)
+        self._stage = round_.stage
         self._pace.add(round_)
         self._show(round_, self._pace.sentence())
         if round_.warning:
             self.warn(round_.warning)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no round was there to follow."""
+        return self._stage is None
 
     def warn(self, warning: str) -> None:
         if warning not in self._told:
@@ -113,7 +122,7 @@ def following(out: Output, monitor: str | None = None) -> Iterator[Follower]:
 
 def _bar(bar: Progress, task: TaskID) -> Callable[["engine.Progress", str], None]:
     def show(round_: "engine.Progress", sentence: str) -> None:
-        words = f"round {round_.round}/{round_.rounds}, {sentence}"
+        words = f"{_which(round_)}, {sentence}"
         bar.update(task, completed=round_.round, total=round_.rounds, sentence=words)
 
     return show
@@ -122,6 +131,12 @@ def _bar(bar: Progress, task: TaskID) -> Callable[["engine.Progress", str], None
 def _lines(out: Output) -> Callable[["engine.Progress", str], None]:
     def show(round_: "engine.Progress", sentence: str) -> None:
         if round_.validation:
-            out.say(f"round {round_.round}/{round_.rounds}: {sentence}")
+            out.say(f"{_which(round_)}: {sentence}")
 
     return show
+
+
+def _which(round_: "engine.Progress") -> str:
+    """Rounds of the towers need no name."""
+    of = "" if round_.stage == "towers" else f"{round_.stage}, "
+    return f"{of}round {round_.round}/{round_.rounds}"

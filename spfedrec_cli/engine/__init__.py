@@ -21,9 +21,11 @@ from spfedrec_cli.engine.recommend import Ranked, Recommendation, Recommendation
 from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
 from spfedrec_cli.engine.report import Reported, write_report
 from spfedrec_cli.engine.seeds import Seeds, run_folder, train_seeds
+from spfedrec_cli.engine.stop import Interrupted
 from spfedrec_cli.engine.suiting import Choice, suited
 from spfedrec_cli.engine.tally import Crossed, crossed
-from spfedrec_cli.engine.train import Begun, Interrupted, Progress, TrainResult, Watch, resume, train
+from spfedrec_cli.engine.told import Progress, SecondStageResult, TrainResult, Watch
+from spfedrec_cli.engine.train import Begun, resume, train
 from spfedrec_cli.engine.why import Why
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "Recommendations",
     "Rehearsal",
     "Reported",
+    "SecondStageResult",
     "Seeds",
     "Speed",
     "TrainResult",

@@ -12,6 +12,7 @@ from spfedrec_cli.retrieval.blend import Weights, blended, fit
 from spfedrec_cli.retrieval.evaluate import Evaluation, Scorer
 
 BLEND = "blend"
+SECOND_STAGE = "second-stage"
 PATIENCE = 300.0  # seconds
 
 Measure = Callable[[str, Scorer], Evaluation]  # a recommender's name and scores to what it is worth
@@ -20,13 +21,19 @@ Measure = Callable[[str, Scorer], Evaluation]  # a recommender's name and scores
 @dataclass(frozen=True)
 class Beside:
     """By name: `baselines`, with the `settings` chosen for them; `blends` of the run ("blend") and of baselines
-    ("ease-blend"), with their `weights`; why a baseline is `unavailable`."""
+    ("ease-blend"), with their `weights`; `second_stage`, where it was asked for; why a baseline is `unavailable`."""
 
     baselines: dict[str, Evaluation] = field(default_factory=dict)
     blends: dict[str, Evaluation] = field(default_factory=dict)
     weights: dict[str, Weights] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
+    second_stage: dict[str, Evaluation] = field(default_factory=dict)
+
+    @property
+    def every(self) -> dict[str, Evaluation]:
+        """All of them by name."""
+        return {**self.second_stage, **self.baselines, **self.blends}
 
 
 def measure_baselines(beside: Beside, dataset: Dataset, way: Way, measure: Measure, tell: Tell) -> None:

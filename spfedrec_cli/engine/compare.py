@@ -9,7 +9,7 @@ import numpy as np
 
 from spfedrec_cli import run
 from spfedrec_cli.dtypes import F64, I32
-from spfedrec_cli.engine.beside import BLEND
+from spfedrec_cli.engine.beside import BLEND, SECOND_STAGE
 from spfedrec_cli.engine.checkpoint import checkpoint_round
 from spfedrec_cli.engine.evaluate import entries_of, lengths, measured
 from spfedrec_cli.engine.load import load_dataset
@@ -72,11 +72,12 @@ class Comparison(Tabular):
 
 
 def competitor(name: str) -> Competitor:
-    """A run by its path or name; with ":NAME" behind it a baseline, "blend", or "NAME-blend". Else InputError."""
+    """A run by its path or name; with ":NAME" behind it a baseline, "blend", "NAME-blend" or "second-stage". Else
+    InputError."""
     if ":" not in name or Path(name).exists():
         return Competitor(name, run.find(name))
     folder, _, recommender = name.rpartition(":")
-    if recommender != BLEND:
+    if recommender not in (BLEND, SECOND_STAGE):
         known([recommender.removesuffix(f"-{BLEND}")])
     return Competitor(name, run.find(folder), recommender)
 
@@ -165,10 +166,12 @@ def _values(each: Competitor, way: Way, metrics: Sequence[str], dataset: Path | 
         kept = read_clients(each.folder / file_name(way.split, way.protocol, way.candidates, each.recommender), entry)
         if all(name in kept[1] for name in (*metrics, *(f"ndcg@{k}" for k in ks))):
             return kept
-    baselines = {*entry.get("baselines", {}), each.recommender.removesuffix(BLEND).removesuffix("-")} - {""}
+    rival = each.recommender.removesuffix(BLEND).removesuffix("-")
+    baselines = {*entry.get("baselines", {}), rival} - {"", SECOND_STAGE}
+    second = bool(entry.get("second_stage")) or rival == SECOND_STAGE
     blend = bool(entry.get("blends")) or each.recommender.endswith(BLEND)
     before = {int(metric.partition("@")[2]) for metric in entry.get("metrics", {})}
-    wider = replace(way, ks=sorted({*ks, *before}), baselines=sorted(baselines), blend=blend)
+    wider = replace(way, ks=sorted({*ks, *before}), baselines=sorted(baselines), blend=blend, second_stage=second)
     found = measured(each.folder, wider, dataset).of(each.recommender)
     return found.clients, found.per_client
 
@@ -178,4 +181,5 @@ def _is_current(entry: Mapping[str, Any], each: Competitor) -> bool:
     best = checkpoint_round(each.folder, "best")
     if not entry or not run.origin(each.folder, best).items() <= entry.items():
         return False
-    return not each.recommender or each.recommender in {**entry["baselines"], **entry.get("blends", {})}
+    second = {SECOND_STAGE: None} if entry.get("second_stage") else {}
+    return not each.recommender or each.recommender in {**second, **entry["baselines"], **entry.get("blends", {})}

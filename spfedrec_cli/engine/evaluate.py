@@ -11,16 +11,17 @@ from spfedrec_cli import run
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.raw import Progress, Tell, silent
 from spfedrec_cli.dtypes import F32, I32, Bool
-from spfedrec_cli.engine.beside import BLEND, Beside, Measure, measure_baselines, measure_blend
+from spfedrec_cli.engine.beside import BLEND, SECOND_STAGE, Beside, Measure, measure_baselines, measure_blend
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
 from spfedrec_cli.engine.drawn import UNTOLD, ever_drawn
 from spfedrec_cli.engine.load import open_run
+from spfedrec_cli.engine.own_lists import own_lists, ranker_of, second_stage_of
 from spfedrec_cli.engine.scoring import model_scorer
 from spfedrec_cli.engine.tables import Tabular, by_name
 from spfedrec_cli.engine.way import Way
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.blend import Weights
-from spfedrec_cli.retrieval.evaluate import Evaluation, Scorer, checked, make_task, measure, rank
+from spfedrec_cli.retrieval.evaluate import Evaluation, Scorer, checked, history_splits, make_task, measure, rank
 from spfedrec_cli.retrieval.evaluate import evaluate as evaluate_scorer
 from spfedrec_cli.retrieval.groups import Groups, Parts, across, by_part, groups_of, make_kinds
 from spfedrec_cli.retrieval.intervals import Interval, intervals
@@ -48,7 +49,8 @@ class EvaluationReport(Tabular):
     `origins`: where several test weeks are pooled, for each of them "from", "to", "clients", "metrics", "baselines" and
     the "run" that was trained for it; `clients` are then customer-weeks, of so many `customers`.
     `single_truth`: every client has one item to be found, so that recall is hit rate and MAP is MRR. `notes`: what has
-    to be known before the figures are believed.
+    to be known before the figures are believed. `second_stage`: what devices rank for themselves, where that was asked
+    for; its own score and that of the towers count as `second_stage_mix` says.
     """
 
     run: Path
@@ -72,10 +74,18 @@ class EvaluationReport(Tabular):
     notes: tuple[str, ...] = ()
     customers: int = 0
     origins: tuple[dict[str, Any], ...] = ()
+    second_stage: dict[str, float] = field(default_factory=dict)
+    second_stage_mix: tuple[float, ...] = ()
+
+    @property
+    def beside(self) -> dict[str, dict[str, float]]:
+        """The measures of all that stands beside the run, by name."""
+        second = {SECOND_STAGE: self.second_stage} if self.second_stage else {}
+        return {**second, **self.baselines, **self.blends}
 
     def to_frame(self) -> "pd.DataFrame":
-        """A row each recommender ("this run", baselines, blends), a column each metric; `intervals` stand apart."""
-        return by_name({"this run": self.metrics, **self.baselines, **self.blends}, "recommender")
+        """A row each recommender ("this run", then what stands beside it), a column each metric."""
+        return by_name({"this run": self.metrics, **self.beside}, "recommender")
 
 
 @dataclass(frozen=True)
@@ -104,17 +114,18 @@ def evaluate(
     blend: bool = False,
     dataset: Path | str | None = None,
     tell: Tell = silent,
+    second_stage: bool = False,
 ) -> EvaluationReport:
     """Rank for every client with ground truth in `split` and write the measures into the run, a path or a name.
 
     `ks`: lengths of the list; left out, K, or all there is to rank where that is less. `baselines`: True for all that
     can be had within minutes, or names of BASELINES; "all" names every one. `blend`: the run, and each of them, blended
-    with the client's own recent purchases too. `dataset`: where the run's Dataset is now, if it is not found by itself.
-    InputError for a name that is unknown or says nothing about the Dataset, and where the blend would be measured on
-    validation, on which it is fitted, or nothing is bought again. A run that cannot be written to is measured all the
-    same, with a note.
+    with the client's own recent purchases too. `second_stage`: the run's lists by it too. `dataset`: where the run's
+    Dataset is now, if it is not found by itself. InputError for a name that is unknown or says nothing about the
+    Dataset, where the run has no second stage, and where that or the blend would be measured on validation, on which it
+    is fitted, or nothing is bought again. A run that cannot be written to is measured all the same, with a note.
     """
-    way = Way(split, ks, baselines, protocol, candidates, checkpoint, blend)
+    way = Way(split, ks, baselines, protocol, candidates, checkpoint, blend, second_stage)
     return measured(run.find(folder), way, dataset, tell).report
 
 
@@ -126,6 +137,7 @@ def measured(folder: Path, way: Way, dataset: Path | str | None = None, tell: Te
     task = make_task(opened, way.split, way.protocol, way.candidates)
     cutoffs = lengths(way.ks, task)
     state, _ = load_state(folder, checkpoint_round(folder, way.checkpoint))
+    ranker = ranker_of(opened, world.config, second_stage_of(folder, world.config)) if way.second_stage else None
     bought = buyers(opened)
     surprise = self_information(bought, len(opened.clients_with_history("train")))
     ours = partial(model_scorer, opened, world, state)
@@ -142,7 +154,10 @@ def measured(folder: Path, way: Way, dataset: Path | str | None = None, tell: Te
         return evaluate_scorer(_followed(scorer, name, task, tell), task, cutoffs, surprise, again)
 
     beside = _beside(way, opened, ours, measure_as, tell)
-    others = {**beside.baselines, **beside.blends}
+    if ranker is not None:
+        scorer = own_lists(ranker, opened, ours(way.split), *history_splits(way.split))
+        beside.second_stage[SECOND_STAGE] = measure_as(SECOND_STAGE, scorer)
+    others = beside.every
     report = EvaluationReport(
         run=folder,
         split=way.split,
@@ -163,6 +178,8 @@ def measured(folder: Path, way: Way, dataset: Path | str | None = None, tell: Te
         baseline_settings=beside.settings,
         single_truth=bool((task.truth.lengths == 1).all()),
         customers=len(task.clients),
+        second_stage=beside.second_stage[SECOND_STAGE].metrics if beside.second_stage else {},
+        second_stage_mix=() if ranker is None else ranker.mix,
         notes=(*few_hits([found, *others.values()], cutoffs[0]), *_untold(trained, state.round)),
     )
     return Evaluated(_kept(report, found, others), found, others, parts)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ from spfedrec_cli.data.raw import Progress, Tell, silent
 from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.engine.choice import EVERYTHING, Where
 from spfedrec_cli.engine.pieces import join_bytes, join_parquet, made_of_pieces
-from spfedrec_cli.engine.ranker import opened, ranker
+from spfedrec_cli.engine.ranker import Ranker, by_second_stage, opened, ranker
 from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.files import sha256
@@ -51,6 +52,7 @@ def recommend_all(
     customers: Sequence[str] | None = None,
     where: Where | None = None,
     active_days: int | None = None,
+    second_stage: bool | None = None,
 ) -> int:
     """Write the k best articles of every customer (12, or as many as there are); returns the number of customers.
 
@@ -60,7 +62,7 @@ def recommend_all(
     column `prediction`, as the competition wants it. Without a `format` the suffix of `output` says it, parquet where
     there is none. Written beside and renamed into place, piece by piece: where it is stopped, the same call goes on
     from the last piece. `tell` hears how far it is. `customers`: those alone, in this order. `exclude_seen`, `where`,
-    `active_days`: as in `recommend`.
+    `active_days`, `second_stage`: as in `recommend`.
 
     Raises InputError where the suffix says something else or nothing known, the file cannot be written there, or the
     format is kaggle, whose lists are separated by blanks, and an id has one.
@@ -68,11 +70,12 @@ def recommend_all(
     output = Path(output)
     kind = format_of(output, format)
     _check_place(output)
-    model = opened(find(folder), checkpoint, dataset)
+    folder = find(folder)
+    model = opened(folder, checkpoint, dataset)
     data = model.dataset
     if kind == "kaggle":
         _refuse_blanks(data)
-    ranks = ranker(model, k, exclude_seen, where, active_days)
+    ranks = ranker(model, k, exclude_seen, where, active_days, by_second_stage(folder, model, second_stage))
     clients = _clients(data, customers)
 
     def lists(number: int) -> Iterator[Lists]:
@@ -83,25 +86,29 @@ def recommend_all(
             some = clients[start : min(start + _BLOCK, end)]
             past = data.history_of(some, *EVERYTHING)
             queries = client_queries(model.world, model.state, some, past, model.items)
-            yield Lists([data.client_id(client) for client in some], *ranks.lists(queries, past, cores()))
+            yield Lists([data.client_id(client) for client in some], *ranks.lists(queries, past, cores(), some))
 
-    about = {
-        **origin(find(folder), model.state.round),
+    write = WRITERS[kind]
+    made_of_pieces(
+        output,
+        {**origin(folder, model.state.round), **_asked(ranks, kind, clients)},
+        -(-len(clients) // _PIECE),
+        lambda part, number: write(part, data, lists(number), number == 0),
+        JOINS[CONTAINERS[kind]],
+    )
+    return len(clients)
+
+
+def _asked(ranks: Ranker, kind: str, clients: I32) -> dict[str, Any]:
+    """All that the pieces of a file depend on, but for the run."""
+    return {
+        "second_stage": ranks.alone is not None,
         "kind": kind,
         "places": ranks.places,
         "excluded": ranks.excluded,
         "kept": None if ranks.kept is None else sha256(ranks.kept.tobytes()),
         "clients": sha256(clients.tobytes()),
     }
-    write = WRITERS[kind]
-    made_of_pieces(
-        output,
-        about,
-        -(-len(clients) // _PIECE),
-        lambda part, number: write(part, data, lists(number), number == 0),
-        JOINS[CONTAINERS[kind]],
-    )
-    return len(clients)
 
 
 def _clients(dataset: Dataset, customers: Sequence[str] | None) -> I32:

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from safetensors.torch import save_file
 
 from spfedrec_cli import files
@@ -15,13 +17,17 @@ from spfedrec_cli.data.folder import replacing
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
 from spfedrec_cli.engine.choice import EVERYTHING
 from spfedrec_cli.engine.load import open_run
+from spfedrec_cli.engine.own_lists import has_second_stage, ranker_of, second_stage_of
 from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated.server.ranking import RankingState
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.embed import item_embeddings
 from spfedrec_cli.model.prior import prior_coordinate, ranked_items
+from spfedrec_cli.retrieval.second_stage import known_before
 from spfedrec_cli.run import find
+from spfedrec_cli.second_stage.features import FEATURES
 
 Formats = tuple[str, ...]
 
@@ -39,6 +45,8 @@ def export(
     devices would compute for themselves; their dot product ranks, and a prior is one more coordinate: of an item
     γ · τ · π, of a client 1. safetensors: query_tower.safetensors and item_tower.safetensors, the weights by name, with
     the settings that the towers need in their header; beside the item tower that coordinate, as `prior` (n_items,).
+    Of a second stage second_stage.safetensors: its `weights` (P,), `mix` (2,), and what is public of items now, `week`,
+    `month` and `ever` (n_items,) and `popular`; in the header its form and the table of its features.
     Raises InputError for a folder that is not empty.
     """
     unknown = [name for name in formats if name not in EXPORTS]
@@ -51,6 +59,8 @@ def export(
         _check_free(output)
         opened, world = open_run(folder, dataset)
         state, _ = load_state(folder, checkpoint_round(folder, checkpoint))
+        if has_second_stage(folder, world.config):
+            state = replace(state, ranking=second_stage_of(folder, world.config))
         for name in dict.fromkeys(formats):
             EXPORTS[name](new.path, opened, world, state)
     return sorted(output.iterdir())
@@ -81,6 +91,21 @@ def _safetensors(folder: Path, dataset: Dataset, world: World, state: State) -> 
         save_file(
             {key: tensor.contiguous() for key, tensor in weights.items()}, folder / f"{name}_tower.safetensors", about
         )
+    if state.ranking is not None:
+        _second_stage(folder, dataset, world, state.ranking)
+
+
+def _second_stage(folder: Path, dataset: Dataset, world: World, ranking: RankingState) -> None:
+    ranker = ranker_of(dataset, world.config, ranking)
+    public = known_before(ranker, dataset, *EVERYTHING).public
+    shown = {name: torch.from_numpy(getattr(public, name)[0].copy()) for name in ("week", "month", "ever", "popular")}
+    features = [
+        {"name": label, "known_by": FEATURES[name].known_by, "needs": FEATURES[name].needs}
+        for name, label in ranker.shop.columns.rows
+    ]
+    about = {"second_stage": world.config.second_stage.model_dump_json(), "features": json.dumps(features)}
+    tensors = {"weights": ranking.weights.contiguous(), "mix": ranking.mix, **shown}
+    save_file(tensors, folder / "second_stage.safetensors", about | {"round": str(ranking.round)})
 
 
 EXPORTS = {"parquet": _parquet, "safetensors": _safetensors}

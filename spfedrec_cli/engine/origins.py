@@ -19,11 +19,14 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.origins import last_days, prepare_until
 from spfedrec_cli.data.raw import Progress, Tell, silent
 from spfedrec_cli.data.schema import MANIFEST
+from spfedrec_cli.engine.beside import SECOND_STAGE
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
 from spfedrec_cli.engine.evaluate import Evaluated, EvaluationReport, few_hits, measured, written_alone
 from spfedrec_cli.engine.load import load_config, load_dataset
 from spfedrec_cli.engine.settings import check_with
-from spfedrec_cli.engine.train import Interrupted, Watch, is_patience_over, resume, train
+from spfedrec_cli.engine.stop import Interrupted
+from spfedrec_cli.engine.told import Watch
+from spfedrec_cli.engine.train import is_patience_over, resume, train
 from spfedrec_cli.engine.way import Way
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.evaluate import Evaluation
@@ -64,6 +67,7 @@ def evaluate_origins(
     dataset: Path | str | None = None,
     tell: Tell = silent,
     begin: Begin = unsaid,
+    second_stage: bool = False,
 ) -> EvaluationReport:
     """As `evaluate`, over the last `weeks` weeks, each predicted by a model that was trained on what lies before it.
 
@@ -71,7 +75,8 @@ def evaluate_origins(
     trained. InputError for a Dataset that is not divided by weeks, for more of them than there are, and for a run that
     is not finished; else as `evaluate` has it.
     """
-    way, folder = Way(split, ks, baselines, protocol, candidates, checkpoint, blend), run.find(folder)
+    way = Way(split, ks, baselines, protocol, candidates, checkpoint, blend, second_stage)
+    folder = run.find(folder)
     opened, config = load_dataset(folder, dataset), load_config(folder)
     *earlier, own = _origins(folder, opened, last_days(opened, weeks))
     if not finished(folder, config):
@@ -159,7 +164,9 @@ def _pooled(
         skipped=whole.skipped,
         metrics=whole.metrics,
         baselines={name: of for name, of in metrics.items() if name in baselines},
-        blends={name: of for name, of in metrics.items() if name not in baselines},
+        blends={name: of for name, of in metrics.items() if name not in (*baselines, SECOND_STAGE)},
+        second_stage=metrics.get(SECOND_STAGE, {}),
+        second_stage_mix=(),
         intervals=intervals(whole.per_client, whole.clients),
         intervals_beside={name: intervals(other.per_client, other.clients) for name, other in others.items()},
         groups=groups_of(pooled_parts([week.parts for week in found])),
@@ -182,6 +189,7 @@ def _week(week: Evaluated, origin: Origin, way: Way) -> dict[str, Any]:
         "clients": week.report.clients,
         "metrics": week.report.metrics,
         "baselines": week.report.baselines,
+        "second_stage": week.report.second_stage,
         "run": str(origin.run),
     }
 

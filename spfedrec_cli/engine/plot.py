@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spfedrec_cli import run
-from spfedrec_cli.engine.told import told
+from spfedrec_cli.engine.record import told
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.report import drawing, pictures
 

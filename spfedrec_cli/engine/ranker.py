@@ -12,14 +12,17 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
-from spfedrec_cli.engine.choice import Where, kept_items
+from spfedrec_cli.engine.choice import EVERYTHING, Where, kept_items
 from spfedrec_cli.engine.load import open_run
+from spfedrec_cli.engine.own_lists import has_second_stage, own_lists, ranker_of, second_stage_of
+from spfedrec_cli.engine.scoring import scorer
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.embed import item_embeddings
 from spfedrec_cli.model.prior import ranked_items
 from spfedrec_cli.retrieval import serve
-from spfedrec_cli.retrieval.index import EMPTY
+from spfedrec_cli.retrieval.evaluate import Scorer, scored
+from spfedrec_cli.retrieval.index import EMPTY, blocks, exclusions, top_k
 
 LENGTH = 12
 
@@ -51,15 +54,19 @@ def opened(folder: Path, checkpoint: str, dataset: Path | str | None = None) -> 
 @dataclass(frozen=True)
 class Ranker:
     """Lists of `places` items: of those `kept`, ascending, or of all; without what was bought where that is
-    `excluded`."""
+    `excluded`. `alone`: the scores of known clients by their second stage, where that ranks."""
 
     model: Opened
     places: int
     excluded: bool
     kept: I32 | None
+    alone: Scorer | None = None
 
-    def lists(self, queries: Tensor, past: Ragged, threads: int = 1) -> tuple[I32, F32]:
-        """Items (n, places) and scores, as `serve.recommend` has them, of queries (n, d) of clients with that past."""
+    def lists(self, queries: Tensor, past: Ragged, threads: int = 1, clients: I32 | None = None) -> tuple[I32, F32]:
+        """Items (n, places) and scores, as `serve.recommend` has them, of queries (n, d) of clients with that past;
+        `clients` (n,): who they are, where they are known."""
+        if self.alone is not None and clients is not None:
+            return self._by_second_stage(self.alone, clients, past)
         catalogue, seen = self.model.catalogue, past if self.excluded else None
         if self.kept is None:
             return serve.recommend(queries.numpy(), catalogue, self.places, seen, product, threads)
@@ -68,18 +75,45 @@ class Ranker:
         found, scores = serve.recommend(queries.numpy(), catalogue[self.kept], self.places, among, product, threads)
         return np.where(found == EMPTY, np.int32(EMPTY), self.kept[found]), scores
 
+    def _by_second_stage(self, alone: Scorer, clients: I32, past: Ragged) -> tuple[I32, F32]:
+        n_items = self.model.dataset.n_items
+        items = np.empty((len(clients), self.places), np.int32)
+        values = np.empty((len(clients), self.places), np.float32)
+        candidates = None if self.kept is None else np.isin(np.arange(n_items), self.kept)
+        for block in blocks(len(clients), n_items):
+            dense = scored(alone, clients[block], n_items)
+            own = past.take(np.arange(block.start, block.stop)) if self.excluded else None
+            dropped = exclusions(n_items, len(dense), own, candidates)
+            items[block], values[block] = top_k(dense, self.places, dropped)
+        return items, values
+
+
+def by_second_stage(folder: Path, model: Opened, wanted: bool | None) -> Scorer | None:
+    """Scores of customers by the run's second stage, with all that was bought up to now; None where it has none, or it
+    is not wanted. InputError where it is wanted and not there."""
+    config = model.world.config
+    if wanted is False or (wanted is None and not has_second_stage(folder, config)):
+        return None
+    device = ranker_of(model.dataset, config, second_stage_of(folder, config))
+    towers = scorer(model.world, model.state, model.dataset.history(*EVERYTHING).take)
+    return own_lists(device, model.dataset, towers, *EVERYTHING)
+
 
 def ranker(
-    model: Opened, k: int | None, exclude_seen: bool | None, where: Where | None = None, active_days: int | None = None
+    model: Opened,
+    k: int | None,
+    exclude_seen: bool | None,
+    where: Where | None = None,
+    active_days: int | None = None,
+    alone: Scorer | None = None,
 ) -> Ranker:
     """Raises InputError as `kept_items` does, and where the catalogue has no k items. Of fewer that are kept all are
     ranked."""
     kept = kept_items(model.dataset, where, active_days)
     places = length(k, model.dataset)
     serve.check_length(places, model.dataset.n_items)
-    return Ranker(
-        model, places if kept is None else min(places, len(kept)), excludes(exclude_seen, model.dataset), kept
-    )
+    places = places if kept is None else min(places, len(kept))
+    return Ranker(model, places, excludes(exclude_seen, model.dataset), kept, alone)
 
 
 def _places_of(seen: Ragged, kept: I32) -> Ragged:

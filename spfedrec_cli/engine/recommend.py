@@ -12,9 +12,10 @@ from torch import Tensor
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import I32
 from spfedrec_cli.engine.choice import EVERYTHING, Where
 from spfedrec_cli.engine.load import load_dataset
-from spfedrec_cli.engine.ranker import Opened, opened, ranker
+from spfedrec_cli.engine.ranker import Opened, by_second_stage, opened, ranker
 from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.engine.why import Queries, Why, why
@@ -85,23 +86,32 @@ def recommend(
     where: Where | None = None,
     active_days: int | None = None,
     explain: bool = False,
+    second_stage: bool | None = None,
 ) -> Recommendations:
     """The `k` best articles (12, or as many as there are) for `customers`, or for somebody with `history`.
 
     `history`: article ids, oldest first. `exclude_seen` leaves out what was bought; None does so where the Dataset's
     clients buy nothing twice. `where`: values by field, of which an article has one in each; `active_days`: it was sold
     in so many last days. A list is shorter than k where no more are left. `explain`: say why each stands there.
-    `dataset`: where it is now, if it is not found by itself. Raises InputError for ids, fields and values that the
-    Dataset does not know, for more articles than there are, where a filter leaves none, and where neither or both of
-    customers and history are given.
+    `second_stage`: whether customers are ranked by it, None wherever the run has one; for a history, which has no days,
+    the towers rank. `dataset`: where it is now, if it is not found by itself.
+
+    Raises InputError for ids, fields and values that the Dataset does not know, for more articles than there are, where
+    a filter leaves none, where neither or both of customers and history are given, and for reasons of a second stage.
     """
     customers, history = _listed(customers), _listed(history)
     if bool(customers) == bool(history):
         raise InputError("Say for whom to recommend", hint="give customers or a history of articles, not both")
-    model = opened(find(folder), checkpoint, dataset)
-    past, queries, ask = _known(model, customers) if customers else _stranger(model, history)
-    ranks = ranker(model, k, exclude_seen, where, active_days)
-    items, scores = ranks.lists(queries, past)
+    folder = find(folder)
+    model = opened(folder, checkpoint, dataset)
+    past, queries, ask, clients = _known(model, customers) if customers else _stranger(model, history)
+    alone = by_second_stage(folder, model, second_stage) if customers else None
+    if explain and alone is not None:
+        raise InputError(
+            "Reasons are those of the towers, and here the second stage ranks", hint="add --towers-alone to --why"
+        )
+    ranks = ranker(model, k, exclude_seen, where, active_days, alone)
+    items, scores = ranks.lists(queries, past, clients=clients)
     names: Sequence[str | None] = customers or [None]
     return Recommendations(
         Recommendation(
@@ -115,19 +125,20 @@ def recommend(
     )
 
 
-def _known(model: Opened, customers: Sequence[str]) -> tuple[Ragged, Tensor, list[Queries]]:
-    """What customers of the Dataset bought, their queries, and what each one's would be with other purchases."""
+def _known(model: Opened, customers: Sequence[str]) -> tuple[Ragged, Tensor, list[Queries], I32 | None]:
+    """What customers of the Dataset bought, their queries, what each one's would be with other purchases, and who they
+    are."""
     clients = np.array([model.dataset.client_index(customer) for customer in customers], np.int32)
     past = model.dataset.history_of(clients, *EVERYTHING)
     queries = client_queries(model.world, model.state, clients, past, model.items)
-    return past, queries, [partial(_client_query, model, client) for client in clients]
+    return past, queries, [partial(_client_query, model, client) for client in clients], clients
 
 
 def _client_query(model: Opened, client: int, past: Ragged) -> Tensor:
     return client_queries(model.world, model.state, np.full(len(past), client), past, model.items)
 
 
-def _stranger(model: Opened, history: Sequence[str]) -> tuple[Ragged, Tensor, list[Queries]]:
+def _stranger(model: Opened, history: Sequence[str]) -> tuple[Ragged, Tensor, list[Queries], I32 | None]:
     latest = list(dict.fromkeys(reversed(history)))[::-1]
     bought = model.dataset.item_index(latest)
     past = Ragged.from_lengths(np.array([len(bought)]), bought)
@@ -135,7 +146,7 @@ def _stranger(model: Opened, history: Sequence[str]) -> tuple[Ragged, Tensor, li
     def ask(past: Ragged) -> Tensor:
         return stranger_query(model.world, model.state, past, model.items)
 
-    return past, ask(past), [ask]
+    return past, ask(past), [ask], None
 
 
 def _reasons(

@@ -14,7 +14,7 @@ from spfedrec_cli.engine import shown
 from spfedrec_cli.engine.compare import compare
 from spfedrec_cli.engine.load import load_dataset
 from spfedrec_cli.engine.ranker import opened
-from spfedrec_cli.engine.told import beside, ensure_evaluated, told
+from spfedrec_cli.engine.record import beside, ensure_evaluated, told
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.sampling.modes import mode_of
 from spfedrec_cli.report.drawing import needs

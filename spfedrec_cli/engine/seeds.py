@@ -10,7 +10,8 @@ from spfedrec_cli import run
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.tables import Tabular, by_name
-from spfedrec_cli.engine.train import Begun, TrainResult, Watch, ignore, silently, train
+from spfedrec_cli.engine.told import TrainResult, Watch, ignore
+from spfedrec_cli.engine.train import Begun, silently, train
 
 if TYPE_CHECKING:
     import pandas as pd

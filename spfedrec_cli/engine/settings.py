@@ -10,6 +10,7 @@ from spfedrec_cli.config import HELP, Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.decay import dated
 from spfedrec_cli.engine.load import given_popularity
+from spfedrec_cli.engine.second_stage import check_second_stage
 from spfedrec_cli.engine.validation import following_catalogue
 from spfedrec_cli.errors import InputError, nearest
 from spfedrec_cli.federated import refusals
@@ -24,6 +25,8 @@ from spfedrec_cli.federated.strategies.split import ENGINES
 from spfedrec_cli.federated.strategies.table import STRATEGIES
 from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.retrieval.metrics import METRICS
+from spfedrec_cli.second_stage import losses as second_losses
+from spfedrec_cli.second_stage.forms import FORMS
 
 TABLES: dict[str, Mapping[str, object]] = {
     "client.optimizer": LOCAL_OPTIMIZERS,
@@ -35,6 +38,8 @@ TABLES: dict[str, Mapping[str, object]] = {
     "server.item_optimizer": ITEM_OPTIMIZERS,
     "server.schedule": SCHEDULES,
     "train.engine": ENGINES,
+    "second_stage.form": FORMS,
+    "second_stage.loss": second_losses.LOSSES,
 }
 
 
@@ -62,6 +67,7 @@ def check_with(config: Config, dataset: Dataset) -> Config:
     if config.decays and not dated(dataset):
         problem = "request.prior_half_life decays sales by days, and the Dataset knows only an order of purchases"
         raise InputError(problem, where=str(dataset.path), hint="set request.prior_half_life=0")
+    check_second_stage(config, dataset)
     refusals.check_sizes(config, sizes_of(dataset, config))
     return followed
 

@@ -11,8 +11,8 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.dtypes import F64, I64
 from spfedrec_cli.engine.evaluate import entries_of
 from spfedrec_cli.engine.ranker import Opened, ranker
+from spfedrec_cli.engine.record import ENTRY
 from spfedrec_cli.engine.scoring import client_queries
-from spfedrec_cli.engine.told import ENTRY
 from spfedrec_cli.errors import InputError, nearest
 from spfedrec_cli.report.drawing import fitting
 from spfedrec_cli.report.facts import Customer, Map

@@ -11,6 +11,7 @@ from spfedrec_cli import run
 from spfedrec_cli.engine.tally import Tally, tally_of
 from spfedrec_cli.errors import SpfedrecError
 from spfedrec_cli.federated.server.catalogue import Catalogue
+from spfedrec_cli.federated.server.ranking import start
 from spfedrec_cli.federated.server.state import PUBLIC, SUMMED
 from spfedrec_cli.federated.simulation.state import State, initial_state, state_tensors, stored_tensors
 from spfedrec_cli.federated.simulation.world import World
@@ -31,7 +32,9 @@ def started(world: World, loaded: tuple[State, Tally] | None) -> tuple[State, Ta
     has_catalogue, size = told["catalogue"], (world.n_items, world.config.model.dim)
     catalogue = Catalogue.blank(*size, world.known.device) if has_catalogue else None
     server = replace(blank.server, round=told["round"], popularity=popularity, decayed=decayed)
-    state = State(replace(server, prior=prior, catalogue=catalogue))
+    ranking = None if told["ranking"] is None else start(torch.zeros(told["ranking"][1]), *told["ranking"][2])
+    ranking = None if ranking is None else replace(ranking, round=told["ranking"][0])
+    state = State(replace(server, prior=prior, catalogue=catalogue), ranking=ranking)
     known = None if loaded is None else state_tensors(loaded[0].on(world.known.device))
     for name, tensor in state_tensors(state).items():
         tensor.zero_()
@@ -43,7 +46,9 @@ def started(world: World, loaded: tuple[State, Tally] | None) -> tuple[State, Ta
 
 def _told(state: State, tally: Tally) -> dict[str, object]:
     has = {name: getattr(state.server, name) is not None for name in (*PUBLIC, "catalogue")}
-    return {"round": state.round, **has, "tally": asdict(tally)}
+    known = state.ranking
+    ranking = None if known is None else [known.round, len(known.weights), list(known.weeks.shape)]
+    return {"round": state.round, **has, "ranking": ranking, "tally": asdict(tally)}
 
 
 def _dealt(world: World, mine: Tensor | None, loaded: tuple[State, Tally] | None) -> Tensor | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spfedrec_cli import run
+from spfedrec_cli.federated.strategies.ranking import RankingReport
 from spfedrec_cli.federated.strategies.report import Report
 from spfedrec_cli.federated.wire.messages import IN_ORDER
 
@@ -24,6 +25,10 @@ class Tally:
     validation: Mapping[str, float] | None = None
     warnings: tuple[str, ...] = ()
     prior: float | None = None  # γ of the best round, where validation chose it
+    ranking_updates: int = 0  # of the second stage, as what follows
+    ranking_up: int = 0
+    ranking_down: int = 0
+    ranking_validation: Mapping[str, float] | None = None
 
     def after(self, report: Report) -> "Tally":
         up, down = report.ledger.total("up"), report.ledger.total("down")
@@ -38,6 +43,15 @@ class Tally:
     def best_in(self, round_: int, scores: Mapping[str, float], monitor: str, prior: float | None) -> "Tally":
         """The same, with this round as the best one so far."""
         return replace(self, best_round=round_, best=scores[monitor], validation=dict(scores), prior=prior)
+
+    def after_ranking(self, report: RankingReport) -> "Tally":
+        """A round of the second stage."""
+        return replace(
+            self,
+            ranking_updates=self.ranking_updates + report.clients,
+            ranking_up=self.ranking_up + report.ledger.total("up"),
+            ranking_down=self.ranking_down + report.ledger.total("down"),
+        )
 
 
 def tally_of(record: dict[str, Any]) -> Tally:

@@ -1,124 +1,96 @@
-"""A run as a report tells of it: what its files hold, and its evaluation on the test split."""
+"""What a training tells while it goes on, and what it came to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from spfedrec_cli import files, run
-from spfedrec_cli.data.raw import Tell
-from spfedrec_cli.engine.checkpoint import checkpoint_round
-from spfedrec_cli.engine.evaluate import entries_of, evaluate
-from spfedrec_cli.engine.load import load_config
-from spfedrec_cli.errors import InputError
-from spfedrec_cli.federated.wire.messages import IN_ORDER
-from spfedrec_cli.report.facts import Group, Measured, Message, Told
-from spfedrec_cli.retrieval.intervals import Difference, differences
-from spfedrec_cli.retrieval.written import file_name, read_clients
+from spfedrec_cli import run
+from spfedrec_cli.engine.tables import Tabular, frame
 
-ENTRY = "test/full/all"
-AUDIT = "audit.json"
+if TYPE_CHECKING:
+    import pandas as pd
+
+TOWERS, SECOND = "towers", "second stage"
 
 
-def told(folder: Path) -> Told:
-    """What the files of a run say. Raises InputError where one is damaged, or nothing was trained yet."""
-    about, rounds = run.about(folder), run.records(folder / "metrics.jsonl")
-    if not run.rounds(folder):
-        hint = f"go on with `spfedrec train --resume {folder}`"
-        raise InputError(
-            "The run has no checkpoint yet, so that there is nothing to tell", where=str(folder), hint=hint
-        )
-    return Told(
-        name=folder.resolve().name,
-        path=str(folder),
-        version=str(about.get("version", "")),
-        started=str(about.get("started", "")),
-        preset=about.get("preset"),
-        config=load_config(folder),
-        environment=_environment(folder),
-        rounds=rounds,
-        messages=_messages(folder),
-        measured=_measured(entry) if (entry := current(folder)) else None,
-        audit=_audit(folder),
-    )
+@dataclass(frozen=True)
+class Progress:
+    """One round, for whoever watches. `seconds` is its time without validation, which took `validation_seconds`;
+    `silent` says how many clients fell silent in which phase, `memory` how
+    many bytes this process held after the round; `stage` which of the two stages it is a round of; `prior` which γ
+    ranking has, where validation chose it."""
+
+    round: int
+    rounds: int
+    loss: float
+    clients: int
+    survivors: int
+    aborted: int
+    saturated: int
+    seconds: float
+    bytes_up: int
+    bytes_down: int
+    validation: dict[str, float] | None
+    warning: str | None
+    without_target: int = 0
+    validation_seconds: float = 0.0
+    silent: Mapping[str, int] = field(default_factory=dict)
+    memory: int = 0
+    stage: str = TOWERS
+    prior: float | None = None
 
 
-def current(folder: Path) -> dict[str, Any] | None:
-    """The evaluation of the best checkpoint on the test split, None where there is none."""
-    entry = entries_of(folder).get(ENTRY)
-    best = checkpoint_round(folder, "best")
-    return entry if entry and run.origin(folder, best).items() <= entry.items() else None
+@dataclass(frozen=True)
+class SecondStageResult:
+    """What the second stage came to. `validation` is NDCG@10 of its lists on validation, on which `mix` is fitted: what
+    its own score counts, and what the towers' does. Bytes are sums over its rounds; `seconds` those of this process."""
+
+    rounds: int
+    client_updates: int
+    bytes_up: int
+    bytes_down: int
+    mix: tuple[float, float]
+    validation: dict[str, float]
+    seconds: float
 
 
-def ensure_evaluated(folder: Path, baselines: bool, dataset: Path | str | None, tell: Tell) -> None:
-    """Evaluates a run that was not; one that has no ground truth stays as it is."""
-    if current(folder) is None:
-        evaluate(folder, baselines=baselines, dataset=dataset, tell=tell)
+@dataclass(frozen=True)
+class TrainResult(Tabular):
+    """What a training came to. `validation` belongs to `best_round`, chosen by `monitor`; bytes are sums over all
+    rounds, as are `survivors`, the client updates that are in an aggregate, and `aborted`, the chains without a sum.
+    `second_stage`: what that came to, where there is one; none of it is in the other figures but the state's hash.
+    `prior`: the γ of the best round, where validation chose it.
+    """
+
+    run: Path
+    rounds: int
+    client_updates: int
+    survivors: int
+    aborted: int
+    clients_per_second: float
+    validation: dict[str, float]
+    bytes_up: int
+    bytes_down: int
+    state_sha256: str
+    best_round: int
+    warnings: tuple[str, ...]
+    monitor: str
+    second_stage: SecondStageResult | None = None
+    prior: float | None = None
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row each round of the run so far, with a column each validation metric, NaN in rounds without validation.
+
+        It is read from metrics.jsonl. Raises InputError where the run is gone.
+        """
+        lines = run.records(run.find(self.run) / "metrics.jsonl")
+        flat = ({**line, **(line["validation"] or {})} for line in lines)
+        return frame(flat, "round").drop(columns=["rounds", "validation"])
 
 
-def beside(folder: Path, rival: str, metric: str) -> dict[str, Difference]:
-    """The run less one of the baselines measured beside it, by this metric, paired by client."""
-    entry = entries_of(folder)[ENTRY]
-    ours, theirs = (read_clients(folder / file_name("test", "full", "all", name), entry)[1] for name in ("", rival))
-    return differences({metric: ours[metric]}, theirs)
+Watch = Callable[[Progress], None]
 
 
-def _environment(folder: Path) -> dict[str, Any]:
-    try:
-        return files.read_json(folder / "environment.json")
-    except (OSError, InputError):
-        return {}
-
-
-def _messages(folder: Path) -> list[Message]:
-    """In the order of the protocol."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for entry in run.records(folder / "ledger.jsonl"):
-        found.setdefault(entry["kind"], []).append(entry)
-    return [
-        Message(
-            kind=kind.kind,
-            direction=kind.direction,
-            meaning=kind.meaning,
-            count=sum(entry["count"] for entry in found[kind.kind]),
-            bytes=sum(entry["bytes"] for entry in found[kind.kind]),
-            largest=max(entry["largest"] for entry in found[kind.kind]),
-        )
-        for kind in IN_ORDER
-        if kind.kind in found
-    ]
-
-
-def _audit(folder: Path) -> list[dict[str, Any]] | None:
-    """The attacks that an audit of the run made. Raises InputError where its file is something else."""
-    file = folder / AUDIT
-    try:
-        attacks = files.read_json(file).get("attacks")
-    except FileNotFoundError:
-        return None
-    if not isinstance(attacks, list) or not all(isinstance(each, dict) for each in attacks):
-        raise InputError("The file is no audit of a run", where=str(file), hint="move it away, or audit again")
-    return attacks
-
-
-def _measured(entry: Mapping[str, Any]) -> Measured:
-    groups = {by: {name: _group(each) for name, each in found.items()} for by, found in entry.get("groups", {}).items()}
-    return Measured(
-        clients=entry.get("clients", 0),
-        skipped=entry.get("skipped", 0),
-        round=entry["checkpoint_round"],
-        metrics=entry["metrics"],
-        intervals=_spans(entry.get("intervals", {})),
-        beside={**entry.get("baselines", {}), **entry.get("blends", {})},
-        intervals_beside={name: _spans(found) for name, found in entry.get("intervals_beside", {}).items()},
-        groups=groups,
-        single_truth=entry.get("single_truth", False),
-        notes=entry.get("notes", ()),
-    )
-
-
-def _group(each: Mapping[str, Any]) -> Group:
-    return Group(each["clients"], each["metrics"], _spans(each["intervals"]))
-
-
-def _spans(found: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    return {name: (low, high) for name, (low, high) in found.items()}
+def ignore(progress: Progress) -> None:
+    """A watcher that looks away."""

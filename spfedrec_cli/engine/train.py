@@ -1,115 +1,36 @@
 """Training: rounds, each recorded; validation and checkpoints when they are due."""
 
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import Any
 
 import spfedrec_cli
 from spfedrec_cli import run
 from spfedrec_cli.config import Config, Settings, to_toml
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.engine.checkpoint import check_finite, go_on_from, load_state, save_state
+from spfedrec_cli.engine.checkpoint import check_finite, go_on_from, load_state
 from spfedrec_cli.engine.load import check_popularity, given_popularity, load_config, load_dataset, load_world
 from spfedrec_cli.engine.machine import environment
 from spfedrec_cli.engine.memory import check_memory, free_memory, resident_memory, shape_of
+from spfedrec_cli.engine.place import Place
+from spfedrec_cli.engine.second_stage import rank_for_themselves
 from spfedrec_cli.engine.settings import check, check_with
 from spfedrec_cli.engine.spread import check_in_step, started, whole
-from spfedrec_cli.engine.stop import Stop, deferred_interrupt
-from spfedrec_cli.engine.tables import Tabular, frame
+from spfedrec_cli.engine.stop import agreed, deferred_interrupt, interrupted
 from spfedrec_cli.engine.tally import Tally
 from spfedrec_cli.engine.team import device_of, gathered
+from spfedrec_cli.engine.told import Progress, TrainResult, Watch, ignore
 from spfedrec_cli.engine.validation import Validation, validate
-from spfedrec_cli.errors import InputError, SpfedrecError
+from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.processes import Team
 from spfedrec_cli.federated.simulation.state import State, stored_tensors
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.strategies.report import Report
 from spfedrec_cli.federated.strategies.table import STRATEGIES
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-class Interrupted(SpfedrecError):
-    """Training was stopped from outside; what was reached is saved."""
-
-    def __init__(
-        self, problem: str, *, where: str | None = None, hint: str | None = None, number: int = signal.SIGINT
-    ) -> None:
-        super().__init__(problem, where=where, hint=hint)
-        self.exit_code = 128 + number
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One round, for whoever watches. `seconds` is its time without validation, which took `validation_seconds`;
-    `silent` says how many clients fell silent in which phase, `memory` how
-    many bytes this process held after the round, `prior` which γ ranking has, where validation chose it."""
-
-    round: int
-    rounds: int
-    loss: float
-    clients: int
-    survivors: int
-    aborted: int
-    saturated: int
-    seconds: float
-    bytes_up: int
-    bytes_down: int
-    validation: dict[str, float] | None
-    warning: str | None
-    without_target: int = 0
-    validation_seconds: float = 0.0
-    silent: Mapping[str, int] = field(default_factory=dict)
-    memory: int = 0
-    prior: float | None = None
-
-
-@dataclass(frozen=True)
-class TrainResult(Tabular):
-    """What a training came to. `validation` belongs to `best_round`, chosen by `monitor`; bytes are sums over all
-    rounds, as are `survivors`, the client updates that are in an aggregate, and `aborted`, the chains without a sum.
-    `prior`: the γ of the best round, where validation chose it.
-    """
-
-    run: Path
-    rounds: int
-    client_updates: int
-    survivors: int
-    aborted: int
-    clients_per_second: float
-    validation: dict[str, float]
-    bytes_up: int
-    bytes_down: int
-    state_sha256: str
-    best_round: int
-    warnings: tuple[str, ...]
-    monitor: str
-    prior: float | None = None
-
-    def to_frame(self) -> "pd.DataFrame":
-        """A row each round of the run so far, with a column each validation metric, NaN in rounds without validation.
-
-        It is read from metrics.jsonl. Raises InputError where the run is gone.
-        """
-        lines = run.records(run.find(self.run) / "metrics.jsonl")
-        flat = ({**line, **(line["validation"] or {})} for line in lines)
-        return frame(flat, "round").drop(columns=["rounds", "validation"])
-
-
-Watch = Callable[[Progress], None]
-
-
-def ignore(progress: Progress) -> None:
-    """A watcher that looks away."""
-
 
 Begun = Callable[[Path, Config], None]
 
@@ -207,24 +128,6 @@ def train_in(dataset: Dataset, config: Config, team: Team) -> None:
     _train(dataset, world, None, Place(None, ignore))
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a training leaves what it comes to (nowhere, for all but one process), and who watches it."""
-
-    folder: Path | None
-    watch: Watch
-
-    def record(self, report: Report, progress: Progress) -> None:
-        """Append the round to metrics.jsonl and ledger.jsonl."""
-        if self.folder is not None:
-            run.append(self.folder / "metrics.jsonl", [asdict(progress)])
-            run.append(self.folder / "ledger.jsonl", [entry.as_dict() for entry in report.ledger.entries])
-
-    def save(self, state: State, tally: Tally, keep: int) -> None:
-        if self.folder is not None:
-            save_state(self.folder, state, tally, keep)
-
-
 def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, place: Place) -> TrainResult:
     """The loop. Whatever is due in a round is due again after a resume: nothing depends on when it was stopped."""
     train, step, team = world.config.train, STRATEGIES[world.config.federated.strategy], world.team
@@ -245,7 +148,7 @@ def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, p
             tally, warning = _judge(tally, world.config, state, scores, warnings)
             progress = _progress(world.config, state, report, (spent, judged), scores, warning)
             place.record(report, progress)
-            is_best, stopped = due and tally.best_round == state.round, _agreed(team, stop)
+            is_best, stopped = due and tally.best_round == state.round, agreed(team, stop)
             last = last or is_patience_over(world.config, state.round, tally)
             if is_best or last or stopped or state.round % train.checkpoint_every == 0:
                 check_finite(state)
@@ -253,20 +156,12 @@ def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, p
                 place.save(whole(world, state), tally, train.keep)
             place.watch(progress)
             if stopped and not last:
-                raise _interrupted(stop, state, train.rounds, place.folder)
+                raise interrupted(stop, f"round {state.round} of {train.rounds}", place.folder)
+    moved = tally.client_updates > updates_before
+    state, tally, second = rank_for_themselves(dataset, world, state, tally, place, moved)
     speed = (tally.client_updates - updates_before) / seconds if seconds else 0.0
-    return _result(place.folder or Path(), whole(world, state), tally, speed, train.monitor)
-
-
-def _interrupted(stop: Stop, state: State, rounds: int, folder: Path | None) -> Interrupted:
-    hint, where = f"go on with `spfedrec train --resume {folder}`", None if folder is None else str(folder)
-    number = stop.number or signal.SIGINT  # none, where another process of the team was asked to stop
-    return Interrupted(f"Stopped; round {state.round} of {rounds} is saved", where=where, hint=hint, number=number)
-
-
-def _agreed(team: Team, stop: "Stop") -> bool:
-    """Whether any process of the team was asked to stop."""
-    return bool(team.sum(torch.tensor([int(stop.wanted)])))
+    result = _result(place.folder or Path(), whole(world, state), tally, speed, train.monitor)
+    return replace(result, second_stage=second)
 
 
 def _result(folder: Path, state: State, tally: Tally, speed: float, monitor: str) -> TrainResult:
@@ -346,5 +241,5 @@ def _progress(
         seconds[1] if scores else 0.0,
         report.silent,
         resident_memory(),
-        _chosen(state),
+        prior=_chosen(state),
     )

@@ -18,10 +18,14 @@ class Way:
     candidates: str = "all"
     checkpoint: str = "best"
     blend: bool = False
+    second_stage: bool = False
 
     def __post_init__(self) -> None:
         if self.blend and self.split == "validation":
             problem = "The blend is fitted on validation, so it cannot be measured there"
+            raise InputError(problem, hint="evaluate it on test")
+        if self.second_stage and self.split == "validation":
+            problem = "The second stage has its mix with the towers from validation, so it cannot be measured there"
             raise InputError(problem, hint="evaluate it on test")
         known(self.names)
 

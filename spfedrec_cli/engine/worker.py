@@ -16,8 +16,9 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.bench import bench_in
 from spfedrec_cli.engine.rehearse import rehearse_in
 from spfedrec_cli.engine.settings import check
+from spfedrec_cli.engine.stop import Interrupted
 from spfedrec_cli.engine.team import arrived, joined
-from spfedrec_cli.engine.train import Interrupted, train_in
+from spfedrec_cli.engine.train import train_in
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.processes import Team, TeamLost
 

@@ -16,7 +16,7 @@ from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.device.cost import Shapes, client_floats, query_tower
 from spfedrec_cli.federated.sampling.modes import MODES
-from spfedrec_cli.kernels import descent, losses
+from spfedrec_cli.kernels import descent, lists, losses
 
 LARGEST_PRIVATE = 2 << 30  # bytes of private state that a simulation holds for all clients
 LARGEST_CLIENT = 2 << 30  # bytes that a simulation of `full` holds for a single client
@@ -154,6 +154,38 @@ def refuse_protocol(config: Settings) -> None:
     AGGREGATIONS[config.federated.aggregation].check(config)
 
 
+def refuse_ranking(config: Settings) -> None:
+    """Where there is a second stage: what has no federation, no compiled form, or is refused of its cohorts."""
+    second = config.second_stage
+    if not second.rounds:
+        return
+    if config.federated.strategy == "central":
+        hint = "set second_stage.rounds=0, or take strategy = split"
+        raise InputError("A second stage is learned on devices, and federated.strategy = central has none", hint=hint)
+    chosen = {"form": (second.form, lists.FORMS), "loss": (second.loss, lists.LOSSES)}
+    for key, (name, compiled) in chosen.items():
+        if name not in compiled and config.train.engine == "simulation":
+            raise InputError(
+                f"second_stage.{key} = {name} has no compiled form, which train.engine = simulation needs",
+                hint="set train.engine=reference, which runs it",
+            )
+    try:
+        AGGREGATIONS[config.federated.aggregation].check(_with_its_cohorts(config))
+    except InputError as error:
+        raise _of_second_stage(error) from None
+
+
+def _with_its_cohorts(config: Settings) -> Settings:
+    federated = config.federated.model_copy(update={"cohort_size": config.second_stage.cohort_size})
+    return config.model_copy(update={"federated": federated})
+
+
+def _of_second_stage(error: InputError) -> InputError:
+    """The same, of the key that says how large its cohorts are."""
+    hint = (error.hint or "").replace("federated.cohort_size", "second_stage.cohort_size")
+    return InputError(f"The second stage: {error.problem}", where=error.where, hint=hint)
+
+
 def refuse_nobody(config: Settings, sizes: DatasetSizes) -> None:
     if not sizes.eligible:
         raise InputError("No client of the Dataset has a training purchase", hint="prepare it with a longer period")
@@ -226,7 +258,13 @@ def refuse_many_towers(config: Settings, sizes: DatasetSizes) -> None:
 
 def refuse_sizes_of_protocol(config: Settings, sizes: DatasetSizes) -> None:
     """What the row of the aggregation protocol refuses of a Dataset."""
-    AGGREGATIONS[config.federated.aggregation].check_sizes(config, sizes.eligible, sizes.processes)
+    row = AGGREGATIONS[config.federated.aggregation]
+    row.check_sizes(config, sizes.eligible, sizes.processes)
+    if config.second_stage.rounds:
+        try:
+            row.check_sizes(_with_its_cohorts(config), sizes.eligible, sizes.processes)
+        except InputError as error:
+            raise _of_second_stage(error) from None
 
 
 RULES: tuple[Callable[[Settings], None], ...] = (
@@ -241,6 +279,7 @@ RULES: tuple[Callable[[Settings], None], ...] = (
     refuse_choice_of_nothing,
     refuse_decayed_file,
     refuse_protocol,
+    refuse_ranking,
     refuse_uncompiled,
 )
 SIZED: tuple[Callable[[Settings, DatasetSizes], None], ...] = (

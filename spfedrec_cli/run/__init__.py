@@ -5,6 +5,7 @@
     environment.json  versions and machine
     metrics.jsonl     one line a round
     ledger.jsonl      one line a round and message kind
+    second_stage.jsonl    one line a round of the second stage, where there is one
     checkpoints/      round-000100.safetensors: tensors, with a manifest in the header
     private/          immutable blocks of private state, named by their hash
 

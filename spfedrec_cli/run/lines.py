@@ -9,7 +9,7 @@ from spfedrec_cli import files
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.files import Damaged
 
-LINES = ("metrics.jsonl", "ledger.jsonl")
+LINES = ("metrics.jsonl", "ledger.jsonl", "second_stage.jsonl")
 
 
 def append(file: Path, records: Iterable[Mapping[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine import shown
 from spfedrec_cli.engine.ranker import opened
-from spfedrec_cli.engine.told import told
+from spfedrec_cli.engine.record import told
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.report import drawing
 

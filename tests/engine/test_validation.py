@@ -12,7 +12,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.checkpoint import load_state
 from spfedrec_cli.engine.load import load_world, open_run
 from spfedrec_cli.engine.scoring import model_scorer
-from spfedrec_cli.engine.train import TrainResult
+from spfedrec_cli.engine.told import TrainResult
 from spfedrec_cli.engine.validation import Validation, validate
 from spfedrec_cli.retrieval.evaluate import evaluate, make_task
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.federated.server.catalogue import Catalogue
+from spfedrec_cli.federated.server.ranking import RankingState
 from spfedrec_cli.federated.server.state import ServerState, initial_server_state
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.towers import Weights, flatten
@@ -23,6 +24,7 @@ class State:
 
     server: ServerState
     private: Tensor | None = None  # (n, d) or (n, P) of the clients that live here: each row stays on its device
+    ranking: RankingState | None = None  # the second stage, once it has begun
 
     @property
     def round(self) -> int:
@@ -74,7 +76,7 @@ def _initial_private(world: World, query: Weights) -> Tensor | None:
 
 def state_tensors(state: State) -> dict[str, Tensor]:
     """Every tensor of the state but the private ones, under a stable name."""
-    return state.server.tensors()
+    return state.server.tensors() | ({} if state.ranking is None else state.ranking.tensors())
 
 
 def stored_tensors(state: State) -> dict[str, Tensor]:
@@ -84,4 +86,4 @@ def stored_tensors(state: State) -> dict[str, Tensor]:
 
 def state_from_tensors(round_: int, tensors: dict[str, Tensor], private: Tensor | None) -> State:
     """The inverse of `state_tensors`."""
-    return State(ServerState.from_tensors(round_, tensors), private)
+    return State(ServerState.from_tensors(round_, tensors), private, RankingState.from_tensors(tensors))

@@ -49,5 +49,7 @@ def central_round(state: State, world: World) -> tuple[State, Report]:
     if len(clients):
         delta, mean = collected.step_along(world, found, state.query, len(clients))
         server = step_towers(server, known, served, delta, mean)
-    state = State(replace(server, round=round_), kept_private(state, world, cohort.clients, found.private))
+    state = replace(
+        state, server=replace(server, round=round_), private=kept_private(state, world, cohort.clients, found.private)
+    )
     return state, replace(report(state, world, clients, sums, losses, nothing_crosses), warning=COLLECTED)

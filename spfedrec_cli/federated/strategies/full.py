@@ -44,5 +44,7 @@ def full_round(state: State, world: World) -> tuple[State, Report]:
 
     # 7. The sum is divided by the survivors; both towers move along the mean Δ by the server's optimiser.
     server = full_step(state.server, world.known, sums.query, sums.items, sums.clients)
-    state = State(replace(server, round=round_), kept_private(state, world, cohort.clients, result.private))
+    state = replace(
+        state, server=replace(server, round=round_), private=kept_private(state, world, cohort.clients, result.private)
+    )
     return state, report(state, world, clients, sums, losses, channel)

@@ -42,5 +42,9 @@ def split_round(state: State, world: World) -> tuple[State, Report]:
 
     # 7. Both sums are divided by the survivors; θ_u moves along the mean Δθ_u, the mean g_v enters the item tower.
     server = server_step(state.server, world.known, start.served, sums.query, sums.items, sums.clients)
-    state = State(replace(server, round=round_), kept_private(state, world, start.cohort.clients, result.private))
+    state = replace(
+        state,
+        server=replace(server, round=round_),
+        private=kept_private(state, world, start.cohort.clients, result.private),
+    )
     return state, report(state, world, clients, sums, losses, channel, without_target(world, start, result.uploads))

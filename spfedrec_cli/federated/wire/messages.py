@@ -5,7 +5,8 @@ bytes, each with its shape in front. The ledger counts these bytes: `size` gives
 
 An array is declared by the type of its numbers and its sizes, a letter each: P weights of θ_u and Q of the item tower,
 d of an embedding, I items of the catalogue and F fields, M items of the pool or the slate, n items of a request and R
-of an update, C members of a chain, U items of their union, N words of a payload.
+of an update, C members of a chain, U items of their union, N words of a payload, S weights of the second stage, W
+weeks.
 """
 
 import struct
@@ -35,6 +36,18 @@ from spfedrec_cli.federated.wire.chain_messages import (
 )
 from spfedrec_cli.federated.wire.chain_messages import (
     MaskedUpdate as MaskedUpdate,
+)
+from spfedrec_cli.federated.wire.ranker_messages import (
+    PublishedWeeks as PublishedWeeks,
+)
+from spfedrec_cli.federated.wire.ranker_messages import (
+    Ranker as Ranker,
+)
+from spfedrec_cli.federated.wire.ranker_messages import (
+    RankerUpdate as RankerUpdate,
+)
+from spfedrec_cli.federated.wire.ranker_messages import (
+    WeeklyBuyers as WeeklyBuyers,
 )
 
 MAGIC = b"SFR1"
@@ -204,6 +217,10 @@ Message = (
     | PublishedSlate
     | PublishedCatalogue
     | PublishedCounts
+    | WeeklyBuyers
+    | PublishedWeeks
+    | Ranker
+    | RankerUpdate
 )
 KINDS: tuple[type[Any], ...] = get_args(Message)  # whose places are their numbers on the wire
 _BEFORE = (PurchaseCounts, PublishedCounts, FirstTower, ItemFields, PublishedCatalogue, Broadcast, PublishedSlate)

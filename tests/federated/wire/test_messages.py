@@ -34,6 +34,10 @@ def example(kind: type[Any]) -> Any:
         messages.PublishedSlate: lambda: messages.PublishedSlate(3, ints, np.ones((4, 2), np.float32)),
         messages.PublishedCatalogue: lambda: messages.PublishedCatalogue(3, floats, np.ones((4, 6), np.uint8)),
         messages.PublishedCounts: lambda: messages.PublishedCounts(1, ints),
+        messages.WeeklyBuyers: lambda: messages.WeeklyBuyers(1, np.ones((5, 3), np.int32)),
+        messages.PublishedWeeks: lambda: messages.PublishedWeeks(1, np.ones((5, 3), np.int32)),
+        messages.Ranker: lambda: messages.Ranker(3, floats),
+        messages.RankerUpdate: lambda: messages.RankerUpdate(3, ints),
     }[kind]()
 
 

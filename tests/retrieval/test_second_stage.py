@@ -1,0 +1,118 @@
+"""Lists by the second stage: candidates first, the towers behind, and the mix that validation chooses."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.dtypes import F32, I32
+from spfedrec_cli.retrieval.evaluate import make_task
+from spfedrec_cli.retrieval.second_stage import (
+    ALONE,
+    MIXES,
+    TOWERS,
+    Ranker,
+    day_after,
+    fit_mix,
+    known_before,
+    ranked_by,
+)
+from spfedrec_cli.second_stage.examples import Catalogue
+from spfedrec_cli.second_stage.features import columns
+
+
+def a_ranker(dataset: Dataset, repeats: bool = True, **weights: float) -> Ranker:
+    """A linear one with these weights of features, 0 of all others."""
+    shop = Catalogue(dataset.n_items, columns([], np.zeros((dataset.n_items, 0), np.int32), days=True), repeats)
+    given = np.array([weights.get(label, 0.0) for label in shop.columns.labels] + [0.0])
+    return Ranker("linear", 1, given, shop, popular=5, retrieved=7, weeks=6)
+
+
+def towers(dataset: Dataset) -> F32:
+    return np.random.default_rng(1).normal(size=(dataset.n_clients, dataset.n_items)).astype(np.float32)
+
+
+def test_candidates_stand_first_and_all_others_as_the_towers_rank_them(synthetic_dataset: Dataset) -> None:
+    dataset, scores = synthetic_dataset, towers(synthetic_dataset)
+    known = known_before(a_ranker(dataset), dataset, "train")
+    clients = dataset.clients_with_history()[:20]
+    found = ranked_by(a_ranker(dataset, count=1.0), known, lambda some: scores[some], dataset.n_items)(clients)
+    for row, client in enumerate(clients.tolist()):
+        own = set(known.rows.items.row(client).tolist())
+        candidates = own | set(known.public.popular[0].tolist()) | set(np.argsort(-scores[client])[:7].tolist())
+        order = np.argsort(-found[row], kind="stable")
+        assert set(order[: len(candidates)].tolist()) == candidates
+        others = order[len(candidates) :]
+        assert others.tolist() == [
+            item for item in np.argsort(-scores[client], kind="stable") if item not in candidates
+        ]
+
+
+def test_by_the_count_alone_a_list_is_what_was_bought_most_often(synthetic_dataset: Dataset) -> None:
+    dataset, scores = synthetic_dataset, towers(synthetic_dataset)
+    known = known_before(a_ranker(dataset), dataset, "train")
+    clients = dataset.clients_with_history()[:20]
+    found = ranked_by(a_ranker(dataset, count=1.0), known, lambda some: scores[some], dataset.n_items)(clients)
+    for row, client in enumerate(clients.tolist()):
+        mine = slice(*known.rows.items.offsets[client : client + 2])
+        counts = np.bincount(known.rows.items.values[mine], known.rows.counts[mine], minlength=dataset.n_items)
+        assert counts[found[row].argmax()] == counts.max()
+
+
+def test_towers_alone_are_the_towers(synthetic_dataset: Dataset) -> None:
+    dataset, scores = synthetic_dataset, towers(synthetic_dataset)
+    ranker = replace(a_ranker(dataset, count=1.0), mix=TOWERS)
+    clients = np.arange(5, dtype=np.int32)
+    known = known_before(ranker, dataset, "train")
+    found = ranked_by(ranker, known, lambda some: scores[some], dataset.n_items)(clients)
+    np.testing.assert_array_equal(found, scores[:5])
+
+
+def test_what_was_bought_is_no_candidate_where_nobody_buys_twice(synthetic_dataset: Dataset) -> None:
+    dataset, scores = synthetic_dataset, towers(synthetic_dataset)
+    ranker = a_ranker(dataset, repeats=False, sales_ever=1.0)
+    known = known_before(ranker, dataset, "train")
+    (client,) = dataset.clients_with_history()[:1]
+    found = ranked_by(ranker, known, lambda some: scores[some], dataset.n_items)(np.array([client], np.int32))[0]
+    first = set(np.argsort(-found)[:7].tolist())
+    assert not first & set(known.rows.items.row(int(client)).tolist())
+
+
+def test_the_mix_is_that_of_the_best_lists_on_validation(synthetic_dataset: Dataset) -> None:
+    """Towers that know what is bought next are left alone; towers of noise are left out."""
+    dataset = synthetic_dataset
+    truth, task = dataset.truth("validation"), make_task(dataset, "validation")
+    knowing = np.zeros((dataset.n_clients, dataset.n_items), np.float32)
+    knowing[truth.row_index(), truth.values] = 1.0
+    by_noise, by_truth = a_ranker(dataset, count_7=-1.0), a_ranker(dataset, count_62=1.0)
+
+    def noise(clients: I32) -> F32:
+        return -towers(dataset)[clients]
+
+    mix, value = fit_mix(by_noise, dataset, lambda clients: knowing[clients])
+    assert mix[1] > 0
+    assert value > 0.9
+    alone, reached = fit_mix(by_truth, dataset, noise)
+    assert alone in MIXES
+    assert reached > 0
+    assert len(task.clients) > 0
+    assert MIXES[0] == ALONE  # the first of equal ones
+
+
+@pytest.mark.parametrize("splits", [("train",), ("train", "validation"), ("train", "validation", "test")])
+def test_nothing_of_later_splits_is_known(synthetic_dataset: Dataset, splits: tuple[str, ...]) -> None:
+    day, ranker = day_after(synthetic_dataset, splits), a_ranker(synthetic_dataset)
+    known = known_before(ranker, synthetic_dataset, *splits)
+    assert day is not None
+    assert int(known.rows.day.max()) < day
+    assert known.day.tolist() == [day] * synthetic_dataset.n_clients
+
+
+def test_a_dataset_without_weeks_has_a_day_for_each_client(sample_dataset: Dataset) -> None:
+    assert day_after(sample_dataset, ("train",)) is None
+    ranker = a_ranker(sample_dataset)
+    known = known_before(ranker, sample_dataset, "train", "validation")
+    assert len(known.day) == sample_dataset.n_clients
+    assert known.public.week.sum() == 0
+    assert known.public.ever.sum() == len(sample_dataset.history("train").values)
