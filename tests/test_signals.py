@@ -52,12 +52,11 @@ def test_a_worker_ends_with_its_parent(more: str) -> None:
 
 PHASES = {"start-up": "runs", "training": "runs/x/metrics.jsonl", "validation": "validating"}
 TRAIN_BY_THREE = """
-import pathlib, sys, time
-from spfedrec_cli.engine import train
+import importlib, pathlib, time
 def last(*unused):
     pathlib.Path("validating").touch()
     time.sleep(99)
-train.validate = last
+importlib.import_module("spfedrec_cli.engine.train").validate = last
 from spfedrec_cli.__main__ import main
 main()
 """
@@ -73,13 +72,12 @@ def test_workers_end_with_a_training_that_is_killed(sample_dataset: Dataset, tmp
     words = ["train", str(sample_dataset.path), "--preset", "sample", "--name", "x", "--quiet"]
     words += [word for setting in settings for word in ("--set", setting)]
     with subprocess.Popen([sys.executable, "-c", TRAIN_BY_THREE, *words], cwd=tmp_path, stderr=subprocess.PIPE) as one:
-        until = time.monotonic() + 60
-        while not ((tmp_path / PHASES[phase]).exists() and len(found := workers_of(one.pid)) == 2):
-            assert time.monotonic() < until
-            assert one.poll() is None
+        until, found = time.monotonic() + 60, []
+        while time.monotonic() < until and not ((tmp_path / PHASES[phase]).exists() and len(found) == 2):
             time.sleep(0.01)
+            found = workers_of(one.pid)
         one.kill()
-        one.wait()
+    assert len(found) == 2
     assert all(is_gone(worker) for worker in found)
 
 

@@ -138,14 +138,15 @@ class Traced:
         """What a thread has stopped for; where it is not the step sought, it goes on."""
         number = os.WSTOPSIG(status)
         if number == _STOPPED_BY_CALL:
-            step, entered = self._at(thread)
+            step, written = self._at(thread)
+            entered = written is None
             if entered and step:
                 self.steps.append(step)
             sought = step is not None and len(self.steps) - 1 == count
             if sought and entered and not (half and step and step.can_be_halved):
                 return True
-            if sought and not entered and half and step:
-                _halve(step.file)
+            if sought and written is not None and half and step:
+                _halve(step.file, written)
                 return True
             number = 0
         elif number == signal.SIGTRAP and status >> 16:
@@ -155,15 +156,15 @@ class Traced:
         _resume(thread, number)
         return False
 
-    def _at(self, thread: int) -> tuple[Step | None, bool]:
-        """The step that a thread enters or leaves."""
+    def _at(self, thread: int) -> tuple[Step | None, int | None]:
+        """The step that a thread enters, or leaves, with the number that the system returns then."""
         info = ctypes.create_string_buffer(88)
         _ptrace(_SYSCALL_INFO, thread, len(info), info)
         if info.raw[0] == _ENTERED:
             number, *arguments = struct.unpack_from("<7Q", info.raw, 24)
             self._entered[thread] = self._step(thread, number, arguments)
-            return self._entered[thread], True
-        return self._entered.pop(thread, None), False
+            return self._entered[thread], None
+        return self._entered.pop(thread, None), int(struct.unpack_from("<q", info.raw, 24)[0])
 
     def _step(self, thread: int, number: int, arguments: list[int]) -> Step | None:
         if number in _BY_DESCRIPTOR:
@@ -267,8 +268,8 @@ def _text(thread: int, address: int) -> str:
         return memory.read1(4096).partition(b"\0")[0].decode(errors="replace")
 
 
-def _halve(file: Path) -> None:
-    """As a kill in the middle of the write would have left it. (All our files are written from their beginning to their
+def _halve(file: Path, written: int) -> None:
+    """As a kill in the midst of the write would have left it. (All our files are written from their beginning to their
     end.)"""
     with suppress(OSError):
-        os.truncate(file, file.stat().st_size * 2 // 3)
+        os.truncate(file, file.stat().st_size - max(written, 0) // 2)
