@@ -86,8 +86,9 @@ _EXPORTED = {
     "engine": (
         "Attacked AuditReport Begun Bench Choice Comparison Crossed Diagnosis EvaluationReport Finding Interrupted "
         "Paired Progress Ranked Recommendation Recommendations Rehearsal Reported SecondStageResult Seeds Speed "
-        "TrainResult Watch Why about_machine articles audit_run bench compare conditions crossed evaluate evaluate_origins examine "
-        "export load_config plot recommend recommend_all rehearse resume run_folder suited train train_seeds write_report"
+        "TrainResult Watch Why about_machine articles audit_run bench compare conditions crossed evaluate "
+        "evaluate_origins examine export load_config plot recommend recommend_all rehearse resume run_folder suited "
+        "train train_seeds write_report"
     ),
     "errors": "InputError SpfedrecError",
 }

@@ -57,6 +57,17 @@ Written = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Where --all and --customers write: a .parquet or a .csv.")
 ]
 Reasons = Annotated[bool, typer.Option("--why", help="Say of each article why it stands there.")]
+Bought = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="A,B,…",
+        help="Articles that somebody bought, oldest first: an id, or several with commas between. Repeatable.",
+    ),
+]
+Length = Annotated[
+    int | None,
+    typer.Option("-k", metavar="K", min=1, help="Length of the list; left out, 12, or as many as there are."),
+]
 TowersAlone = Annotated[
     bool, typer.Option("--towers-alone", help="Leave the run's second stage out, where it has one.")
 ]
@@ -68,23 +79,14 @@ def command(
         list[str] | None, typer.Option("--customer", metavar="ID", help="A customer of the Dataset. Repeatable.")
     ] = None,
     file: CustomersFile = None,
-    history: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="A,B,…",
-            help="Articles that somebody bought, oldest first: an id, or several with commas between. Repeatable.",
-        ),
-    ] = None,
+    history: Bought = None,
     everybody: Annotated[bool, typer.Option("--all", help="Every customer; needs --output.")] = False,
     output: Written = None,
     format: Annotated[
         Literal["parquet", "csv", "kaggle"] | None,
         typer.Option(help="What is written; left out, what the suffix of --output says, parquet where it has none."),
     ] = None,
-    k: Annotated[
-        int | None,
-        typer.Option("-k", metavar="K", min=1, help="Length of the list; left out, 12, or as many as there are."),
-    ] = None,
+    k: Length = None,
     exclude_seen: ExcludeSeen = None,
     conditions: Where = None,
     active_days: ActiveDays = None,
