@@ -15,7 +15,7 @@ export PIP_ROOT_USER_ACTION = ignore
 .PHONY: help setup demo test test-python torture audit-deps lint format
 .PHONY: bench bench-against bench-chain bench-cost bench-engine bench-linearity bench-modes bench-pass bench-prepare bench-quality
 .PHONY: bench-scale bench-second-stage bench-top
-.PHONY: results pictures clean-demo
+.PHONY: results privacy pictures clean-demo
 
 help:
 	@echo "make setup    install spfedrec with its development tools into $(VENV)"
@@ -40,6 +40,7 @@ help:
 	@echo "make bench-top    exact lists beside FAISS, and lists for all customers of H&M's number"
 	@echo "make bench-scale    rounds over up to ten million items: docs/scaling.md"
 	@echo "make results    quality beside baselines, ablations, quality against cost: docs/results.md"
+	@echo "make privacy    quality, bytes and what attacks reach, mode by mode: docs/privacy.md"
 	@echo "make bench-prepare    prepare all of H&M, beside merely reading its largest file"
 
 setup: $(DEV)
@@ -152,6 +153,10 @@ bench-prepare: $(DEV)
 # Data of MovieLens 100K: SPFEDREC_REAL_DATA. What is trained already, in runs/results, is not trained again.
 results: $(DEV)
 	@$(BIN)/python benchmarks/results.py --write $(RESULTS_ARGS)
+
+# Data of MovieLens 100K: SPFEDREC_REAL_DATA. What is trained or audited already, in runs/privacy, is not done again.
+privacy: $(BASE)
+	@$(BIN)/python benchmarks/privacy.py --write
 
 # Data of MovieLens 100K: SPFEDREC_REAL_DATA. Prepares in runs/results what `results` does not find there either.
 bench-modes: $(DEV)

@@ -49,6 +49,17 @@ EXTRACTS = {
         "protocol.md",
         "`request.mode`",
     ),
+    "shop": Extract(
+        {"`paper`, P = 0.25": "`paper`, P = 0.25, the default", "`slate`": "`slate`"},
+        {
+            "server, by requests": "by a request",
+            "one masked upload": "by a masked upload",
+            "one plain update": "by a plain update",
+            "canaries": "planted pairs, by the model",
+        },
+        "privacy.md",
+        "`request.mode`",
+    ),
     "ml-100k": Extract(
         {
             "SpFedRec (`split`)": PAPER,

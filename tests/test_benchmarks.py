@@ -583,3 +583,21 @@ def test_the_table_of_a_shop(monkeypatch: pytest.MonkeyPatch, little_shop: Path,
     ours, central = (found[place][0].metrics["full"]["ndcg@10"] for place in (0, 2))
     assert f"{ours / central:.2f} (the same model not federated)" in head
     assert "| repeat_last |" in differences
+
+
+def test_privacy_trains_once_audits_both_ways_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, little_shop: Path, tmp_path: Path
+) -> None:
+    privacy = the_module("privacy", monkeypatch)
+    shop = privacy.Shop(little_shop, "synthetic", ("train.rounds=2", *SMALL, "model.field_dim=4"))
+    work = privacy.Work(tmp_path / "runs", clients=30, rounds=1)
+    monkeypatch.setattr(privacy, "CANARIES", "simulation.canaries=5")
+    text = privacy.frontier(shop, work, privacy.MODES[:1])
+    head, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines())
+    assert head == privacy.HEAD
+    assert [row[1] for row in rows] == ["`sum`", "`ring`"]
+    assert [bool(row[head.index("one masked upload")]) for row in rows] == [False, True]
+    assert all(row[head.index("ε at least")] for row in rows)
+    monkeypatch.setattr(privacy.engine, "train", None)
+    monkeypatch.setattr(privacy.engine, "audit_run", None)
+    assert privacy.frontier(shop, work, privacy.MODES[:1]) == text

@@ -31,4 +31,4 @@ def test_the_page_runs_from_top_to_bottom(
     assert autumn.max().date() == names["purchases"]["time"].max().date()
     rows = re.search(r"^\|---\|---\|\n(.*?)\n\n", PAGE, re.MULTILINE | re.DOTALL)
     assert rows
-    assert [hasattr(spfedrec, name) for name in re.findall(r"`(\w+)`", rows[1])] == [True] * 7
+    assert [hasattr(spfedrec, name) for name in re.findall(r"`(\w+)`", rows[1])] == [True] * 8

@@ -127,7 +127,9 @@ def _cohort_sum(round_: int, parts: Sequence[tuple[Upload, I32]], pool: I32) -> 
     found = np.unique(np.concatenate([upload.items for upload, _ in parts]))
     rows = np.zeros((len(found), parts[0][0].rows.shape[1]), np.float64)
     for upload, _ in parts:
-        np.add.at(rows, np.searchsorted(found, upload.items), upload.rows)  # an item may stand in request and pool
+        places = np.searchsorted(found, upload.items)
+        for part in (slice(0, upload.published), slice(upload.published, None)):  # in each of which an item stands once
+            rows[places[part]] += upload.rows[part]
     members = np.array(sorted(upload.client for upload, _ in parts), np.int64)
     query = np.sum([each for _, each in parts], axis=0)
     return Sum(round_, members, found, rows.astype(np.float32), np.asarray(query, np.float32), pool)

@@ -161,5 +161,12 @@ def _released(report: "AuditReport") -> Any:
     rows: list[tuple[str, Cell]] = [("released", line) for line in report.released]
     between = f"{report.exposed:.1f} clients of a cohort sit between two that work together"
     rows += [("in chains", between)]
-    rows += [(f"bytes {way}", f"{size(count)} a client and round") for way, count in report.bytes_per_client.items()]
+    rows += [(f"bytes {way}", _weight(report, way, count)) for way, count in report.bytes_per_client.items()]
     return facts("What is told on purpose", rows)
+
+
+def _weight(report: "AuditReport", way: str, count: float) -> str:
+    """Of one client, and what the executed protocol sends where the former is that of the ideal sum or of fewer."""
+    chained = report.bytes_in_chains.get(way)
+    beside = "" if chained is None else f"; {size(chained)} in secret-sharing chains of the whole cohort"
+    return f"{size(count)} a client and round{beside}"

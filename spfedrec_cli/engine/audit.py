@@ -18,6 +18,7 @@ from spfedrec_cli.dtypes import F64, Bool
 from spfedrec_cli.engine.asked import Asked, ask
 from spfedrec_cli.engine.checkpoint import load_state
 from spfedrec_cli.engine.corrupt import exposed, opened_by
+from spfedrec_cli.engine.executed import bytes_in_chains
 from spfedrec_cli.engine.load import load_config, load_dataset, load_world
 from spfedrec_cli.engine.recording import NOTHING_CROSSED, Reached, Recording, among
 from spfedrec_cli.engine.released import released
@@ -83,6 +84,7 @@ class AuditReport(Tabular):
     """`attacks` in the order of their table; `left_out` says why an attack is not among them; `released` what is told
     on purpose. Recorded were `rounds` rounds after `round`, of cohorts of `cohort` out of `clients`.
     `bytes_per_client`: the mean of one client in one round, "up" and "down"; of the training where none is needed.
+    `bytes_in_chains`: the same, if chains of federated.chain_length made the sum of the run's whole cohort.
     `exposed`: how many clients of a round sit between two corrupt ones in a chain, on average."""
 
     run: Path
@@ -94,6 +96,7 @@ class AuditReport(Tabular):
     left_out: dict[str, str] = field(default_factory=dict)
     released: tuple[str, ...] = ()
     bytes_per_client: dict[str, float] = field(default_factory=dict)
+    bytes_in_chains: dict[str, float] = field(default_factory=dict)
     exposed: float = 0.0
 
     def to_frame(self) -> "pd.DataFrame":
@@ -146,7 +149,8 @@ def audit_run(
     crossed = dict(recorded.as_it_is.bytes_per_client) or of_run
     told = released(world.config, state)
     between = exposed(min(world.config.federated.cohort_size, len(world.known.eligible)), corrupt)
-    return AuditReport(folder, reached.round, rounds, *sizes, tuple(found), left_out, told, crossed, between)
+    chained = dict(bytes_in_chains(world, reached.state()))
+    return AuditReport(folder, reached.round, rounds, *sizes, tuple(found), left_out, told, crossed, chained, between)
 
 
 def _opened(folder: Path, dataset: Path | str | None, settings: Sequence[str]) -> tuple[Dataset, World]:

@@ -2,10 +2,12 @@
 
 import statistics
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.engine.executed import bytes_in_chains
 from spfedrec_cli.engine.load import load_world
 from spfedrec_cli.engine.memory import check_memory, free_memory, peak_memory, reckon, shape_of
 from spfedrec_cli.engine.settings import check_with
@@ -13,6 +15,7 @@ from spfedrec_cli.engine.team import device_of, gathered
 from spfedrec_cli.federated.device.cost import mean_work
 from spfedrec_cli.federated.processes import Team
 from spfedrec_cli.federated.simulation.state import initial_state, state_tensors
+from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.strategies.table import STRATEGIES
 
 ROUNDS = 3
@@ -24,6 +27,7 @@ class Rehearsal:
     and what is reckoned for all processes by the end.
 
     `multiply_adds` is the work of a client in a round, by `federated/cost.py`, the mean over all who may take part.
+    `bytes_in_chains`: of the ideal sum, what secret-sharing chains would send in its place, "up" and "down".
     `query_parameters` and `item_parameters` are the numbers of weights of both towers.
     """
 
@@ -38,6 +42,7 @@ class Rehearsal:
     reckoned_memory: int
     query_parameters: int
     item_parameters: int
+    bytes_in_chains: Mapping[str, float] = field(default_factory=dict)
 
 
 def rehearse(dataset: Dataset, config: Config) -> Rehearsal:
@@ -77,4 +82,10 @@ def rehearse_in(dataset: Dataset, config: Config, team: Team) -> Rehearsal:
         reckoned_memory=sum(reckon(shape_of(dataset), config).values()),
         query_parameters=sum(size for name, size in weights.items() if name.startswith("query/")),
         item_parameters=sum(size for name, size in weights.items() if name.startswith("item/")),
+        bytes_in_chains=bytes_in_chains(world, state) if _is_ideal(world) else {},
     )
+
+
+def _is_ideal(world: World) -> bool:
+    """Whether sums are those of the ideal functionality, and all clients live in this process."""
+    return world.config.federated.aggregation == "sum" and world.team.size == 1

@@ -12,6 +12,7 @@ from spfedrec_cli import run
 from spfedrec_cli.config import validate
 from spfedrec_cli.dtypes import I64
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated.device import client as device_client
 from spfedrec_cli.federated.device.client import split_batches
 from spfedrec_cli.federated.sampling.cohort import draw_cohort
 from spfedrec_cli.federated.sampling.slate import Slate
@@ -114,6 +115,22 @@ def test_a_client_without_target_uploads_zeros_and_is_counted(engine: str, priva
     assert not result.sums.items.count_nonzero()
     assert not result.losses.count_nonzero()
     assert private == "none" or torch.equal(result.private, alone.private)  # type: ignore[arg-type]
+
+
+def test_a_client_without_target_takes_as_many_steps_as_one_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the answer would come sooner."""
+    world = build_world(merged(SLATE, {"train": {"engine": "reference"}}), [1] * 12)
+    state, _ = rounds(world, 1)
+    start, steps, taken = opened(world, state), list[int](), device_client._gradients
+
+    def counted(device: device_client.Device, *more: Any) -> Any:
+        steps.append(device.client)
+        return taken(device, *more)
+
+    monkeypatch.setattr(device_client, "_gradients", counted)
+    one_by_one.train_one_by_one(world, start.published, start.cohort, world.channel(2))
+    assert without_target(world, start, np.ones(12, np.bool_)) > 0
+    assert sorted(steps) == start.cohort.clients.tolist()
 
 
 def test_the_report_counts_them_and_its_loss_leaves_them_out() -> None:

@@ -111,6 +111,22 @@ def test_a_header_that_promises_more_than_there_is_is_refused(place: int) -> Non
         parse(bytes(data))
 
 
+def test_a_world_bounds_what_may_cross_in_it() -> None:
+    """No more members than clients, no more items than the catalogue has, no more weights than the tower."""
+    world = build_world()
+    chain, most = np.zeros(2, np.int32), {"C": len(world.known.eligible), "U": world.n_items, "P": world.known.width}
+    ids, nothing = (lambda n: np.arange(n, dtype=np.int32)), np.empty((0, 8), np.float32)
+    made: dict[str, Any] = {
+        "C": lambda n: messages.ChainCommitments(1, chain, ids(n), np.zeros((n, 32), np.uint8)),
+        "U": lambda n: messages.ChainInvitation(1, chain, ids(1), ids(n)),
+        "P": lambda n: messages.Broadcast(1, np.zeros(n, np.float32), ids(0), nothing),
+    }
+    for letter, of in made.items():
+        world.channel(1).send(of(most[letter]), Role.SERVER, 1)
+        with pytest.raises(SpfedrecError, match="and not of shape"):
+            world.channel(1).send(of(most[letter] + 1), Role.SERVER, 1)
+
+
 def test_processes_count_the_clients_that_live_in_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes: sums are summed, and the largest is that of both."""
     mine, other = Channel(3), Channel(3)

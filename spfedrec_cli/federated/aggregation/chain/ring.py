@@ -127,6 +127,11 @@ class _Layout:
             channel.account(kind, sizes * sent[kind])
 
 
+def account_chains(opening: Opening) -> None:
+    """Counts what the chains of a round would send, without a key or an update."""
+    _Layout(opening).account(opening.channel)
+
+
 def setting_of(opening: Opening) -> Setting:
     assert opening.told is not None
     return Setting(
