@@ -10,6 +10,7 @@ from spfedrec_cli.cli import (
     compare,
     config,
     describe,
+    device,
     doctor,
     evaluate,
     export,
@@ -35,7 +36,7 @@ START = """Start here:
   spfedrec train sample --preset sample --name first
   spfedrec evaluate first --baselines"""
 
-COMMANDS = (prepare, describe, train, evaluate, compare, report, plot, recommend, export, runs, doctor, bench)
+COMMANDS = (prepare, describe, train, evaluate, compare, report, plot, recommend, export, device, runs, doctor, bench)
 
 
 def _show_version(asked: bool) -> None:

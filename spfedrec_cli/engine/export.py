@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ import pyarrow.parquet as pq
 from safetensors.torch import save_file
 
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.engine.bundle import write_bundle
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
 from spfedrec_cli.engine.choice import EVERYTHING
+from spfedrec_cli.engine.graphs import item_graph, needs_onnx, query_graph
 from spfedrec_cli.engine.load import open_run
 from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.errors import InputError
@@ -40,13 +43,17 @@ def export(
     devices would compute for themselves; their dot product ranks, and a prior is one more coordinate: of an item
     γ · τ · π, of a client 1. safetensors: query_tower.safetensors and item_tower.safetensors, the weights by name, with
     the settings that the towers need in their header; beside the item tower that coordinate, as `prior` (n_items,).
-    Raises InputError for a folder that is not empty.
+    onnx: both towers as graphs. faiss: an exact index over what ranks, items.faiss, and the ids in its order. device:
+    what a device ranks with by itself (serving.bundle), which stands alone. Raises InputError for a folder that is not
+    empty, and where an extra is not installed.
     """
     unknown = [name for name in formats if name not in EXPORTS]
     if unknown or not formats:
         raise InputError(
             f"There is no export format {', '.join(unknown) or 'named'}", hint=f"choose of {', '.join(EXPORTS)}"
         )
+    if "device" in formats and len(formats) > 1:
+        raise InputError("A bundle for a device stands alone", hint="export the other formats into another folder")
     folder, output = find(folder), Path(output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError("The output already exists", where=str(output), hint="name a folder that does not exist yet")
@@ -88,4 +95,32 @@ def _safetensors(folder: Path, dataset: Dataset, world: World, state: State) -> 
         )
 
 
-EXPORTS = {"parquet": _parquet, "safetensors": _safetensors}
+def _onnx(folder: Path, dataset: Dataset, world: World, state: State) -> None:
+    needs_onnx()
+    model = world.config.model
+    (folder / "query_tower.onnx").write_bytes(query_graph(model, state.query, world.devices.fields.names))
+    (folder / "item_tower.onnx").write_bytes(item_graph(model, state.item, world.known.items.names))
+
+
+def _faiss(folder: Path, dataset: Dataset, world: World, state: State) -> None:
+    """An exact index of inner products over what ranks, and ids in its order."""
+    if not find_spec("faiss"):
+        hint = "install it with `pip install 'spfedrec[ann]'`"
+        raise InputError("The format faiss needs faiss, which is not installed", hint=hint)
+    import faiss
+
+    items = item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
+    rows = np.ascontiguousarray(ranked_items(world.config.model, items, state.sales).numpy(), np.float32)
+    index = faiss.IndexFlatIP(rows.shape[1])
+    index.add(rows)
+    faiss.write_index(index, str(folder / "items.faiss"))
+    (folder / "items.faiss.ids.json").write_text(json.dumps(dataset.item_ids) + "\n", encoding="utf-8")
+
+
+EXPORTS = {
+    "parquet": _parquet,
+    "safetensors": _safetensors,
+    "onnx": _onnx,
+    "faiss": _faiss,
+    "device": write_bundle,
+}
