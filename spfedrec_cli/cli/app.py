@@ -19,6 +19,7 @@ from spfedrec_cli.cli import (
     recommend,
     report,
     runs,
+    sweep,
     train,
 )
 from spfedrec_cli.cli.failures import Command, Program
@@ -36,7 +37,22 @@ START = """Start here:
   spfedrec train sample --preset sample --name first
   spfedrec evaluate first --baselines"""
 
-COMMANDS = (prepare, describe, train, evaluate, compare, report, plot, recommend, export, device, runs, doctor, bench)
+COMMANDS = (
+    prepare,
+    describe,
+    train,
+    sweep,
+    evaluate,
+    compare,
+    report,
+    plot,
+    recommend,
+    export,
+    device,
+    runs,
+    doctor,
+    bench,
+)
 
 
 def _show_version(asked: bool) -> None:

@@ -20,6 +20,7 @@ from spfedrec_cli.engine.recommend import Ranked, Recommendation, Recommendation
 from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
 from spfedrec_cli.engine.report import Reported, write_report
 from spfedrec_cli.engine.seeds import Seeds, run_folder, train_seeds
+from spfedrec_cli.engine.sweep import Outcome, Swept, sweep
 from spfedrec_cli.engine.tally import Crossed, crossed
 from spfedrec_cli.engine.train import Begun, Interrupted, Progress, TrainResult, Watch, resume, train
 from spfedrec_cli.engine.why import Why
@@ -33,6 +34,7 @@ __all__ = [
     "EvaluationReport",
     "Finding",
     "Interrupted",
+    "Outcome",
     "Paired",
     "Progress",
     "Ranked",
@@ -42,6 +44,7 @@ __all__ = [
     "Reported",
     "Seeds",
     "Speed",
+    "Swept",
     "TrainResult",
     "Watch",
     "Why",
@@ -62,6 +65,7 @@ __all__ = [
     "rehearse",
     "resume",
     "run_folder",
+    "sweep",
     "train",
     "train_seeds",
     "write_report",
