@@ -38,9 +38,7 @@ def command(
     ] = False,
     sweep: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="Those of this sweep, with what it varies, the best on validation first."
-        ),
+        typer.Option(metavar="NAME", help="Those of this sweep, with what it varies, the best on validation first."),
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else to stdout.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="The same as a table in Markdown.")] = False,
