@@ -17,7 +17,6 @@ NAME = "device"
 EXAMPLES = """Examples:
 
 \b
-  spfedrec export first --format device --output bundle
   spfedrec device bundle --history 0663713001,0541518023
   spfedrec device bundle --history 0663713001 --field club_status=ACTIVE -k 5 --json"""
 

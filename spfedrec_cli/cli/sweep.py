@@ -18,8 +18,7 @@ EXAMPLES = """Examples:
 
 \b
   spfedrec sweep ml-100k --preset ml-100k --name lr --set client.lr=0.05,0.1,0.2 --set server.lr=0.001,0.003
-  spfedrec sweep ml-100k --preset ml-100k --name some --set model.dim=16,32,64 --set client.lr=0.05,0.1 --random 4
-  spfedrec runs --sweep lr --markdown"""
+  spfedrec sweep ml-100k --preset ml-100k --name some --set model.dim=16,32,64 --set client.lr=0.05,0.1 --random 4"""
 
 
 def command(
