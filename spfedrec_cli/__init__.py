@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine import EvaluationReport as EvaluationReport
     from spfedrec_cli.engine import Finding as Finding
     from spfedrec_cli.engine import Interrupted as Interrupted
+    from spfedrec_cli.engine import Outcome as Outcome
     from spfedrec_cli.engine import Paired as Paired
     from spfedrec_cli.engine import Progress as Progress
     from spfedrec_cli.engine import Ranked as Ranked
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine import SecondStageResult as SecondStageResult
     from spfedrec_cli.engine import Seeds as Seeds
     from spfedrec_cli.engine import Speed as Speed
+    from spfedrec_cli.engine import Swept as Swept
     from spfedrec_cli.engine import TrainResult as TrainResult
     from spfedrec_cli.engine import Watch as Watch
     from spfedrec_cli.engine import Why as Why
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine.recommend import recommend as recommend
     from spfedrec_cli.engine.rehearse import rehearse as rehearse
     from spfedrec_cli.engine.report import write_report as write_report
+    from spfedrec_cli.engine.sweep import sweep as sweep
     from spfedrec_cli.engine.train import train as train
     from spfedrec_cli.errors import InputError as InputError
     from spfedrec_cli.errors import SpfedrecError as SpfedrecError
@@ -85,10 +88,10 @@ _EXPORTED = {
     "data.subset": "Subset",
     "engine": (
         "Attacked AuditReport Begun Bench Choice Comparison Crossed Diagnosis EvaluationReport Finding Interrupted "
-        "Paired Progress Ranked Recommendation Recommendations Rehearsal Reported SecondStageResult Seeds Speed "
-        "TrainResult Watch Why about_machine articles audit_run bench compare conditions crossed evaluate "
-        "evaluate_origins examine export load_config plot recommend recommend_all rehearse resume run_folder suited "
-        "train train_seeds write_report"
+        "Outcome Paired Progress Ranked Recommendation Recommendations Rehearsal Reported SecondStageResult Seeds "
+        "Speed Swept TrainResult Watch Why about_machine articles audit_run bench compare conditions crossed "
+        "evaluate evaluate_origins examine export load_config plot recommend recommend_all rehearse resume "
+        "run_folder suited sweep train train_seeds write_report"
     ),
     "errors": "InputError SpfedrecError",
 }

@@ -11,6 +11,7 @@ from spfedrec_cli.cli import (
     compare,
     config,
     describe,
+    device,
     doctor,
     evaluate,
     export,
@@ -19,6 +20,7 @@ from spfedrec_cli.cli import (
     recommend,
     report,
     runs,
+    sweep,
     train,
 )
 from spfedrec_cli.cli.failures import Command, Program
@@ -40,6 +42,7 @@ COMMANDS = (
     prepare,
     describe,
     train,
+    sweep,
     evaluate,
     audit,
     compare,
@@ -47,6 +50,7 @@ COMMANDS = (
     plot,
     recommend,
     export,
+    device,
     runs,
     doctor,
     bench,

@@ -14,7 +14,8 @@ EXAMPLES = """Examples:
 
 \b
   spfedrec export first --output exported
-  spfedrec export first --output exported --format parquet"""
+  spfedrec export first --output exported --format parquet,onnx
+  spfedrec export first --output bundle --format device"""
 
 
 def command(
@@ -22,7 +23,11 @@ def command(
     output: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write to.")],
     formats: Annotated[
         str | None,
-        typer.Option("--format", metavar="F,…", help="parquet, safetensors, or both; left out, both."),
+        typer.Option(
+            "--format",
+            metavar="F,…",
+            help="Of parquet, safetensors, onnx, faiss; or device, alone. Left out, the first two.",
+        ),
     ] = None,
     dataset: TrainedOn = None,
     json: AsJson = False,

@@ -47,23 +47,24 @@ ActiveDays = Annotated[
     int | None,
     typer.Option("--active-days", metavar="N", min=1, help="Only articles sold in the last N days of the Dataset."),
 ]
-LENGTH = 12
-
-
-CustomersFile = Annotated[
-    Path | None, typer.Option("--customers", metavar="FILE", help="Customers from a file, an id a line.")
+Customers = Annotated[
+    list[str] | None, typer.Option("--customer", metavar="ID", help="A customer of the Dataset. Repeatable.")
 ]
-Written = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Where --all and --customers write: a .parquet or a .csv.")
-]
-Reasons = Annotated[bool, typer.Option("--why", help="Say of each article why it stands there.")]
-Bought = Annotated[
+File = Annotated[Path | None, typer.Option("--customers", metavar="FILE", help="Customers from a file, an id a line.")]
+History = Annotated[
     list[str] | None,
     typer.Option(
         metavar="A,B,…",
         help="Articles that somebody bought, oldest first: an id, or several with commas between. Repeatable.",
     ),
 ]
+LENGTH = 12
+
+
+Written = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Where --all and --customers write: a .parquet or a .csv.")
+]
+Reasons = Annotated[bool, typer.Option("--why", help="Say of each article why it stands there.")]
 Length = Annotated[
     int | None,
     typer.Option("-k", metavar="K", min=1, help="Length of the list; left out, 12, or as many as there are."),
@@ -75,11 +76,9 @@ TowersAlone = Annotated[
 
 def command(
     run: RunName,
-    customers: Annotated[
-        list[str] | None, typer.Option("--customer", metavar="ID", help="A customer of the Dataset. Repeatable.")
-    ] = None,
-    file: CustomersFile = None,
-    history: Bought = None,
+    customers: Customers = None,
+    file: File = None,
+    history: History = None,
     everybody: Annotated[bool, typer.Option("--all", help="Every customer; needs --output.")] = False,
     output: Written = None,
     format: Annotated[
@@ -105,9 +104,7 @@ def command(
     writing a file is stopped, the same command goes on with it.
     """
     _exactly_one(customers, file, history, everybody)
-    _only_with_a_file(everybody or file is not None, everybody, output, format)
-    if why and output is not None:
-        raise InputError("--why goes with lists that are shown", hint="leave out --output")
+    _only_with_a_file(everybody or file is not None, everybody, output, format, why)
     from spfedrec_cli import engine
 
     out = Output(json, quiet)
@@ -118,11 +115,7 @@ def command(
     some = customers_in(file) if file is not None else customers
     how |= {"second_stage": False} if towers_alone else {}
     if output is not None:
-        how |= {} if everybody else {"customers": some}
-        with staged(out) as tell:
-            written = engine.recommend_all(folder, output, format=format, tell=tell, **how)
-        value = {"run": str(folder), "output": str(output), "customers_written": written, "k": k}
-        out.result(value, facts(f"Recommendations of {folder}", [("customers", written), ("file", str(output))]))
+        _write(out, folder, output, format, how | ({} if everybody else {"customers": some}))
         return
     bought = engine.articles(folder, history, **there) if history else None
     how |= {"explain": True} if why else {}
@@ -130,6 +123,15 @@ def command(
     out.result({"customers": [as_json(one) for one in made]}, *(part for one in made for part in tables(one)))
     for one in made:
         _explain(out, one, k or LENGTH)
+
+
+def _write(out: Output, folder: Path, output: Path, format: str | None, how: dict[str, Any]) -> None:
+    from spfedrec_cli import engine
+
+    with staged(out) as tell:
+        written = engine.recommend_all(folder, output, format=format, tell=tell, **how)
+    value = {"run": str(folder), "output": str(output), "customers_written": written, "k": how["k"]}
+    out.result(value, facts(f"Recommendations of {folder}", [("customers", written), ("file", str(output))]))
 
 
 def customers_in(file: Path) -> list[str]:
@@ -154,7 +156,9 @@ def _exactly_one(
         raise InputError("It is not clear to whom to recommend", hint=hint)
 
 
-def _only_with_a_file(may: bool, must: bool, output: Path | None, format: str | None) -> None:
+def _only_with_a_file(may: bool, must: bool, output: Path | None, format: str | None, why: bool) -> None:
+    if why and output is not None:
+        raise InputError("--why goes with lists that are shown", hint="leave out --output")
     if must and output is None:
         raise InputError("--all writes a file", hint="name it with --output FILE")
     wrong = ("--output", output is not None and not may), ("--format", format is not None and output is None)

@@ -8,6 +8,7 @@ from rich.console import Group
 
 from spfedrec_cli.cli.options import AsJson, Debug, Quiet
 from spfedrec_cli.cli.output import Cell, Output, table
+from spfedrec_cli.cli.papers import written
 from spfedrec_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ EXAMPLES = """Examples:
   spfedrec runs --sort validation
   spfedrec runs --changed
   spfedrec runs --csv > runs.csv
+  spfedrec runs --sweep lr --latex
   spfedrec runs --json"""
 
 ELSEWHERE = ("train.rounds", "train.seed", "train.monitor")  # settings with a column of their own
@@ -34,7 +36,13 @@ def command(
     changed: Annotated[
         bool, typer.Option("--changed", help="Show the settings too in which these runs differ.")
     ] = False,
+    sweep: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Those of this sweep, with what it varies, the best on validation first."),
+    ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else to stdout.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="The same as a table in Markdown.")] = False,
+    as_latex: Annotated[bool, typer.Option("--latex", help="The same as a table in LaTeX (booktabs).")] = False,
     json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -44,19 +52,32 @@ def command(
     When each was started, on what, how far it is, and how good: the best validation, and the test split where
     `spfedrec evaluate` measured it, both by the run's train.monitor.
     """
-    if as_csv and json:
-        raise InputError("--csv and --json are two answers", hint="choose one of them")
-    from spfedrec_cli import runs
+    forms = {"--csv": as_csv, "--markdown": as_markdown, "--latex": as_latex, "--json": json}
+    if sum(forms.values()) > 1:
+        first, second = [form for form, wanted in forms.items() if wanted][:2]
+        raise InputError(f"{first} and {second} are two answers", hint="choose one of them")
+    from spfedrec_cli import runs, sweeps
 
     out = Output(json, quiet)
-    found = runs.in_order(runs.gather(runs.folders(), out.warn), sort or "name")
-    settings = [key for key in runs.changed(found) if key not in ELSEWHERE] if changed else []
+    folders = runs.folders() if sweep is None else sweeps.folders(sweep)
+    found = runs.in_order(runs.gather(folders, out.warn), sort or ("name" if sweep is None else "validation"))
+    settings = [key for key in runs.changed(found) if key not in ELSEWHERE] if changed or sweep else []
     if as_csv:
         _print_csv(out, found, settings)
+    elif as_markdown or as_latex:
+        out.line(written(*leaderboard(found, settings), "latex" if as_latex else "markdown"))
     else:
         out.result({"runs": [_json(run, settings) for run in found]}, *_tables(found, settings))
+    if sweep:
+        out.say("Ranked by validation; a test figure is there only where `spfedrec evaluate` measured it")
     if not found:
         out.say("There is no run yet; make one with `spfedrec train`")
+
+
+def leaderboard(found: Sequence["Run"], settings: Sequence[str]) -> tuple[list[str], list[list[Cell]]]:
+    """Heading and rows, for papers and pages."""
+    head = ["run", *settings, "rounds", "validation", "test"]
+    return head, [[run.path.name, *_settings(run, settings), run.rounds, run.validation, run.test] for run in found]
 
 
 def _json(run: "Run", settings: Sequence[str]) -> dict[str, Any]:

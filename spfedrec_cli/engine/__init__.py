@@ -23,6 +23,7 @@ from spfedrec_cli.engine.report import Reported, write_report
 from spfedrec_cli.engine.seeds import Seeds, run_folder, train_seeds
 from spfedrec_cli.engine.stop import Interrupted
 from spfedrec_cli.engine.suiting import Choice, suited
+from spfedrec_cli.engine.sweep import Outcome, Swept, sweep
 from spfedrec_cli.engine.tally import Crossed, crossed
 from spfedrec_cli.engine.told import Progress, SecondStageResult, TrainResult, Watch
 from spfedrec_cli.engine.train import Begun, resume, train
@@ -40,6 +41,7 @@ __all__ = [
     "EvaluationReport",
     "Finding",
     "Interrupted",
+    "Outcome",
     "Paired",
     "Progress",
     "Ranked",
@@ -50,6 +52,7 @@ __all__ = [
     "SecondStageResult",
     "Seeds",
     "Speed",
+    "Swept",
     "TrainResult",
     "Watch",
     "Why",
@@ -72,6 +75,7 @@ __all__ = [
     "resume",
     "run_folder",
     "suited",
+    "sweep",
     "train",
     "train_seeds",
     "write_report",

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 
 from spfedrec_cli.data import schema
 from spfedrec_cli.data.dataset import Dataset
@@ -81,6 +80,8 @@ def _having(dataset: Dataset, name: str, value: str) -> Bool:
     if value in vocabulary:
         found |= dataset.item_codes[:, fields[name]] == vocabulary.index(value) + 1
     if name in shown:
+        import pyarrow.compute as pc  # .3 s, which lists without a filter need not spend
+
         found |= np.asarray(pc.fill_null(pc.equal(dataset.labels.column(name), value), False).to_numpy())
     if not found.any():
         raise _no_value(dataset, name, value, vocabulary)
@@ -97,6 +98,8 @@ def check_field(dataset: Dataset, name: str) -> None:
 
 
 def _no_value(dataset: Dataset, name: str, value: str, vocabulary: Sequence[str]) -> InputError:
+    import pyarrow.compute as pc
+
     shown = (
         pc.unique(dataset.labels.column(name)).drop_null().to_pylist() if name in dataset.labels.column_names else []
     )

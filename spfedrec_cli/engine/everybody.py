@@ -77,38 +77,32 @@ def recommend_all(
         _refuse_blanks(data)
     ranks = ranker(model, k, exclude_seen, where, active_days, by_second_stage(folder, model, second_stage))
     clients = _clients(data, customers)
-
-    def lists(number: int) -> Iterator[Lists]:
-        """Those of one piece."""
-        end = min((number + 1) * _PIECE, len(clients))
-        for start in range(number * _PIECE, end, _BLOCK):
-            tell(Progress("recommending", start, len(clients), unit="customers"))
-            some = clients[start : min(start + _BLOCK, end)]
-            past = data.history_of(some, *EVERYTHING)
-            queries = client_queries(model.world, model.state, some, past, model.items)
-            yield Lists([data.client_id(client) for client in some], *ranks.lists(queries, past, cores(), some))
-
     write = WRITERS[kind]
-    made_of_pieces(
-        output,
-        {**origin(folder, model.state.round), **_asked(ranks, kind, clients)},
-        -(-len(clients) // _PIECE),
-        lambda part, number: write(part, data, lists(number), number == 0),
-        JOINS[CONTAINERS[kind]],
-    )
+
+    def piece(part: Path, number: int) -> None:
+        write(part, data, _lists(ranks, clients, number, tell), number == 0)
+
+    about = {**origin(folder, model.state.round), "kind": kind, **_request(ranks, clients)}
+    made_of_pieces(output, about, -(-len(clients) // _PIECE), piece, JOINS[CONTAINERS[kind]])
     return len(clients)
 
 
-def _asked(ranks: Ranker, kind: str, clients: I32) -> dict[str, Any]:
-    """All that the pieces of a file depend on, but for the run."""
-    return {
-        "second_stage": ranks.alone is not None,
-        "kind": kind,
-        "places": ranks.places,
-        "excluded": ranks.excluded,
-        "kept": None if ranks.kept is None else sha256(ranks.kept.tobytes()),
-        "clients": sha256(clients.tobytes()),
-    }
+def _lists(ranks: Ranker, clients: I32, number: int, tell: Tell) -> Iterator[Lists]:
+    """Those of one piece."""
+    model, end = ranks.model, min((number + 1) * _PIECE, len(clients))
+    for start in range(number * _PIECE, end, _BLOCK):
+        tell(Progress("recommending", start, len(clients), unit="customers"))
+        some = clients[start : min(start + _BLOCK, end)]
+        past = model.dataset.history_of(some, *EVERYTHING)
+        queries = client_queries(model.world, model.state, some, past, model.items)
+        yield Lists([model.dataset.client_id(client) for client in some], *ranks.lists(queries, past, cores(), some))
+
+
+def _request(ranks: Ranker, clients: I32) -> dict[str, Any]:
+    """What else decides what a piece holds, the size of pieces among it."""
+    kept = None if ranks.kept is None else sha256(ranks.kept.tobytes())
+    of = {"places": ranks.places, "excluded": ranks.excluded, "kept": kept, "second_stage": ranks.alone is not None}
+    return {**of, "clients": sha256(clients.tobytes()), "piece": _PIECE}
 
 
 def _clients(dataset: Dataset, customers: Sequence[str] | None) -> I32:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from safetensors.torch import save_file
 from spfedrec_cli import files
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.folder import replacing
+from spfedrec_cli.engine.bundle import write_bundle
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
 from spfedrec_cli.engine.choice import EVERYTHING
+from spfedrec_cli.engine.graphs import item_graph, needs_onnx, query_graph
 from spfedrec_cli.engine.load import open_run
 from spfedrec_cli.engine.own_lists import has_second_stage, ranker_of, second_stage_of
 from spfedrec_cli.engine.scoring import client_queries
@@ -47,13 +50,17 @@ def export(
     the settings that the towers need in their header; beside the item tower that coordinate, as `prior` (n_items,).
     Of a second stage second_stage.safetensors: its `weights` (P,), `mix` (2,), and what is public of items now, `week`,
     `month` and `ever` (n_items,) and `popular`; in the header its form and the table of its features.
-    Raises InputError for a folder that is not empty.
+    onnx: both towers as graphs. faiss: an exact index over what ranks, items.faiss, and the ids in its order. device:
+    what a device ranks with by itself (serving.bundle), which stands alone. Raises InputError for a folder that is not
+    empty, and where an extra is not installed.
     """
     unknown = [name for name in formats if name not in EXPORTS]
     if unknown or not formats:
         raise InputError(
             f"There is no export format {', '.join(unknown) or 'named'}", hint=f"choose of {', '.join(EXPORTS)}"
         )
+    if "device" in formats and len(formats) > 1:
+        raise InputError("A bundle for a device stands alone", hint="export the other formats into another folder")
     folder, output = find(folder), Path(output)
     with files.disk_told(output), replacing(output, "The export") as new:
         _check_free(output)
@@ -108,4 +115,32 @@ def _second_stage(folder: Path, dataset: Dataset, world: World, ranking: Ranking
     save_file(tensors, folder / "second_stage.safetensors", about | {"round": str(ranking.round)})
 
 
-EXPORTS = {"parquet": _parquet, "safetensors": _safetensors}
+def _onnx(folder: Path, dataset: Dataset, world: World, state: State) -> None:
+    needs_onnx()
+    model = world.config.model
+    (folder / "query_tower.onnx").write_bytes(query_graph(model, state.query, world.devices.fields.names))
+    (folder / "item_tower.onnx").write_bytes(item_graph(model, state.item, world.known.items.names))
+
+
+def _faiss(folder: Path, dataset: Dataset, world: World, state: State) -> None:
+    """An exact index of inner products over what ranks, and ids in its order."""
+    if not find_spec("faiss"):
+        hint = "install it with `pip install 'spfedrec[ann]'`"
+        raise InputError("The format faiss needs faiss, which is not installed", hint=hint)
+    import faiss
+
+    items = item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
+    rows = np.ascontiguousarray(ranked_items(world.config.model, items, state.sales, state.prior).numpy(), np.float32)
+    index = faiss.IndexFlatIP(rows.shape[1])
+    index.add(rows)
+    faiss.write_index(index, str(folder / "items.faiss"))
+    (folder / "items.faiss.ids.json").write_text(json.dumps(dataset.item_ids) + "\n", encoding="utf-8")
+
+
+EXPORTS = {
+    "parquet": _parquet,
+    "safetensors": _safetensors,
+    "onnx": _onnx,
+    "faiss": _faiss,
+    "device": write_bundle,
+}

@@ -1,0 +1,131 @@
+"""One person's list, made on the device from a bundle."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spfedrec_cli.dtypes import F32, I64
+from spfedrec_cli.errors import InputError, nearest
+from spfedrec_cli.serving.bundle import Bundle
+from spfedrec_cli.serving.tower import tower_of
+
+LENGTH = 12
+BLOCK = 1 << 14  # items decoded at once
+NEAR, LEAST = 4, 64  # so many times the list, and so many items at least, are scored again in twelve bits
+EMBEDDING = 4  # bytes of a float in a request to a service
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Best first: id, score, name, type, colour of each; `seconds` to load, and to rank once loaded, by `engine`."""
+
+    items: list[tuple[str, float, str | None, str | None, str | None]]
+    engine: str
+    load_seconds: float
+    rank_seconds: float
+
+
+def rank(
+    bundle: Bundle,
+    history: Sequence[str],
+    k: int | None = None,
+    fields: Mapping[str, str] | None = None,
+    exclude_seen: bool | None = None,
+) -> Listed:
+    """The k best items (12, or as many as there are) for who bought `history`, oldest first, and is what `fields` say.
+
+    `exclude_seen`: None leaves out what was bought where nobody in the Dataset buys an item twice. Raises InputError
+    for an empty history, for articles, fields and values that the bundle does not know, and for more items than there
+    are.
+    """
+    began = time.perf_counter()
+    if not history:
+        raise InputError("The history is empty", hint="name what was bought with --history A,B")
+    tower, engine = tower_of(bundle)
+    past = bundle.items(list(dict.fromkeys(reversed(history)))[::-1])
+    n_items = len(bundle.quantised)
+    places = min(LENGTH, n_items) if k is None else k
+    if not 1 <= places <= n_items:
+        raise InputError(f"The list cannot hold {places:,} items", hint=f"choose a number from 1 to {n_items:,}")
+    codes = _codes(bundle, fields or {})
+    loaded = time.perf_counter()
+    query = tower(codes, _pooled(bundle, past))[0]
+    scores = _scores(bundle, query)
+    excluded = not bundle.about["repeats"] if exclude_seen is None else exclude_seen
+    seen = past if excluded else past[:0]
+    near = _best(scores, min(max(places * NEAR, LEAST), n_items), seen)
+    scores[near] = _with_prior(bundle, bundle.exact(near) @ query, near)
+    best = near[np.lexsort((near, -scores[near]))][:places]
+    ranked = time.perf_counter()
+    items = [_line(bundle, int(item), float(scores[item])) for item in best]
+    return Listed(items, engine, loaded - began, ranked - loaded)
+
+
+def _line(bundle: Bundle, item: int, score: float) -> tuple[str, float, str | None, str | None, str | None]:
+    id, name, kind, colour = bundle.item(item)
+    return str(id), score, name, kind, colour
+
+
+def _codes(bundle: Bundle, fields: Mapping[str, str]) -> I64:
+    """(1, fields); 0 where nothing is said."""
+    known = {entry["name"]: entry["values"] for entry in bundle.about["fields"]}
+    for name, value in fields.items():
+        among, word = (known, name) if name not in known else (known[name], value)
+        if word not in among:
+            near = nearest(word, list(among))
+            hint = f"did you mean {near}?" if near else f"there are {', '.join(list(among)[:8]) or 'none'}"
+            what = f"no field {name!r}" if name not in known else f"no {name} {value!r}"
+            raise InputError(f"The bundle knows {what} of a customer", hint=hint)
+    return np.array(
+        [[values.index(fields[name]) + 1 if name in fields else 0 for name, values in known.items()]], np.int64
+    )
+
+
+def _pooled(bundle: Bundle, past: I64) -> F32:
+    """(1, d): the mean of what was bought, weighted as the run weights it."""
+    model: dict[str, Any] = bundle.about["model"]
+    vectors = bundle.exact(past)
+    if model["history"] == "none":
+        return np.zeros((1, vectors.shape[1]), np.float32)
+    newer = np.arange(len(past))[::-1]
+    weights = np.exp2(-newer / model["half_life"]) if model["history"] == "recency" else np.ones(len(past))
+    return np.asarray((weights / weights.sum()).astype(np.float32)[None] @ vectors, np.float32)
+
+
+def _scores(bundle: Bundle, query: F32) -> F32:
+    """(n_items,), as the run's `recommend` gives them, but for what eight bits lose."""
+    scores = np.empty(len(bundle.quantised), np.float32)
+    for start in range(0, len(scores), BLOCK):
+        part = slice(start, start + BLOCK)
+        scores[part] = (bundle.quantised[part].astype(np.float32) @ query) * bundle.scales[part]
+    return _with_prior(bundle, scores, np.arange(len(scores)))
+
+
+def _with_prior(bundle: Bundle, scores: F32, places: I64) -> F32:
+    return scores if bundle.prior is None else np.asarray(scores + bundle.prior[places], np.float32)
+
+
+def _best(scores: F32, k: int, seen: I64) -> I64:
+    """The highest, equal ones by their place; fewer than k where the rest was bought."""
+    allowed = np.ones(len(scores), np.bool_)
+    allowed[seen] = False
+    left = np.flatnonzero(allowed)
+    ordered = left[np.lexsort((left, -scores[left]))] if k * 4 > len(left) else _top(scores, left, k)
+    return np.asarray(ordered[:k], np.int64)
+
+
+def _top(scores: F32, left: I64, k: int) -> I64:
+    """Those at least as high as the k-th, in order."""
+    border = np.partition(scores[left], len(left) - k)[len(left) - k]
+    high = left[scores[left] >= border]
+    return np.asarray(high[np.lexsort((high, -scores[high]))], np.int64)
+
+
+def bytes_of_a_service(bundle: Bundle, k: int) -> tuple[int, int]:
+    """What a service would be sent and send back for one list: a query embedding up; ids and scores down."""
+    dim = bundle.quantised.shape[1]
+    width = max(len(str(bundle.item(0)[0])), 1)
+    return EMBEDDING * dim, k * (width + EMBEDDING)

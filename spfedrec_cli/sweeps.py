@@ -1,0 +1,150 @@
+"""Sweeps: many trainings that differ in some settings, planned before the first of them begins.
+
+runs/NAME.sweep.json    what the sweep is of, and its trials
+runs/NAME-001           the run of the first trial, and so on
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spfedrec_cli import files, rng
+from spfedrec_cli.errors import InputError, nearest
+from spfedrec_cli.run import RUNS
+
+SUFFIX = ".sweep.json"
+MOST_TRIALS = 1000
+Values = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training: the name of its run under ./runs, and what it sets by key."""
+
+    run: str
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`fixed` holds for all trials; `values` are those tried by key; `random` of their combinations are drawn by
+    `seed`, all taken where it is None."""
+
+    name: str
+    dataset_sha256: str
+    preset: str | None
+    config: str | None
+    fixed: tuple[str, ...]
+    values: Values
+    random: int | None
+    seed: int
+    trials: tuple[Trial, ...]
+
+
+def split(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Settings of one value, and values by key where there are several. Commas in brackets or quotes separate nothing.
+
+    Raises InputError for what is no setting, an empty value, and a key that comes twice.
+    """
+    fixed, several = list[str](), dict[str, list[str]]()
+    keys = set[str]()
+    for word in words:
+        key, given, text = word.partition("=")
+        values = [value.strip() for value in _parts(text)]
+        if not given or not key.strip() or not all(values):
+            raise InputError(f"{word!r} is no setting to try", hint="write section.key=a,b,c")
+        if key in keys:
+            raise InputError(f"{key} is set twice", hint="name all its values at once, with commas between")
+        keys.add(key)
+        values = list(dict.fromkeys(values))
+        if len(values) == 1:
+            fixed.append(f"{key}={values[0]}")
+        else:
+            several[key] = values
+    return fixed, several
+
+
+def _parts(text: str) -> list[str]:
+    parts, depth, quoted = [""], 0, ""
+    for letter in text:
+        if quoted:
+            quoted = "" if letter == quoted else quoted
+        elif letter in "\"'":
+            quoted = letter
+        else:
+            depth += (letter in "[{(") - (letter in "]})")
+            if letter == "," and depth == 0:
+                parts.append("")
+                continue
+        parts[-1] += letter
+    return parts
+
+
+def trials(name: str, values: Values, random: int | None, seed: int) -> tuple[Trial, ...]:
+    """All combinations in the order in which keys and values were named, or `random` different ones of them.
+
+    Raises InputError where nothing varies, and for more than MOST_TRIALS.
+    """
+    if not values:
+        raise InputError("Nothing varies in this sweep", hint="give a setting several values: --set client.lr=0.05,0.1")
+    total = math.prod(map(len, values.values()))
+    wanted = total if random is None else min(random, total)
+    if wanted > MOST_TRIALS:
+        problem = f"The sweep has {wanted:,} trials, and {MOST_TRIALS:,} are the most"
+        raise InputError(problem, hint="try fewer values, or --random N of them")
+    places = range(total) if random is None else sorted(rng.permuted(seed, "sweep", total, range(wanted)).tolist())
+    digits = max(3, len(str(wanted)))
+    settings = (dict(zip(values, each, strict=True)) for each in (_at(values, place) for place in places))
+    return tuple(Trial(f"{name}-{number:0{digits}}", each) for number, each in enumerate(settings, 1))
+
+
+def _at(values: Values, place: int) -> tuple[str, ...]:
+    """The combination at a place in the order of all: the last key varies fastest."""
+    found = []
+    for each in reversed(list(values.values())):
+        place, at = divmod(place, len(each))
+        found.append(each[at])
+    return tuple(reversed(found))
+
+
+def file_of(name: str) -> Path:
+    """Raises InputError where a name leads elsewhere than below ./runs."""
+    if name in ("", ".", "..") or Path(name).name != name:
+        raise InputError(f"{name!r} is no name for a sweep", hint="name it like a file")
+    return RUNS / f"{name}{SUFFIX}"
+
+
+def keep(plan: Plan) -> bool:
+    """Writes the plan; whether it was there already. Raises InputError where another one is there under its name."""
+    file = file_of(plan.name)
+    told = json.loads(json.dumps(asdict(plan)))
+    if file.exists():
+        if files.unsealed(files.read_json(file), file) != told:
+            hint = "choose another --name, or say the same as then to go on with it"
+            raise InputError(f"There is another sweep {plan.name!r}", where=str(file), hint=hint)
+        return True
+    taken = [trial.run for trial in plan.trials if (RUNS / trial.run).exists()]
+    if taken:
+        raise InputError(f"There is a run {taken[0]!r}, which is not of this sweep", hint="choose another --name")
+    RUNS.mkdir(exist_ok=True)
+    files.write_json(file, files.sealed(told))
+    return False
+
+
+def read(name: str) -> dict[str, Any]:
+    """A plan as it was kept. Raises InputError where there is none, naming a near one."""
+    file = file_of(name)
+    if not file.is_file():
+        near = nearest(name, [found.name.removesuffix(SUFFIX) for found in RUNS.glob(f"*{SUFFIX}")])
+        hint = f"did you mean {near}?" if near else "make one with `spfedrec sweep`"
+        raise InputError(f"There is no sweep {name!r}", hint=hint)
+    return files.unsealed(files.read_json(file), file)
+
+
+def folders(name: str) -> list[Path]:
+    """The runs of a sweep that have begun, in the order of its trials."""
+    every = [RUNS / trial["run"] for trial in read(name)["trials"]]
+    return [folder for folder in every if (folder / "run.json").is_file()]

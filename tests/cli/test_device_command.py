@@ -1,0 +1,51 @@
+"""spfedrec device: what it says of a list and its cost."""
+
+from pathlib import Path
+
+import pytest
+from answers import Invoke, the_json
+
+from spfedrec_cli import engine
+from spfedrec_cli.config import resolve
+from spfedrec_cli.data.dataset import Dataset
+
+
+@pytest.fixture(scope="module")
+def made(sample_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("device")
+    settings = ["train.rounds=1", "train.monitor=ndcg@1", "client.pool_size=8"]
+    done = engine.train(sample_dataset, resolve("sample", settings=settings), folder / "run")
+    engine.export(done.run, folder / "bundle", ("device",))
+    return folder / "bundle"
+
+
+def test_a_list_and_what_it_costs(invoke: Invoke, made: Path, sample_dataset: Dataset) -> None:
+    first, second = sample_dataset.item_ids[:2]
+    result = invoke("device", made, "--history", f"{first}, {second}", "-k", "3")
+    assert result.exit_code == 0, result.stderr
+    assert "Recommended on the device" in result.stdout
+    assert "sent by the device for a list" in result.stdout
+    told = the_json(invoke("device", made, "--history", first, "--history", second, "-k", "3", "--json"))
+    assert len(told["items"]) == 3
+    assert told["service_bytes_up"] == 4 * resolve("sample").model.dim
+    assert told["bundle_bytes"] > 0
+    assert set(told["items"][0]) == {"article_id", "score", "name", "type", "colour"}
+
+
+@pytest.mark.parametrize(
+    "words, problem",
+    [
+        (["--history", " ,"], "The history is empty"),
+        (["--history", "nothing"], "has no article 'nothing'"),
+        (["--history", "FIRST", "--field", "age"], "'age' says nothing of a customer; write NAME=VALUE"),
+        (["--history", "FIRST", "-k", "5000"], "choose a number from 1 to"),
+    ],
+)
+def test_what_is_refused(invoke: Invoke, made: Path, sample_dataset: Dataset, words: list[str], problem: str) -> None:
+    result = invoke("device", made, *(word.replace("FIRST", sample_dataset.item_ids[0]) for word in words))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr
+
+
+def test_no_bundle(invoke: Invoke, workplace: Path) -> None:
+    assert "no bundle for a device" in invoke("device", "nowhere", "--history", "1").stderr

@@ -1,0 +1,113 @@
+"""Sweeps over the sample, whose trainings are processes of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spfedrec_cli import engine, runs
+from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.engine import sweep as _function
+from spfedrec_cli.errors import InputError, SpfedrecError
+
+module = sys.modules["spfedrec_cli.engine.sweep"]
+FIXED = ["train.rounds=2", "train.eval_every=1", "client.pool_size=8", "train.monitor=ndcg@1"]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_trials_are_trained_ranked_and_not_trained_again(
+    workplace: Path, sample_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched: list[tuple[int, int]] = []
+    words = [*FIXED, "client.lr=0.05,0.1"]
+
+    def swept() -> engine.Swept:
+        told = lambda outcome, done, total: watched.append((done, total))  # noqa: E731
+        return engine.sweep(sample_dataset.path, "lr", words, preset="sample", jobs=2, watch=told)
+
+    found = swept()
+    assert watched == [(1, 2), (2, 2)]
+    assert {each.run: each.settings for each in found.trials} == {
+        "lr-001": {"client.lr": "0.05"},
+        "lr-002": {"client.lr": "0.1"},
+    }
+    assert found.trials[0].validation >= found.trials[1].validation  # type: ignore[operator]
+    assert found.best == found.trials[0]
+    for each in found.trials:
+        assert each.validation == runs.read(Path("runs") / each.run).validation
+        assert engine.load_config(each.run).client.lr == float(each.settings["client.lr"])
+    monkeypatch.setattr(module, "_words", lambda *_: pytest.fail("trained again"))
+    assert swept() == found
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_stopped_goes_on(workplace: Path, sample_dataset: Dataset) -> None:
+    fixed = [setting for setting in FIXED if not setting.startswith("train.rounds")]
+    words = [word for setting in (*fixed, "train.rounds=400", "client.lr=0.05,0.1") for word in ("--set", setting)]
+    command = [sys.executable, "-m", "spfedrec_cli", "sweep", str(sample_dataset.path), "--preset", "sample"]
+    command += [*words, "--name", "s", "--jobs", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as started:
+        assert started.stderr is not None
+        assert started.stderr.readline().startswith("1 of 2: s-001")
+        started.send_signal(signal.SIGTERM)
+        told = started.stderr.read()
+    assert started.returncode == 128 + signal.SIGTERM
+    assert "Stopped; 1 of 2 trials are done, what had begun is saved" in told
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stderr.count(" of 2: s-") == 2
+    assert {runs.read(Path("runs") / name).rounds for name in ("s-001", "s-002")} == {400}
+
+
+def test_a_combination_that_does_not_fit_is_refused_before_any_training(
+    workplace: Path, sample_dataset: Dataset
+) -> None:
+    with pytest.raises(InputError, match=r"client\.lr"):
+        engine.sweep(sample_dataset.path, "s", [*FIXED, "client.lr=0.1,-1"], preset="sample")
+    with pytest.raises(InputError, match="compared by one measure"):
+        engine.sweep(
+            sample_dataset.path, "s", ["train.monitor=ndcg@1,hit_rate@1", "client.pool_size=8"], preset="sample"
+        )
+    assert not Path("runs").exists()
+
+
+def test_a_trial_that_fails_is_named_and_the_others_go_on(
+    workplace: Path, sample_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one fails, the second leaves a run that another process made."""
+    made = engine.train(sample_dataset, _config(), Path("made")).run
+
+    def words(plan: object, trial: engine.Outcome, *_: object) -> list[str]:
+        fails = "import sys; sys.stderr.write('Error: no luck.\\n'); sys.exit(1)"
+        copies = f"import shutil; shutil.copytree({str(made)!r}, 'runs/{trial.run}')"
+        return [sys.executable, "-c", fails if trial.run.endswith("1") else copies]
+
+    monkeypatch.setattr(module, "_words", words)
+    found = engine.sweep(sample_dataset.path, "s", [*FIXED, "client.lr=0.05,0.1"], preset="sample", jobs=1)
+    assert [(each.run, each.failure) for each in found.trials] == [("s-002", None), ("s-001", "no luck.")]
+    assert found.best is not None
+    assert found.best.run == "s-002"
+
+
+def test_where_all_fail_the_first_reason_is_told(
+    workplace: Path, sample_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_words", lambda *_: [sys.executable, "-c", "import sys; sys.exit(3)"])
+    with pytest.raises(SpfedrecError, match="Every trial failed; the first: exit code 3"):
+        engine.sweep(sample_dataset.path, "s", [*FIXED, "client.lr=0.05,0.1"], preset="sample", jobs=2)
+    assert _function is engine.sweep
+
+
+def _config():  # type: ignore[no-untyped-def]
+    from spfedrec_cli.config import resolve
+
+    return resolve("sample", settings=[*FIXED, "client.lr=0.1"])
