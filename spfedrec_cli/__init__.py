@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine import Recommendation as Recommendation
     from spfedrec_cli.engine import Recommendations as Recommendations
     from spfedrec_cli.engine import Rehearsal as Rehearsal
+    from spfedrec_cli.engine import SecondStageResult as SecondStageResult
     from spfedrec_cli.engine import Seeds as Seeds
     from spfedrec_cli.engine import Speed as Speed
     from spfedrec_cli.engine import TrainResult as TrainResult
@@ -74,9 +75,9 @@ _EXPORTED = {
     "data.subset": "Subset",
     "engine": (
         "Begun Bench Comparison Crossed Diagnosis EvaluationReport Finding Interrupted Paired Progress Ranked "
-        "Recommendation Recommendations Rehearsal Seeds Speed TrainResult Watch about_machine articles bench compare "
-        "crossed evaluate evaluate_origins examine export load_config recommend recommend_all rehearse resume "
-        "run_folder train train_seeds"
+        "Recommendation Recommendations Rehearsal SecondStageResult Seeds Speed TrainResult Watch about_machine "
+        "articles bench compare crossed evaluate evaluate_origins examine export load_config recommend recommend_all "
+        "rehearse resume run_folder train train_seeds"
     ),
     "errors": "InputError SpfedrecError",
 }

@@ -47,6 +47,7 @@ REFUSED = {
     "refuse_negatives_of_nobody": ["request.mode=slate", "client.negatives=both"],
     "refuse_decayed_file": ["model.prior=0.5", "request.prior_half_life=7", "request.popularity=counts.csv"],
     "refuse_protocol": ["federated.aggregation=ring", "federated.cohort_size=2"],
+    "refuse_ranking": ["second_stage.rounds=2", "federated.strategy=central"],
     "refuse_uncompiled": ["client.loss=hinge"],
 }
 NAMES = [*TABLES, "train.monitor"]
