@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,8 +28,12 @@ from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.raw import Reading
 from spfedrec_cli.dtypes import F64, I32
 from spfedrec_cli.engine.beside import SECOND_STAGE
-from spfedrec_cli.engine.load import load_config, load_world
+from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
+from spfedrec_cli.engine.load import load_config, open_run
 from spfedrec_cli.engine.own_lists import own_lists, ranker_of, second_stage_of
+from spfedrec_cli.engine.scoring import model_scorer
+from spfedrec_cli.retrieval.evaluate import evaluate, history_splits, make_task
+from spfedrec_cli.retrieval.groups import is_among
 from spfedrec_cli.retrieval.intervals import intervals
 from spfedrec_cli.retrieval.written import file_name, read_clients, read_entries
 
@@ -39,6 +43,7 @@ RULES = ["popularity", "popularity_7_days", "repeat_last", "repeat_often"]
 METRICS = ("hit_rate@10", "recall@10", "ndcg@10", "recall_new@20", "recall_repeat@20")
 KS = (10, 12, 20)
 LIST = 12
+RATES = (0.0, 0.1, 0.2, 0.3, 0.5)  # of places for what is new
 FORMS = ("linear", "network")
 TOWERS = "towers"
 RETAIL = {
@@ -62,6 +67,7 @@ class Shop:
     preset: str
     settings: tuple[str, ...]
     weeks: int
+    explores: bool = False  # whether its frontier is drawn, of the last week
 
 
 def _retail(data: Path, to: Path) -> object:
@@ -73,7 +79,7 @@ def _retail(data: Path, to: Path) -> object:
 
 SHOPS = {
     "online-retail-ii": Shop(
-        "Online Retail II", _retail, lambda data: (data / "online-retail-ii").is_dir(), "hm-small", (), 1
+        "Online Retail II", _retail, lambda data: (data / "online-retail-ii").is_dir(), "hm-small", (), 8, True
     ),
     "complete-journey": Shop(
         "Complete Journey",
@@ -82,6 +88,7 @@ SHOPS = {
         "hm-small",
         (),
         1,
+        True,
     ),
     "hm": Shop(
         "H&M, histories of 1,039 customers",
@@ -127,12 +134,12 @@ class Measured:
 
 def measured(shop: Shop, form: str, data: Path, work: Path, weeks: int) -> Measured:
     """Trained where it is not there, and evaluated."""
-    folder = work / "datasets" / shop.name.split(",")[0].replace(" ", "-").replace("&", "")
+    folder = work / "datasets" / stem(shop)
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         shop.make(data, folder)
     config = resolve(shop.preset, settings=["second_stage.rounds=100", f"second_stage.form={form}", *shop.settings])
-    target = work / "runs" / f"{folder.name}-second-stage-{form}"
+    target = run_of(shop, form, work)
     trained(folder, config, target, shop.preset)
     rules = [name for name in RULES if Dataset.open(folder).repeats or not name.startswith("repeat")]
     blend = Dataset.open(folder).repeats
@@ -144,6 +151,15 @@ def measured(shop: Shop, form: str, data: Path, work: Path, weeks: int) -> Measu
         runs = [engine.evaluate(target, **how).run]  # type: ignore[arg-type]
     values, customers = pooled(runs)
     return Measured(values, customers, *cost(folder, target))
+
+
+def stem(shop: Shop) -> str:
+    return shop.name.split(",")[0].replace(" ", "-").replace("&", "")
+
+
+def run_of(shop: Shop, form: str, work: Path) -> Path:
+    """Where its training is."""
+    return work / "runs" / f"{stem(shop)}-second-stage-{form}"
 
 
 def trained(folder: Path, config: Config, target: Path, preset: str) -> None:
@@ -195,7 +211,6 @@ def cost(folder: Path, target: Path) -> tuple[tuple[float, ...], int, int, tuple
 def of_one_list(dataset: Dataset, target: Path) -> float:
     """Median seconds in which one device makes a list by its second stage, once the towers' scores are there."""
     config = load_config(target)
-    assert load_world(dataset, config).n_items
     ranker = ranker_of(dataset, config, second_stage_of(target, config))
     scores = np.zeros((1, dataset.n_items), np.float32)
     lists = own_lists(ranker, dataset, lambda clients: scores, "train", "validation", "test")
@@ -205,6 +220,21 @@ def of_one_list(dataset: Dataset, target: Path) -> float:
         np.argpartition(-lists(np.array([client], np.int32))[0], LIST)
         seconds.append(time.perf_counter() - began)
     return float(np.median(seconds))
+
+
+def frontier(shop: str, target: Path) -> str:
+    """Recall of new items against that of repeats in one and the same list, by the share of places for new ones."""
+    dataset, world = open_run(target)
+    state, _ = load_state(target, checkpoint_round(target, "best"))
+    ranker = ranker_of(dataset, world.config, second_stage_of(target, world.config))
+    towers, task = model_scorer(dataset, world, state, "test"), make_task(dataset, "test")
+    again = is_among(task, dataset.history(*history_splits("test")).take(task.clients))
+    rows = []
+    for rate in RATES:
+        lists = own_lists(replace(ranker, explore=rate), dataset, towers, *history_splits("test"))
+        found = evaluate(lists, task, KS, again=again).metrics
+        rows.append([f"{rate:g}", *(figure(found[name]) for name in METRICS)])
+    return table([f"{shop}, `second_stage.explore`", *METRICS], rows)
 
 
 def difference(found: Measured, other: str, metric: str) -> str:
@@ -283,6 +313,8 @@ def main() -> None:
         began = time.perf_counter()
         found[name] = {form: measured(shop, form, data, asked.work, weeks) for form in asked.form or FORMS}
         parts.append(of_shop(shop, found[name], weeks))
+        if SHOPS[name].explores and "recall_new@20" in next(iter(found[name].values())).values[TOWERS]:
+            parts.append(frontier(shop.name, run_of(shop, list(found[name])[-1], asked.work)))
         sys.stderr.write(f"{shop.name}: {(time.perf_counter() - began) / 60:.1f} minutes\n")
     text = "\n\n".join([machine() + ".", *parts, of_costs(found)])
     sys.stdout.write(text + "\n")

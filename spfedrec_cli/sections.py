@@ -212,6 +212,9 @@ class SecondStageConfig(Section):
     retrieved: int = Field(
         100, ge=0, le=100_000, description="candidates that the towers retrieve, when lists are made"
     )
+    explore: float = Field(
+        0.0, ge=0, lt=1, description="share of a list's places that go to what is new to the customer; 0: as it comes"
+    )
     siblings: str = Field(
         "", max_length=200, description="field of items whose siblings of own items are candidates; id:N: first N signs"
     )

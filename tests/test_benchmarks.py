@@ -601,3 +601,18 @@ def test_privacy_trains_once_audits_both_ways_and_goes_on(
     monkeypatch.setattr(privacy.engine, "train", None)
     monkeypatch.setattr(privacy.engine, "audit_run", None)
     assert privacy.frontier(shop, work, privacy.MODES[:1]) == text
+
+
+def test_a_second_stage_is_paired_with_the_best_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three customer-weeks of two customers: (.5 − .1) + (.2 − .3) + (.4 − .2), over three."""
+    program = the_module("second_stage", monkeypatch)
+    of = {
+        "towers": {"ndcg@10": np.array([0.0, 0.0, 0.1]), "recall_new@20": np.array([np.nan, 0.5, 0.1])},
+        "rule": {"ndcg@10": np.array([0.1, 0.3, 0.2])},
+        "second-stage": {"ndcg@10": np.array([0.5, 0.2, 0.4])},
+    }
+    found = program.Measured(of, np.array([0, 1, 1], np.int32), (1.0, 0.0), 95, 1, (1.0, 2.0), 0.001)
+    assert found.best("ndcg@10") == "rule"
+    assert found.mean("towers", "recall_new@20") == pytest.approx(0.3)  # of those who have a value
+    assert program.difference(found, "rule", "ndcg@10").startswith("+0.1667 (")
+    assert "| 95 | 0 | 1, 2 | 1.0 | 1 : 0 |" in program.of_costs({"hm": {"linear": found}})

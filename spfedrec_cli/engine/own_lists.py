@@ -48,6 +48,7 @@ def ranker_of(dataset: Dataset, config: Settings, state: RankingState) -> Ranker
         second.retrieved,
         weeks_known(config),
         (own, towers),
+        second.explore,
     )
 
 

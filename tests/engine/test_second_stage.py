@@ -117,20 +117,49 @@ def test_a_prolonged_run_keeps_it_and_fits_the_mix_anew(
     assert len(run.records(tmp_path / "run" / "second_stage.jsonl")) == 5
 
 
-def test_what_is_bought_from_validation_on_changes_no_weight(
-    both: TrainResult, config: Make, tmp_path: Path, shop: Dataset
-) -> None:
-    """Purchases of validation and test are put into other hands; features, weights and public sums stay."""
+def test_the_weights_follow_from_what_devices_hold_of_train(both: TrainResult, shop: Dataset, config: Make) -> None:
     world = load.load_world(shop, config(*STAGE))
     state, labelled = checkpoint.load_state(both.run, 6)[0].ranking, labelled_weeks(shop, world)
     assert state is not None
-    for split in ("validation", "test"):  # nothing of them is even there to be read
-        assert int(labelled.rows.day.max()) < int(shop.column(split, "time").min())
     found = first_ranking(world, labelled)
     for _ in range(5):
         found, _ = ranking_round(found, world, labelled)
     assert torch.equal(found.weights, state.weights)
     assert torch.equal(found.weeks, state.weeks)
+
+
+def shop_whose_end_is(turned: int, folder: Path) -> Dataset:
+    """60 customers who buy 3 of 20 articles in each of 12 weeks; in the last two, what customer i + `turned` would."""
+    draw, lines = np.random.default_rng(0), ["who,what,day"]
+    bought = np.array(
+        [[draw.choice(20, 3, p=np.arange(1, 21) / 210, replace=False) for _ in range(12)] for _ in range(60)]
+    )
+    for customer, week in np.ndindex(60, 12):
+        whose = (customer + turned) % 60 if week >= 10 else customer
+        day = np.datetime64("2024-01-01") + 7 * week + customer % 7
+        lines += [f"c{customer:02},a{article:02},{day}" for article in bought[whose, week]]
+    folder.mkdir()
+    (folder / "table.csv").write_text("\n".join(lines) + "\n")
+    columns = {"customer": "who", "item": "what", "time": "day"}
+    prepare("table", folder / "table.csv", folder / "shop", columns=columns, repeats=True)
+    return Dataset.open(folder / "shop")
+
+
+def test_what_is_bought_from_validation_on_changes_no_weight(config: Make, tmp_path: Path) -> None:
+    """Purchases of validation and test are put into other hands: weights and public sums stay to the bit."""
+    found = []
+    for turned in (0, 1):
+        dataset = shop_whose_end_is(turned, tmp_path / f"by-{turned}")
+        done = engine.train(dataset, config(*STAGE), tmp_path / f"run-{turned}")
+        found.append((dataset, checkpoint.load_state(done.run, 6)[0].ranking))
+    (one, first), (other, second) = found
+    assert one.fingerprint != other.fingerprint
+    assert one.item_ids == other.item_ids
+    assert first is not None
+    assert second is not None
+    assert torch.equal(first.weights, second.weights)
+    assert torch.equal(first.weeks, second.weeks)
+    assert int(first.weeks.sum()) > 0
 
 
 def test_evaluate_puts_it_beside_the_run(both: TrainResult) -> None:

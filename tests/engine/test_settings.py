@@ -48,6 +48,7 @@ REFUSED = {
     "refuse_choice_of_nothing": ["model.prior_choice=validation"],
     "refuse_decayed_file": ["model.prior=0.5", "request.prior_half_life=7", "request.popularity=counts.csv"],
     "refuse_protocol": ["federated.aggregation=ring", "federated.cohort_size=2"],
+    "refuse_ranking": ["second_stage.rounds=2", "federated.strategy=central"],
     "refuse_uncompiled": ["client.loss=hinge"],
 }
 NAMES = [*TABLES, "train.monitor"]

@@ -100,6 +100,28 @@ def test_the_mix_is_that_of_the_best_lists_on_validation(synthetic_dataset: Data
     assert MIXES[0] == ALONE  # the first of equal ones
 
 
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
+def test_every_so_many_places_are_for_what_is_new(synthetic_dataset: Dataset, share: float) -> None:
+    """Both kinds keep their own order; of the first places the stated share is new, as long as there is any of both."""
+    dataset, scores = synthetic_dataset, towers(synthetic_dataset)
+    plain = a_ranker(dataset, count=1.0, sales_ever=0.1)
+    known = known_before(plain, dataset, "train")
+    clients = dataset.clients_with_history()[:20]
+    lists = [
+        np.argsort(-ranked_by(each, known, lambda some: scores[some], dataset.n_items)(clients), axis=1, kind="stable")
+        for each in (plain, replace(plain, explore=share))
+    ]
+    for row, client in enumerate(clients.tolist()):
+        own = known.rows.items.row(client)
+        first, mixed = (each[row] for each in lists)
+        for kind in (True, False):
+            before, after = (each[np.isin(each, own) == kind] for each in (first[:10], mixed))
+            assert after[: len(before)].tolist() == before.tolist()
+        length = min(len(np.unique(own)), int(5 / share))
+        new = ~np.isin(mixed[:length], own)
+        assert new.sum() == int(length * share)
+
+
 @pytest.mark.parametrize("splits", [("train",), ("train", "validation"), ("train", "validation", "test")])
 def test_nothing_of_later_splits_is_known(synthetic_dataset: Dataset, splits: tuple[str, ...]) -> None:
     day, ranker = day_after(synthetic_dataset, splits), a_ranker(synthetic_dataset)

@@ -14,7 +14,7 @@ from spfedrec_cli.second_stage.examples import Catalogue, Lists, Moments, exampl
 from spfedrec_cli.second_stage.public import Public, public_at, weekly_buyers
 from spfedrec_cli.second_stage.rows import Rows
 
-REMEMBERED = 1 << 26  # features of lists that a simulation keeps, so that they are computed once
+REMEMBERED = 1 << 27  # features of lists that a simulation keeps, so that they are computed once
 
 
 @dataclass(frozen=True)
