@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from spfedrec_cli import files, rng
+from spfedrec_cli import files
 from spfedrec_cli.errors import InputError, nearest
 from spfedrec_cli.run import RUNS
 
@@ -95,10 +95,16 @@ def trials(name: str, values: Values, random: int | None, seed: int) -> tuple[Tr
     if wanted > MOST_TRIALS:
         problem = f"The sweep has {wanted:,} trials, and {MOST_TRIALS:,} are the most"
         raise InputError(problem, hint="try fewer values, or --random N of them")
-    places = range(total) if random is None else sorted(rng.permuted(seed, "sweep", total, range(wanted)).tolist())
+    places = range(total) if random is None else _drawn(total, wanted, seed)
     digits = max(3, len(str(wanted)))
     settings = (dict(zip(values, each, strict=True)) for each in (_at(values, place) for place in places))
     return tuple(Trial(f"{name}-{number:0{digits}}", each) for number, each in enumerate(settings, 1))
+
+
+def _drawn(total: int, wanted: int, seed: int) -> list[int]:
+    from spfedrec_cli import rng  # with numpy, which a list of runs does not need
+
+    return sorted(rng.permuted(seed, "sweep", total, range(wanted)).tolist())
 
 
 def _at(values: Values, place: int) -> tuple[str, ...]:
