@@ -1,6 +1,7 @@
 """Each attack succeeds where nothing protects from it, and fails where something does."""
 
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,10 @@ def test_a_plain_update_gives_every_purchase_away(mode: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("mode", MODES, ids=str)
 def test_a_masked_upload_gives_nothing_away(mode: dict[str, Any]) -> None:
-    row = reached("masked collinearity", shop(mode))
-    assert row.low - 0.02 <= 0.5 <= row.high + 0.02  # of six intervals of 95 % one may lie beside it
+    """Of forty clients one draw of masks says little, and its interval is too narrow: four draws."""
+    rows = [reached("masked collinearity", shop({**mode, "train": {"seed": seed}})) for seed in range(4)]
+    assert abs(fmean(row.auc for row in rows) - 0.5) < 0.06
+    assert sum(row.low - 0.02 <= 0.5 <= row.high + 0.02 for row in rows) >= 3
 
 
 def test_zero_rows_decide_with_public_negatives(plain: Shop) -> None:
