@@ -103,7 +103,8 @@ def told(shop: Shop, found: Sequence[Sequence[Found]]) -> list[str]:
     for name, rivals in (("the better of EASE and iALS", FACTORISED), ("the better rule", RULES)):
         known = [beside.baselines[each]["ndcg@10"] for each in rivals if each in beside.baselines]
         ratios += [f"{ours / max(known):.2f} ({name})"] if known else []
-    head = f"{beside.clients:,} clients have a test purchase. Mean ± standard deviation over {len(found[0])} seeds."
+    over = f"Mean ± standard deviation over {len(found[0])} seeds" if len(found[0]) > 1 else "One seed"
+    head = f"{beside.clients:,} clients have a test purchase. {over}."
     return [
         f"{head} NDCG@10 of SpFedRec ÷ that of others: {', '.join(ratios)}.",
         table(["", *WAY, *shop.metrics, *COST], rows),
