@@ -8,6 +8,7 @@ import typer
 
 from spfedrec_cli.cli.options import AsJson, Debug, Quiet, RunName, Settings, TrainedOn, where
 from spfedrec_cli.cli.output import Cell, Output, counted, facts, size, table
+from spfedrec_cli.errors import SpfedrecError
 from spfedrec_cli.run import find
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def command(
     """Attack a run: what could somebody guess of a customer's purchases?
 
     The training goes on for a few rounds, and all that crosses is recorded. Each attack is given what one party sees
-    of it, and its guesses are held against the truth. The run itself is not changed.
+    of it, and its guesses are held against the truth. The training itself is not changed. An audit by all attacks and
+    the run's own settings is kept in the run, where `spfedrec report` finds it.
     """
     from spfedrec_cli import engine
     from spfedrec_cli.report import attacks as picture
@@ -82,6 +84,8 @@ def command(
     said = {name: value for name, value in choices.items() if value is not None} | where(dataset)
     with out.stages() as tell:
         report = engine.audit_run(folder, tell=tell, **said)
+    if not attacks and not settings:
+        _keep(out, report)
     if plot:
         picture.draw(str(report.run), [asdict(each) for each in report.attacks], plot)
     if not json:
@@ -92,6 +96,16 @@ def command(
         out.say(f"{name}: {reason}")
     if plot:
         out.say(f"Drawn: {plot}")
+
+
+def _keep(out: Output, report: "AuditReport") -> None:
+    """A run that cannot be written to is audited too."""
+    from spfedrec_cli.engine.audit import keep
+
+    try:
+        keep(report)
+    except (OSError, SpfedrecError) as error:
+        out.warn(f"The audit is not kept in the run: {getattr(error, 'strerror', None) or error}")
 
 
 def _json(report: "AuditReport") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spfedrec_cli import run
+from spfedrec_cli import files, run
 from spfedrec_cli.audit import cut
 from spfedrec_cli.audit.attack import Attack, Guess
 from spfedrec_cli.audit.table import ATTACKS
@@ -20,6 +20,7 @@ from spfedrec_cli.engine.checkpoint import load_state
 from spfedrec_cli.engine.corrupt import exposed, opened_by
 from spfedrec_cli.engine.executed import bytes_in_chains
 from spfedrec_cli.engine.load import load_config, load_dataset, load_world
+from spfedrec_cli.engine.record import AUDIT
 from spfedrec_cli.engine.recording import NOTHING_CROSSED, Reached, Recording, among
 from spfedrec_cli.engine.released import released
 from spfedrec_cli.engine.settings import check_with
@@ -151,6 +152,12 @@ def audit_run(
     between = exposed(min(world.config.federated.cohort_size, len(world.known.eligible)), corrupt)
     chained = dict(bytes_in_chains(world, reached.state()))
     return AuditReport(folder, reached.round, rounds, *sizes, tuple(found), left_out, told, crossed, chained, between)
+
+
+def keep(report: AuditReport) -> None:
+    """Leaves an audit in its run, for a report to tell of."""
+    told = {**asdict(report), "run": str(report.run)}
+    files.write_json(report.run / AUDIT, told)
 
 
 def _opened(folder: Path, dataset: Path | str | None, settings: Sequence[str]) -> tuple[Dataset, World]:

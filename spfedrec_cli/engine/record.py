@@ -16,7 +16,7 @@ from spfedrec_cli.retrieval.intervals import Difference, differences
 from spfedrec_cli.retrieval.written import file_name, read_clients
 
 ENTRY = "test/full/all"
-AUDIT = "audit.json"
+AUDIT = "audit.json"  # in the run: its last whole audit, by its own settings
 
 
 def told(folder: Path) -> Told:
@@ -113,6 +113,7 @@ def _measured(entry: Mapping[str, Any]) -> Measured:
         groups=groups,
         single_truth=entry.get("single_truth", False),
         notes=entry.get("notes", ()),
+        second_stage=entry.get("second_stage", {}),
     )
 
 

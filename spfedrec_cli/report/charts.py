@@ -78,6 +78,10 @@ def _whole(axes: "Axes") -> None:
 
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    low, high = axes.get_xlim()
+    if high - low < 2:  # a single round: no tick but its own
+        middle = round((low + high) / 2)
+        axes.set_xlim(middle - 1, middle + 1)
 
 
 def _not_magnified(axes: "Axes") -> None:

@@ -46,7 +46,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Measured:
-    """The evaluation of a run on the test split. `beside`: baselines and blends by name, with `intervals_beside`."""
+    """The evaluation of a run on the test split. `beside`: baselines and blends by name, with `intervals_beside`;
+    `second_stage`: the lists that devices rank for themselves, where that was measured."""
 
     clients: int
     skipped: int
@@ -58,6 +59,7 @@ class Measured:
     groups: Mapping[str, Mapping[str, Group]]
     single_truth: bool = False
     notes: Sequence[str] = ()
+    second_stage: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def shortest(self) -> int:

@@ -69,6 +69,14 @@ def test_what_was_not_attacked_is_said_on_stderr(invoke: Invoke, a_run: Path, an
     assert "no canaries" not in invoke("audit", "first", "--quiet").stderr
 
 
+def test_a_whole_audit_is_kept_in_the_run_and_a_part_of_one_is_not(invoke: Invoke, a_run: Path, answering: Any) -> None:
+    invoke("audit", "first", "--attack", "zero rows")
+    invoke("audit", "first", "--set", "federated.aggregation=ring")
+    assert not (a_run / "audit.json").exists()
+    invoke("audit", "first")
+    assert "zero rows" in (a_run / "audit.json").read_text()
+
+
 def test_options_reach_the_engine(invoke: Invoke, a_run: Path, answering: Any) -> None:
     invoke("audit", "first", "--attack", "zero rows", "--rounds", 5, "--clients", 9, "--corrupt", 0.1, "--seed", 4)
     said = answering.last[2]

@@ -1,6 +1,7 @@
 """An audit of a run: whole, of some attacks, of every strategy; and the run stays as it was."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ import pytest
 from spfedrec_cli import config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine import AuditReport, audit_run, resume, train
+from spfedrec_cli.engine.audit import keep
+from spfedrec_cli.engine.record import AUDIT
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.files import read_json
 
 SMALL = ["train.rounds=2", "train.checkpoint_every=1", "model.dim=8", "client.pool_size=30"]
 
@@ -61,6 +65,14 @@ def test_the_run_is_not_changed(shop_run: Path) -> None:
     before = hashes(shop_run)
     audit_run(shop_run, ["coherence"], clients=20, rounds=1)
     assert hashes(shop_run) == before
+
+
+def test_a_whole_audit_is_kept_where_a_report_looks_for_it(report: AuditReport, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    keep(replace(report, run=tmp_path / "run"))
+    kept = read_json(tmp_path / "run" / AUDIT)
+    assert [each["name"] for each in kept["attacks"]] == [each.name for each in report.attacks]
+    assert kept["attacks"][0]["auc"] == report.attacks[0].auc
 
 
 def test_the_same_audit_gives_the_same_figures(shop_run: Path) -> None:

@@ -19,7 +19,7 @@ KINDS = {
     "activity": "by how many items the customer's history has",
 }
 PURCHASES = {"repeat": "repeated"}
-THIS = "this run"
+THIS, SECOND_STAGE = "this run", "its second stage"
 WIDTH, ROW = 4.6, 0.34
 
 
@@ -65,6 +65,8 @@ def _sentences(facts: Facts, found: Measured, k: int) -> Iterator[str]:
 
 def _each(found: Measured) -> Iterator[tuple[str, Mapping[str, float], Mapping[str, Interval]]]:
     yield THIS, found.metrics, found.intervals
+    if found.second_stage:
+        yield SECOND_STAGE, found.second_stage, {}
     for name, metrics in found.beside.items():
         yield name, metrics, found.intervals_beside.get(name, {})
 
