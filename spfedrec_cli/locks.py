@@ -60,7 +60,7 @@ def _taken(path: Path, folder: Path, until: float) -> int:
                 owner = _owner(descriptor)
                 os.close(descriptor)
                 hint = "wait until it has ended, or stop it"
-                raise Locked(f"{owner} is writing this folder", where=str(folder), hint=hint) from None
+                raise Locked(f"{owner} is writing there", where=str(folder), hint=hint) from None
         os.close(descriptor)  # held, or let go and removed by another between the two calls
         time.sleep(_POLL)
 

@@ -30,7 +30,7 @@ TABLE = {
     ("evaluate", "resume"): {"both", "first"},
     ("evaluate", "evaluate"): {"both"},
     ("doctor --repair", "resume"): {"both", "first"},
-    ("recommend to all", "recommend to all"): {"both"},
+    ("recommend to all", "recommend to all"): {"first"},
     ("export", "export"): {"first"},
     ("prepare", "prepare"): {"first"},
     ("prepare over", "train"): {"both"},

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from spfedrec_cli import files
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.locks import locked
 
 ABOUT = "about.json"
 Write = Callable[[Path, int], None]  # of a piece: the file, and its number
@@ -24,8 +25,13 @@ def made_of_pieces(output: Path, about: Mapping[str, Any], count: int, write: Wr
     """`write` makes each of `count` pieces, `join` makes the file of them in their order; both beside it.
 
     Pieces that are there already are kept where they are of the same `about`, and thrown away where not. A failure or
-    a signal leaves those that are whole.
+    a signal leaves those that are whole. Raises Locked where another process makes the same file.
     """
+    with locked(output):
+        _made(output, about, count, write, join)
+
+
+def _made(output: Path, about: Mapping[str, Any], count: int, write: Write, join: Callable[..., None]) -> None:
     folder = folder_of(output)
     _begin(folder, about)
     try:

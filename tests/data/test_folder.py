@@ -95,7 +95,7 @@ def test_a_second_process_is_refused_and_the_first_undisturbed(tmp_path: Path) -
     with replacing(output) as new:
         (new.path / "x").touch()
         with (
-            pytest.raises(InputError, match=r"Process \d+ .* is writing this folder \(.*b\); wait until it"),
+            pytest.raises(InputError, match=r"Process \d+ .* is writing there \(.*b\); wait until it"),
             replacing(output),
         ):
             pass
