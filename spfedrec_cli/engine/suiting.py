@@ -13,7 +13,8 @@ import numpy as np
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.decay import dated
 
-FEW_SALES = 120  # an item: below, a public pool teaches more than each client's own obfuscating items
+FEW_SALES, FEW_ITEMS = 85, 5 * 1024  # below both, a public pool teaches more than each client's own obfuscating items
+POOL = 1024
 LARGE = 50_000  # clients: a validation takes long, and so does a pass
 
 
@@ -83,19 +84,19 @@ def of_cohort(facts: Facts) -> Choice:
 
 
 def of_negatives(facts: Facts) -> Choice:
-    told = f"{facts.sales_an_item:,.0f} sales an item"
-    if facts.sales_an_item < FEW_SALES:
-        pool = min(1024, max(16, facts.items // 2))
+    told = f"{facts.items:,} items, each bought by {facts.sales_an_item:,.1f} clients"
+    if facts.sales_an_item < FEW_SALES and facts.items <= FEW_ITEMS:
+        pool = min(POOL, max(16, facts.items // 2))
         return Choice(
             ("client.negatives=public", f"client.pool_size={pool}"),
-            f"{told}, which is few: clients learn beside a public pool of {pool:,}",
+            f"{told}: few of both, so clients learn beside a public pool of {pool:,}",
         )
     lift = ("client.negatives=request", "client.logq=false", "request.rate=1.0", "model.temperature=0.15")
     prior = ("model.prior=1.0", "model.prior_in=ranking", "model.prior_choice=validation")
     fading = ("request.prior_half_life=56",) if facts.dated else ()
     return Choice(
         (*lift, *prior, *fading),
-        f"{told}, which is many: towers learn the lift from each client's own obfuscating items, and a public prior, "
+        f"{told}: towers learn the lift from each client's own obfuscating items, and a public prior, "
         f"weighed on validation, adds sales back{', those of 56 days ago by half' if fading else ''}",
     )
 

@@ -287,7 +287,7 @@ def test_a_device_that_this_machine_lacks_is_one_sentence(invoke: Invoke, sample
 def test_without_a_preset_it_says_what_it_chose_and_why(invoke: Invoke, sample: Dataset, training: Calls) -> None:
     told = invoke("train", "sample").stderr
     assert "Chosen for sample: 5 clients bought: cohorts of 16" in told
-    assert "sales an item" in told
+    assert "few of both, so clients learn beside a public pool" in told
     assert training.last[1][1].federated.cohort_size == 16
 
 

@@ -27,11 +27,27 @@ def test_cohorts_grow_with_the_root_of_the_clients(facts: Make, clients: int, co
     assert f"federated.cohort_size={cohort}" in of_cohort(facts(clients=clients)).settings
 
 
+@pytest.mark.parametrize(
+    "items, sales, negatives",
+    [
+        (1_682, 58, "public"),  # MovieLens 100K
+        (5_000, 68, "public"),  # the made-up shop
+        (4_619, 101, "request"),  # Online Retail II
+        (3_533, 159, "request"),  # likes of MovieLens 1M
+        (92_334, 9, "request"),  # Complete Journey
+        (105_542, 0, "request"),  # H&M's histories
+        (20_000, 199, "request"),
+    ],
+)
+def test_the_shops_that_were_tried_get_what_was_best_there(facts: Make, items: int, sales: int, negatives: str) -> None:
+    assert f"client.negatives={negatives}" in of_negatives(facts(items=items, sales=items * sales)).settings
+
+
 def test_many_sales_an_item_teach_the_lift_and_few_want_a_pool(facts: Make) -> None:
     many, few = (of_negatives(facts(items=100, sales=100 * each)) for each in (FEW_SALES, FEW_SALES - 1))
     assert {"client.negatives=request", "client.logq=false", "model.prior_choice=validation"} <= set(many.settings)
     assert "client.negatives=public" in few.settings
-    assert f"{FEW_SALES} sales an item" in many.why
+    assert f"100 items, each bought by {FEW_SALES}.0 clients" in many.why
 
 
 def test_a_client_counts_once_for_an_item(shop: Dataset) -> None:
