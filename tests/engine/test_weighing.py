@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from spfedrec_cli import engine, run
@@ -11,6 +13,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine import checkpoint, load, scoring
 from spfedrec_cli.engine.weighing import FARTHEST, climb, weight_of
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.model.prior import log_sales
 from spfedrec_cli.retrieval.evaluate import evaluate, make_task
 
 Make = Callable[..., Config]
@@ -81,3 +84,25 @@ def test_without_a_prior_there_is_nothing_to_choose(shop: Dataset, config: Make,
     with pytest.raises(InputError, match=r"model\.prior = 0 means none"):
         engine.train(shop, config("model.prior_choice=validation"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_lists_and_exports_follow_the_chosen_weight(shop: Dataset, config: Make, tmp_path: Path) -> None:
+    """Validation chooses another weight than that of the settings, by which nobody may rank then."""
+    done = engine.train(shop, config("model.prior=3", *CHOSEN[1:]), tmp_path / "run")
+    dataset, world = load.open_run(done.run)
+    state, _ = checkpoint.load_state(done.run, done.best_round)
+    assert done.prior is not None
+    assert abs(done.prior - 3) > 0.5
+    scores = scoring.model_scorer(dataset, world, state, "test")(np.arange(1, dtype=np.int32))[0]
+    (listed,) = engine.recommend(done.run, customers=[dataset.client_id(0)], k=5, exclude_seen=False)
+    engine.export(done.run, tmp_path / "out")
+    vectors = {
+        name: np.stack(pq.read_table(tmp_path / "out" / f"{name}.parquet")["embedding"].to_numpy())
+        for name in ("clients", "items")
+    }
+    places = [dataset.item_index([each.article_id])[0] for each in listed.items]
+    exported = vectors["clients"][0] @ vectors["items"].T
+    assert [each.score for each in listed.items] == pytest.approx(exported[places], abs=1e-5)
+    prior = 0.1 * done.prior * log_sales(state.sales.numpy())  # type: ignore[union-attr]
+    np.testing.assert_allclose(vectors["items"][:, -1], prior, atol=1e-5)
+    assert scores.shape == exported.shape
