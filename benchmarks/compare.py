@@ -204,7 +204,8 @@ def notes(peers: list[Peer], told: dict[str, list[Turn]]) -> str:
     return "\n".join(lines)
 
 
-def report(peers: list[Peer], turns: int, clients: int) -> str:
+def report(peers: list[Peer], turns: int, clients: int) -> tuple[str, dict[str, str]]:
+    """The tables; and of the peers that told nothing, why."""
     told, missing = in_turn(peers, turns, clients)
     heading = f"{machine()}; `python benchmarks/compare.py --turns {turns}`, {clients:,} clients."
     meaning = (
@@ -215,7 +216,7 @@ def report(peers: list[Peer], turns: int, clients: int) -> str:
     parts = [heading, meaning]
     for case, title in CASES.items():
         parts += [f"**{title}**", table(case, peers, told, missing)]
-    return "\n\n".join([*parts, notes(peers, told)])
+    return "\n\n".join([*parts, notes(peers, told)]), missing
 
 
 def say(text: str) -> None:
@@ -236,8 +237,10 @@ def main() -> None:
     names = asked.peers.split(",")
     if unknown := set(names) - {peer.name for peer in PEERS}:
         sys.exit(f"There is no peer {', '.join(sorted(unknown))}: they are {', '.join(peer.name for peer in PEERS)}")
-    text = report([peer for peer in PEERS if peer.name in names], asked.turns, asked.clients)
+    text, missing = report([peer for peer in PEERS if peer.name in names], asked.turns, asked.clients)
     sys.stdout.write(text + "\n")
+    if missing:
+        sys.exit(f"{len(missing)} of {len(names)} sides told nothing, so that {DOCUMENT.name} is left as it is")
     if asked.write:
         write_section(DOCUMENT, "engine", text)
 

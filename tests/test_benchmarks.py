@@ -116,6 +116,23 @@ def test_every_peer_has_a_script_and_exact_versions(monkeypatch: pytest.MonkeyPa
             assert all("==" in pin for pin in pins)
 
 
+def test_the_page_stays_where_a_side_told_nothing(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    compare = the_module("compare", monkeypatch)
+    monkeypatch.setattr(compare, "in_turn", lambda *_, **__: ({}, {"flower": "not installed: no network"}))
+    monkeypatch.setattr(compare, "write_section", lambda *_: pytest.fail("the page was written"))
+    monkeypatch.setattr(sys, "argv", ["compare.py", "--peers", "flower", "--write"])
+    with pytest.raises(SystemExit, match=r"1 of 1 sides told nothing, so that benchmarks\.md is left as it is"):
+        compare.main()
+    assert "not installed: no network" in capsys.readouterr().out
+
+
+def test_peers_need_nothing_of_ours() -> None:
+    """They run in environments of their own, where spfedrec is not installed."""
+    for script in (CHECKOUT / "benchmarks" / "peers").glob("*.py"):
+        if script.stem != "ours":
+            assert "spfedrec_cli" not in script.read_text(), script.name
+
+
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Any:
     return the_module("peers/work", monkeypatch)

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spfedrec_cli.dtypes import F32, F64, I64
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 
 ITEMS, DIM = 10_000, 16
 WIDTHS = (64, 64, 64, DIM)
