@@ -54,6 +54,16 @@ def test_more_of_anything_takes_more() -> None:
         assert total(HM, setting) > plain
 
 
+def test_a_second_stage_takes_its_part() -> None:
+    """Of H&M's size: what is kept of features is bounded, weekly sums are not."""
+    stage = "second_stage.rounds=1"
+    plain, second = (reckon(HM, resolve(settings=words))["the second stage"] for words in ([], [stage]))
+    assert plain == 0
+    assert second > 4 * memory.REMEMBERED
+    assert total(HM, stage, "second_stage.label_weeks=52") > total(HM, stage) + 8 * 44 * 3 * HM.items
+    assert total(HM, stage, "second_stage.cohort_size=20000") > total(HM, stage)
+
+
 @pytest.mark.parametrize(
     "settings, available, hint",
     [
@@ -61,6 +71,7 @@ def test_more_of_anything_takes_more() -> None:
         (["federated.cohort_size=1000000"], 3 * GIB, "--set federated.cohort_size=500000 would fit"),
         (["client.private_state=tower"], 3 * GIB, "--set client.private_state=embedding would fit"),
         ([], GIB // 4, "prepare fewer customers"),
+        (["second_stage.rounds=1", "second_stage.label_weeks=200"], 4 * GIB, "second_stage.label_weeks=100 would fit"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_would(settings: list[str], available: int, hint: str) -> None:
@@ -125,8 +136,9 @@ print(int(peaks[0].split()[1]) * 1024 if peaks else of_self * (1 if sys.platform
         ["federated.cohort_size=50000", "request.rate=1", "client.negatives=request"],
         ["client.private_state=embedding", "model.dim=256"],
         ["client.negatives=both", "client.pool_size=15000", "request.rate=1", "federated.cohort_size=5000"],
+        ["second_stage.rounds=20", "second_stage.cohort_size=5000"],
     ],
-    ids=["as it comes", "large cohorts", "large private state", "both kinds of negatives"],
+    ids=["as it comes", "large cohorts", "large private state", "both kinds of negatives", "a second stage"],
 )
 def test_what_is_reckoned_is_near_what_is_taken(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.getbasetemp() / "memory-shop"
