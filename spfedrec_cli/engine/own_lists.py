@@ -44,7 +44,7 @@ def ranker_of(dataset: Dataset, config: Settings, state: RankingState) -> Ranker
     return Ranker(
         second.form,
         second.hidden,
-        state.weights.numpy().astype(np.float64),
+        state.average.numpy().astype(np.float64),
         catalogue_of(dataset, config),
         second.popular,
         second.retrieved,
