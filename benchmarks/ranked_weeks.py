@@ -10,6 +10,7 @@ from spfedrec_cli.config import resolve, to_toml
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.origins import last_days, prepare_until
 from spfedrec_cli.data.prepare import prepare
+from spfedrec_cli.engine.load import load_dataset
 
 KS = (10, 12, 20)
 RULES = ("popularity", "popularity_7_days", "repeat_last", "repeat_often")
@@ -119,6 +120,6 @@ def _form(week: Week, name: str, towers: Path) -> Path:
 
 
 def evaluate(folder: Path, rules: Sequence[str], blend: bool) -> None:
-    repeats = engine.load_dataset(folder).repeats
+    repeats = load_dataset(folder).repeats
     rules = [name for name in rules if repeats or not name.startswith("repeat")]
     engine.evaluate(folder, ks=KS, baselines=rules or False, blend=blend and repeats, second_stage=True)

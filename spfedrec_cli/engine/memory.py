@@ -37,13 +37,15 @@ class Shape:
     purchases: int  # rows, of all splits
     item_fields: tuple[tuple[str, int], ...]
     client_fields: tuple[tuple[str, int], ...]
+    last_week: int = 0  # purchases of the test week; 0 where there are no weeks
 
 
 def shape_of(dataset: Dataset) -> Shape:
     counts = dataset.manifest.counts
     both = dataset.item_fields, dataset.client_fields
     items, clients = (tuple((field.name, field.cardinality) for field in fields) for fields in both)
-    return Shape(counts.clients, counts.items, counts.rows, items, clients)
+    last_week = 0 if dataset.manifest.split.end is None else counts.test
+    return Shape(counts.clients, counts.items, counts.rows, items, clients, last_week)
 
 
 def reckon(shape: Shape, config: Config) -> dict[str, int]:
@@ -76,15 +78,19 @@ def reckon(shape: Shape, config: Config) -> dict[str, int]:
 
 def _second_stage(shape: Shape, config: Config) -> int:
     """Weekly sums with what follows of them, purchases with their days, and features: those that are kept, and a
-    cohort's while they are made. A device has a list for each label week at most, and no more than purchases."""
+    cohort's while they are made. A device has a list for each label week in which it buys: for no more of them than it
+    has purchases in a week."""
     second, bought = config.second_stage, shape.purchases / max(1, shape.clients)
     if not second.rounds:
         return 0
     columns = len(FEATURES) + len(shape.item_fields)
-    a_client = 4 * columns * min(second.label_weeks, bought) * (bought + min(second.popular, shape.items))
+    lists = min(second.label_weeks, bought)
+    if shape.last_week:
+        lists = second.label_weeks * min(1.0, shape.last_week / shape.clients)
+    a_client = 4 * columns * lists * (bought + min(second.popular, shape.items))
     public = 8 * shape.items * (4 * (weeks_known(config) + 1) + 3 * second.label_weeks)
-    making = 3 * a_client * min(second.cohort_size, shape.clients)
-    kept = min(4 * REMEMBERED, a_client * shape.clients)
+    making = 2 * a_client * min(second.cohort_size, shape.clients)
+    kept = min(4 * REMEMBERED, a_client * min(shape.clients, second.rounds * second.cohort_size))
     return int(config.train.workers * (public + 24 * shape.purchases + making + kept))
 
 
