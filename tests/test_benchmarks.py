@@ -633,3 +633,9 @@ def test_a_second_stage_is_paired_with_the_best_of_the_others(monkeypatch: pytes
     assert found.mean("towers", "recall_new@20") == pytest.approx(0.3)  # of those who have a value
     assert program.difference(found, "rule", "ndcg@10").startswith("+0.1667 (")
     assert "| 95 | 0 | 1, 2 | 1.0 | 1 : 0 |" in program.of_costs({"hm": {"linear": found}})
+    assert found.told("rule", "ndcg@10") == ".200"
+    several = replace(found, by_seed={"second-stage": {"ndcg@10": [0.3, 0.4]}})
+    assert several.told("second-stage", "ndcg@10") == ".350 ± .071"
+    (row,) = program.summary({"hm": {"network": several}}).splitlines()[2:]
+    assert row.startswith("| H&M, histories of 1,039 customers | .200 | rule | .033 | .350 ± .071 | +0.1667 (")
+    assert row.endswith("| 1.83 |")

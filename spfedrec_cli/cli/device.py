@@ -1,5 +1,7 @@
 """spfedrec device: a list made as a phone would make it."""
 
+import re
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,13 +20,18 @@ EXAMPLES = """Examples:
 
 \b
   spfedrec device bundle --history 0663713001,0541518023
+  spfedrec device bundle --history 0663713001@2020-09-01,0541518023@2020-09-15
   spfedrec device bundle --history 0663713001 --field club_status=ACTIVE -k 5 --json"""
 
 
 def command(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that `export --format device` made.")],
     history: Annotated[
-        list[str], typer.Option(metavar="A,B,…", help="Articles that were bought, oldest first. Repeatable.")
+        list[str],
+        typer.Option(
+            metavar="A,B,…",
+            help="Articles that were bought, oldest first; A@2020-09-15 with the day: for a second stage. Repeatable.",
+        ),
     ],
     fields: Annotated[
         list[str] | None, typer.Option("--field", metavar="NAME=VALUE", help="What the customer is. Repeatable.")
@@ -47,21 +54,45 @@ def command(
 
     out = Output(json, quiet)
     opened = bundles.opened(bundle)
-    bought = [id.strip() for value in history for id in value.split(",") if id.strip()]
-    found = rank(opened, bought, k, _said(fields or []), exclude_seen)
+    bought, days = _dated([id.strip() for value in history for id in value.split(",") if id.strip()])
+    found = rank(opened, bought, k, _said(fields or []), exclude_seen, days)
     shown = ["name", "type", "colour"]
     rows: list[tuple[Cell, ...]] = [
         (place, id, *labels, score) for place, (id, score, *labels) in enumerate(found.items, 1)
     ]
     items = [dict(zip(("article_id", "score", *shown), each, strict=True)) for each in found.items]
     up, down = _service(opened, len(found.items))
-    timing = {"engine": found.engine, "load_seconds": found.load_seconds, "rank_seconds": found.rank_seconds}
+    timing = {
+        "engine": found.engine,
+        "ranked_by": found.ranked_by,
+        "load_seconds": found.load_seconds,
+        "rank_seconds": found.rank_seconds,
+    }
     costs = {"bundle_bytes": opened.size, "service_bytes_up": up, "service_bytes_down": down}
     out.result(
         {"bundle": str(bundle), "items": items, **timing, **costs},
-        table("Recommended on the device", ["", "article", *shown, "score"], rows),
+        table(f"Recommended on the device, by the {found.ranked_by}", ["", "article", *shown, "score"], rows),
         facts("What it costs", _costs(opened, found, up, down)),
     )
+
+
+def _dated(words: list[str]) -> tuple[list[str], list[int] | None]:
+    """Articles, and the days since 1970 on which they were bought; None where none is said."""
+    parted = [word.rpartition("@") if re.search(r"@\d{4}-\d{2}-\d{2}$", word) else (word, "", "") for word in words]
+    said = [day for _, _, day in parted if day]
+    if not said:
+        return words, None
+    if len(said) < len(words):
+        without = next(id for id, _, day in parted if not day)
+        raise InputError(f"The history says of {without!r} no day", hint="say it of all articles, or of none")
+    return [id for id, _, _ in parted], [_day(day) for day in said]
+
+
+def _day(text: str) -> int:
+    try:
+        return date.fromisoformat(text).toordinal() - date(1970, 1, 1).toordinal()
+    except ValueError:
+        raise InputError(f"{text!r} is no day", hint="write it as 2020-09-15") from None
 
 
 def _said(words: list[str]) -> dict[str, str]:

@@ -33,7 +33,7 @@ from spfedrec_cli.run import rounds as run_rounds
 if TYPE_CHECKING:
     from spfedrec_cli.config import Config
     from spfedrec_cli.data.dataset import Dataset
-    from spfedrec_cli.engine import Begun, Seeds, TrainResult
+    from spfedrec_cli.engine import Begun, SecondRehearsal, Seeds, TrainResult
 
 NAME = "train"
 LONGEST_NAME = 200  # bytes: file systems take 255, and locks and seeds are named after it
@@ -223,8 +223,24 @@ def _rehearse(out: Output, folder: Path, preset: str | None, file: Path | None, 
         ("multiply-adds of a client a round", round(told.multiply_adds)),
         ("weights of the query tower", told.query_parameters),
         ("weights of the item tower", told.item_parameters),
+        *_second_rehearsed(told.second_stage),
     ]
     out.result(asdict(told), facts(f"A training on {folder}", rows))
+
+
+def _second_rehearsed(told: "SecondRehearsal | None") -> list[tuple[str, Cell]]:
+    if told is None:
+        return []
+    return [
+        ("rounds of the second stage", told.rounds),
+        ("clients in one of its rounds", told.clients),
+        ("time of one of its rounds", duration(told.seconds_a_round)),
+        ("time of all of them, at most", duration(told.seconds)),
+        ("sent by a client in one of them", size(told.bytes_up)),
+        ("received by a client in one of them", size(told.bytes_down)),
+        ("sent by a client once, for weekly sums", size(told.bytes_once)),
+        ("weights of the second stage", told.parameters),
+    ]
 
 
 def _resume(

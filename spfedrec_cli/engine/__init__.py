@@ -18,7 +18,7 @@ from spfedrec_cli.engine.machine import about_machine
 from spfedrec_cli.engine.origins import evaluate_origins
 from spfedrec_cli.engine.plot import plot
 from spfedrec_cli.engine.recommend import Ranked, Recommendation, Recommendations, articles, recommend
-from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
+from spfedrec_cli.engine.rehearse import Rehearsal, SecondRehearsal, rehearse
 from spfedrec_cli.engine.report import Reported, write_report
 from spfedrec_cli.engine.seeds import Seeds, run_folder, train_seeds
 from spfedrec_cli.engine.stop import Interrupted
@@ -49,6 +49,7 @@ __all__ = [
     "Recommendations",
     "Rehearsal",
     "Reported",
+    "SecondRehearsal",
     "SecondStageResult",
     "Seeds",
     "Speed",

@@ -6,22 +6,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from safetensors.torch import save_file
 
 import spfedrec_cli
 from spfedrec_cli import files
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ids import FORMS
-from spfedrec_cli.dtypes import F32
-from spfedrec_cli.engine.graphs import check_known, query_graph
+from spfedrec_cli.data.split import UNITS_A_DAY
+from spfedrec_cli.dtypes import F32, I64
+from spfedrec_cli.engine.choice import EVERYTHING
+from spfedrec_cli.engine.graphs import check_known, query_graph, ranking_graph
+from spfedrec_cli.engine.own_lists import ranker_of
+from spfedrec_cli.federated.server.ranking import RankingState
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.embed import item_embeddings
 from spfedrec_cli.model.prior import prior_coordinate
+from spfedrec_cli.retrieval.second_stage import Ranker, day_after
+from spfedrec_cli.second_stage.mixing import TOWERS
+from spfedrec_cli.second_stage.public import MONTH, weekly_buyers
+from spfedrec_cli.second_stage.stored import rows_of
 from spfedrec_cli.serving import bundle
 
 QMAX = 127
 SETTINGS = ("dim", "history", "half_life", "temperature", "query_tower")
+OF_SECOND_STAGE = (
+    *("form", "hidden", "loss", "popular", "retrieved", "explore", "explore_after"),
+    *("personal", "proximal", "label_weeks", "spacing"),
+)
 
 
 def write_bundle(folder: Path, dataset: Dataset, world: World, state: State) -> None:
@@ -41,6 +54,7 @@ def write_bundle(folder: Path, dataset: Dataset, world: World, state: State) -> 
     save_file(weights, folder / bundle.WEIGHTS)
     if find_spec("onnx"):
         (folder / bundle.GRAPH).write_bytes(query_graph(model, state.query, world.devices.fields.names))
+    second = _second_stage(folder, dataset, world, state.ranking)
     about = {
         "layout": bundle.LAYOUT,
         "version": spfedrec_cli.__version__,
@@ -50,9 +64,45 @@ def write_bundle(folder: Path, dataset: Dataset, world: World, state: State) -> 
         "id_width": FORMS[dataset.manifest.item_form].width,
         "model": {name: getattr(model, name) for name in SETTINGS},
         "fields": [{"name": entry.name, "values": list(entry.vocabulary)} for entry in dataset.manifest.client_fields],
+        **second,
         "files": {file.name: _named(file) for file in sorted(folder.iterdir())},
     }
     files.write_json(folder / bundle.MANIFEST, files.sealed(about))
+
+
+def _second_stage(folder: Path, dataset: Dataset, world: World, ranking: RankingState | None) -> dict[str, Any]:
+    """What the manifest says of it; nothing where there is none, or where validation left it out."""
+    if ranking is None or tuple(ranking.mix.tolist()) == TOWERS:
+        return {}
+    ranker, second = ranker_of(dataset, world.config, ranking), world.config.second_stage
+    columns, day = ranker.shop.columns, day_after(dataset, EVERYTHING)
+    np.save(folder / bundle.WEEKS, _smallest(_weeks(dataset, ranker, day, keep=bool(second.personal))))
+    np.save(folder / bundle.CODES, _smallest(columns.codes))
+    if ranker.shop.kin is not None:
+        np.save(folder / bundle.KIN, ranker.shop.kin)
+    save_file({"weights": ranking.average.contiguous()}, folder / bundle.RANKER)
+    if find_spec("onnx"):
+        (folder / bundle.RANKER_GRAPH).write_bytes(
+            ranking_graph(second.form, ranker.weights, len(columns), second.hidden)
+        )
+    said = {name: getattr(second, name) for name in OF_SECOND_STAGE}
+    dated = dataset.manifest.time_unit in UNITS_A_DAY
+    about = {**said, "features": columns.names, "fields": columns.fields, "mix": ranker.mix, "day": day, "dated": dated}
+    return {"second_stage": about}
+
+
+def _weeks(dataset: Dataset, ranker: Ranker, day: int | None, keep: bool) -> I64:
+    """How many bought each item before the last weeks, and in each of them. Where label weeks are not looked at on the
+    device, all before the last month are one: what follows of them stays the same."""
+    if day is None:
+        return weekly_buyers(rows_of(dataset, "train"), dataset.n_items, np.iinfo(np.int32).max, 0)
+    buyers = weekly_buyers(rows_of(dataset, *EVERYTHING), dataset.n_items, day, ranker.weeks)
+    return buyers if keep else np.vstack([buyers[:-MONTH].sum(0, keepdims=True), buyers[-MONTH:]])
+
+
+def _smallest(values: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    """The same in as few bytes as hold them; none of them is below 0."""
+    return np.asarray(values.astype(np.min_scalar_type(int(values.max(initial=0)))))
 
 
 def _named(file: Path) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def _second_stage(folder: Path, dataset: Dataset, world: World, ranking: Ranking
         for name, label in ranker.shop.columns.rows
     ]
     about = {"second_stage": world.config.second_stage.model_dump_json(), "features": json.dumps(features)}
-    tensors = {"weights": ranking.weights.contiguous(), "mix": ranking.mix, **shown}
+    tensors = {"weights": ranking.average.contiguous(), "mix": ranking.mix, **shown}
     save_file(tensors, folder / "second_stage.safetensors", about | {"round": str(ranking.round)})
 
 

@@ -1,4 +1,5 @@
-"""Towers as ONNX graphs, node by node: what model.towers computes, for programs without torch. onnx is an extra."""
+"""Towers and the second stage as ONNX graphs, node by node: what model.towers and second_stage.forms compute, for
+programs without torch. onnx is an extra."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from spfedrec_cli.config import ModelConfig
+from spfedrec_cli.dtypes import F32, F64
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.model.towers import FLAT, dense, tables
 
@@ -42,6 +44,11 @@ def item_graph(model: ModelConfig, weights: Weights, fields: Sequence[str]) -> b
     return _Graph(model.item_tower).tower(model, weights, len(fields), history=False)
 
 
+def ranking_graph(form: str, weights: F64, features: int, hidden: int) -> bytes:
+    """Scores (p,) of `features` (p, F), by the second stage."""
+    return _Graph("linear").ranker(form, weights.astype(np.float32), features, hidden)
+
+
 class _Graph:
     """Nodes and constants, each added under the name of what it gives."""
 
@@ -69,6 +76,23 @@ class _Graph:
         length = self._add("Max", [self._add("ReduceL2", [values], axes=[1], keepdims=1), "flat"])
         self._nodes.append(self._onnx.make_node("Div", [values, length], ["embedding"]))
         return self._written(model, fields, history)
+
+    def ranker(self, form: str, weights: F32, features: int, hidden: int) -> bytes:
+        values, outer = "features", weights
+        if form == "network":
+            matrix, bias = weights[: features * hidden].reshape(features, hidden), weights[features * hidden :][:hidden]
+            self._constant("matrix", matrix)
+            self._constant("bias", bias)
+            values, outer = self._add("Relu", [self._add("Gemm", [values, "matrix", "bias"])]), weights[-hidden - 1 :]
+        self._constant("outer", outer[:-1, None])
+        self._constant("last", outer[-1:])
+        self._constant("flat", np.array([-1]))
+        scores = self._add("Gemm", [values, "outer", "last"])
+        self._nodes.append(self._onnx.make_node("Reshape", [scores, "flat"], ["scores"]))
+        value, float_ = self._onnx.make_tensor_value_info, self._types.FLOAT
+        return self._model(
+            "second_stage", [value("features", float_, ["p", features])], [value("scores", float_, ["p"])]
+        )
 
     def _fields(self, weights: Weights, fields: int) -> str:
         """(n, fields, e)."""
@@ -107,6 +131,9 @@ class _Graph:
         inputs = [value("codes", int_, ["n", fields])] if fields else []
         inputs += [value("history", float_, ["n", model.dim])] if history else []
         outputs = [value("embedding", float_, ["n", model.dim])]
-        graph = self._onnx.make_graph(self._nodes, "tower", inputs, outputs, self._constants)
+        return self._model("tower", inputs, outputs)
+
+    def _model(self, name: str, inputs: list[Any], outputs: list[Any]) -> bytes:
+        graph = self._onnx.make_graph(self._nodes, name, inputs, outputs, self._constants)
         made = self._onnx.make_model(graph, opset_imports=[self._onnx.make_opsetid("", OPSET)], ir_version=IR)
         return bytes(made.SerializeToString())

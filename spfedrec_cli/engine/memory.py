@@ -12,13 +12,16 @@ from pathlib import Path
 
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.engine.own_lists import weeks_known
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.sampling.cohort import largest_cohort
 from spfedrec_cli.federated.sampling.modes import mode_of
 from spfedrec_cli.federated.simulation.compiled import COORDINATES
+from spfedrec_cli.federated.simulation.labelled import REMEMBERED
 from spfedrec_cli.federated.simulation.memory import MEMORY
 from spfedrec_cli.model.towers import Sizes, item_sizes, query_sizes
 from spfedrec_cli.retrieval.index import BLOCK_BYTES
+from spfedrec_cli.second_stage.features import FEATURES
 
 _FLOOR = 340 << 20  # of one process: Python, torch, pyarrow and a small Dataset
 _TEMPORARIES = 8  # arrays as large as the scores of a block of clients, while they are ranked
@@ -34,13 +37,15 @@ class Shape:
     purchases: int  # rows, of all splits
     item_fields: tuple[tuple[str, int], ...]
     client_fields: tuple[tuple[str, int], ...]
+    last_week: int = 0  # purchases of the test week; 0 where there are no weeks
 
 
 def shape_of(dataset: Dataset) -> Shape:
     counts = dataset.manifest.counts
     both = dataset.item_fields, dataset.client_fields
     items, clients = (tuple((field.name, field.cardinality) for field in fields) for fields in both)
-    return Shape(counts.clients, counts.items, counts.rows, items, clients)
+    last_week = 0 if dataset.manifest.split.end is None else counts.test
+    return Shape(counts.clients, counts.items, counts.rows, items, clients, last_week)
 
 
 def reckon(shape: Shape, config: Config) -> dict[str, int]:
@@ -67,7 +72,26 @@ def reckon(shape: Shape, config: Config) -> dict[str, int]:
         "a round of the item tower": int(4 * rows * (_GRAPH * item.held + 4 * dim * size)),
         "local training": size * config.train.threads_here * _upload(shape, config, rows, query.weights),
         "validation": _TEMPORARIES * min(BLOCK_BYTES, 4 * shape.clients * shape.items),
+        "the second stage": _second_stage(shape, config),
     }
+
+
+def _second_stage(shape: Shape, config: Config) -> int:
+    """Weekly sums with what follows of them, purchases with their days, and features: those that are kept, and a
+    cohort's while they are made. A device has a list for each label week in which it buys: for no more of them than it
+    has purchases in a week."""
+    second, bought = config.second_stage, shape.purchases / max(1, shape.clients)
+    if not second.rounds:
+        return 0
+    columns = len(FEATURES) + len(shape.item_fields)
+    lists = min(second.label_weeks, bought)
+    if shape.last_week:
+        lists = second.label_weeks * min(1.0, shape.last_week / shape.clients)
+    a_client = 4 * columns * lists * (bought + min(second.popular, shape.items))
+    public = 8 * shape.items * (4 * (weeks_known(config) + 1) + 3 * second.label_weeks)
+    making = 2 * a_client * min(second.cohort_size, shape.clients)
+    kept = min(4 * REMEMBERED, a_client * min(shape.clients, second.rounds * second.cohort_size))
+    return int(config.train.workers * (public + 24 * shape.purchases + making + kept))
 
 
 def _upload(shape: Shape, config: Config, rows: float, query: int) -> int:
@@ -104,6 +128,9 @@ def _smaller(config: Config) -> Iterator[tuple[str, Config]]:
     """Settings that take less, the mildest first, as they would be typed."""
     for workers in range(config.train.workers - 1, 0, -1):
         yield f"--workers {workers}", _with(config, "train", workers=workers)
+    if config.second_stage.label_weeks > 1 and config.second_stage.rounds:
+        weeks = config.second_stage.label_weeks // 2
+        yield f"--set second_stage.label_weeks={weeks}", _with(config, "second_stage", label_weeks=weeks)
     one = _with(config, "train", workers=1)
     size = config.federated.cohort_size
     while size > 1:

@@ -11,11 +11,13 @@ from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.server.ranking import RankingState
 from spfedrec_cli.retrieval.evaluate import Scorer
-from spfedrec_cli.retrieval.second_stage import Ranker, known_before, ranked_by
-from spfedrec_cli.second_stage.candidates import families, kin_of
+from spfedrec_cli.retrieval.second_stage import Lister, Ranker, known_before, listed_by, ranked_by
+from spfedrec_cli.second_stage.candidates import families
 from spfedrec_cli.second_stage.examples import Catalogue
 from spfedrec_cli.second_stage.features import columns
+from spfedrec_cli.second_stage.personal import Personal
 from spfedrec_cli.second_stage.public import MONTH
+from spfedrec_cli.second_stage.stored import kin_of
 
 TRAINED_BY = "train one with --set second_stage.rounds=100"
 
@@ -42,13 +44,17 @@ def ranker_of(dataset: Dataset, config: Settings, state: RankingState) -> Ranker
     return Ranker(
         second.form,
         second.hidden,
-        state.weights.numpy().astype(np.float64),
+        state.average.numpy().astype(np.float64),
         catalogue_of(dataset, config),
         second.popular,
         second.retrieved,
         weeks_known(config),
         (own, towers),
         second.explore,
+        second.explore_after,
+        Personal(second.personal, second.proximal, second.loss) if second.personal else None,
+        second.label_weeks,
+        second.spacing,
     )
 
 
@@ -74,3 +80,8 @@ def second_stage_of(folder: Path, config: Settings) -> RankingState:
 def own_lists(ranker: Ranker, dataset: Dataset, towers: Scorer, *splits: str) -> Scorer:
     """What devices rank once all of these splits are over, by their second stage."""
     return ranked_by(ranker, known_before(ranker, dataset, *splits), towers, dataset.n_items)
+
+
+def first_of_own_lists(ranker: Ranker, dataset: Dataset, towers: Scorer, *splits: str) -> Lister:
+    """The first of them, without putting the whole catalogue in order."""
+    return listed_by(ranker, known_before(ranker, dataset, *splits), towers, dataset.n_items)

@@ -14,15 +14,15 @@ from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
 from spfedrec_cli.engine.choice import EVERYTHING, Where, kept_items
 from spfedrec_cli.engine.load import open_run
-from spfedrec_cli.engine.own_lists import has_second_stage, own_lists, ranker_of, second_stage_of
+from spfedrec_cli.engine.own_lists import first_of_own_lists, has_second_stage, ranker_of, second_stage_of
 from spfedrec_cli.engine.scoring import scorer
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.embed import item_embeddings
 from spfedrec_cli.model.prior import ranked_items
 from spfedrec_cli.retrieval import serve
-from spfedrec_cli.retrieval.evaluate import Scorer, scored
-from spfedrec_cli.retrieval.index import EMPTY, blocks, exclusions, top_k
+from spfedrec_cli.retrieval.index import EMPTY, blocks, exclusions
+from spfedrec_cli.retrieval.second_stage import Lister
 
 LENGTH = 12
 
@@ -54,13 +54,13 @@ def opened(folder: Path, checkpoint: str, dataset: Path | str | None = None) -> 
 @dataclass(frozen=True)
 class Ranker:
     """Lists of `places` items: of those `kept`, ascending, or of all; without what was bought where that is
-    `excluded`. `alone`: the scores of known clients by their second stage, where that ranks."""
+    `excluded`. `alone`: the lists of known clients by their second stage, where that ranks."""
 
     model: Opened
     places: int
     excluded: bool
     kept: I32 | None
-    alone: Scorer | None = None
+    alone: Lister | None = None
 
     def lists(self, queries: Tensor, past: Ragged, threads: int = 1, clients: I32 | None = None) -> tuple[I32, F32]:
         """Items (n, places) and scores, as `serve.recommend` has them, of queries (n, d) of clients with that past;
@@ -75,28 +75,27 @@ class Ranker:
         found, scores = serve.recommend(queries.numpy(), catalogue[self.kept], self.places, among, product, threads)
         return np.where(found == EMPTY, np.int32(EMPTY), self.kept[found]), scores
 
-    def _by_second_stage(self, alone: Scorer, clients: I32, past: Ragged) -> tuple[I32, F32]:
+    def _by_second_stage(self, alone: Lister, clients: I32, past: Ragged) -> tuple[I32, F32]:
         n_items = self.model.dataset.n_items
         items = np.empty((len(clients), self.places), np.int32)
         values = np.empty((len(clients), self.places), np.float32)
         candidates = None if self.kept is None else np.isin(np.arange(n_items), self.kept)
         for block in blocks(len(clients), n_items):
-            dense = scored(alone, clients[block], n_items)
             own = past.take(np.arange(block.start, block.stop)) if self.excluded else None
-            dropped = exclusions(n_items, len(dense), own, candidates)
-            items[block], values[block] = top_k(dense, self.places, dropped)
+            dropped = exclusions(n_items, len(clients[block]), own, candidates)
+            items[block], values[block] = alone(clients[block], self.places, dropped)
         return items, values
 
 
-def by_second_stage(folder: Path, model: Opened, wanted: bool | None) -> Scorer | None:
-    """Scores of customers by the run's second stage, with all that was bought up to now; None where it has none, or it
+def by_second_stage(folder: Path, model: Opened, wanted: bool | None) -> Lister | None:
+    """Lists of customers by the run's second stage, with all that was bought up to now; None where it has none, or it
     is not wanted. InputError where it is wanted and not there."""
     config = model.world.config
     if wanted is False or (wanted is None and not has_second_stage(folder, config)):
         return None
     device = ranker_of(model.dataset, config, second_stage_of(folder, config))
     towers = scorer(model.world, model.state, model.dataset.history(*EVERYTHING).take)
-    return own_lists(device, model.dataset, towers, *EVERYTHING)
+    return first_of_own_lists(device, model.dataset, towers, *EVERYTHING)
 
 
 def ranker(
@@ -105,7 +104,7 @@ def ranker(
     exclude_seen: bool | None,
     where: Where | None = None,
     active_days: int | None = None,
-    alone: Scorer | None = None,
+    alone: Lister | None = None,
 ) -> Ranker:
     """Raises InputError as `kept_items` does, and where the catalogue has no k items. Of fewer that are kept all are
     ranked."""

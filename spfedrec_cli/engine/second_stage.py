@@ -28,9 +28,9 @@ from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.strategies.ranking import RankingReport, first_ranking, ranking_round
 from spfedrec_cli.retrieval.second_stage import LIST, day_after, fit_mix
-from spfedrec_cli.second_stage.examples import Moments
+from spfedrec_cli.second_stage.examples import Moments, moments_before
 from spfedrec_cli.second_stage.public import WEEK
-from spfedrec_cli.second_stage.rows import rows_of
+from spfedrec_cli.second_stage.stored import rows_of
 
 Reached = tuple[State, Tally, SecondStageResult | None]
 
@@ -75,9 +75,9 @@ def labelled_weeks(dataset: Dataset, world: World) -> Labelled:
     shop = catalogue_of(dataset, world.config)
     if until is None:
         return Labelled(rows, int(np.iinfo(np.int32).max), 0, Moments((), config.label_weeks), (0,), shop)
-    back = [number * config.spacing for number in range(config.label_weeks)]
-    weeks, starts = weeks_known(world.config), tuple(until - WEEK * (1 + each) for each in back)
-    return Labelled(rows, until, weeks, Moments(starts), tuple(weeks - 1 - each for each in back), shop)
+    weeks = weeks_known(world.config)
+    moments, ends = moments_before(until, config.label_weeks, config.spacing, weeks)
+    return Labelled(rows, until, weeks, moments, ends, shop)
 
 
 def check_second_stage(config: Config, dataset: Dataset) -> None:

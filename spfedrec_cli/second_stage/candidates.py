@@ -1,41 +1,15 @@
 """What a device ranks: its own past items, their siblings, what is popular now, and what the towers retrieve."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spfedrec_cli.data.grouping import ascending
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import I32, I64
-from spfedrec_cli.errors import InputError, nearest
 from spfedrec_cli.second_stage.past import Past, found_in
 
-if TYPE_CHECKING:
-    from spfedrec_cli.data.dataset import Dataset
-
 MOST = 16  # siblings of an item, the first by number
-_BY_ID = "id:"  # and how many signs
-
-
-def kin_of(dataset: "Dataset", siblings: str) -> I32 | None:
-    """(n_items,): items of one number are siblings, below 0 it has none; None where `siblings` names nothing.
-
-    `siblings` is a field of items, of which "unknown" joins nobody, or id:N, the first N signs of ids: those of H&M
-    begin with a product code of seven. InputError for anything else.
-    """
-    if not siblings:
-        return None
-    names = [field.name for field in dataset.item_fields]
-    if siblings in names:
-        codes = dataset.item_codes[:, names.index(siblings)]
-        return np.where(codes == 0, -1, codes).astype(np.int32)
-    signs = siblings.removeprefix(_BY_ID)
-    if siblings.startswith(_BY_ID) and signs.isdecimal() and int(signs) > 0:
-        return np.unique([id[: int(signs)] for id in dataset.item_ids], return_inverse=True)[1].astype(np.int32)
-    near = nearest(siblings, names)
-    hint = f"did you mean {near}?" if near else f"name one of {', '.join(names) or 'no field (there is none)'}, or id:N"
-    raise InputError(f"second_stage.siblings = {siblings!r} is no field of the Dataset's items", hint=hint)
 
 
 def families(kin: I32) -> Ragged:

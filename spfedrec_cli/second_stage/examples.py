@@ -57,6 +57,12 @@ class Moments:
         return first, end, np.full(len(which), start)
 
 
+def moments_before(day: int, count: int, spacing: int, weeks: int) -> tuple[Moments, tuple[int, ...]]:
+    """The last label weeks before a day, latest first, and how many of the last so many `weeks` lie before each."""
+    back = [number * spacing for number in range(count)]
+    return Moments(tuple(day - WEEK * (1 + each) for each in back)), tuple(weeks - 1 - each for each in back)
+
+
 def last_days(rows: Rows, which: npt.NDArray[np.integer], first: I64) -> I64:
     """(n,): the day of the last of the `first` (n,) purchases of each of these devices; 0 of those without one."""
     places = rows.items.offsets[:-1][which] + first - 1

@@ -17,12 +17,14 @@ _START = "second_stage/start"
 @dataclass(frozen=True)
 class Form:
     """`width` of so many features and hidden units; `start` likewise and by the seed; `forward(weights, x, hidden)`
-    gives the scores and what `backward(weights, x, hidden, kept, by_scores)` needs to give the gradient (P,)."""
+    gives the scores and what `backward(weights, x, hidden, kept, by_scores)` needs to give the gradient (P,).
+    `last(weights, x, hidden)`: what enters the last layer (p, H), and its weights (H + 1,), the bias behind them."""
 
     width: Callable[[int, int], int]
     start: Callable[[int, int, int], F32]
     forward: Callable[[F64, F32, int], tuple[F64, F64]]
     backward: Callable[[F64, F32, int, F64, F64], F64]
+    last: Callable[[F64, F32, int], tuple[F32, F64]]
 
 
 def _linear_start(features: int, hidden: int, seed: int) -> F32:
@@ -36,6 +38,10 @@ def _linear_forward(weights: F64, x: F32, hidden: int) -> tuple[F64, F64]:
 
 def _linear_backward(weights: F64, x: F32, hidden: int, kept: F64, by_scores: F64) -> F64:
     return np.append(by_scores @ x, by_scores.sum())
+
+
+def _linear_last(weights: F64, x: F32, hidden: int) -> tuple[F32, F64]:
+    return x, weights
 
 
 def _network_start(features: int, hidden: int, seed: int) -> F32:
@@ -60,6 +66,11 @@ def _network_backward(weights: F64, x: F32, hidden: int, kept: F64, by_scores: F
     return np.concatenate([by_matrix.ravel(), by_hidden.sum(0), by_scores @ kept, [by_scores.sum()]])
 
 
+def _network_last(weights: F64, x: F32, hidden: int) -> tuple[F32, F64]:
+    kept = _network_forward(weights, x, hidden)[1]
+    return kept.astype(np.float32), weights[-hidden - 1 :]
+
+
 def network_parts(weights: F64, features: int, hidden: int) -> tuple[F64, F64, F64, F64]:
     """W (F, hidden), a (hidden,), v (hidden,), b (1,)."""
     matrix, bias, outer, last = np.split(weights, np.cumsum([features * hidden, hidden, hidden]))
@@ -67,8 +78,14 @@ def network_parts(weights: F64, features: int, hidden: int) -> tuple[F64, F64, F
 
 
 FORMS: dict[str, Form] = {
-    "linear": Form(lambda features, hidden: features + 1, _linear_start, _linear_forward, _linear_backward),
+    "linear": Form(
+        lambda features, hidden: features + 1, _linear_start, _linear_forward, _linear_backward, _linear_last
+    ),
     "network": Form(
-        lambda features, hidden: (features + 2) * hidden + 1, _network_start, _network_forward, _network_backward
+        lambda features, hidden: (features + 2) * hidden + 1,
+        _network_start,
+        _network_forward,
+        _network_backward,
+        _network_last,
     ),
 }

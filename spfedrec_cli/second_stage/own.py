@@ -69,10 +69,11 @@ def habit(past: Past) -> F64:
 def share_of_codes(past: Past, codes: npt.NDArray[np.integer], device: I64, item: I64) -> F64:
     """(p,): for each pair of device and item the share of the device's purchases that have the item's code. `codes`
     (n_items,), of which 0 is unknown and shares with nobody."""
-    width = int(codes.max(initial=0)) + 1
-    have, wanted = past.device * width + codes[past.rows.items.values], device * width + codes[item]
+    of_past, of_item = codes[past.rows.items.values], codes[item]
+    width = int(max(of_past.max(initial=0), of_item.max(initial=0))) + 1
+    have, wanted = past.device * width + of_past, device * width + of_item
     found = _how_often(have, wanted, len(past.rows) * width) / np.maximum(past.purchases, 1)[device]
-    return np.where(codes[item] > 0, found, 0.0)
+    return np.where(of_item > 0, found, 0.0)
 
 
 def _how_often(have: I64, wanted: I64, below: int) -> I64:

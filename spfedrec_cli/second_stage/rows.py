@@ -1,19 +1,13 @@
 """Purchases as devices hold them for the second stage: row by row, oldest first, with days and counts."""
 
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from typing import TYPE_CHECKING
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.data.schema import COUNT, TIME
-from spfedrec_cli.data.split import UNITS_A_DAY
 from spfedrec_cli.dtypes import I32, I64, Bool
-
-if TYPE_CHECKING:
-    from spfedrec_cli.data.dataset import Dataset
 
 _LATER = 1 << 40  # more than any row's days
 
@@ -56,15 +50,3 @@ class Rows:
     def _keys(self) -> I64:
         """Ascends: device, then day."""
         return np.asarray(self.items.row_index() * _LATER + self.day, np.int64)
-
-
-def rows_of(dataset: "Dataset", *splits: str) -> Rows:
-    """Of every client, from these splits."""
-    items = dataset.bought(*splits)
-    time, counts = (
-        reduce(Ragged.followed_by, (Ragged(dataset.offsets(split), dataset.column(split, name)) for split in splits))
-        for name in (TIME, COUNT)
-    )
-    unit = UNITS_A_DAY.get(dataset.manifest.time_unit)
-    day = items.position() if unit is None else time.values // unit
-    return Rows(items, day.astype(np.int32), counts.values)

@@ -5,6 +5,13 @@ items.npy, scales.npy    item embeddings in eight bits (n_items, d), and what a 
 prior.npy                what every score of an item has alike (n_items,), where the run has a prior
 items.jsonl, ids.npy     a line for each item: id, name, type, colour; and the hashes of the ids (n_items,)
 query_tower.safetensors  the query tower's weights; query_tower.onnx, the same as a graph, where onnx was installed
+
+Where the run has a second stage, and validation did not leave it out:
+
+second_stage.safetensors its weights (P,); second_stage.onnx, the same as a graph, where onnx was installed
+weeks.npy                how many bought each item before the last weeks, and in each of them (W + 1, n_items)
+codes.npy                the fields of items (n_items, fields)
+kin.npy                  whose siblings items are (n_items,), where siblings are candidates
 """
 
 import json
@@ -26,6 +33,8 @@ MANIFEST = "manifest.json"
 ITEMS, SCALES, FINE, PRIOR = "items.npy", "scales.npy", "fine.npy", "prior.npy"
 LINES, IDS = "items.jsonl", "ids.npy"
 WEIGHTS, GRAPH = "query_tower.safetensors", "query_tower.onnx"
+RANKER, RANKER_GRAPH = "second_stage.safetensors", "second_stage.onnx"
+WEEKS, CODES, KIN = "weeks.npy", "codes.npy", "kin.npy"
 _MAKE = "export it again with `spfedrec export RUN --format device --output FOLDER`"
 
 
@@ -44,11 +53,11 @@ class Bundle:
 
     @cached_property
     def quantised(self) -> npt.NDArray[np.int8]:
-        return np.asarray(self._array(ITEMS), np.int8)
+        return np.asarray(self.array(ITEMS), np.int8)
 
     @cached_property
     def scales(self) -> F32:
-        return np.asarray(self._array(SCALES), np.float32)
+        return np.asarray(self.array(SCALES), np.float32)
 
     def exact(self, places: I64) -> F32:
         """Embeddings (m, d) of some items in twelve bits."""
@@ -59,11 +68,11 @@ class Bundle:
 
     @cached_property
     def _fine(self) -> npt.NDArray[np.uint8]:
-        return np.asarray(self._array(FINE), np.uint8)
+        return np.asarray(self.array(FINE), np.uint8)
 
     @cached_property
     def prior(self) -> F32 | None:
-        return np.asarray(self._array(PRIOR), np.float32) if PRIOR in self.about["files"] else None
+        return np.asarray(self.array(PRIOR), np.float32) if PRIOR in self.about["files"] else None
 
     @cached_property
     def _lines(self) -> list[bytes]:
@@ -75,7 +84,7 @@ class Bundle:
 
     def items(self, ids: list[str]) -> I64:
         """Places of items by their ids. Raises InputError for an unknown one, naming a near one."""
-        hashes = self._array(IDS)
+        hashes = self.array(IDS)
         return np.array([self._place(id, hashes) for id in ids], np.int64)
 
     def _place(self, typed: str, hashes: npt.NDArray[Any]) -> int:
@@ -90,7 +99,8 @@ class Bundle:
             f"The bundle has no article {typed!r}", hint=f"did you mean {near}?" if near else "check the id"
         )
 
-    def _array(self, name: str) -> npt.NDArray[Any]:
+    def array(self, name: str) -> npt.NDArray[Any]:
+        """One of its files, as it is."""
         return np.asarray(np.load(self.folder / name, allow_pickle=False))
 
 

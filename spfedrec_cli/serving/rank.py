@@ -9,10 +9,13 @@ import numpy as np
 
 from spfedrec_cli.dtypes import F32, I64
 from spfedrec_cli.errors import InputError, nearest
+from spfedrec_cli.second_stage.rows import Rows
 from spfedrec_cli.serving.bundle import Bundle
+from spfedrec_cli.serving.second_stage import Stage, in_order, ranked, rows_from, stage_of
 from spfedrec_cli.serving.tower import tower_of
 
 LENGTH = 12
+TOWERS, SECOND_STAGE = "towers", "second stage"
 BLOCK = 1 << 14  # items decoded at once
 NEAR, LEAST = 4, 64  # so many times the list, and so many items at least, are scored again in twelve bits
 EMBEDDING = 4  # bytes of a float in a request to a service
@@ -20,12 +23,14 @@ EMBEDDING = 4  # bytes of a float in a request to a service
 
 @dataclass(frozen=True)
 class Listed:
-    """Best first: id, score, name, type, colour of each; `seconds` to load, and to rank once loaded, by `engine`."""
+    """Best first: id, score, name, type, colour of each; `seconds` to load, and to rank once loaded, by `engine`.
+    `ranked_by`: towers, or second stage."""
 
     items: list[tuple[str, float, str | None, str | None, str | None]]
     engine: str
     load_seconds: float
     rank_seconds: float
+    ranked_by: str = TOWERS
 
 
 def rank(
@@ -34,34 +39,72 @@ def rank(
     k: int | None = None,
     fields: Mapping[str, str] | None = None,
     exclude_seen: bool | None = None,
+    days: Sequence[int] | None = None,
 ) -> Listed:
     """The k best items (12, or as many as there are) for who bought `history`, oldest first, and is what `fields` say.
 
-    `exclude_seen`: None leaves out what was bought where nobody in the Dataset buys an item twice. Raises InputError
-    for an empty history, for articles, fields and values that the bundle does not know, and for more items than there
-    are.
+    `exclude_seen`: None leaves out what was bought where nobody in the Dataset buys an item twice. `days`: when each
+    was bought, since 1970; with them the second stage ranks, where the bundle has one. Raises InputError for an empty
+    history, for articles, fields and values that the bundle does not know, and for more items than there are.
     """
     began = time.perf_counter()
     if not history:
         raise InputError("The history is empty", hint="name what was bought with --history A,B")
     tower, engine = tower_of(bundle)
-    past = bundle.items(list(dict.fromkeys(reversed(history)))[::-1])
+    stage = stage_of(bundle)
+    bought = bundle.items(list(history))
+    past = _latest(bought)
     n_items = len(bundle.quantised)
     places = min(LENGTH, n_items) if k is None else k
     if not 1 <= places <= n_items:
         raise InputError(f"The list cannot hold {places:,} items", hint=f"choose a number from 1 to {n_items:,}")
     codes = _codes(bundle, fields or {})
-    loaded = time.perf_counter()
-    query = tower(codes, _pooled(bundle, past))[0]
-    scores = _scores(bundle, query)
     excluded = not bundle.about["repeats"] if exclude_seen is None else exclude_seen
     seen = past if excluded else past[:0]
-    near = _best(scores, min(max(places * NEAR, LEAST), n_items), seen)
-    scores[near] = _with_prior(bundle, bundle.exact(near) @ query, near)
-    best = near[np.lexsort((near, -scores[near]))][:places]
-    ranked = time.perf_counter()
-    items = [_line(bundle, int(item), float(scores[item])) for item in best]
-    return Listed(items, engine, loaded - began, ranked - loaded)
+    loaded = time.perf_counter()
+    query = tower(codes, _pooled(bundle, past))[0]
+    if stage is None or (days is None and stage.about["dated"]):
+        best, scores = _by_towers(bundle, query, places, seen)
+    else:
+        given = None if days is None else np.array(days, np.int64)
+        best, scores = _by_second_stage(bundle, stage, rows_from(stage, bought, given), query, places, seen)
+    ranked_at = time.perf_counter()
+    items = [_line(bundle, int(item), float(score)) for item, score in zip(best, scores, strict=True)]
+    by = TOWERS if stage is None or (days is None and stage.about["dated"]) else SECOND_STAGE
+    return Listed(items, engine, loaded - began, ranked_at - loaded, by)
+
+
+def _latest(bought: I64) -> I64:
+    """Distinct items in the order of their last place."""
+    return np.array(list(dict.fromkeys(bought.tolist()[::-1]))[::-1], np.int64)
+
+
+def _by_towers(bundle: Bundle, query: F32, places: int, seen: I64) -> tuple[I64, F32]:
+    scores = _scores(bundle, query)
+    near = _best(scores, min(max(places * NEAR, LEAST), len(scores)), seen)
+    exact = _exact(bundle, query, near)
+    order = np.lexsort((near, -exact))[:places]
+    return near[order], exact[order]
+
+
+def _by_second_stage(bundle: Bundle, stage: Stage, rows: Rows, query: F32, places: int, seen: I64) -> tuple[I64, F32]:
+    """The device's own ranking; scores of what stands behind its candidates are minus infinity."""
+    scores = _scores(bundle, query)
+    own = np.unique(rows.items.values).astype(np.int64) if not bundle.about["repeats"] else seen[:0]
+    wanted = min(stage.about["retrieved"], len(scores))
+    near = _best(scores, min(max(wanted * 2, LEAST), len(scores)), own) if wanted else seen[:0]
+    retrieved = near[np.lexsort((near, -_exact(bundle, query, near)))][:wanted]
+    items, values = ranked(stage, rows, retrieved, lambda some: _exact(bundle, query, some))
+    allowed = np.ones(len(scores), np.bool_)
+    allowed[seen] = False
+    best = in_order(items, values, lambda: _best(scores, len(scores), seen), allowed, places)
+    place = np.minimum(np.searchsorted(items, best), len(items) - 1)
+    return best, np.where(items[place] == best, values[place], -np.inf).astype(np.float32)
+
+
+def _exact(bundle: Bundle, query: F32, places: I64) -> F32:
+    """(m,) of some items, in twelve bits."""
+    return _with_prior(bundle, bundle.exact(places) @ query, places)
 
 
 def _line(bundle: Bundle, item: int, score: float) -> tuple[str, float, str | None, str | None, str | None]:

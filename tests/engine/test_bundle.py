@@ -10,15 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from spfedrec_cli import engine
+from spfedrec_cli.cli.app import app
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.bundle import in_eight_bits
 from spfedrec_cli.engine.ranker import opened
 from spfedrec_cli.engine.recommend import stranger_query
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.serving import bundle, tower
+from spfedrec_cli.second_stage.stored import rows_of
+from spfedrec_cli.serving import bundle, second_stage, tower
 from spfedrec_cli.serving.rank import Listed, rank
 
 LISTS, PLACES = 60, 12
@@ -232,3 +235,99 @@ def test_a_format_whose_extra_is_missing(
     with pytest.raises(InputError, match=rf"pip install 'spfedrec\[{extra}\]'"):
         engine.export(trained.run, tmp_path / "out", (format,))
     assert not (tmp_path / "out").exists()
+
+
+STAGE = (
+    "second_stage.rounds=5",
+    "second_stage.cohort_size=60",
+    "second_stage.label_weeks=3",
+    "second_stage.popular=20",
+    "client.private_state=none",
+)
+
+
+def dated(shop: Dataset, client: int) -> tuple[list[str], list[int]]:
+    """All purchases of a client, oldest first, as often as it bought each, with their days."""
+    rows = rows_of(shop, "train", "validation", "test").of(np.array([client]))
+    items, day = (np.repeat(part, rows.counts) for part in (rows.items.values, rows.day))
+    return [shop.item_id(int(item)) for item in items], day.tolist()
+
+
+def with_a_second_stage(shop: Dataset, settings: Config, folder: Path) -> tuple[Path, Path]:
+    done = engine.train(shop, settings, folder / "run")
+    engine.export(done.run, folder / "bundle", ("device",))
+    return done.run, folder / "bundle"
+
+
+@pytest.mark.parametrize("by", ["onnxruntime", "numpy"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("second_stage.form=linear",),
+        ("second_stage.form=network", "second_stage.explore=0.2"),
+        ("second_stage.personal=10", "second_stage.siblings=product_group"),
+    ],
+    ids=["linear", "network, explores", "own weights, siblings"],
+)
+def test_a_device_ranks_by_its_second_stage_as_the_run_does(
+    shop: Dataset,
+    config: Callable[..., Config],
+    tmp_path: Path,
+    settings: tuple[str, ...],
+    by: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if by == "numpy":
+        monkeypatch.setattr(second_stage, "find_spec", lambda name: None)
+    run, folder = with_a_second_stage(shop, config(*STAGE, *settings), tmp_path)
+    shares = []
+    for client in shop.clients_with_history()[:LISTS]:
+        history, days = dated(shop, int(client))
+        (theirs,) = engine.recommend(run, [shop.client_id(int(client))], k=PLACES)
+        ours = rank(bundle.opened(folder), history, PLACES, days=days)
+        assert ours.ranked_by == "second stage"
+        shares.append(len({each[0] for each in ours.items} & {item.article_id for item in theirs.items}) / PLACES)
+    assert np.mean(shares) >= 0.99
+
+
+def test_without_days_the_towers_rank(shop: Dataset, config: Callable[..., Config], tmp_path: Path) -> None:
+    _, folder = with_a_second_stage(shop, config(*STAGE), tmp_path)
+    client = int(shop.clients_with_history()[0])
+    history, days = dated(shop, client)
+    plain, by_own = (rank(bundle.opened(folder), history, PLACES, days=given) for given in (None, days))
+    assert (plain.ranked_by, by_own.ranked_by) == ("towers", "second stage")
+    assert [each[0] for each in plain.items] != [each[0] for each in by_own.items]
+    every = rank(bundle.opened(folder), history, shop.n_items, days=days)
+    assert len({each[0] for each in every.items}) == shop.n_items
+    unseen = rank(bundle.opened(folder), history, PLACES, exclude_seen=True, days=days)
+    assert not {each[0] for each in unseen.items} & set(history)
+
+
+def test_a_second_stage_loads_neither_torch_nor_pandas(
+    shop: Dataset, config: Callable[..., Config], tmp_path: Path
+) -> None:
+    _, folder = with_a_second_stage(shop, config(*STAGE, "second_stage.personal=3"), tmp_path)
+    script = (
+        "import sys\n"
+        "from spfedrec_cli.cli.app import app\n"
+        f"app(['device', {str(folder)!r}, '--history', '{shop.item_id(3)}@2024-01-05', '--json'],"
+        " standalone_mode=False)\n"
+        "print([name for name in ('torch', 'pandas', 'pyarrow', 'numba', 'scipy') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    told, loaded = done.stdout.splitlines()
+    assert loaded == "[]"
+    assert json.loads(told)["ranked_by"] == "second stage"
+
+
+@pytest.mark.parametrize(
+    "history, problem",
+    [("FIRST@2024-01-05,SECOND", "says of 'SECOND' no day"), ("FIRST@2024-02-31", "'2024-02-31' is no day")],
+)
+def test_days_are_said_of_all_articles(shop: Dataset, made: Path, history: str, problem: str) -> None:
+    words = {"FIRST": shop.item_id(0), "SECOND": shop.item_id(1)}
+    for name, id in words.items():
+        history, problem = history.replace(name, id), problem.replace(name, id)
+    done = CliRunner().invoke(app, ["device", str(made), "--history", history])
+    assert done.exit_code == 2
+    assert problem in " ".join(done.output.split())

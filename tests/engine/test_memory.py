@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,23 @@ def test_more_of_anything_takes_more() -> None:
         assert total(HM, setting) > plain
 
 
+def test_who_buys_in_few_weeks_has_few_lists() -> None:
+    seldom, often = (
+        reckon(replace(HM, last_week=n), resolve(settings=["second_stage.rounds=1"])) for n in (300, 10**6)
+    )
+    assert seldom["the second stage"] < often["the second stage"]
+
+
+def test_a_second_stage_takes_its_part() -> None:
+    """Of H&M's size: what is kept of features is bounded, weekly sums are not."""
+    stage = "second_stage.rounds=10000"
+    plain, second = (reckon(HM, resolve(settings=words))["the second stage"] for words in ([], [stage]))
+    assert plain == 0
+    assert second > 4 * memory.REMEMBERED
+    assert total(HM, stage, "second_stage.label_weeks=52") > total(HM, stage) + 8 * 44 * 3 * HM.items
+    assert total(HM, stage, "second_stage.cohort_size=20000") > total(HM, stage)
+
+
 @pytest.mark.parametrize(
     "settings, available, hint",
     [
@@ -61,6 +79,7 @@ def test_more_of_anything_takes_more() -> None:
         (["federated.cohort_size=1000000"], 3 * GIB, "--set federated.cohort_size=500000 would fit"),
         (["client.private_state=tower"], 3 * GIB, "--set client.private_state=embedding would fit"),
         ([], GIB // 4, "prepare fewer customers"),
+        (["second_stage.rounds=1", "second_stage.label_weeks=200"], 3 * GIB, "second_stage.label_weeks=100 would fit"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_would(settings: list[str], available: int, hint: str) -> None:

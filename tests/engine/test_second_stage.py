@@ -279,3 +279,42 @@ def test_where_nobody_buys_twice_lists_hold_nothing_bought(tmp_path: Path, confi
     (found,) = engine.recommend(done.run, ["c1"])
     bought = {dataset.item_id(int(item)) for item in dataset.history("train", "validation", "test").row(1)}
     assert not bought & {item.article_id for item in found.items}
+
+
+def test_own_weights_are_in_no_upload_and_in_no_checkpoint(
+    both: TrainResult, shop: Dataset, config: Make, tmp_path: Path
+) -> None:
+    """With them, everything that crosses and is kept is the same, to the bit; lists are others."""
+    own = engine.train(shop, config(*STAGE, "second_stage.personal=20"), tmp_path / "run")
+    one, two = (run.records(each.run / "ledger.jsonl") for each in (both, own))
+    assert one == two
+    first, second = (second_stage_of(each.run, load.load_config(each.run)) for each in (both, own))
+    tensors = second.tensors()
+    assert tensors.keys() == first.tensors().keys()
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in first.tensors().items() if "mix" not in name)
+    assert all(client.size(0) != shop.n_clients for client in tensors.values())
+    plain, corrected = (engine.evaluate(each.run, second_stage=True).second_stage for each in (both, own))
+    assert plain != corrected
+
+
+def test_own_weights_come_to_the_same_after_a_resume(shop: Dataset, config: Make, tmp_path: Path) -> None:
+    settings = config(*STAGE, "second_stage.personal=20")
+    whole = engine.train(shop, settings, tmp_path / "whole")
+    with pytest.raises(engine.Interrupted):
+        engine.train(shop, settings, tmp_path / "run", at(2))
+    assert engine.resume(tmp_path / "run").state_sha256 == whole.state_sha256
+    one, two = (engine.evaluate(folder, second_stage=True).second_stage for folder in (whole.run, tmp_path / "run"))
+    assert one == two
+
+
+def test_a_rehearsal_tells_of_it(both: TrainResult, shop: Dataset, config: Make) -> None:
+    told = engine.rehearse(shop, config(*STAGE)).second_stage
+    assert told is not None
+    assert (told.rounds, told.clients) == (5, 60)
+    assert told.seconds > told.seconds_a_round > 0
+    ledger = [line for line in run.records(both.run / "ledger.jsonl") if line["round"] > 1 << 30]
+    sizes = {line["kind"]: line["largest"] for line in ledger}
+    assert told.bytes_up == sizes["ranker_update"]
+    assert told.bytes_down == sizes["ranker"]
+    assert told.bytes_once == sizes["weeks"]
+    assert engine.rehearse(shop, config()).second_stage is None

@@ -8,6 +8,7 @@ import pytest
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.retrieval.evaluate import make_task
+from spfedrec_cli.retrieval.index import top_k
 from spfedrec_cli.retrieval.second_stage import (
     ALONE,
     MIXES,
@@ -16,10 +17,14 @@ from spfedrec_cli.retrieval.second_stage import (
     day_after,
     fit_mix,
     known_before,
+    listed_by,
+    own_layers,
     ranked_by,
 )
-from spfedrec_cli.second_stage.examples import Catalogue
+from spfedrec_cli.second_stage.examples import Catalogue, examples
 from spfedrec_cli.second_stage.features import columns
+from spfedrec_cli.second_stage.forms import FORMS
+from spfedrec_cli.second_stage.personal import Personal, corrected
 
 
 def a_ranker(dataset: Dataset, repeats: bool = True, **weights: float) -> Ranker:
@@ -122,6 +127,22 @@ def test_every_so_many_places_are_for_what_is_new(synthetic_dataset: Dataset, sh
         assert new.sum() == int(length * share)
 
 
+def test_the_first_places_can_stay_as_they_are(synthetic_dataset: Dataset) -> None:
+    dataset, scores = synthetic_dataset, towers(synthetic_dataset)
+    plain = a_ranker(dataset, count=1.0, sales_ever=0.1)
+    known = known_before(plain, dataset, "train")
+    clients = dataset.clients_with_history()[:20]
+    lists = [
+        listed_by(each, known, lambda some: scores[some], dataset.n_items)(clients, 12)[0]
+        for each in (plain, replace(plain, explore=0.9, explore_after=5), replace(plain, explore=0.9))
+    ]
+    np.testing.assert_array_equal(lists[0][:, :5], lists[1][:, :5])
+    own = [known.rows.items.row(client) for client in clients.tolist()]
+    new = [[int((~np.isin(row[5:], mine)).sum()) for row, mine in zip(each, own, strict=True)] for each in lists]
+    assert sum(new[1]) > sum(new[0])
+    assert not np.array_equal(lists[1], lists[2])
+
+
 @pytest.mark.parametrize("splits", [("train",), ("train", "validation"), ("train", "validation", "test")])
 def test_nothing_of_later_splits_is_known(synthetic_dataset: Dataset, splits: tuple[str, ...]) -> None:
     day, ranker = day_after(synthetic_dataset, splits), a_ranker(synthetic_dataset)
@@ -138,3 +159,45 @@ def test_a_dataset_without_weeks_has_a_day_for_each_client(sample_dataset: Datas
     assert len(known.day) == sample_dataset.n_clients
     assert known.public.week.sum() == 0
     assert known.public.ever.sum() == len(sample_dataset.history("train").values)
+
+
+@pytest.mark.parametrize("k", [1, 12, 150])
+@pytest.mark.parametrize("explore", [0.0, 0.25])
+def test_the_first_of_a_list_are_those_of_the_whole_order(synthetic_dataset: Dataset, k: int, explore: float) -> None:
+    """By the candidates alone where there are enough, else by all items; also where some items are left out."""
+    dataset, scores = synthetic_dataset, towers(synthetic_dataset)
+    ranker = replace(a_ranker(dataset, count=1.0, sales_ever=0.1), explore=explore, mix=(1.0, 0.5))
+    known = known_before(ranker, dataset, "train")
+    clients = dataset.clients_with_history()[:20]
+    whole = ranked_by(ranker, known, lambda some: scores[some], dataset.n_items)(clients)
+    best = listed_by(ranker, known, lambda some: scores[some], dataset.n_items)
+    dropped = np.random.default_rng(0).random(whole.shape) < 0.1
+    for excluded in (None, dropped):
+        items, values = best(clients, k, excluded)
+        expected = top_k(whole, k, excluded)
+        np.testing.assert_array_equal(items, expected[0])
+        np.testing.assert_array_equal(values, expected[1])
+
+
+@pytest.mark.parametrize("form", ["linear", "network"])
+def test_devices_correct_the_last_layer_on_their_own_label_weeks(synthetic_dataset: Dataset, form: str) -> None:
+    """Each alone as by numpy, and nothing of validation is in it."""
+    dataset = synthetic_dataset
+    how = Personal(5, 0.1, "softmax")
+    plain = replace(a_ranker(dataset, count=1.0), form=form, hidden=4, personal=how, label_weeks=4)
+    width = FORMS[form].width(len(plain.shop.columns), 4)
+    ranker = replace(plain, weights=np.random.default_rng(0).normal(size=width))
+    known, clients = known_before(ranker, dataset, "train"), dataset.clients_with_history()[:100]
+    own = own_layers(ranker, how, known, clients)
+    assert known.moments is not None
+    assert known.then is not None
+    changed = 0
+    for client, layer in zip(clients.tolist(), own, strict=True):
+        lists = examples(known.rows, np.array([client]), known.moments, known.then, ranker.shop)
+        entering, shared = FORMS[form].last(ranker.weights, lists.x, 4)
+        np.testing.assert_allclose(layer, corrected(lists, entering, shared, how), atol=1e-6)
+        changed += bool(np.abs(layer - shared).max() > 1e-4)
+    assert changed > 5
+    day = day_after(dataset, ("train",))
+    assert day is not None
+    assert max(known.moments.starts) + 7 == day

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.second_stage.candidates import MOST, candidates_of, families, kin_of
+from spfedrec_cli.second_stage.candidates import MOST, candidates_of, families
 from spfedrec_cli.second_stage.examples import Catalogue, Lists, Moments, examples
 from spfedrec_cli.second_stage.features import columns
 from spfedrec_cli.second_stage.past import Past
 from spfedrec_cli.second_stage.public import public_at, weekly_buyers
-from spfedrec_cli.second_stage.rows import Rows, rows_of
+from spfedrec_cli.second_stage.rows import Rows
+from spfedrec_cli.second_stage.stored import kin_of, rows_of
 
 N_ITEMS, UNTIL, WEEKS = 12, 100, 6  # two label weeks, from days 93 and 86
 MOMENTS, ENDS = Moments((93, 86)), (5, 4)

@@ -14,7 +14,7 @@ from spfedrec_cli.second_stage.examples import Catalogue, Lists, Moments, exampl
 from spfedrec_cli.second_stage.public import Public, public_at, weekly_buyers
 from spfedrec_cli.second_stage.rows import Rows
 
-REMEMBERED = 1 << 27  # features of lists that a simulation keeps, so that they are computed once
+REMEMBERED = 1 << 28  # features of lists that a simulation keeps, so that they are computed once: 1 GiB
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Labelled:
             self.shown[popular] = public_at(weeks, self.ends, popular)
         return self.shown[popular]
 
-    def lists(self, clients: I64, public: Public) -> Lists:
-        """Those of some devices, which are numbered as they stand in `clients` (K,)."""
+    def lists(self, clients: I64, public: Public) -> list[Lists]:
+        """Those of each of some devices (K,), as if it were the first."""
         found = {client: self.kept[client] for client in clients.tolist() if client in self.kept}
         fresh = [client for client in clients.tolist() if client not in found]
         made = examples(self.rows, np.array(fresh, np.int64), self.moments, public, self.shop) if fresh else None
@@ -47,7 +47,7 @@ class Labelled:
             found |= {client: _only(made, place) for place, client in enumerate(fresh)}
             if sum(each.x.size for each in self.kept.values()) + made.x.size <= REMEMBERED:
                 self.kept.update({client: found[client] for client in fresh})
-        return _joined([found[client] for client in clients.tolist()], len(self.shop.columns))
+        return [found[client] for client in clients.tolist()]
 
 
 def _only(lists: Lists, device: int) -> Lists:
@@ -56,15 +56,6 @@ def _only(lists: Lists, device: int) -> Lists:
     part = slice(int(lists.offsets[low]), int(lists.offsets[high]))
     offsets = lists.offsets[low : high + 1] - lists.offsets[low]
     return Lists(lists.x[part].copy(), lists.bought[part].copy(), offsets, np.zeros(high - low, np.int64))
-
-
-def _joined(each: list[Lists], width: int) -> Lists:
-    """Of one device after another."""
-    x = np.concatenate([np.empty((0, width), np.float32), *(of.x for of in each)])
-    bought = np.concatenate([np.empty(0, np.bool_), *(of.bought for of in each)])
-    lengths = np.concatenate([np.empty(0, np.int64), *(np.diff(of.offsets) for of in each)])
-    owner = np.repeat(np.arange(len(each)), [len(of.owner) for of in each])
-    return Lists(x, bought, np.append(0, np.cumsum(lengths)), owner)
 
 
 def sum_weeks(world: World, labelled: Labelled, channel: Channel) -> torch.Tensor:

@@ -1,11 +1,12 @@
 """A cohort of the second stage: at once by a compiled loop over lists, or one device after another."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from spfedrec_cli.config import FederatedConfig, digest
+from spfedrec_cli.config import FederatedConfig, SecondStageConfig, digest
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F64, I64, Bool
 from spfedrec_cli.federated.aggregation.chain.ring import stays_in_shards
@@ -20,6 +21,10 @@ from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.federated.wire.fixed_point import Codec
 from spfedrec_cli.federated.wire.messages import Message, PublishedWeeks, Ranker, RankerUpdate
 from spfedrec_cli.kernels import lists as kernel
+from spfedrec_cli.second_stage.examples import Lists
+from spfedrec_cli.threads import shared
+
+_PIECES = 8  # of the devices of each thread, so that none waits long for the last one
 
 
 @dataclass(frozen=True)
@@ -88,20 +93,35 @@ def rank_cohort(world: World, labelled: Labelled, round_: RankingRound, channel:
     members = np.flatnonzero(aggregation.uploads)
     lists = labelled.lists(round_.clients[members], labelled.public(round_.weeks.counts, config.popular))
     weights = round_.told.weights.astype(np.float64)
-    grads, losses = np.zeros((len(members), len(weights))), np.zeros(len(members))
-    kinds = kernel.FORMS[config.form], kernel.LOSSES[config.loss], config.hidden
-    longest = int(np.diff(lists.offsets).max(initial=1))
-    room = kernel.room_for(longest, config.hidden)
-    kernel.add_gradients(
-        kinds, lists.x, lists.bought.astype(np.float64), lists.offsets, lists.owner, weights, room, grads, losses
-    )
-    counts = np.bincount(lists.owner, minlength=len(members))
+    grads, losses = gradients(config, lists, weights, world.config.train.threads_here)
+    counts = np.array([len(each.owner) for each in lists], np.int64)
     grads /= np.maximum(counts, 1)[:, None]
     lengths = np.sqrt((grads * grads).sum(1))
     grads *= -np.minimum(1.0, config.clip / np.maximum(lengths, 1e-300))[:, None]
     encoded, _ = round_.codec.encode(torch.from_numpy(grads.astype(np.float32)))
     aggregation.add(_updates(members, encoded))
     return _result(aggregation.close(), aggregation.uploads, losses / np.maximum(counts, 1), counts)
+
+
+def gradients(config: SecondStageConfig, lists: Sequence[Lists], weights: F64, threads: int) -> tuple[F64, F64]:
+    """Of each device (K, P) and (K,): the sums over its lists of the gradient and the loss. Threads share devices."""
+    grads, losses = np.zeros((len(lists), len(weights))), np.zeros(len(lists))
+    kinds = kernel.FORMS[config.form], kernel.LOSSES[config.loss], config.hidden
+    size = max(1, -(-len(lists) // (_PIECES * threads)))
+
+    def work(first: int) -> None:
+        some = range(first, min(first + size, len(lists)))
+        longest = max(int(np.diff(lists[place].offsets).max(initial=1)) for place in some)
+        room = kernel.room_for(longest, config.hidden)
+        for place in some:
+            mine, part = lists[place], slice(place, place + 1)
+            bought = mine.bought.astype(np.float64)
+            kernel.add_gradients(
+                kinds, mine.x, bought, mine.offsets, mine.owner, weights, room, grads[part], losses[part]
+            )
+
+    shared(work, range(0, len(lists), size), threads)
+    return grads, losses
 
 
 def rank_one_by_one(world: World, labelled: Labelled, round_: RankingRound, channel: Channel) -> RankingResult:

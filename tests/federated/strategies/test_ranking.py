@@ -168,8 +168,27 @@ def test_the_step_goes_along_the_mean_of_the_survivors() -> None:
     mean = torch.tensor([0.5, -1.0])
     first, second = 0.1 * mean, 0.99 * begun.second + 0.01 * mean**2
     torch.testing.assert_close(after.weights, 0.5 * first / (second.sqrt() + 1e-4))
+    assert torch.equal(after.average, after.weights)
     lonely = ranking_step(begun, config, codec, torch.tensor([0, 0], dtype=torch.int32), 0)
     assert (lonely.round, lonely.weights.tolist()) == (1, [0, 0])
+
+
+@pytest.mark.parametrize("share, last", [(0.5, 2), (1.0, 4), (0.0, 1)])
+def test_lists_are_ranked_by_the_mean_of_the_last_weights(share: float, last: int) -> None:
+    """Of four rounds the last two, all, or the last weights alone."""
+    config = a_world(rounds=4, average=share).config.second_stage
+    state, codec, weights = start(torch.zeros(2), 3, 5), Codec(1.0, 100), []
+    for total in ([100, -50], [20, 30], [-70, 10], [5, 5]):
+        state = ranking_step(state, config, codec, torch.tensor(total, dtype=torch.int32), 2)
+        weights.append(state.weights)
+    torch.testing.assert_close(state.average, torch.stack(weights[-last:]).mean(0))
+
+
+def test_a_run_of_before_ranks_by_its_last_weights() -> None:
+    begun = start(torch.arange(4.0), 3, 5)
+    found = RankingState.from_tensors({k: v for k, v in begun.tensors().items() if "average" not in k})
+    assert found is not None
+    assert torch.equal(found.average, begun.weights)
 
 
 def test_its_state_comes_back_from_its_tensors() -> None:
@@ -177,7 +196,9 @@ def test_its_state_comes_back_from_its_tensors() -> None:
     found = RankingState.from_tensors(begun.tensors())
     assert found is not None
     assert found.round == 0
-    assert all(torch.equal(getattr(found, name), getattr(begun, name)) for name in ("weights", "weeks", "mix"))
+    assert all(
+        torch.equal(getattr(found, name), getattr(begun, name)) for name in ("weights", "average", "weeks", "mix")
+    )
     assert RankingState.from_tensors({"query/x": torch.zeros(1)}) is None
 
 
