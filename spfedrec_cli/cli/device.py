@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spfedrec_cli.cli.options import AsJson, Debug, Quiet
-from spfedrec_cli.cli.output import Cell, Output, facts, size, table
+from spfedrec_cli.cli.output import Cell, Output, counted, facts, size, table
 from spfedrec_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ def command(
         table("Recommended on the device", ["", "article", *shown, "score"], rows),
         facts("What it costs", _costs(opened, found, up, down)),
     )
+    if k is not None and len(found.items) < k:
+        seen = counted(len(set(bought)), "article")
+        out.say(f"{counted(len(found.items), 'article')}: {seen} bought before and left out")
 
 
 def _said(words: list[str]) -> dict[str, str]:

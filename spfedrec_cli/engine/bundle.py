@@ -3,7 +3,6 @@
 import json
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors.torch import save_file
@@ -50,13 +49,9 @@ def write_bundle(folder: Path, dataset: Dataset, world: World, state: State) -> 
         "id_width": FORMS[dataset.manifest.item_form].width,
         "model": {name: getattr(model, name) for name in SETTINGS},
         "fields": [{"name": entry.name, "values": list(entry.vocabulary)} for entry in dataset.manifest.client_fields],
-        "files": {file.name: _named(file) for file in sorted(folder.iterdir())},
+        "files": {file.name: files.named(file) for file in sorted(folder.iterdir())},
     }
     files.write_json(folder / bundle.MANIFEST, files.sealed(about))
-
-
-def _named(file: Path) -> dict[str, Any]:
-    return {"sha256": files.hash_of(file), "bytes": file.stat().st_size}
 
 
 def in_eight_bits(rows: F32) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int8]], F32]:

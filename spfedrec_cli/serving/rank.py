@@ -47,21 +47,27 @@ def rank(
     tower, engine = tower_of(bundle)
     past = bundle.items(list(dict.fromkeys(reversed(history)))[::-1])
     n_items = len(bundle.quantised)
-    places = min(LENGTH, n_items) if k is None else k
-    if not 1 <= places <= n_items:
-        raise InputError(f"The list cannot hold {places:,} items", hint=f"choose a number from 1 to {n_items:,}")
+    places = length(k, n_items)
     codes = _codes(bundle, fields or {})
     loaded = time.perf_counter()
     query = tower(codes, _pooled(bundle, past))[0]
     scores = _scores(bundle, query)
     excluded = not bundle.about["repeats"] if exclude_seen is None else exclude_seen
     seen = past if excluded else past[:0]
-    near = _best(scores, min(max(places * NEAR, LEAST), n_items), seen)
+    near = best(scores, min(max(places * NEAR, LEAST), n_items), seen)
     scores[near] = _with_prior(bundle, bundle.exact(near) @ query, near)
-    best = near[np.lexsort((near, -scores[near]))][:places]
+    listed = near[np.lexsort((near, -scores[near]))][:places]
     ranked = time.perf_counter()
-    items = [_line(bundle, int(item), float(scores[item])) for item in best]
+    items = [_line(bundle, int(item), float(scores[item])) for item in listed]
     return Listed(items, engine, loaded - began, ranked - loaded)
+
+
+def length(k: int | None, n_items: int) -> int:
+    """Of a list. Raises InputError where there are not so many items."""
+    places = min(LENGTH, n_items) if k is None else k
+    if not 1 <= places <= n_items:
+        raise InputError(f"The list cannot hold {places:,} items", hint=f"choose a number from 1 to {n_items:,}")
+    return places
 
 
 def _line(bundle: Bundle, item: int, score: float) -> tuple[str, float, str | None, str | None, str | None]:
@@ -108,8 +114,8 @@ def _with_prior(bundle: Bundle, scores: F32, places: I64) -> F32:
     return scores if bundle.prior is None else np.asarray(scores + bundle.prior[places], np.float32)
 
 
-def _best(scores: F32, k: int, seen: I64) -> I64:
-    """The highest, equal ones by their place; fewer than k where the rest was bought."""
+def best(scores: F32, k: int, seen: I64) -> I64:
+    """The places of the k highest, equal ones by their place; fewer than k where the rest was bought."""
     allowed = np.ones(len(scores), np.bool_)
     allowed[seen] = False
     left = np.flatnonzero(allowed)
