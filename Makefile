@@ -14,7 +14,7 @@ export PIP_ROOT_USER_ACTION = ignore
 
 .PHONY: help setup demo test test-python torture audit-deps lint format
 .PHONY: bench bench-against bench-chain bench-cost bench-engine bench-linearity bench-modes bench-pass bench-prepare bench-quality
-.PHONY: bench-scale bench-second-stage bench-top
+.PHONY: bench-scale bench-second-stage bench-serving bench-top
 .PHONY: results privacy pictures clean-demo
 
 help:
@@ -38,6 +38,7 @@ help:
 	@echo "make bench-second-stage    what devices rank for themselves, on real shops: docs/second-stage.md"
 	@echo "make pictures    draw the pictures on the first page from docs/figures.md"
 	@echo "make bench-top    exact lists beside FAISS, and lists for all customers of H&M's number"
+	@echo "make bench-serving    one customer's list, FAISS's graph beside its exact index, a page of 500 rounds"
 	@echo "make bench-scale    rounds over up to ten million items: docs/scaling.md"
 	@echo "make results    quality beside baselines, ablations, quality against cost: docs/results.md"
 	@echo "make privacy    quality, bytes and what attacks reach, mode by mode: docs/privacy.md"
@@ -142,6 +143,10 @@ bench-cost: $(BASE)
 # Makes an environment for FAISS in .bench; recommends by the run that bench-pass has left.
 bench-top: $(BASE)
 	@$(BIN)/python benchmarks/top.py --write
+
+# A shop of H&M's size: what bench-pass has made, or makes.
+bench-serving: $(DEV)
+	@$(BIN)/python benchmarks/serving.py --everybody --write
 
 bench-scale: $(BASE)
 	@$(BIN)/python benchmarks/scale.py --write

@@ -85,6 +85,11 @@ def hash_of(path: Path, size: int | None = None) -> str:
     return state.hexdigest()
 
 
+def named(path: Path) -> dict[str, Any]:
+    """Hash and size, by which a manifest knows the file."""
+    return {SEAL: hash_of(path), "bytes": path.stat().st_size}
+
+
 @contextmanager
 def beside(path: Path, needed: int = 0, mode: int = 0o666) -> Iterator[Path]:
     """An empty file beside `path` to be written to, which takes its place at the end, or goes when the body fails.

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from spfedrec_cli.config import resolve
-from spfedrec_cli.report.facts import Customer, Facts, Group, Map, Measured, Message, Shop, Told, Versus
+from spfedrec_cli.report.facts import Customer, Facts, Map, Measured, Message, Shop, Told
 from spfedrec_cli.report.parts import FOUND, Entry
-from spfedrec_cli.retrieval.intervals import Difference
+from spfedrec_cli.retrieval.groups import Group
+from spfedrec_cli.retrieval.intervals import Difference, Paired
 
 METRICS = {"ndcg@10": 0.5, "hit_rate@10": 0.75, "recall_new@10": 0.25, "recall_repeat@10": 0.875}
 HOSTILE = '</svg></script><script>alert("1")</script><img src=x onerror=alert(2)> url(#p) id="a" $x_1$'
@@ -63,9 +64,9 @@ def told(*settings: str, **changes: Any) -> Told:
     return Told(**{**values, **changes})
 
 
-def versus(name: str, mean: float, p: float) -> Versus:
+def versus(name: str, mean: float, p: float) -> Paired:
     difference = Difference(mean, mean - 0.125, mean + 0.125, p)
-    return Versus(name, {"hit_rate@10": difference, "ndcg@10": difference}, {"hit_rate@10": p, "ndcg@10": p})
+    return Paired(name, {"hit_rate@10": difference, "ndcg@10": difference}, {"hit_rate@10": p, "ndcg@10": p})
 
 
 def facts(*runs: Told, **changes: Any) -> Facts:

@@ -219,7 +219,7 @@ def _judge_dataset(output: Path, made: str, names: set[str], place: Path, ended:
 
 WRITERS: dict[str, list[str]] = {
     "evaluate": ["evaluate", "x", "--baselines"],
-    "recommend": ["recommend", "x", "--all", "--output", "lists.csv"],
+    "recommend": ["recommend", "x", "--all", "--output", "lists.csv", "--force"],
     "export": ["export", "x", "--output", "exported"],
     "doctor --repair": ["doctor", "x", "--repair"],
 }

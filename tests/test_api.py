@@ -266,3 +266,14 @@ def test_moments_come_out_in_utc(tmp_path: Path) -> None:
 
 def test_an_order_comes_out_as_numbers(tmp_path: Path) -> None:
     assert timed(tmp_path / "shop", "", "", "").tolist() == [0, 1, 2]
+
+
+def test_to_import_the_engine_loads_neither_pandas_nor_scipys_statistics() -> None:
+    """Half a second of every command that needs one of them at most."""
+    script = (
+        "import sys\n"
+        "import spfedrec_cli.engine\n"
+        "print([name for name in ('pandas', 'scipy.stats', 'scipy.optimize', 'matplotlib') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -19,6 +19,7 @@ from spfedrec_cli.sweeps import Plan
         (["model.hidden=[64,32],[64]"], [], {"model.hidden": ["[64,32]", "[64]"]}),
         (["a.b='x,y',z"], [], {"a.b": ["'x,y'", "z"]}),
         (["a.b=1,1"], ["a.b=1"], {}),
+        (["a.b=1..2"], [], {"a.b": ["1..2"]}),
     ],
 )
 def test_values_stand_between_commas(words: list[str], fixed: list[str], several: dict[str, list[str]]) -> None:
@@ -77,8 +78,8 @@ def plan(**changes: object) -> Plan:
 
 def test_a_plan_is_kept_and_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert sweeps.keep(plan()) is False
-    assert sweeps.keep(plan()) is True
+    assert sweeps.keep(plan()) == plan().trials
+    assert sweeps.keep(plan()) == plan().trials
     with pytest.raises(InputError, match="another sweep 's'"):
         sweeps.keep(plan(fixed=("b=1",)))
     assert sweeps.folders("s") == []
@@ -87,6 +88,18 @@ def test_a_plan_is_kept_and_gone_on_with(tmp_path: Path, monkeypatch: pytest.Mon
     Path("runs/t-001").mkdir()
     with pytest.raises(InputError, match="a run 't-001', which is not of this sweep"):
         sweeps.keep(plan(name="t", trials=sweeps.trials("t", {"a": ["1", "2"]}, None, 0)))
+
+
+def test_a_search_keeps_what_it_has_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = plan(trials=(), search=1000)
+    assert sweeps.keep(first) == ()
+    assert first.run_of(7) == "s-0007"
+    begun = (sweeps.Trial(first.run_of(1), {"a": "2"}),)
+    sweeps.add(plan(trials=begun, search=1000))
+    assert sweeps.keep(first) == begun
+    with pytest.raises(InputError, match="another sweep 's'"):
+        sweeps.keep(plan(trials=(), search=3))
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spfedrec_cli.cli.options import AsJson, Debug, Quiet
-from spfedrec_cli.cli.output import Cell, Output, facts, size, table
+from spfedrec_cli.cli.output import Cell, Output, counted, facts, size, table
 from spfedrec_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,6 +74,9 @@ def command(
         table(f"Recommended on the device, by the {found.ranked_by}", ["", "article", *shown, "score"], rows),
         facts("What it costs", _costs(opened, found, up, down)),
     )
+    if k is not None and len(found.items) < k:
+        seen = counted(len(set(bought)), "article")
+        out.say(f"{counted(len(found.items), 'article')}: {seen} bought before and left out")
 
 
 def _dated(words: list[str]) -> tuple[list[str], list[int] | None]:

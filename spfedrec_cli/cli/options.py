@@ -61,6 +61,10 @@ TrainedOn = Annotated[
     str | None,
     typer.Option("--dataset", metavar="DATASET", help="Where the run's Dataset is now, if it is not found by itself."),
 ]
+Logs = Annotated[
+    str | None,
+    typer.Option("--log", metavar="LOG,…", help="Also tell tensorboard, mlflow or both; metrics.jsonl has the same."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else to stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
@@ -82,6 +86,11 @@ def dataset_folder(name: str) -> Path:
     near = nearest(name, known)
     hint = f"did you mean {near}?" if near else "make one with `spfedrec prepare`, or check the path"
     raise InputError(f"There is no Dataset {name!r}", where=f"here and under {DATASETS}", hint=hint)
+
+
+def listed(text: str | None) -> list[str]:
+    """What stands between commas."""
+    return [] if text is None else [part.strip() for part in text.split(",")]
 
 
 def where(dataset: str | None) -> dict[str, Any]:

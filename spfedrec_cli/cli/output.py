@@ -19,6 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from spfedrec_cli.cli.folding import folded
+from spfedrec_cli.report.numbers import counted as counted
+from spfedrec_cli.report.numbers import size as size
 
 # Off a terminal nobody is served by lines that are folded at 80 columns.
 UNBOUNDED = 240
@@ -44,20 +46,6 @@ def number(value: Cell) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"
     return f"{value:,}" if isinstance(value, int) else plain(value)
-
-
-def counted(count: int, noun: str) -> str:
-    """1 client, 1,234 clients."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def size(count: float) -> str:
-    """Bytes in the unit that leaves one to three digits before the point (1 kB = 1,000 bytes)."""
-    units = ["B", "kB", "MB", "GB"]
-    while abs(count) >= 1000 and len(units) > 1:
-        count /= 1000
-        units.pop(0)
-    return f"{count:.0f} B" if units[0] == "B" else f"{count:.1f} {units[0]}"
 
 
 def duration(seconds: float) -> str:

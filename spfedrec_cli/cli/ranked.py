@@ -7,12 +7,12 @@ from rich.console import Group
 from spfedrec_cli.cli.output import Cell, table
 
 if TYPE_CHECKING:
-    from spfedrec_cli.engine import Ranked, Recommendation
+    from spfedrec_cli.serving.lists import Given, Ranked
 
 LABELS = ("name", "type", "colour")
 
 
-def as_json(one: "Recommendation") -> dict[str, Any]:
+def as_json(one: "Given") -> dict[str, Any]:
     items = [
         {"article_id": item.article_id, "score": item.score, **_labels(item.labels), **_why(item)} for item in one.items
     ]
@@ -33,11 +33,11 @@ def _why(item: "Ranked") -> dict[str, Any]:
     return {"why": {**parts, "purchases": purchases}}
 
 
-def who(one: "Recommendation") -> str:
+def who(one: "Given") -> str:
     return f"customer {one.customer_id}" if one.customer_id is not None else "this history"
 
 
-def tables(one: "Recommendation") -> list[Group]:
+def tables(one: "Given") -> list[Group]:
     """The past, the list, and why each stands there, where that was asked."""
     shown = [label for label in LABELS if any(label in item.labels for item in (*one.items, *one.history))]
     bought = [(item.article_id, *(item.labels.get(label, "") for label in shown)) for item in one.history]
@@ -50,7 +50,7 @@ def tables(one: "Recommendation") -> list[Group]:
     return [*past, table(f"Recommended to {who(one)}", ["", "article", *shown, "score"], ranked), *reasons]
 
 
-def _reasons(one: "Recommendation") -> Group:
+def _reasons(one: "Given") -> Group:
     """What the score is the sum of, and the purchases that pull the article up most."""
     rows: list[tuple[Cell, ...]] = []
     for item in one.items:

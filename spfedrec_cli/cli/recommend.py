@@ -2,20 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from spfedrec_cli.cli.options import AsJson, Debug, Quiet, RunName, TrainedOn, where
-from spfedrec_cli.cli.output import Output, counted, facts
-from spfedrec_cli.cli.ranked import as_json, tables, who
+from spfedrec_cli.cli.output import Output, facts
+from spfedrec_cli.cli.ranked import as_json, tables
 from spfedrec_cli.cli.stages import staged
+from spfedrec_cli.cli.stored import explain, recommend_from, refuse
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.files import reading
 from spfedrec_cli.run import find
-
-if TYPE_CHECKING:
-    from spfedrec_cli.engine import Recommendation
 
 NAME = "recommend"
 EXAMPLES = """Examples:
@@ -26,7 +24,8 @@ EXAMPLES = """Examples:
   spfedrec recommend first --history 0663713001 --history 0541518023
   spfedrec recommend first --customer ID --where colour=Black,White --where type=Dress --why
   spfedrec recommend first --customers some.txt --output some.csv --active-days 28
-  spfedrec recommend first --all --output everybody.csv"""
+  spfedrec recommend first --all --output everybody.csv
+  spfedrec recommend exported --customer ID"""
 
 ExcludeSeen = Annotated[
     bool | None,
@@ -58,8 +57,6 @@ History = Annotated[
         help="Articles that somebody bought, oldest first: an id, or several with commas between. Repeatable.",
     ),
 ]
-LENGTH = 12
-
 
 Written = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Where --all and --customers write: a .parquet or a .csv.")
@@ -72,6 +69,7 @@ Length = Annotated[
 TowersAlone = Annotated[
     bool, typer.Option("--towers-alone", help="Leave the run's second stage out, where it has one.")
 ]
+Force = Annotated[bool, typer.Option("--force", help="Replace the file of --output where it exists.")]
 
 
 def command(
@@ -91,6 +89,7 @@ def command(
     active_days: ActiveDays = None,
     why: Reasons = False,
     towers_alone: TowersAlone = False,
+    force: Force = False,
     dataset: TrainedOn = None,
     json: AsJson = False,
     quiet: Quiet = False,
@@ -101,13 +100,21 @@ def command(
     For customers of the Dataset, for somebody with a given history, or for everybody.
 
     A CSV file is safe to open as a spreadsheet: names that begin like a formula stand behind an apostrophe. Where
-    writing a file is stopped, the same command goes on with it.
+    writing a file is stopped, the same command goes on with it. RUN may also be a store, as `export --format store`
+    writes it, which answers for a customer in half a second.
     """
     _exactly_one(customers, file, history, everybody)
-    _only_with_a_file(everybody or file is not None, everybody, output, format, why)
+    _only_with_a_file(everybody or file is not None, everybody, output, format, why, force)
+    out = Output(json, quiet)
+    from spfedrec_cli.serving.store import is_store
+
+    if is_store(run):
+        refuse({"--history": history, "--all": everybody, "--output": output, "--where": conditions, "--why": why})
+        refuse({"--active-days": active_days, "--dataset": dataset})
+        recommend_from(out, Path(run), customers or customers_in(file or Path()), k, exclude_seen)
+        return
     from spfedrec_cli import engine
 
-    out = Output(json, quiet)
     folder, there = find(run), where(dataset)
     how: dict[str, Any] = {"k": k, "exclude_seen": exclude_seen, **there}
     how |= {} if active_days is None else {"active_days": active_days}
@@ -115,14 +122,15 @@ def command(
     some = customers_in(file) if file is not None else customers
     how |= {"second_stage": False} if towers_alone else {}
     if output is not None:
-        _write(out, folder, output, format, how | ({} if everybody else {"customers": some}))
+        how |= ({} if everybody else {"customers": some}) | ({"force": True} if force else {})
+        _write(out, folder, output, format, how)
         return
     bought = engine.articles(folder, history, **there) if history else None
     how |= {"explain": True} if why else {}
     made = engine.recommend(folder, customers=some, history=bought, **how)
     out.result({"customers": [as_json(one) for one in made]}, *(part for one in made for part in tables(one)))
     for one in made:
-        _explain(out, one, k or LENGTH)
+        explain(out, one, k)
 
 
 def _write(out: Output, folder: Path, output: Path, format: str | None, how: dict[str, Any]) -> None:
@@ -156,25 +164,19 @@ def _exactly_one(
         raise InputError("It is not clear to whom to recommend", hint=hint)
 
 
-def _only_with_a_file(may: bool, must: bool, output: Path | None, format: str | None, why: bool) -> None:
+def _only_with_a_file(may: bool, must: bool, output: Path | None, format: str | None, why: bool, force: bool) -> None:
     if why and output is not None:
         raise InputError("--why goes with lists that are shown", hint="leave out --output")
     if must and output is None:
         raise InputError("--all writes a file", hint="name it with --output FILE")
-    wrong = ("--output", output is not None and not may), ("--format", format is not None and output is None)
+    missing = output is None
+    wrong = (
+        ("--output", output is not None and not may),
+        ("--format", format is not None and missing),
+        ("--force", force and missing),
+    )
     for option, found in wrong:
         if found:
             goes_with = "--all or --customers" if option == "--output" else "--all or --customers and --output"
             problem = f"{option} goes with {goes_with}"
             raise InputError(problem, hint="use --json for the recommendations of a few customers")
-
-
-def _explain(out: Output, one: "Recommendation", asked: int) -> None:
-    """What might surprise: nothing to go by, or fewer articles than were asked for."""
-    if not one.history:
-        out.say(f"Nothing is known that {who(one)} bought: ranked by everything else that the model knows")
-    if len(one.items) < asked and (one.left_out or one.kept is not None):
-        kept = f"{counted(one.kept, 'article')} fit what was asked" if one.kept is not None else ""
-        bought = f"{counted(one.left_out, 'article')} bought before and left out" if one.left_out else ""
-        told = "; ".join(part for part in (kept, bought) if part)
-        out.say(f"{counted(len(one.items), 'article')} for {who(one)}: {told}")

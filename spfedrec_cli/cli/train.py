@@ -15,11 +15,13 @@ from spfedrec_cli.cli.options import (
     ConfigFile,
     Debug,
     Device,
+    Logs,
     Preset,
     Quiet,
     Settings,
     dataset_folder,
     dataset_names,
+    listed,
     run_names,
     where,
 )
@@ -45,6 +47,7 @@ EXAMPLES = """Examples:
   spfedrec train hm --preset hm-full --workers 2 --dry-run
   spfedrec train ml-100k --preset ml-100k --seeds 5
   spfedrec train hm --config mine.toml --json > result.json
+  spfedrec train sample --preset sample --log tensorboard,mlflow
   spfedrec train --resume first"""
 
 
@@ -93,6 +96,7 @@ def command(
     seeds: SeveralSeeds = None,
     canaries: Canaries = None,
     dry_run: DryRun = False,
+    log: Logs = None,
     json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -112,17 +116,18 @@ def command(
         _refuse_beside_resume(
             preset=preset, config=config, name=name, dry_run=dry_run or None, seeds=seeds, canaries=canaries
         )
-        result = _resume(out, find(resume), dataset, settings or [], workers, device)
+        result = _resume(out, find(resume), dataset, settings or [], workers, device, listed(log))
     elif dataset is None:
         raise InputError("Nothing to train on", hint="give a DATASET, or a run with --resume")
     elif dry_run:
+        _nothing_logged(log)
         _rehearse(out, dataset_folder(dataset), preset, config, chosen)
         return
     elif seeds is not None:
-        _repeat(out, dataset_folder(dataset), preset, config, chosen, name, seeds)
+        _repeat(out, dataset_folder(dataset), preset, config, chosen, name, seeds, listed(log))
         return
     else:
-        result = _start(out, dataset_folder(dataset), preset, config, chosen, name)
+        result = _start(out, dataset_folder(dataset), preset, config, chosen, name, listed(log))
     messages = [] if out.helper else messages_of(result.run)
     shown = table(
         "What crossed the network", ["message", "to", "messages", "mean", "largest", "what it tells"], messages
@@ -133,7 +138,13 @@ def command(
 
 
 def _start(
-    out: Output, folder: Path, preset: str | None, file: Path | None, settings: list[str], name: str | None
+    out: Output,
+    folder: Path,
+    preset: str | None,
+    file: Path | None,
+    settings: list[str],
+    name: str | None,
+    log: list[str],
 ) -> "TrainResult":
     from spfedrec_cli.config import resolve
 
@@ -145,13 +156,21 @@ def _start(
     dataset = Dataset.open(folder)
     config = _settled(out, dataset, preset, file, settings)
     with following(out, config.train.monitor) as follow:
-        result = engine.train(dataset, config, target, follow, preset, _announcing(out, dataset.n_clients, config))
+        announce = _announcing(out, dataset.n_clients, config)
+        result = engine.train(dataset, config, target, follow, preset, announce, log=log)
         _warn(follow.warn, result.warnings)
     return result
 
 
 def _repeat(
-    out: Output, folder: Path, preset: str | None, file: Path | None, settings: list[str], name: str | None, count: int
+    out: Output,
+    folder: Path,
+    preset: str | None,
+    file: Path | None,
+    settings: list[str],
+    name: str | None,
+    count: int,
+    log: list[str],
 ) -> None:
     from spfedrec_cli.config import resolve
 
@@ -169,7 +188,7 @@ def _repeat(
             return stack.enter_context(following(out, config.train.monitor))
 
         announce = _announcing(out, dataset.n_clients, config)
-        found = engine.train_seeds(dataset, config, target, count, watching, preset, announce)
+        found = engine.train_seeds(dataset, config, target, count, watching, preset, announce, log=log)
     rows = [(metric, mean, found.deviation[metric]) for metric, mean in found.mean.items()]
     shown = table(f"Validation over {counted(count, 'seed')}", ["metric", "mean", "deviation"], rows)
     monitor = found.results[0].monitor
@@ -244,19 +263,30 @@ def _second_rehearsed(told: "SecondRehearsal | None") -> list[tuple[str, Cell]]:
 
 
 def _resume(
-    out: Output, folder: Path, dataset: str | None, settings: list[str], workers: int | None, device: str | None
+    out: Output,
+    folder: Path,
+    dataset: str | None,
+    settings: list[str],
+    workers: int | None,
+    device: str | None,
+    log: list[str],
 ) -> "TrainResult":
     rounds = _rounds(settings)
     from spfedrec_cli import engine
 
     before = run_rounds(folder)
     with following(out, engine.load_config(folder).train.monitor) as follow:
-        result = engine.resume(folder, follow, rounds, workers, device, **where(dataset))
+        result = engine.resume(folder, follow, rounds, workers, device, log=log, **where(dataset))
         _warn(follow.warn, result.warnings)
     if before and before[-1] == result.rounds and follow.idle:
         out.say(f"{folder} was finished already, with {counted(result.rounds, 'round')}: nothing was trained")
         out.say(f"To prolong it: spfedrec train --resume {folder} --set train.rounds={2 * result.rounds}")
     return result
+
+
+def _nothing_logged(log: str | None) -> None:
+    if log is not None:
+        raise InputError("A rehearsal leaves nothing, and so no log", hint="leave --log out, or --dry-run")
 
 
 def _refuse_beside_resume(**given: object) -> None:

@@ -4,6 +4,7 @@ Arrow imports pandas, .3 s and 50 MB, as soon as `pa.array`, `pa.scalar` or `to_
 it was given is a Series, and gets ready to make one. What should start fast goes through this module instead.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,13 @@ def to_arrow(values: npt.NDArray[Any]) -> pa.Array:
     """The numbers (n,) as an Arrow array, over the same memory where they lie in a row."""
     row = np.ascontiguousarray(values)
     return pa.Array.from_buffers(pa.from_numpy_dtype(row.dtype), len(row), [None, pa.py_buffer(row)])
+
+
+def texts(values: Sequence[str]) -> pa.Array:
+    """The texts (n,) as an Arrow array."""
+    encoded = [value.encode(errors="replace") for value in values]
+    ends = np.append(0, np.cumsum([len(each) for each in encoded])).astype(np.int32)
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
 
 
 def to_numpy(column: pa.Array) -> npt.NDArray[Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spfedrec_cli.data.arrays import texts, to_arrow, to_numpy
 from spfedrec_cli.dtypes import I32
 from spfedrec_cli.errors import InputError, nearest
 
@@ -74,7 +75,8 @@ def find(ids: Sequence[str], known: pa.Array, form: Form) -> I32:
 def look_up(ids: Sequence[str], known: pa.Array, form: Form, what: str) -> I32:
     """As `find`, but raises InputError for one of the wrong form or an unknown one."""
     asked = _typed(ids, form)
-    wrong = malformed(asked, form)
+    fits = pc.match_substring_regex(asked, form.pattern).to_pylist()
+    wrong = next((id for id, good in zip(asked.to_pylist(), fits, strict=True) if not good), None)
     if wrong is not None:
         raise InputError(f"{wrong!r} is not {what} id", hint=f"{what} id is {form.described}")
     numbers = _find(asked, known)
@@ -87,7 +89,7 @@ def look_up(ids: Sequence[str], known: pa.Array, form: Form, what: str) -> I32:
 
 
 def _typed(ids: Sequence[str], form: Form) -> pa.Array:
-    typed = pa.array([str(one) if form.free else str(one).strip() for one in ids], pa.string())
+    typed = texts([str(one) if form.free else str(one).strip() for one in ids])
     if not form.width:
         return typed
     return pc.if_else(pc.match_substring_regex(typed, form.pattern), restore(typed, form)[0], typed)
@@ -95,9 +97,9 @@ def _typed(ids: Sequence[str], form: Form) -> pa.Array:
 
 def _find(asked: pa.Array, known: pa.Array) -> I32:
     # Hashes the few that are asked for, not the many that are known.
-    rows = np.flatnonzero(pc.is_in(known, value_set=asked)).astype(np.int32)
-    places = dense(asked, known.take(pa.array(rows)))
-    return np.append(rows, np.int32(-1))[places]
+    rows = np.flatnonzero(to_numpy(pc.is_in(known, value_set=asked).cast(pa.uint8())))
+    places = dict(zip(known.take(to_arrow(rows)).to_pylist(), rows.tolist(), strict=True))
+    return np.array([places.get(id, -1) for id in asked.to_pylist()], np.int32)
 
 
 def _shown(id: str) -> str:

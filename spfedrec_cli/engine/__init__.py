@@ -8,7 +8,7 @@ report = evaluate(result.run, baselines=True)
 from spfedrec_cli.engine.audit import Attacked, AuditReport, audit_run
 from spfedrec_cli.engine.bench import Bench, Speed, bench
 from spfedrec_cli.engine.choice import conditions
-from spfedrec_cli.engine.compare import Comparison, Paired, compare
+from spfedrec_cli.engine.compare import Comparison, compare
 from spfedrec_cli.engine.doctor import Diagnosis, Finding, examine
 from spfedrec_cli.engine.evaluate import EvaluationReport, evaluate
 from spfedrec_cli.engine.everybody import recommend_all
@@ -17,7 +17,7 @@ from spfedrec_cli.engine.load import load_config
 from spfedrec_cli.engine.machine import about_machine
 from spfedrec_cli.engine.origins import evaluate_origins
 from spfedrec_cli.engine.plot import plot
-from spfedrec_cli.engine.recommend import Ranked, Recommendation, Recommendations, articles, recommend
+from spfedrec_cli.engine.recommend import Recommendation, Recommendations, articles, recommend
 from spfedrec_cli.engine.rehearse import Rehearsal, SecondRehearsal, rehearse
 from spfedrec_cli.engine.report import Reported, write_report
 from spfedrec_cli.engine.seeds import Seeds, run_folder, train_seeds
@@ -27,7 +27,8 @@ from spfedrec_cli.engine.sweep import Outcome, Swept, sweep
 from spfedrec_cli.engine.tally import Crossed, crossed
 from spfedrec_cli.engine.told import Progress, SecondStageResult, TrainResult, Watch
 from spfedrec_cli.engine.train import Begun, resume, train
-from spfedrec_cli.engine.why import Why
+from spfedrec_cli.retrieval.intervals import Paired
+from spfedrec_cli.serving.lists import Ranked, Why
 
 __all__ = [
     "Attacked",

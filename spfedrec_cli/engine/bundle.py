@@ -65,7 +65,7 @@ def write_bundle(folder: Path, dataset: Dataset, world: World, state: State) -> 
         "model": {name: getattr(model, name) for name in SETTINGS},
         "fields": [{"name": entry.name, "values": list(entry.vocabulary)} for entry in dataset.manifest.client_fields],
         **second,
-        "files": {file.name: _named(file) for file in sorted(folder.iterdir())},
+        "files": {file.name: files.named(file) for file in sorted(folder.iterdir())},
     }
     files.write_json(folder / bundle.MANIFEST, files.sealed(about))
 
@@ -103,10 +103,6 @@ def _weeks(dataset: Dataset, ranker: Ranker, day: int | None, keep: bool) -> I64
 def _smallest(values: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
     """The same in as few bytes as hold them; none of them is below 0."""
     return np.asarray(values.astype(np.min_scalar_type(int(values.max(initial=0)))))
-
-
-def _named(file: Path) -> dict[str, Any]:
-    return {"sha256": files.hash_of(file), "bytes": file.stat().st_size}
 
 
 def in_eight_bits(rows: F32) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int8]], F32]:

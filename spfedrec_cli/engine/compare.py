@@ -18,7 +18,7 @@ from spfedrec_cli.engine.way import Way
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.baselines import known
 from spfedrec_cli.retrieval.evaluate import make_task, means
-from spfedrec_cli.retrieval.intervals import Difference, differences, holm
+from spfedrec_cli.retrieval.intervals import Paired, differences, holm
 from spfedrec_cli.retrieval.metrics import APART, METRICS
 from spfedrec_cli.retrieval.written import file_name, read_clients
 
@@ -33,15 +33,6 @@ class Competitor:
     name: str
     folder: Path
     recommender: str = ""
-
-
-@dataclass(frozen=True)
-class Paired:
-    """The first less this one, by metric; `p_holm`: p of the signed-rank tests, corrected for all those made."""
-
-    name: str
-    differences: dict[str, Difference]
-    p_holm: dict[str, float]
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ def recommend_all(
     where: Where | None = None,
     active_days: int | None = None,
     second_stage: bool | None = None,
+    force: bool = False,
 ) -> int:
     """Write the k best articles of every customer (12, or as many as there are); returns the number of customers.
 
@@ -64,12 +65,12 @@ def recommend_all(
     from the last piece. `tell` hears how far it is. `customers`: those alone, in this order. `exclude_seen`, `where`,
     `active_days`, `second_stage`: as in `recommend`.
 
-    Raises InputError where the suffix says something else or nothing known, the file cannot be written there, or the
-    format is kaggle, whose lists are separated by blanks, and an id has one.
+    Raises InputError where the suffix says something else or nothing known, the file cannot be written there or exists
+    and is not to be replaced (`force`), or the format is kaggle, whose lists have blanks between ids, and one has one.
     """
     output = Path(output)
     kind = format_of(output, format)
-    _check_place(output)
+    _check_place(output, force)
     folder = find(folder)
     model = opened(folder, checkpoint, dataset)
     data = model.dataset
@@ -134,11 +135,14 @@ def format_of(output: Path, format: str | None = None) -> str:
     return written
 
 
-def _check_place(output: Path) -> None:
+def _check_place(output: Path, force: bool) -> None:
     if not output.parent.is_dir():
         raise InputError("The output's folder does not exist", where=str(output.parent), hint="make it first")
     if output.is_dir():
         raise InputError("The output is a folder", where=str(output), hint="name a file in it")
+    if output.exists() and not force:
+        hint = "name another file, or replace it by --force"
+        raise InputError("The output already exists", where=str(output), hint=hint)
 
 
 def _refuse_blanks(dataset: Dataset) -> None:

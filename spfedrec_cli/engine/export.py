@@ -1,38 +1,45 @@
 """Export: what a service needs of the server, and what a device needs of the query tower."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from safetensors.torch import save_file
 
 from spfedrec_cli import files
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.folder import replacing
+from spfedrec_cli.engine import indexes, vectors
 from spfedrec_cli.engine.bundle import write_bundle
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
 from spfedrec_cli.engine.choice import EVERYTHING
-from spfedrec_cli.engine.graphs import item_graph, needs_onnx, query_graph
+from spfedrec_cli.engine.graphs import item_graph, query_graph
 from spfedrec_cli.engine.load import open_run
 from spfedrec_cli.engine.own_lists import has_second_stage, ranker_of, second_stage_of
-from spfedrec_cli.engine.scoring import client_queries
+from spfedrec_cli.engine.store import write_store
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.extras import needs
 from spfedrec_cli.federated.server.ranking import RankingState
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
-from spfedrec_cli.model.embed import item_embeddings
-from spfedrec_cli.model.prior import prior_coordinate, ranked_items
+from spfedrec_cli.model.prior import prior_coordinate
 from spfedrec_cli.retrieval.second_stage import known_before
 from spfedrec_cli.run import find
 from spfedrec_cli.second_stage.features import FEATURES
+from spfedrec_cli.serving import bundle, store
 
-Formats = tuple[str, ...]
+TOWERS = ("query_tower", "item_tower")
+FILES = (
+    *("items.parquet", "clients.parquet", "second_stage.safetensors"),
+    *(f"{tower}.{kind}" for tower in TOWERS for kind in ("safetensors", "onnx")),
+    *(store.ABOUT, *store.FILES),
+    *(vectors.TENSORS, vectors.METADATA, vectors.PROJECTOR),
+    *(f"{name}{more}" for name in (indexes.FLAT, indexes.HNSW) for more in ("", ".ids.json")),
+    indexes.ABOUT,
+)
 
 
 def export(
@@ -41,6 +48,8 @@ def export(
     formats: Sequence[str] = ("parquet", "safetensors"),
     checkpoint: str = "best",
     dataset: Path | str | None = None,
+    hnsw: Mapping[str, int] | None = None,
+    force: bool = False,
 ) -> list[Path]:
     """Write the model into a new folder `output`; returns the files.
 
@@ -50,9 +59,14 @@ def export(
     the settings that the towers need in their header; beside the item tower that coordinate, as `prior` (n_items,).
     Of a second stage second_stage.safetensors: its `weights` (P,), `mix` (2,), and what is public of items now, `week`,
     `month` and `ever` (n_items,) and `popular`; in the header its form and the table of its features.
-    onnx: both towers as graphs. faiss: an exact index over what ranks, items.faiss, and the ids in its order. device:
-    what a device ranks with by itself (serving.bundle), which stands alone. Raises InputError for a folder that is not
-    empty, and where an extra is not installed.
+    npy: items.npy and clients.npy, as parquet has them, with ids as UTF-8 beside. store: the same, purchases and
+    labels, from which `recommend` serves known customers without torch (serving.store). onnx: both towers as graphs.
+    faiss: an exact index over what ranks, items.faiss, and the ids in its order. hnsw: a graph over the same, `hnsw`
+    its links, build and search (indexes.Hnsw), and how near it comes to exact lists, items.hnsw.json. projector: for
+    TensorBoard's. device: what a device ranks with by itself (serving.bundle), which stands alone.
+
+    `force` replaces the folder where it is an earlier export. Raises InputError for a folder that holds anything else,
+    or is not to be replaced, and where an extra is not installed.
     """
     unknown = [name for name in formats if name not in EXPORTS]
     if unknown or not formats:
@@ -61,32 +75,41 @@ def export(
         )
     if "device" in formats and len(formats) > 1:
         raise InputError("A bundle for a device stands alone", hint="export the other formats into another folder")
+    if hnsw and "hnsw" not in formats:
+        raise InputError("Only an HNSW index has such settings", hint="add hnsw to the formats")
     folder, output = find(folder), Path(output)
     with files.disk_told(output), replacing(output, "The export") as new:
-        _check_free(output)
+        _check_free(output, force)
         opened, world = open_run(folder, dataset)
         state, _ = load_state(folder, checkpoint_round(folder, checkpoint))
         if has_second_stage(folder, world.config):
             state = replace(state, ranking=second_stage_of(folder, world.config))
         for name in dict.fromkeys(formats):
-            EXPORTS[name](new.path, opened, world, state)
+            more = {"hnsw": hnsw} if name == "hnsw" else {}
+            EXPORTS[name](new.path, opened, world, state, **more)
     return sorted(output.iterdir())
 
 
-def _check_free(output: Path) -> None:
-    if output.is_symlink() or (output.exists() and (not output.is_dir() or any(output.iterdir()))):
-        raise InputError("The output already exists", where=str(output), hint="name a folder that does not exist yet")
+def _check_free(output: Path, force: bool) -> None:
+    """Only an earlier export may be replaced, and that only on demand."""
+    if output.is_symlink() or (output.exists() and not output.is_dir()):
+        raise InputError("The output is no folder", where=str(output), hint="name another one")
+    found = {file.name for file in output.iterdir()} if output.exists() else set()
+    if found and not force:
+        hint = "name a folder that does not exist yet, or replace it by --force"
+        raise InputError("The output already exists", where=str(output), hint=hint)
+    other = sorted(found - _written(output))
+    if other:
+        problem = f"The output folder holds something other than an export: {other[0]}"
+        raise InputError(problem, where=str(output), hint="name another folder")
 
 
-def _parquet(folder: Path, dataset: Dataset, world: World, state: State) -> None:
-    items = item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
-    everyone = np.arange(dataset.n_clients)
-    queries = client_queries(world, state, everyone, dataset.history(*EVERYTHING), items)
-    ranked = ranked_items(world.config.model, items, state.sales, state.prior)
-    for name, ids, rows in (("item", dataset.item_ids, ranked), ("client", dataset.client_ids, queries)):
-        flat = pa.array(rows.numpy().reshape(-1), pa.float32())
-        table = pa.table({f"{name}_id": ids, "embedding": pa.FixedSizeListArray.from_arrays(flat, rows.shape[1])})
-        pq.write_table(table, folder / f"{name}s.parquet")
+def _written(output: Path) -> set[str]:
+    """Names that an export has given to files there."""
+    listed: dict[str, object] = {}
+    with suppress(OSError, InputError):
+        listed = files.read_json(output / bundle.MANIFEST).get("files", {})
+    return {*FILES, *listed, *([bundle.MANIFEST] if listed else [])}
 
 
 def _safetensors(folder: Path, dataset: Dataset, world: World, state: State) -> None:
@@ -116,31 +139,20 @@ def _second_stage(folder: Path, dataset: Dataset, world: World, ranking: Ranking
 
 
 def _onnx(folder: Path, dataset: Dataset, world: World, state: State) -> None:
-    needs_onnx()
+    needs("The format onnx", "onnx", "onnx")
     model = world.config.model
     (folder / "query_tower.onnx").write_bytes(query_graph(model, state.query, world.devices.fields.names))
     (folder / "item_tower.onnx").write_bytes(item_graph(model, state.item, world.known.items.names))
 
 
-def _faiss(folder: Path, dataset: Dataset, world: World, state: State) -> None:
-    """An exact index of inner products over what ranks, and ids in its order."""
-    if not find_spec("faiss"):
-        hint = "install it with `pip install 'spfedrec[ann]'`"
-        raise InputError("The format faiss needs faiss, which is not installed", hint=hint)
-    import faiss
-
-    items = item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
-    rows = np.ascontiguousarray(ranked_items(world.config.model, items, state.sales, state.prior).numpy(), np.float32)
-    index = faiss.IndexFlatIP(rows.shape[1])
-    index.add(rows)
-    faiss.write_index(index, str(folder / "items.faiss"))
-    (folder / "items.faiss.ids.json").write_text(json.dumps(dataset.item_ids) + "\n", encoding="utf-8")
-
-
-EXPORTS = {
-    "parquet": _parquet,
+EXPORTS: dict[str, Callable[..., None]] = {
+    "parquet": vectors.write_parquet,
     "safetensors": _safetensors,
+    "npy": vectors.write_npy,
+    "store": write_store,
     "onnx": _onnx,
-    "faiss": _faiss,
+    "faiss": indexes.write_flat,
+    "hnsw": indexes.write_hnsw,
+    "projector": vectors.write_projector,
     "device": write_bundle,
 }

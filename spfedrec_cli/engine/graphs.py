@@ -2,7 +2,6 @@
 programs without torch. onnx is an extra."""
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -17,13 +16,6 @@ from spfedrec_cli.model.towers import FLAT, dense, tables
 OPSET, IR = 17, 8  # of 2022: what runtimes on phones read
 KNOWN = ("se_mlp", "linear")
 Weights = dict[str, Tensor]
-
-
-def needs_onnx() -> None:
-    """Raises InputError where the extra is missing."""
-    if not find_spec("onnx"):
-        hint = "install it with `pip install 'spfedrec[onnx]'`"
-        raise InputError("The format onnx needs onnx, which is not installed", hint=hint)
 
 
 def check_known(architecture: str) -> None:

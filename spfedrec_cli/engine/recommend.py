@@ -1,7 +1,6 @@
 """Recommendations for known customers, and for a history that the model never saw."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,44 +17,22 @@ from spfedrec_cli.engine.load import load_dataset
 from spfedrec_cli.engine.ranker import Opened, by_second_stage, opened, ranker
 from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.engine.tables import Tabular, frame
-from spfedrec_cli.engine.why import Queries, Why, why
+from spfedrec_cli.engine.why import Queries, why
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.embed import query_embeddings
 from spfedrec_cli.model.prior import ranked_queries
 from spfedrec_cli.run import find
+from spfedrec_cli.serving.lists import Given, Ranked, Why
+from spfedrec_cli.serving.store import SHOWN
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SHOWN = 5
 
-
-@dataclass(frozen=True)
-class Ranked:
-    """An article; `labels` has its name, type and colour, as far as the source has them. `why` it stands there, where
-    that was asked."""
-
-    article_id: str
-    score: float
-    labels: dict[str, str]
-    why: Why | None = None
-
-
-@dataclass(frozen=True)
-class Recommendation(Tabular):
-    """`history`: the last purchases, newest first; `items`: best first. customer_id is None for a history given.
-
-    `left_out` counts the articles that are not ranked because they were bought; `kept` those that a filter leaves, None
-    where there is none.
-    """
-
-    customer_id: str | None
-    history: list[Ranked]
-    items: list[Ranked]
-    left_out: int = 0
-    kept: int | None = None
+class Recommendation(Given, Tabular):
+    """One person's list, as a table too."""
 
     def to_frame(self) -> "pd.DataFrame":
         """A row each article, best first: customer_id, rank (from 1), article_id, score, and its labels."""

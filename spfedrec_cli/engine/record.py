@@ -11,7 +11,8 @@ from spfedrec_cli.engine.evaluate import entries_of, evaluate
 from spfedrec_cli.engine.load import load_config
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.wire.messages import IN_ORDER
-from spfedrec_cli.report.facts import Group, Measured, Message, Told
+from spfedrec_cli.report.facts import Measured, Message, Told
+from spfedrec_cli.retrieval.groups import Group
 from spfedrec_cli.retrieval.intervals import Difference, differences
 from spfedrec_cli.retrieval.written import file_name, read_clients
 

@@ -1,7 +1,7 @@
 """The report: what runs came to, as one page that needs no other file and no network."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,13 @@ from spfedrec_cli.engine.load import load_dataset
 from spfedrec_cli.engine.ranker import opened
 from spfedrec_cli.engine.record import beside, ensure_evaluated, told
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.extras import needs
 from spfedrec_cli.federated.sampling.modes import mode_of
-from spfedrec_cli.report.drawing import needs
-from spfedrec_cli.report.facts import Facts, Shop, Told, Versus
+from spfedrec_cli.report.facts import Facts, Shop, Told
 from spfedrec_cli.report.page import rendered
 from spfedrec_cli.report.parts import Page, Section
 from spfedrec_cli.report.sections import sections
+from spfedrec_cli.retrieval.intervals import Paired
 
 CUSTOMERS = 3
 SUFFIXES = (".html", ".htm")
@@ -70,7 +71,7 @@ def write_report(
 
 def check_page(output: Path, force: bool) -> None:
     """Raises InputError where a page cannot be written there, before anything is computed."""
-    needs("A report", "jinja2", "matplotlib")
+    needs("A report", "report", "jinja2", "matplotlib")
     if output.suffix.lower() not in SUFFIXES:
         raise InputError(f"The name {output.name!r} is not that of a page", hint="end it in .html")
     if output.is_dir():
@@ -131,7 +132,7 @@ def _true_share(bought: np.ndarray[tuple[int], np.dtype[np.int64]], first: Told)
     return float(bought.sum() / max(asked.sum(), 1))
 
 
-def _best(folder: Path, first: Told) -> Versus | None:
+def _best(folder: Path, first: Told) -> Paired | None:
     """The baseline with the highest NDCG, against the run."""
     found = first.measured
     if found is None or not found.rivals:
@@ -139,15 +140,15 @@ def _best(folder: Path, first: Told) -> Versus | None:
     metric = f"ndcg@{found.shortest}"
     name = max(found.rivals, key=lambda rival: found.beside[rival][metric])
     differences = beside(folder, name, metric)
-    return Versus(name, differences, {each: difference.p for each, difference in differences.items()})
+    return Paired(name, differences, {each: difference.p for each, difference in differences.items()})
 
 
-def _versus(folders: Sequence[Path], every: Sequence[Told], dataset: Path | str | None) -> list[Versus]:
+def _versus(folders: Sequence[Path], every: Sequence[Told], dataset: Path | str | None) -> list[Paired]:
     if len(folders) < 2 or every[0].measured is None:
         return []
     made = compare(folders, ks=[every[0].measured.shortest], dataset=dataset)
     names = {str(folder): one.name for folder, one in zip(folders, every, strict=True)}
-    return [Versus(names[pair.name], pair.differences, pair.p_holm) for pair in made.pairs]
+    return [replace(pair, name=names[pair.name]) for pair in made.pairs]
 
 
 def _page(facts: Facts, written: Sequence[Section]) -> Page:

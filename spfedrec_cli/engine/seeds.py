@@ -1,7 +1,7 @@
 """The same training from several seeds: how much of a figure is the luck of the draw."""
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,17 +39,19 @@ def train_seeds(
     watching: Callable[[Path], Watch] = lambda folder: ignore,
     preset: str | None = None,
     begun: Begun = silently,
+    log: Sequence[str] = (),
 ) -> Seeds:
     """Train `count` times, with the seeds train.seed, train.seed + 1, …; the runs are FOLDER-seed-N beside one another.
 
-    `watching` gives who watches the training in a folder; `preset` and `begun` as `train` has them. Raises InputError,
-    before any training, where one of the folders exists.
+    `watching` gives who watches the training in a folder; `preset`, `begun` and `log` as `train` has them. Raises
+    InputError, before any training, where one of the folders exists.
     """
     folders = {seed: run_folder(folder, seed) for seed in range(config.train.seed, config.train.seed + count)}
     for each in folders.values():
         run.check_free(each)
     results = [
-        train(dataset, _seeded(config, seed), each, watching(each), preset, begun) for seed, each in folders.items()
+        train(dataset, _seeded(config, seed), each, watching(each), preset, begun, log)
+        for seed, each in folders.items()
     ]
     metrics = list(results[0].validation)
     values = {metric: [result.validation[metric] for result in results] for metric in metrics}

@@ -1,19 +1,26 @@
-"""A sweep: every trial is a training of its own, several at once, each in a process of its own."""
+"""A sweep: every trial is a training of its own, several at once, each in a process of its own.
+
+Trials are planned before the first begins, or (a search) each is chosen by what came of those before it.
+"""
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from spfedrec_cli import runs, sweeps
 from spfedrec_cli.config import resolve
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.engine.logs import check_logs
+from spfedrec_cli.engine.search import Tried, check_search, ends, next_of, refuse_both
 from spfedrec_cli.engine.settings import check_with
 from spfedrec_cli.engine.stop import Interrupted
 from spfedrec_cli.errors import InputError, SpfedrecError
@@ -64,19 +71,26 @@ def sweep(
     seed: int = 0,
     jobs: int | None = None,
     watch: Done = quietly,
+    search: int | None = None,
+    log: Sequence[str] = (),
 ) -> Swept:
     """Train every combination of `settings` (section.key=a,b,c), or `random` of them, `jobs` at once (one a core).
+
+    `search`: so many trials, each chosen by Optuna from what came of those before it, from lists of values and ranges
+    (section.key=0.01..1); with several jobs, what it knows of them depends on which ends first. `log`: as `train`.
 
     Runs are runs/NAME-001 and so on, each by one thread, so that the bits do not depend on `jobs`. The same call goes
     on with what was stopped: trials that ended are kept, one that had begun resumes. Raises InputError, before any
     training, where nothing varies, a combination does not fit the Dataset, or another sweep has the name; Interrupted
     after a signal, when all that run have saved; SpfedrecError where every trial failed.
     """
+    check_logs(log)
     opened = Dataset.open(dataset)
-    plan = planned(opened, name, settings, preset, None if config is None else str(config), random, seed)
+    plan = planned(opened, name, settings, preset, None if config is None else str(config), random, seed, search)
     monitor = _checked(plan, opened)
-    sweeps.keep(plan)
-    outcomes = _train_all(plan, Path(dataset), jobs or cores(), watch)
+    plan = replace(plan, trials=sweeps.keep(plan))
+    training = _Training(plan, Path(dataset), tuple(log))
+    outcomes = _train_all(training, jobs or cores(), watch)
     ranked = sorted(outcomes, key=lambda each: (each.validation is None, -(each.validation or 0.0)))
     if all(each.validation is None for each in outcomes):
         raise SpfedrecError(f"Every trial failed; the first: {outcomes[0].failure}", hint="mend it and sweep again")
@@ -91,26 +105,31 @@ def planned(
     config: str | None,
     random: int | None,
     seed: int,
+    search: int | None = None,
 ) -> Plan:
-    """What will be trained. Raises InputError as `sweeps.split` and `sweeps.trials` do."""
+    """What will be trained. Raises InputError as `sweeps.split`, `sweeps.trials` and `check_search` do."""
+    refuse_both(random, search)
     fixed, values = sweeps.split(settings)
-    trials = sweeps.trials(name, values, random, seed)
-    return Plan(name, dataset.fingerprint, preset, config, tuple(fixed), values, random, seed, trials)
+    if search is not None:
+        check_search(values, search)
+    trials = () if search is not None else sweeps.trials(name, values, random, seed)
+    return Plan(name, dataset.fingerprint, preset, config, tuple(fixed), values, random, seed, trials, search)
 
 
 def _checked(plan: Plan, dataset: Dataset) -> str:
     """The monitor of all trials. Raises InputError where one would be refused, or they are judged by different ones."""
     monitors = set()
-    for trial in plan.trials:
-        resolved = resolve(plan.preset, plan.config, _settings(plan, trial))
+    every = ends(plan.values) if plan.search is not None else [trial.settings for trial in plan.trials]
+    for each in every:
+        resolved = resolve(plan.preset, plan.config, _settings(plan, each))
         monitors.add(check_with(resolved, dataset).train.monitor)
     if len(monitors) > 1:
         raise InputError("Trials are compared by one measure", where="train.monitor", hint="give it one value")
     return monitors.pop()
 
 
-def _settings(plan: Plan, trial: Trial) -> list[str]:
-    return [*plan.fixed, *(f"{key}={value}" for key, value in trial.settings.items())]
+def _settings(plan: Plan, of: Mapping[str, str]) -> list[str]:
+    return [*plan.fixed, *(f"{key}={value}" for key, value in of.items())]
 
 
 @dataclass
@@ -140,34 +159,78 @@ class _Children:
                     child.send_signal(signal.SIGTERM)
 
 
-def _train_all(plan: Plan, dataset: Path, jobs: int, watch: Done) -> list[Outcome]:
+@dataclass
+class _Training:
+    """A sweep that is under way: what is planned of it, which grows where it is a search."""
+
+    plan: Plan
+    dataset: Path
+    log: tuple[str, ...]
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        return self.plan.search or len(self.plan.trials)
+
+    def trials(self) -> Iterator[Trial]:
+        """Those that are planned, then, of a search, others; whoever asks for the next one may have trained more."""
+        yield from self.plan.trials
+        while self.plan.search is not None and len(self.plan.trials) < self.plan.search:
+            chosen = next_of(self.plan.values, [self._tried(trial) for trial in self.plan.trials], self.plan.seed)
+            if chosen is None:
+                return
+            trial = Trial(self.plan.run_of(len(self.plan.trials) + 1), chosen)
+            self.plan = replace(self.plan, trials=(*self.plan.trials, trial))
+            sweeps.add(self.plan)
+            yield trial
+
+    def _tried(self, trial: Trial) -> Tried:
+        found = self.outcomes.get(trial.run)
+        if found is None:
+            return Tried(trial.settings, None)
+        return Tried(trial.settings, math.nan if found.validation is None else found.validation)
+
+
+def _train_all(training: _Training, jobs: int, watch: Done) -> list[Outcome]:
     """In the order of the trials."""
-    children, outcomes = _Children(), dict[str, Outcome]()
+    children, running, trials = _Children(), dict[Future[Outcome], Trial](), training.trials()
+    with _ending(training, children, jobs) as pool:
+        while True:
+            while len(running) < max(1, jobs) and (trial := next(trials, None)) is not None:
+                running[pool.submit(_train, training, trial, children)] = trial
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                outcome = training.outcomes[running.pop(future).run] = future.result()
+                watch(outcome, len(training.outcomes), training.total)
+    return [training.outcomes[trial.run] for trial in training.plan.trials]
+
+
+@contextmanager
+def _ending(training: _Training, children: _Children, jobs: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that wait for trainings. A signal, or a failure, ends these, once they have saved."""
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         try:
-            waiting = {pool.submit(_train, plan, trial, dataset, children): trial for trial in plan.trials}
-            for future in as_completed(waiting):
-                outcomes[waiting[future].run] = future.result()
-                watch(future.result(), len(outcomes), len(plan.trials))
+            yield pool
         except BaseException as error:
             children.end()
             pool.shutdown(wait=True, cancel_futures=True)
             if isinstance(error, KeyboardInterrupt):
                 hint = "say the same again to go on"
                 number = getattr(error, "number", signal.SIGINT)
-                problem = f"Stopped; {len(outcomes)} of {len(plan.trials)} trials are done, what had begun is saved"
+                done = f"{len(training.outcomes)} of {training.total}"
+                problem = f"Stopped; {done} trials are done, what had begun is saved"
                 raise Interrupted(problem, hint=hint, number=number) from None
             raise
-    return [outcomes[trial.run] for trial in plan.trials]
 
 
-def _train(plan: Plan, trial: Trial, dataset: Path, children: _Children) -> Outcome:
+def _train(training: _Training, trial: Trial, children: _Children) -> Outcome:
     """Begins, resumes, or finds it done."""
     folder = RUNS / trial.run
     outcome = _outcome(trial)
     if outcome.validation is not None and outcome.rounds and _is_done(folder):
         return outcome
-    child = children.start(_words(plan, trial, dataset, (folder / "run.json").is_file()))
+    child = children.start(_words(training, trial, (folder / "run.json").is_file()))
     if child is None:
         return outcome
     _, said = child.communicate()
@@ -180,14 +243,15 @@ def _train(plan: Plan, trial: Trial, dataset: Path, children: _Children) -> Outc
     return _outcome(trial, sentence)
 
 
-def _words(plan: Plan, trial: Trial, dataset: Path, begun: bool) -> list[str]:
+def _words(training: _Training, trial: Trial, begun: bool) -> list[str]:
     program = [sys.executable, "-m", "spfedrec_cli", "train"]
+    plan, more = training.plan, [f"--log={','.join(training.log)}"] if training.log else []
     if begun:
-        return [*program, "--resume", trial.run, "--quiet", "--json"]
+        return [*program, "--resume", trial.run, *more, "--quiet", "--json"]
     sources = [f"--preset={plan.preset}"] if plan.preset else []
     sources += [f"--config={plan.config}"] if plan.config else []
-    chosen = [word for setting in _settings(plan, trial) for word in ("--set", setting)]
-    return [*program, str(dataset), *sources, *chosen, "--name", trial.run, "--quiet", "--json"]
+    chosen = [word for setting in _settings(plan, trial.settings) for word in ("--set", setting)]
+    return [*program, str(training.dataset), *sources, *chosen, "--name", trial.run, *more, "--quiet", "--json"]
 
 
 def _is_done(folder: Path) -> bool:

@@ -1,7 +1,7 @@
 """Training: rounds, each recorded; validation and checkpoints when they are due."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from spfedrec_cli.config import Config, Settings, to_toml
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.checkpoint import check_finite, go_on_from, load_state
 from spfedrec_cli.engine.load import check_popularity, given_popularity, load_config, load_dataset, load_world
+from spfedrec_cli.engine.logs import check_logs, logged
 from spfedrec_cli.engine.machine import environment
 from spfedrec_cli.engine.memory import check_memory, free_memory, resident_memory, shape_of
 from spfedrec_cli.engine.place import Place
@@ -46,12 +47,15 @@ def train(
     watch: Watch = ignore,
     preset: str | None = None,
     begun: Begun = silently,
+    log: Sequence[str] = (),
 ) -> TrainResult:
     """Train into a new run folder. Raises InputError where the folder exists or the settings do not fit the Dataset.
 
     `preset`: its name, where the settings come from one, for the record. `begun` is told of the training once nothing
-    is left to refuse, with the settings as they are followed.
+    is left to refuse, with the settings as they are followed. `log`: who else is told of every round, of tensorboard
+    and mlflow.
     """
+    check_logs(log)
     folder = Path(folder)
     config = check_with(config, dataset)
     about = {
@@ -71,7 +75,9 @@ def train(
             about |= {"version": spfedrec_cli.__version__}
             run.create(folder, to_toml(config), about, environment(world.known.device))
             begun(folder, config)
-        return _train(dataset, world, None, Place(folder if team.is_chief else None, watch))
+        chief = folder if team.is_chief else None
+        with logged(chief, config, log, watch) as watching:
+            return _train(dataset, world, None, Place(chief, watching))
 
 
 @contextmanager
@@ -90,18 +96,23 @@ def resume(
     workers: int | None = None,
     device: str | None = None,
     dataset: Path | str | None = None,
+    log: Sequence[str] = (),
 ) -> TrainResult:
     """Go on from the last checkpoint, to the same bits as an unbroken run, unless `device` is another than before;
     `rounds` may prolong the training (under `server.schedule = linear` with the rates of the longer one). `dataset`:
     where the run's Dataset is now, if it is not found by itself. A damaged checkpoint is passed over, with a warning,
-    for the one before it. Raises Locked where another process writes the run."""
+    for the one before it. `log`: as `train` has it; what a log lacks of earlier rounds is added. Raises Locked where
+    another process writes the run."""
+    check_logs(log)
     folder = run.find(folder)
     with run.writing(folder):
         changed = {"rounds": rounds, "workers": workers, "device": device}
-        return _resume(folder, watch, {key: value for key, value in changed.items() if value is not None}, dataset)
+        return _resume(folder, watch, {key: value for key, value in changed.items() if value is not None}, dataset, log)
 
 
-def _resume(folder: Path, watch: Watch, changed: dict[str, Any], dataset: Path | str | None) -> TrainResult:
+def _resume(
+    folder: Path, watch: Watch, changed: dict[str, Any], dataset: Path | str | None, log: Sequence[str]
+) -> TrainResult:
     config, opened = load_config(folder), load_dataset(folder, dataset)
     train = config.train.model_copy(update=changed)
     config = config.model_copy(update={"train": train})
@@ -119,7 +130,9 @@ def _resume(folder: Path, watch: Watch, changed: dict[str, Any], dataset: Path |
         if team.is_chief:
             run.write_config(folder, to_toml(config))
             go_on_from(folder, loaded, config.train.keep)
-        return _train(opened, world, loaded, Place(folder if team.is_chief else None, watch))
+        chief = folder if team.is_chief else None
+        with logged(chief, config, log, watch) as watching:
+            return _train(opened, world, loaded, Place(chief, watching))
 
 
 def train_in(dataset: Dataset, config: Config, team: Team) -> None:

@@ -1,7 +1,6 @@
 """Why an item stands in a list: how much of its score is public sales, the customer's own fields, and each purchase."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
@@ -9,25 +8,11 @@ from torch import Tensor
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F32, I32
 from spfedrec_cli.engine.ranker import Opened
+from spfedrec_cli.serving.lists import Why
 
 MOST_PURCHASES = 200  # the newest, of which each is left out once
 Queries = Callable[[Ragged], Tensor]  # of one person with each of these histories
 NAMED = 3  # purchases for each item
-
-
-@dataclass(frozen=True)
-class Why:
-    """A score, taken apart: it is the sum of `prior`, of `profile` (what the query tower makes of somebody who bought
-    nothing: fields, and on a device its private state) and of `history`.
-
-    `purchases`: those whose absence would lower the score most, by article id, and by how much. They do not add up to
-    `history`, since each is left out alone.
-    """
-
-    prior: float
-    profile: float
-    history: float
-    purchases: tuple[tuple[str, float], ...]
 
 
 def why(model: Opened, queries: Queries, past: I32, items: I32) -> list[Why]:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from spfedrec_cli.dtypes import F64, I64, Bool
 
@@ -115,5 +114,7 @@ def epsilon_bound(right: int, guesses: int, confidence: float = CONFIDENCE) -> f
     """
     if right == 0:
         return 0.0
+    from scipy import stats  # .5 s, which commands that judge nothing do without
+
     share = float(stats.beta.ppf(1 - confidence, right, guesses - right + 1))
     return float(max(0.0, np.log(share / (1 - share))))

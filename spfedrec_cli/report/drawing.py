@@ -3,12 +3,12 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spfedrec_cli import files
 from spfedrec_cli.errors import InputError, SpfedrecError
+from spfedrec_cli.extras import needs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,15 +55,7 @@ def check(file: Path) -> None:
         raise InputError("The picture's place is a folder", where=str(file), hint="name a file")
     if not file.parent.is_dir():
         raise InputError("The picture's folder does not exist", where=str(file.parent), hint="make it first")
-    needs("A picture", "matplotlib")
-
-
-def needs(what: str, *modules: str) -> None:
-    """Raises InputError where one of the extra `report` is not installed."""
-    missing = [name for name in modules if not find_spec(name)]
-    if missing:
-        hint = "install it with `pip install 'spfedrec[report]'`"
-        raise InputError(f"{what} needs {missing[0]}, which is not installed", hint=hint)
+    needs("A picture", "report", "matplotlib")
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from typing import Any
 from spfedrec_cli.config import Config
 from spfedrec_cli.dtypes import F64
 from spfedrec_cli.report.parts import Entry
-from spfedrec_cli.retrieval.intervals import Difference, Interval
+from spfedrec_cli.retrieval.groups import Group
+from spfedrec_cli.retrieval.intervals import Interval, Paired
 
 BEST_POSSIBLE = "best_possible"
 MONTH = 30  # rounds of one customer: it takes part once a day
@@ -33,15 +34,6 @@ class Message:
     @property
     def once(self) -> bool:
         return self.kind in ONCE
-
-
-@dataclass(frozen=True)
-class Group:
-    """Metrics over some of the clients, or of the ground truth."""
-
-    clients: int
-    metrics: Mapping[str, float]
-    intervals: Mapping[str, Interval]
 
 
 @dataclass(frozen=True)
@@ -147,22 +139,14 @@ class Customer:
 
 
 @dataclass(frozen=True)
-class Versus:
-    """The first run less another recommender, by metric, paired by client; `p` are corrected by Holm."""
-
-    name: str
-    differences: Mapping[str, Difference]
-    p: Mapping[str, float]
-
-
-@dataclass(frozen=True)
 class Facts:
-    """Of the runs the first is told in full. `best`: the baseline ahead of all others, and the first run less it."""
+    """Of the runs the first is told in full. `best`: the baseline ahead of all others, and the first run less it;
+    `versus`: the first run less each of the others."""
 
     runs: Sequence[Told]
     shop: Shop
-    best: Versus | None = None
-    versus: Sequence[Versus] = ()
+    best: Paired | None = None
+    versus: Sequence[Paired] = ()
     map: Map | None = None
     customers: Sequence[Customer] = ()
     notes: Sequence[str] = field(default=())

@@ -12,6 +12,7 @@ from spfedrec_cli.kernels.top import keep_best
 
 BLOCK_BYTES = 32 * 2**20  # float32 scores held at once
 
+FEW = 4  # rows, as many as one command shows
 EMPTY = -1  # the item of a place that nothing could fill; its score is -inf
 
 
@@ -55,11 +56,22 @@ class Best:
 
     def take(self, scores: F32, first: int = 0) -> None:
         """Score the next items, from `first` on: (n, w) float32, NaN where an item may not be ranked."""
-        keep_best(np.ascontiguousarray(scores), first, self._items, self._scores)
+        keep = _keep_of_few if len(scores) <= FEW else keep_best
+        keep(np.ascontiguousarray(scores), first, self._items, self._scores)
 
     def lists(self) -> tuple[I32, F32]:
         """Items int32 (n, k) and their scores float32 (n, k); a place that nothing fills has item -1, score -inf."""
         return self._items, np.where(self._items == EMPTY, np.float32(-np.inf), self._scores)
+
+
+def _keep_of_few(scores: F32, first: int, items: I32, best: F32) -> None:
+    """What `keep_best` does, without its machine code, which takes half a second to load."""
+    every = np.concatenate([best, scores], axis=1)
+    new = np.broadcast_to(np.arange(first, first + scores.shape[1], dtype=np.int32), scores.shape)
+    ids = np.concatenate([items, new], axis=1)
+    order = np.lexsort((ids, -every))[:, : items.shape[1]]  # numpy puts what is no number behind all else
+    best[:] = np.take_along_axis(every, order, axis=1)
+    items[:] = np.where(np.isnan(best), np.int32(EMPTY), np.take_along_axis(ids, order, axis=1))
 
 
 def top_k(scores: F32, k: int, excluded: Bool | None = None) -> tuple[I32, F32]:

@@ -90,6 +90,15 @@ class Difference:
     p: float
 
 
+@dataclass(frozen=True)
+class Paired:
+    """The first less this one, by metric; `p_holm`: p of the signed-rank tests, corrected for all those made."""
+
+    name: str
+    differences: dict[str, Difference]
+    p_holm: dict[str, float]
+
+
 def differences(first: Mapping[str, F64], second: Mapping[str, F64]) -> dict[str, Difference]:
     """first - second for each metric of both; arrays (n,) aligned by client, NaN where neither has a value."""
     paired = {name: first[name] - second[name] for name in first if name in second}

@@ -55,21 +55,19 @@ def rank(
     bought = bundle.items(list(history))
     past = _latest(bought)
     n_items = len(bundle.quantised)
-    places = min(LENGTH, n_items) if k is None else k
-    if not 1 <= places <= n_items:
-        raise InputError(f"The list cannot hold {places:,} items", hint=f"choose a number from 1 to {n_items:,}")
+    places = length(k, n_items)
     codes = _codes(bundle, fields or {})
     excluded = not bundle.about["repeats"] if exclude_seen is None else exclude_seen
     seen = past if excluded else past[:0]
     loaded = time.perf_counter()
     query = tower(codes, _pooled(bundle, past))[0]
     if stage is None or (days is None and stage.about["dated"]):
-        best, scores = _by_towers(bundle, query, places, seen)
+        listed, scores = _by_towers(bundle, query, places, seen)
     else:
         given = None if days is None else np.array(days, np.int64)
-        best, scores = _by_second_stage(bundle, stage, rows_from(stage, bought, given), query, places, seen)
+        listed, scores = _by_second_stage(bundle, stage, rows_from(stage, bought, given), query, places, seen)
     ranked_at = time.perf_counter()
-    items = [_line(bundle, int(item), float(score)) for item, score in zip(best, scores, strict=True)]
+    items = [_line(bundle, int(item), float(score)) for item, score in zip(listed, scores, strict=True)]
     by = TOWERS if stage is None or (days is None and stage.about["dated"]) else SECOND_STAGE
     return Listed(items, engine, loaded - began, ranked_at - loaded, by)
 
@@ -81,7 +79,7 @@ def _latest(bought: I64) -> I64:
 
 def _by_towers(bundle: Bundle, query: F32, places: int, seen: I64) -> tuple[I64, F32]:
     scores = _scores(bundle, query)
-    near = _best(scores, min(max(places * NEAR, LEAST), len(scores)), seen)
+    near = best(scores, min(max(places * NEAR, LEAST), len(scores)), seen)
     exact = _exact(bundle, query, near)
     order = np.lexsort((near, -exact))[:places]
     return near[order], exact[order]
@@ -92,19 +90,27 @@ def _by_second_stage(bundle: Bundle, stage: Stage, rows: Rows, query: F32, place
     scores = _scores(bundle, query)
     own = np.unique(rows.items.values).astype(np.int64) if not bundle.about["repeats"] else seen[:0]
     wanted = min(stage.about["retrieved"], len(scores))
-    near = _best(scores, min(max(wanted * 2, LEAST), len(scores)), own) if wanted else seen[:0]
+    near = best(scores, min(max(wanted * 2, LEAST), len(scores)), own) if wanted else seen[:0]
     retrieved = near[np.lexsort((near, -_exact(bundle, query, near)))][:wanted]
     items, values = ranked(stage, rows, retrieved, lambda some: _exact(bundle, query, some))
     allowed = np.ones(len(scores), np.bool_)
     allowed[seen] = False
-    best = in_order(items, values, lambda: _best(scores, len(scores), seen), allowed, places)
-    place = np.minimum(np.searchsorted(items, best), len(items) - 1)
-    return best, np.where(items[place] == best, values[place], -np.inf).astype(np.float32)
+    chosen = in_order(items, values, lambda: best(scores, len(scores), seen), allowed, places)
+    place = np.minimum(np.searchsorted(items, chosen), len(items) - 1)
+    return chosen, np.where(items[place] == chosen, values[place], -np.inf).astype(np.float32)
 
 
 def _exact(bundle: Bundle, query: F32, places: I64) -> F32:
     """(m,) of some items, in twelve bits."""
     return _with_prior(bundle, bundle.exact(places) @ query, places)
+
+
+def length(k: int | None, n_items: int) -> int:
+    """Of a list. Raises InputError where there are not so many items."""
+    places = min(LENGTH, n_items) if k is None else k
+    if not 1 <= places <= n_items:
+        raise InputError(f"The list cannot hold {places:,} items", hint=f"choose a number from 1 to {n_items:,}")
+    return places
 
 
 def _line(bundle: Bundle, item: int, score: float) -> tuple[str, float, str | None, str | None, str | None]:
@@ -151,8 +157,8 @@ def _with_prior(bundle: Bundle, scores: F32, places: I64) -> F32:
     return scores if bundle.prior is None else np.asarray(scores + bundle.prior[places], np.float32)
 
 
-def _best(scores: F32, k: int, seen: I64) -> I64:
-    """The highest, equal ones by their place; fewer than k where the rest was bought."""
+def best(scores: F32, k: int, seen: I64) -> I64:
+    """The places of the k highest, equal ones by their place; fewer than k where the rest was bought."""
     allowed = np.ones(len(scores), np.bool_)
     allowed[seen] = False
     left = np.flatnonzero(allowed)

@@ -49,3 +49,51 @@ def test_what_is_refused(invoke: Invoke, made: Path, sample_dataset: Dataset, wo
 
 def test_no_bundle(invoke: Invoke, workplace: Path) -> None:
     assert "no bundle for a device" in invoke("device", "nowhere", "--history", "1").stderr
+
+
+@pytest.fixture(scope="module")
+def stored(made: Path) -> Path:
+    engine.export(made.parent / "run", made.parent / "store", ("store",))
+    return made.parent / "store"
+
+
+def test_a_customer_of_a_store(invoke: Invoke, stored: Path, sample_dataset: Dataset) -> None:
+    someone = sample_dataset.client_ids[0]
+    result = invoke("recommend", stored, "--customer", someone, "-k", "3")
+    assert result.exit_code == 0, result.stderr
+    assert f"Recommended to customer {someone}" in result.stdout
+    told = the_json(invoke("recommend", stored, "--customer", someone, "-k", "3", "--json"))
+    run = the_json(invoke("recommend", stored.parent / "run", "--customer", someone, "-k", "3", "--json"))
+    assert [item["article_id"] for item in told["customers"][0]["items"]] == [
+        item["article_id"] for item in run["customers"][0]["items"]
+    ]
+    Path("some.txt").write_text(f"{someone}\n{sample_dataset.client_ids[1]}\n")
+    assert len(the_json(invoke("recommend", stored, "--customers", "some.txt", "--json"))["customers"]) == 2
+
+
+def test_what_is_left_of_a_store_and_of_a_bundle_is_said(
+    invoke: Invoke, made: Path, stored: Path, sample_dataset: Dataset
+) -> None:
+    every = sample_dataset.n_items
+    words = ["-k", str(every), "--exclude-seen"]
+    told = invoke("recommend", stored, "--customer", sample_dataset.client_ids[0], *words).stderr
+    assert "bought before and left out" in told
+    told = invoke("device", made, "--history", sample_dataset.item_ids[0], *words).stderr
+    assert f"{every - 1} articles: 1 article bought before and left out" in told
+
+
+@pytest.mark.parametrize(
+    "words, problem",
+    [
+        (["--history", "1"], "A store has no --history: it serves its own customers; `spfedrec device` ranks"),
+        (["--all", "--output", "x.csv"], "A store has no --all"),
+        (["--customer", "c", "--where", "colour=Black"], "A store has no --where"),
+        (["--customer", "c", "--why"], "A store has no --why"),
+        (["--customer", "c", "--active-days", "3"], "A store has no --active-days"),
+        (["--customer", "c"], "The store has no customer 'c'"),
+    ],
+)
+def test_what_a_store_does_not_know(invoke: Invoke, stored: Path, words: list[str], problem: str) -> None:
+    result = invoke("recommend", stored, *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr

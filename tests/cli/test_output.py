@@ -27,7 +27,7 @@ from spfedrec_cli.cli.output import (
 
 
 @pytest.mark.parametrize(
-    "count, text", [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_234_567, "1.2 MB"), (5e12, "5000.0 GB")]
+    "count, text", [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_234_567, "1.2 MB"), (5e12, "5.0 TB")]
 )
 def test_sizes(count: float, text: str) -> None:
     assert size(count) == text

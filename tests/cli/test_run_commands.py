@@ -376,6 +376,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_done(
         (["--all"], "--all writes a file"),
         (["--customer", "c", "--output", "x"], "--output goes with --all"),
         (["--customer", "c", "--format", "csv"], "--format goes with --all"),
+        (["--customer", "c", "--force"], "--force goes with --all"),
         (["--customer", "c", "--customers", "x"], "It is not clear to whom"),
         (["--customers", "nowhere.txt"], "cannot be read (nowhere.txt); No such file"),
         (["--all", "--output", "x.csv", "--why"], "--why goes with lists that are shown"),

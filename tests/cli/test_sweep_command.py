@@ -41,6 +41,13 @@ def test_a_leaderboard_and_how_it_was_chosen(invoke: Invoke, sample: Dataset, st
     assert "seed" not in said
 
 
+def test_a_search_says_when_there_is_no_more(invoke: Invoke, sample: Dataset, stand_in: StandIn) -> None:
+    calls = stand_in(sweep=FOUND)
+    words = ["sweep", "sample", "--name", "lr", "--set", "client.lr=0.05..1", "--optuna", "9", "--log", "tensorboard"]
+    assert "There are no more combinations than these 2" in invoke(*words).stderr
+    assert (calls.last[2]["search"], calls.last[2]["log"]) == (9, ["tensorboard"])
+
+
 @pytest.fixture
 def swept(a_run: Path) -> Path:
     """A sweep of which one run has begun and one has not, beside another run."""

@@ -224,14 +224,11 @@ def test_a_faiss_index_gives_the_same_lists(trained: engine.TrainResult, shop: D
     assert [ids[place] for place in places[0]] == [item.article_id for item in alone.items]
 
 
-@pytest.mark.parametrize("format, extra", [("onnx", "onnx"), ("faiss", "ann")])
+@pytest.mark.parametrize("format, extra", [("onnx", "onnx"), ("faiss", "ann"), ("hnsw", "ann")])
 def test_a_format_whose_extra_is_missing(
     trained: engine.TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, extra: str
 ) -> None:
-    import importlib
-
-    for module in ("engine.graphs", "engine.export"):
-        monkeypatch.setattr(importlib.import_module(f"spfedrec_cli.{module}"), "find_spec", lambda name: None)
+    monkeypatch.setattr("spfedrec_cli.extras.find_spec", lambda name: None)
     with pytest.raises(InputError, match=rf"pip install 'spfedrec\[{extra}\]'"):
         engine.export(trained.run, tmp_path / "out", (format,))
     assert not (tmp_path / "out").exists()

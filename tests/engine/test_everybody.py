@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,28 @@ def test_everybody_gets_what_each_would_get(trained: TrainResult, shop: Dataset,
         assert name == item.labels["name"]
     assert lines(tmp_path / "kaggle.csv")[7]["prediction"].split() == rows[7]["article_id"]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["all.csv", "all.parquet", "kaggle.csv"]
+
+
+def test_a_submission_is_what_kaggle_takes(trained: TrainResult, shop: Dataset, tmp_path: Path) -> None:
+    """Heading, every customer once, and twelve different articles of ten digits with blanks between; no quotes."""
+    engine.recommend_all(trained.run, tmp_path / "submission.csv", format="kaggle")
+    text = (tmp_path / "submission.csv").read_bytes().decode("ascii")
+    head, *rows = text.splitlines()
+    assert head == "customer_id,prediction"
+    assert all(re.fullmatch(r"[0-9a-f]{64},\d{10}(?: \d{10}){11}", row) for row in rows)
+    customers, predictions = zip(*(row.split(",") for row in rows), strict=True)
+    assert sorted(customers) == sorted(shop.client_ids)
+    assert all(len(set(prediction.split())) == 12 for prediction in predictions)
+    assert {article for prediction in predictions for article in prediction.split()} <= set(shop.item_ids)
+
+
+def test_a_file_that_is_there_is_replaced_on_demand_alone(trained: TrainResult, tmp_path: Path) -> None:
+    (tmp_path / "all.csv").write_text("mine")
+    with pytest.raises(InputError, match=r"already exists .*replace it by --force"):
+        engine.recommend_all(trained.run, tmp_path / "all.csv", k=1)
+    assert (tmp_path / "all.csv").read_text() == "mine"
+    engine.recommend_all(trained.run, tmp_path / "all.csv", k=1, force=True)
+    assert lines(tmp_path / "all.csv")
 
 
 def test_names_are_harmless_in_csv_and_whole_in_parquet(
@@ -122,7 +145,7 @@ def test_no_link_beside_the_file_is_followed(trained: TrainResult, tmp_path: Pat
     (tmp_path / "mine").write_text("mine")
     for name in ("lists.csv", "lists.csv.part", f"lists.csv.{os.getpid()}.part"):
         (tmp_path / name).symlink_to(tmp_path / "mine")
-    engine.recommend_all(trained.run, tmp_path / "lists.csv")
+    engine.recommend_all(trained.run, tmp_path / "lists.csv", force=True)
     assert (tmp_path / "mine").read_text() == "mine"
     assert not (tmp_path / "lists.csv").is_symlink()
 

@@ -15,7 +15,6 @@ from spfedrec_cli.engine import shown
 from spfedrec_cli.engine.ranker import opened
 from spfedrec_cli.engine.record import told
 from spfedrec_cli.errors import InputError
-from spfedrec_cli.report import drawing
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +135,7 @@ def test_an_unknown_field_and_a_near_one(run: Path, tmp_path: Path) -> None:
 def test_a_missing_extra_is_one_sentence(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
-    monkeypatch.setattr(drawing, "find_spec", lambda name: None if name == module else object())
+    monkeypatch.setattr("spfedrec_cli.extras.find_spec", lambda name: None if name == module else object())
     with pytest.raises(InputError, match=rf"A report needs {module}.*pip install 'spfedrec\[report\]'"):
         engine.write_report([run], tmp_path / "page.html")
 

@@ -134,7 +134,7 @@ def test_what_was_bought_can_be_left_out_or_kept_on_demand(
     def ranked(exclude_seen: bool) -> set[str]:
         if everybody:
             file = tmp_path / f"{exclude_seen}.parquet"
-            engine.recommend_all(trained.run, file, k=shop.n_items, exclude_seen=exclude_seen)
+            engine.recommend_all(trained.run, file, k=shop.n_items, exclude_seen=exclude_seen, force=True)
             return set(pq.read_table(file).to_pylist()[client]["article_id"])
         (found,) = engine.recommend(trained.run, [shop.client_ids[client]], k=shop.n_items, exclude_seen=exclude_seen)
         assert found.left_out == (len(past) if exclude_seen else 0)

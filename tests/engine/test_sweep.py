@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spfedrec_cli import engine, runs
+from spfedrec_cli import engine, runs, sweeps
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine import sweep as _function
 from spfedrec_cli.errors import InputError, SpfedrecError
@@ -66,6 +66,51 @@ def test_a_sweep_that_is_stopped_goes_on(workplace: Path, sample_dataset: Datase
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert done.stderr.count(" of 2: s-") == 2
     assert {runs.read(Path("runs") / name).rounds for name in ("s-001", "s-002")} == {400}
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_to_the_trials_of_an_unbroken_one(
+    workplace: Path, sample_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while its second trial is trained; what was chosen then is trained, and what follows is the same."""
+    pytest.importorskip("optuna")
+    words = [*FIXED, "client.lr=0.01..1", "model.dim=8,16"]
+
+    def searched(name: str, search: int = 4) -> engine.Swept:
+        return engine.sweep(sample_dataset.path, name, words, preset="sample", jobs=1, search=search)
+
+    whole = searched("whole")
+    assert len(whole.trials) == 4
+    assert whole.best == whole.trials[0]
+    train = module._train
+
+    def killed(training: object, trial: engine.Outcome, children: object) -> engine.Outcome:
+        if trial.run == "part-002":
+            raise KeyboardInterrupt
+        return train(training, trial, children)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "_train", killed)
+    with pytest.raises(engine.Interrupted, match="1 of 4 trials are done"):
+        searched("part")
+    monkeypatch.setattr(module, "_train", train)
+    with pytest.raises(InputError, match="another sweep 'part'"):
+        searched("part", 5)
+    part = searched("part")
+    assert [(each.settings, each.validation) for each in part.trials] == [
+        (each.settings, each.validation) for each in whole.trials
+    ]
+    assert [folder.name for folder in sweeps.folders("part")] == [f"part-00{n}" for n in range(1, 5)]
+
+
+def test_what_a_search_is_refused_for(workplace: Path, sample_dataset: Dataset) -> None:
+    pytest.importorskip("optuna")
+    with pytest.raises(InputError, match=r"client\.lr"):
+        engine.sweep(sample_dataset.path, "s", [*FIXED, "client.lr=-1..1"], preset="sample", search=3)
+    with pytest.raises(InputError, match=r"A range has no list of combinations: client\.lr=0\.1\.\.1"):
+        engine.sweep(sample_dataset.path, "s", [*FIXED, "client.lr=0.1..1"], preset="sample")
+    with pytest.raises(InputError, match="give one of them"):
+        engine.sweep(sample_dataset.path, "s", [*FIXED, "client.lr=0.1,1"], preset="sample", random=2, search=2)
+    assert not Path("runs").exists()
 
 
 def test_a_combination_that_does_not_fit_is_refused_before_any_training(

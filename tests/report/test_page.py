@@ -85,6 +85,7 @@ def test_everything_has_a_name_and_a_place() -> None:
     assert read.tags["figure"] == read.tags["figcaption"] == read.tags["svg"]
     assert read.tags["table"] == read.tags["caption"]
     assert read.values("lang") == ["en"]
+    assert '<th scope="col"></th>' not in page()
 
 
 def test_headings_do_not_skip_a_level() -> None:

@@ -82,7 +82,7 @@ def test_what_cannot_become_a_picture(tmp_path: Path, name: str, message: str) -
 
 
 def test_without_matplotlib_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
+    monkeypatch.setattr("spfedrec_cli.extras.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'spfedrec\[report\]'"):
         drawing.check(tmp_path / "shop.svg")
 

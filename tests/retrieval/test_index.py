@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -13,6 +15,14 @@ from spfedrec_cli.retrieval.index import blocks, exclusions, refuse_nan, top_k
 def by_sorting(row: npt.NDArray[np.float32], k: int, excluded: npt.NDArray[np.bool_]) -> list[int]:
     ranked = sorted(np.flatnonzero(~excluded).tolist(), key=lambda item: (-row[item], item))[:k]
     return ranked + [-1] * (k - len(ranked))
+
+
+@pytest.fixture(autouse=True, scope="module", params=[0, 10**9], ids=["many rows", "few rows"])
+def few(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both ways of keeping the best: by machine code, and by numpy for a few rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spfedrec_cli.retrieval.index.FEW", request.param)
+        yield
 
 
 def test_top_k_orders_by_score_then_by_item() -> None:

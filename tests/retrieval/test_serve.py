@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from unittest import mock
 
 import numpy as np
@@ -13,6 +14,14 @@ from spfedrec_cli.retrieval.serve import recommend
 
 ITEMS = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], np.float32)
 QUERIES = np.array([[2, 1], [0, 3]], np.float32)
+
+
+@pytest.fixture(autouse=True, scope="module", params=[0, 10**9], ids=["many rows", "few rows"])
+def few(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both ways of keeping the best: by machine code, and by numpy for a few rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spfedrec_cli.retrieval.index.FEW", request.param)
+        yield
 
 
 def test_recommend_ranks_inner_products() -> None:

