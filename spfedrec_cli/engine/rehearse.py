@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.engine.executed import bytes_in_chains
+from spfedrec_cli.engine.executed import beside_ideal
 from spfedrec_cli.engine.load import load_world
 from spfedrec_cli.engine.memory import check_memory, free_memory, peak_memory, reckon, shape_of
 from spfedrec_cli.engine.second_stage import labelled_weeks
@@ -101,7 +101,7 @@ def rehearse_in(dataset: Dataset, config: Config, team: Team) -> Rehearsal:
         reckoned_memory=sum(reckon(shape_of(dataset), config).values()),
         query_parameters=sum(size for name, size in weights.items() if name.startswith("query/")),
         item_parameters=sum(size for name, size in weights.items() if name.startswith("item/")),
-        bytes_in_chains=bytes_in_chains(world, state) if _is_ideal(world) else {},
+        bytes_in_chains=beside_ideal(world, state),
         second_stage=_second(dataset, world) if config.second_stage.rounds else None,
     )
 
@@ -125,8 +125,3 @@ def _second(dataset: Dataset, world: World) -> SecondRehearsal:
         bytes_once=max(entry.largest for entry in rounds[0][1].ledger.entries if entry.kind == WeeklyBuyers.kind),
         parameters=state.weights.numel(),
     )
-
-
-def _is_ideal(world: World) -> bool:
-    """Whether sums are those of the ideal functionality, and all clients live in this process."""
-    return world.config.federated.aggregation == "sum" and world.team.size == 1

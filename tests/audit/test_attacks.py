@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attacking import CANARIES, Shop, recorded, shop
+from attacking import CANARIES, Shop, more_of, recorded, shop
 
 from spfedrec_cli.audit import cut
 from spfedrec_cli.audit.table import ATTACKS
@@ -70,15 +70,36 @@ def test_a_masked_upload_gives_nothing_away(mode: dict[str, Any]) -> None:
     assert sum(row.low - 0.02 <= 0.5 <= row.high + 0.02 for row in rows) >= 3
 
 
-def test_zero_rows_decide_with_public_negatives(plain: Shop) -> None:
-    row = reached("zero rows", plain)
-    assert row.decided > 0.6 * row.claims
-    assert row.right > 0.99 * row.decided  # but for what fixed point rounds to zero
-
-
-def test_without_zero_rows_nothing_is_decided() -> None:
-    row = reached("zero rows", shop({"client": {"negatives": "request"}, "request": {"rate": 1.0}}))
+@pytest.mark.parametrize("mode", MODES[:4], ids=str)
+def test_zero_rows_decide_nothing(mode: dict[str, Any]) -> None:
+    row = reached("zero rows", shop(mode))
     assert row.decided == 0
+    assert row.auc == 0.5
+
+
+def test_zero_rows_tell_everything_where_obfuscating_items_are_not_trained_on(plain: Shop) -> None:
+    """As it was before: rows of what was not bought are wiped out of the updates."""
+    bought = plain.truth.purchased
+    uploads = [
+        replace(each, rows=np.where(np.isin(each.items, bought.row(each.client))[:, None], each.rows, 0))
+        for each in plain.view.uploads or ()
+    ]
+    row = reached("zero rows", replace(plain, view=replace(plain.view, uploads=tuple(uploads))))
+    assert row.auc == 1.0
+    assert row.decided == row.right == row.claims
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+@pytest.mark.parametrize("name", ["public parameters", "shadow updates"])
+def test_a_plain_update_is_read_by_its_other_parts_too(name: str, mode: dict[str, Any]) -> None:
+    assert reached(name, shop(mode)).low > 0.6
+
+
+@pytest.mark.parametrize("name", ["public parameters", "shadow updates"])
+def test_they_tell_nothing_under_a_mask(name: str, plain: Shop) -> None:
+    masked = replace(plain, view=replace(plain.view, uploads=plain.view.masked))
+    row = reached(name, masked)
+    assert row.low - 0.03 <= 0.5 <= row.high + 0.03
 
 
 def test_rows_of_a_sum_that_one_member_asked_for_are_its_own() -> None:
@@ -117,3 +138,36 @@ def test_an_untrained_model_tells_nothing() -> None:
         row = reached(name, of)
         assert row.low < 0.6, name
     assert np.isfinite(reached("membership of a purchase", of).auc)
+
+
+@pytest.fixture(scope="module")
+def more(plain: Shop) -> Shop:
+    return more_of(plain)
+
+
+def test_a_server_that_lies_reads_one_client_in_the_sum_of_ten(more: Shop) -> None:
+    assert reached("misled clients", more).low > 0.6
+
+
+def test_without_a_public_pool_the_sum_of_a_lie_is_one_client_s_own() -> None:
+    of = more_of(shop({"client": {"negatives": "request"}, "request": {"rate": 1.0}}))
+    assert reached("misled clients", of).low > 0.7
+
+
+def test_popularity_summed_again_names_who_bought_what_sold_once(more: Shop) -> None:
+    row = reached("refreshed popularity", more)
+    assert row.low > 0.9
+    assert row.precision > 5 * row.chance
+
+
+def test_one_update_of_the_second_stage_tells_who_buys_again_and_a_sum_hardly(more: Shop) -> None:
+    one, ten = reached("second stage, one update", more), reached("second stage, sum", more)
+    assert one.auc > 0.99
+    assert ten.auc < 0.8
+
+
+def test_two_models_tell_who_left_between_them(more: Shop) -> None:
+    left = reached("who left", more)
+    assert left.low > 0.6
+    stayed = replace(more, view=replace(more.view, before=more.view.model))
+    assert reached("who left", stayed).auc == 0.5

@@ -3,7 +3,7 @@
 import numpy as np
 
 from spfedrec_cli.audit.attack import Attack, Guess
-from spfedrec_cli.audit.requests import joined, units
+from spfedrec_cli.audit.requests import claims, joined, units
 from spfedrec_cli.audit.views import Request, Sum, View
 from spfedrec_cli.dtypes import F64, Bool
 
@@ -25,11 +25,7 @@ def guess(view: View) -> Guess:
             if each.client not in seen:
                 seen.add(each.client)
                 parts.append((each, *_of_member(view, each, total, np.isin(each.items, alone))))
-    subjects = np.repeat([each.client for each, _, _ in parts], [len(each.items) for each, _, _ in parts])
-    items = joined([each.items for each, _, _ in parts])
-    scores = np.concatenate([np.empty(0), *(each for _, each, _ in parts)])
-    decided = np.concatenate([np.empty(0, np.bool_), *(each for _, _, each in parts)])
-    return Guess(subjects.astype(np.int64), items, scores, decided)
+    return claims([each for each, _, _ in parts], [each for _, each, _ in parts], [each for _, _, each in parts])
 
 
 def _of_member(view: View, request: Request, total: Sum, alone: Bool) -> tuple[F64, Bool]:

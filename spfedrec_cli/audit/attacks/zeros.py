@@ -1,36 +1,24 @@
-"""A row that is exactly zero was not trained on; one that is not, was."""
+"""A row that is exactly zero was not trained on; one that is not, was.
+
+Devices train on what obfuscates a request as well, so that zeros are left only where a gradient is rounded away. The
+attack is sure of a request alone where as many rows are zero as it has obfuscating items, which its length says.
+"""
 
 import numpy as np
 
 from spfedrec_cli.audit.attack import Attack, Guess
-from spfedrec_cli.audit.requests import joined, public_zeros
-from spfedrec_cli.audit.views import Upload, View
-from spfedrec_cli.dtypes import F64, Bool
+from spfedrec_cli.audit.requests import asked_rows, claims, first_of_each
+from spfedrec_cli.audit.views import View
 
 
 def guess(view: View) -> Guess:
-    """Of what was asked for, what was trained on scores 1. Decided is what has such a row, where others of the request
-    have none; and what the public pool has too: there a purchase is no negative, and its row is zero."""
-    first: dict[int, Upload] = {}
-    for each in view.uploads or ():
-        if each.published:
-            first.setdefault(each.client, each)
-    parts = [first[client] for client in sorted(first)]
-    judged = [_judged(each) for each in parts]
-    items = [each.items[: each.published] for each in parts]
-    subjects = np.repeat([each.client for each in parts], [len(each) for each in items]).astype(np.int64)
-    scores = np.concatenate([np.empty(0), *(each for each, _ in judged)])
-    return Guess(
-        subjects, joined(items), scores, np.concatenate([np.empty(0, np.bool_), *(sure for _, sure in judged)])
-    )
-
-
-def _judged(upload: Upload) -> tuple[F64, Bool]:
-    """Of each entry of a request its score, and whether it is decided."""
-    rows = np.asarray(upload.rows[: upload.published].any(1))
-    negative, bought = public_zeros(upload)
-    mixed = bool(rows.any() and not rows.all())
-    return np.where(bought | negative, bought, rows).astype(np.float64), bought | negative | (rows & mixed)
+    """Of what was asked for, what was trained on scores 1."""
+    parts = first_of_each([each for each in view.uploads or () if each.published])
+    trained = [np.asarray(asked_rows(each).any(1)) for each in parts]
+    rate = view.settings.request.rate
+    hidden = [len(each) - np.floor(len(each) / (1 + rate)) for each in trained]  # n = |V+| + ceil(P · |V+|)
+    decided = [np.full(len(a), 0 < b == (~a).sum()) for a, b in zip(trained, hidden, strict=True)]
+    return claims(parts, [each.astype(np.float64) for each in trained], decided)
 
 
 ATTACK = Attack(
