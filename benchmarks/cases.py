@@ -61,11 +61,13 @@ def way(case: Case) -> str:
 
 def main_rows(preset: str) -> list[Case]:
     """One way after another, everything else as the preset has it."""
-    hiding = ("client.negatives=request", "request.rate=1.0", "request.redraw=true")
+    lift = ("client.negatives=request", "client.logq=false", "client.target_share=0.5", "request.rate=3.0")
+    lift += ("model.prior=0.5", "model.prior_in=ranking", "model.prior_choice=validation")
+    few_items = ("server.lr=0.001", "server.item_lr=0.001", "train.rounds=300") if preset == "ml-100k" else ()
     central = ("federated.strategy=central", *CENTRAL[preset])
     rows = [
         Case("SpFedRec (`split`)", preset),
-        Case("SpFedRec, negatives of the request", preset, hiding, 2),
+        Case("SpFedRec, lift and prior", preset, (*lift, *few_items), 5 if preset == "ml-100k" else 2),
         Case("SpFedRec, slate", preset, ("request.mode=slate",), 2),
         Case("SpFedRec, catalogue", preset, ("request.mode=catalogue",), 2),
         Case("the same model, not federated (`central`)", preset, central),

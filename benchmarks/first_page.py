@@ -92,7 +92,7 @@ EXTRACTS = {
     ),
     "hm": Extract(
         {
-            "SpFedRec": "SpFedRec, `paper`, P = 0.25",
+            "SpFedRec": "SpFedRec, `paper`, P = 2",
             "SpFedRec + blend": "SpFedRec + own purchases",
             "popularity_7_days": "popularity of 7 days",
             "popularity_7_days + blend": "the same + own purchases",
