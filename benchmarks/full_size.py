@@ -20,7 +20,7 @@ from spfedrec_cli.data.prepare import prepare
 
 CUSTOMERS, ITEMS = 1_371_980, 105_542
 PRESET, NAME, TIMES = "hm-full", "hm-full", "command.json"
-BASELINES = ("popularity", "popularity_7_days", "repeat_last", "repeat_often", "ials", "best_possible")
+BASELINES = ("popularity", "popularity_7_days", "repeat_last", "repeat_often", "best_possible")
 METRICS = ("hit_rate@10", "recall@10", "ndcg@10", "map@12")
 PLATEAU = 0.01  # within so much of the best validation
 
