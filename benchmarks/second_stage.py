@@ -99,6 +99,7 @@ class Measured:
     seconds: tuple[float, float]
     list_seconds: float
     by_seed: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    weeks: int = 1
 
     def mean(self, name: str, metric: str) -> float:
         return float(np.nanmean(self.values[name][metric])) if metric in self.values[name] else float("nan")
@@ -148,7 +149,7 @@ def measured(seeds: Sequence[Sequence[Week]]) -> dict[str, Measured]:
         beside = next(iter(found.values())).values if found else {}  # rules and blends, which the first form has
         values = {**beside, **values}
         last = having[0][-1]
-        found[form] = Measured(values, each[0][1], *cost(last.dataset, last.folder(form)), by_seed)
+        found[form] = Measured(values, each[0][1], *cost(last.dataset, last.folder(form)), by_seed, len(seeds[0]))
     return found
 
 
@@ -228,14 +229,13 @@ def difference(found: Measured, other: str, metric: str) -> str:
     return f"{np.nanmean(values):+.4f} ({low:+.4f} to {high:+.4f})"
 
 
-def of_shop(shop: Shop, found: Mapping[str, Measured], weeks: int) -> str:
+def of_shop(shop: Shop, found: Mapping[str, Measured]) -> str:
     """What each recommender reaches, then how the second stage differs from the best of the others."""
     first = next(iter(found.values()))
     metrics = [metric for metric in METRICS if metric in first.values[TOWERS]]
-    rolled = (
-        f"{len(first.customers):,} customer-weeks of {len(np.unique(first.customers)):,} customers in {weeks} weeks."
-    )
-    told = rolled if weeks > 1 else f"{len(first.customers):,} customers."
+    customers = len(np.unique(first.customers))
+    rolled = f"{len(first.customers):,} customer-weeks of {customers:,} customers in {first.weeks} weeks."
+    told = rolled if first.weeks > 1 else f"{customers:,} customers."
     seeds = len(next(iter(first.by_seed.get(SECOND_STAGE, {"": []}).values())))
     told += f" Mean ± deviation over {seeds} seeds of `network`, on towers of one." if seeds > 1 else " One seed."
     rows = [[f"second stage, {form}", *(of.told(SECOND_STAGE, name) for name in metrics)] for form, of in found.items()]
@@ -328,7 +328,7 @@ def told(names: Sequence[str], data: Path, work: Path, seeds: int) -> str:
     found, parts = found_of(names, data, work, seeds), []
     for name, forms in found.items():
         shop = SHOPS[name]
-        parts.append(of_shop(shop, forms, len(ready(weeks_of(name, 0, data, work)))))
+        parts.append(of_shop(shop, forms))
         if shop.explores:
             parts.append(frontier(shop.name, weeks_of(name, 0, data, work)[-1].folder("network")))
     return "\n\n".join([machine() + ".", summary(found), *parts, of_costs(found)])
@@ -336,7 +336,16 @@ def told(names: Sequence[str], data: Path, work: Path, seeds: int) -> str:
 
 def summary(found: Mapping[str, Mapping[str, Measured]]) -> str:
     """A row a shop: the best rule or blend, the towers, and the form `network`, by NDCG@10."""
-    head = ["NDCG@10", "best rule or blend", "which", "towers", "second stage", "difference (95 % interval)", "ratio"]
+    head = [
+        "NDCG@10",
+        "weeks",
+        "best rule or blend",
+        "which",
+        "towers",
+        "second stage",
+        "difference (95 % interval)",
+        "ratio",
+    ]
     rows = []
     for name, forms in found.items():
         of = forms["network"]
@@ -344,6 +353,7 @@ def summary(found: Mapping[str, Mapping[str, Measured]]) -> str:
         ratio = of.mean(SECOND_STAGE, NDCG) / of.mean(best, NDCG)
         reached = [of.told(who, NDCG) for who in (TOWERS, SECOND_STAGE)]
         cells = [
+            str(of.weeks),
             figure(of.mean(best, NDCG)),
             best.replace("_", " "),
             *reached,
