@@ -353,7 +353,7 @@ def summary(found: Mapping[str, Mapping[str, Measured]]) -> str:
         ratio = of.mean(SECOND_STAGE, NDCG) / of.mean(best, NDCG)
         reached = [of.told(who, NDCG) for who in (TOWERS, SECOND_STAGE)]
         cells = [
-            str(of.weeks),
+            str(of.weeks) if SHOPS[name].weeks > 1 else "",
             figure(of.mean(best, NDCG)),
             best.replace("_", " "),
             *reached,
