@@ -15,7 +15,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[1]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-WIDTH, HEIGHT = 880, 1000
+WIDTH, HEIGHT = 1000, 1236
 
 
 def picture(page: Path, output: Path) -> None:

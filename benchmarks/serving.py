@@ -18,8 +18,6 @@ import numpy as np
 from measure import Cost, machine, run, spread, table, write_section
 from one_pass import CUSTOMERS, DOCUMENT, SPFEDREC, prepared
 
-from spfedrec_cli.engine.indexes import Compared, Hnsw, compared, flat_index, hnsw_index
-
 CHECKOUT = Path(__file__).parents[1]
 K, QUERIES = 12, 2048
 FLOOR = (sys.executable, "-c", "import numpy, rich")
@@ -83,7 +81,6 @@ def one_customer(made: Path, folder: Path, turns: int) -> str:
             spread([cost.seconds for cost in costs], ".2f"),
             spread([cost.cpu for cost in costs], ".2f"),
             spread([cost.seconds / least.seconds for cost, least in zip(costs, floor, strict=True)], ".2f"),
-            f"{max(cost.peak for cost in costs) / 2**20:.0f}",
         ]
         for name, costs in found.items()
     ]
@@ -91,7 +88,7 @@ def one_customer(made: Path, folder: Path, turns: int) -> str:
     return "\n\n".join(
         [
             "One customer on the command line, from the start of Python to the end of the process:",
-            table(["", "seconds", "of all cores", "÷ the first row, turn by turn", "peak memory, MiB"], rows),
+            table(["", "seconds", "of all cores", "÷ the first row, turn by turn"], rows),
             f"The store has {sizes['S'] / 1e6:.0f} MB, of which a list reads the items, and a row of each file of "
             f"customers; the bundle {sizes['B'] / 1e6:.1f} MB.",
         ]
@@ -101,6 +98,8 @@ def one_customer(made: Path, folder: Path, turns: int) -> str:
 def graphs(made: Path, folder: Path, turns: int) -> str:
     """On one core."""
     import faiss
+
+    from spfedrec_cli.engine.indexes import Compared, Hnsw, compared, flat_index, hnsw_index
 
     faiss.omp_set_num_threads(1)
     store = exported(made, folder, "store")

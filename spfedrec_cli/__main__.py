@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from types import FrameType
 from typing import NoReturn
 
@@ -10,11 +11,11 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _leave)  # an exception inside of an import might be taken for something else
-    from spfedrec_cli.cli.app import app
+    from spfedrec_cli.cli.app import asked, build
     from spfedrec_cli.cli.output import write_what_can_be_written
 
     write_what_can_be_written()
-    app(prog_name="spfedrec")
+    build(asked(sys.argv[1:], os.environ))(prog_name="spfedrec")
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

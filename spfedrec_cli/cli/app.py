@@ -1,28 +1,13 @@
-"""The table of commands. A new one is one module and one row here."""
+"""The table of commands. A new one is one module and one name here."""
 
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from spfedrec_cli import __version__
-from spfedrec_cli.cli import (
-    audit,
-    bench,
-    compare,
-    config,
-    describe,
-    device,
-    doctor,
-    evaluate,
-    export,
-    plot,
-    prepare,
-    recommend,
-    report,
-    runs,
-    sweep,
-    train,
-)
 from spfedrec_cli.cli.failures import Command, Program
 from spfedrec_cli.cli.output import Output
 
@@ -39,22 +24,10 @@ START = """Start here:
   spfedrec evaluate first --baselines"""
 
 COMMANDS = (
-    prepare,
-    describe,
-    train,
-    sweep,
-    evaluate,
-    audit,
-    compare,
-    report,
-    plot,
-    recommend,
-    export,
-    device,
-    runs,
-    doctor,
-    bench,
+    *("prepare", "describe", "train", "sweep", "evaluate", "audit", "compare", "report", "plot"),
+    *("recommend", "export", "device", "runs", "doctor", "bench"),
 )
+CONFIG = "config"  # which has commands of its own
 
 
 def _show_version(asked: bool) -> None:
@@ -71,8 +44,8 @@ def overview(
     """Handles what is said before any command."""
 
 
-def build() -> typer.Typer:
-    """The application with every command."""
+def build(only: str | None = None) -> typer.Typer:
+    """The application with every command, or with one alone: the others need not be loaded for it."""
     settings = {"help_option_names": ["--help", "-h"], "max_content_width": 100}
     application = typer.Typer(
         name="spfedrec",
@@ -86,10 +59,29 @@ def build() -> typer.Typer:
         context_settings=settings,
     )
     application.callback(help=OVERVIEW)(overview)
-    for module in COMMANDS:
+    for name in COMMANDS if only is None else [only] if only in COMMANDS else []:
+        module = import_module(f"spfedrec_cli.cli.{name}")
         application.command(module.NAME, cls=Command, epilog=module.EXAMPLES)(module.command)
-    application.add_typer(config.build(), name="config")
+    if only in (None, CONFIG):
+        from spfedrec_cli.cli import config
+
+        application.add_typer(config.build(), name=CONFIG)
     return application
 
 
-app = build()
+def asked(words: Sequence[str], environment: Mapping[str, str]) -> str | None:
+    """The one command that a command line needs; None where it may need any, as for the shell's completion."""
+    completes = any(name.endswith("_COMPLETE") for name in environment)
+    return words[0] if words and words[0] in (*COMMANDS, CONFIG) and not completes else None
+
+
+def __getattr__(name: str) -> typer.Typer:
+    """`app`, the whole of it, built when it is first asked for."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _whole()
+
+
+@cache
+def _whole() -> typer.Typer:
+    return build()

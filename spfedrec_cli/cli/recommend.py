@@ -101,7 +101,7 @@ def command(
 
     A CSV file is safe to open as a spreadsheet: names that begin like a formula stand behind an apostrophe. Where
     writing a file is stopped, the same command goes on with it. RUN may also be a store, as `export --format store`
-    writes it, which answers for a customer in half a second.
+    writes it, which answers for its customers without torch.
     """
     _exactly_one(customers, file, history, everybody)
     _only_with_a_file(everybody or file is not None, everybody, output, format, why, force)

@@ -130,7 +130,7 @@ def dots(axes: "Axes", every: Sequence[Dot], title: str, x: str) -> None:
             "color": TEXT,
             "fontweight": weight,
         }
-        axes.annotate(f"{dot.value:.3f}", (1.13, place), annotation_clip=False, **at)
+        axes.annotate(f"{dot.value:.3f}", (1.18, place), annotation_clip=False, **at)
     _rows(axes, [fitting(dot.name, LONGEST_LABEL) for dot in every])
     titled(axes, title, x, "")
     axes.set_xlim(left=0)

@@ -10,6 +10,7 @@ from spfedrec_cli.report.drawing import GRID, MUTED, PAPER, SERIES, TEXT
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+WIDTH = 4.0  # inches of a figure: on a phone its words are then as large as 11 px
 VARIABLES = {
     **{colour: f"var(--series-{place})" for place, colour in enumerate(SERIES, 1)},
     TEXT: "var(--text)",

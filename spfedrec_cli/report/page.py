@@ -23,7 +23,7 @@ def rendered(page: Page, version: str) -> str:
         lstrip_blocks=True,
         finalize=unbroken,
     )
-    environment.filters |= {"number": number, "numeric": numeric}
+    environment.filters |= {"number": number, "numeric": numeric, "wordy": wordy}
     style = (TEMPLATES / "page.css").read_text(encoding="utf-8")
     return environment.get_template("page.html").render(page=page, found=FOUND, style=style, version=version).lstrip()
 
@@ -37,6 +37,11 @@ def numeric(table: Table, column: int) -> bool:
     """Whether a column holds numbers, so that it stands right: also such as 3.1 kB or 0.25 ± 0.01."""
     cells = [row[column] for row in table.rows if row[column] not in (None, "")]
     return column > 0 and bool(cells) and all(map(_is_number, cells))
+
+
+def wordy(table: Table) -> bool:
+    """Whether some cell behind the first column has a sentence, so that a row is better a block on a phone."""
+    return any(len(str(cell)) > LONGEST_NUMBER for row in table.rows for cell in row[1:])
 
 
 def _is_number(cell: object) -> bool:

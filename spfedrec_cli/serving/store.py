@@ -68,11 +68,15 @@ class Store:
         return found
 
     @cached_property
-    def _labels(self) -> list[bytes]:
-        return (self.folder / LABELS).read_bytes().split(b"\n")
+    def _labels(self) -> tuple[bytes, I64]:
+        """The file, and where its lines end."""
+        text = (self.folder / LABELS).read_bytes()
+        return text, np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
 
     def ranked(self, item: int, score: float = 0.0) -> Ranked:
-        texts = dict(zip(NAMES, json.loads(self._labels[item]), strict=True))
+        text, ends = self._labels
+        line = text[int(ends[item - 1]) + 1 if item else 0 : int(ends[item])]
+        texts = dict(zip(NAMES, json.loads(line), strict=True))
         id = self.array(ITEM_IDS)[item].decode()
         return Ranked(id, score, {name: text for name, text in texts.items() if text is not None})
 

@@ -11,7 +11,8 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from spfedrec_cli import __version__
-from spfedrec_cli.cli.app import app
+from spfedrec_cli.cli.app import COMMANDS as APP_COMMANDS
+from spfedrec_cli.cli.app import app, asked, build
 
 HEAVY = ("torch", "pandas", "pyarrow", "numpy", "scipy")
 
@@ -26,6 +27,17 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 
 COMMANDS = commands(get_command(app))
+
+
+def test_a_command_line_loads_the_one_command_that_it_names() -> None:
+    assert asked(["train", "sample"], {}) == "train"
+    assert asked(["config", "show"], {}) == "config"
+    for words, environment in (([], {}), (["--help"], {}), (["trian"], {}), (["train"], {"_SPFEDREC_COMPLETE": "x"})):
+        assert asked(words, environment) is None
+    for name in ("device", "config"):
+        (found,) = get_command(build(name)).commands  # type: ignore[attr-defined]
+        assert found == name
+    assert set(get_command(app).commands) == {*APP_COMMANDS, "config"}  # type: ignore[attr-defined]
 
 
 def spfedrec(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

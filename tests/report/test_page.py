@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from facts import HOSTILE, facts, measured, told, versus
 
-from spfedrec_cli.report.page import TEMPLATES, numeric, rendered
+from spfedrec_cli.report.page import TEMPLATES, numeric, rendered, wordy
 from spfedrec_cli.report.parts import Entry, Page, Table
 from spfedrec_cli.report.sections import sections
 
@@ -132,6 +132,19 @@ def test_the_contrast_of_black_and_white() -> None:
 def test_a_column_of_numbers_stands_right() -> None:
     table = Table("", ("", "mean", "size", "what"), [("a", 0.5, "3.1 kB", "sums"), ("b", None, "12 B", "3 lists")])
     assert [numeric(table, column) for column in range(4)] == [False, True, True, False]
+
+
+def test_a_table_with_sentences_is_stacked_on_a_phone_and_stays_a_table() -> None:
+    """As blocks, browsers forget that rows are rows, unless they are told; and each cell says its heading."""
+    plain = Table("", ("", "mean"), [("a" * 40, 0.5)])
+    told = Table("", ("", "mean", "what"), [("a", 0.5, "the sum over all clients is seen")])
+    assert [wordy(plain), wordy(told)] == [False, True]
+    read = Read(page())
+    for tag, role in (("table", "table"), ("tr", "row"), ("tbody", "rowgroup"), ("td", "cell")):
+        roles = [value for name, key, value in read.attributes if name == tag and key == "role"]
+        assert set(roles) == {role}
+    assert read.values("data-head").count("what it saw") > 0
+    assert read.tags["td"] - len(read.values("data-head")) == page().count("<td></td>")
 
 
 def test_no_line_ends_before_a_per_cent() -> None:

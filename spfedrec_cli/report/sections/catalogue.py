@@ -3,7 +3,7 @@
 from spfedrec_cli.report.charts import cloud
 from spfedrec_cli.report.drawing import figure
 from spfedrec_cli.report.facts import Facts
-from spfedrec_cli.report.inline import inlined
+from spfedrec_cli.report.inline import WIDTH, inlined
 from spfedrec_cli.report.numbers import share
 from spfedrec_cli.report.parts import Columns, Figure, Section, Table
 
@@ -17,7 +17,7 @@ def embeddings(facts: Facts) -> Section | None:
     rows = [(value, count, among, others) for value, (count, among, others) in found.near.items()]
     head = (found.field.replace("_", " "), "items", "cosine to one another", "cosine to all others")
     table = Table(f"How near items of one {head[0]} are", head, rows)
-    with figure(4.6, 5.0) as made:
+    with figure(WIDTH, 5.0) as made:
         cloud(made.subplots(), found, "")
         svg = inlined(made, "map")
     near = "; ".join(

@@ -3,7 +3,7 @@
 from spfedrec_cli.report.charts import bars
 from spfedrec_cli.report.drawing import figure
 from spfedrec_cli.report.facts import MONTH, Facts, Message, Told
-from spfedrec_cli.report.inline import inlined
+from spfedrec_cli.report.inline import WIDTH, inlined
 from spfedrec_cli.report.numbers import size
 from spfedrec_cli.report.parts import Cell, Figure, Section, Table
 
@@ -41,7 +41,7 @@ def _figure(run: Told) -> Figure:
     title = "kB of a client in a round"
     shown = {_named(each): each.bytes / run.updates / 1000 for each in run.messages if not each.once}
     told = [size(1000 * value) for value in shown.values()]
-    with figure(4.6, 0.9 + 0.34 * len(shown)) as made:
+    with figure(WIDTH, 0.9 + 0.34 * len(shown)) as made:
         bars(made.subplots(), shown, told, "", "kB")
         svg = inlined(made, "bytes")
     alt = "; ".join(f"{name} {text}" for name, text in zip(shown, told, strict=True))

@@ -8,12 +8,12 @@ from spfedrec_cli.dtypes import F64
 from spfedrec_cli.report.charts import MOST_LINES, Curve, curves
 from spfedrec_cli.report.drawing import figure
 from spfedrec_cli.report.facts import Facts, Told
-from spfedrec_cli.report.inline import inlined
+from spfedrec_cli.report.inline import WIDTH, inlined
 from spfedrec_cli.report.numbers import number
 from spfedrec_cli.report.parts import Figure, Section, Table
 from spfedrec_cli.report.seeds import Together, together
 
-WIDTH, HEIGHT = 4.6, 2.9
+HEIGHT = 2.7  # inches
 MOST_ROWS = 20
 
 

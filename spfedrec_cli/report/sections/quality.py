@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from spfedrec_cli.report.charts import Dot, dots
 from spfedrec_cli.report.drawing import figure
 from spfedrec_cli.report.facts import BEST_POSSIBLE, Facts, Measured
-from spfedrec_cli.report.inline import inlined
+from spfedrec_cli.report.inline import WIDTH, inlined
 from spfedrec_cli.report.numbers import counted
 from spfedrec_cli.report.parts import Cell, Figure, Section, Table
 from spfedrec_cli.retrieval.groups import Group
@@ -21,7 +21,7 @@ KINDS = {
 }
 PURCHASES = {"repeat": "repeated"}
 THIS, SECOND_STAGE = "this run", "its second stage"
-WIDTH, ROW = 4.6, 0.34
+ROW = 0.34  # inches
 
 
 def section(facts: Facts) -> Section | None:
@@ -84,7 +84,7 @@ def _beside(found: Measured, metric: str) -> Figure:
 def dots_figure(every: Sequence[Dot], title: str, name: str) -> Figure:
     """Values with their intervals; `name` is that of no other figure of the page."""
     with figure(WIDTH, 0.9 + ROW * len(every)) as made:
-        dots(made.subplots(), every, "", "mean over customers, with the interval of 95 %")
+        dots(made.subplots(), every, "", "mean and 95 % interval")
         svg = inlined(made, "".join(letter if letter.isalnum() else "-" for letter in name))
     rows = [(dot.name, dot.value, dot.low, dot.high) for dot in every]
     told = "; ".join(f"{dot.name} {dot.value:.3f} ({dot.low:.3f} to {dot.high:.3f})" for dot in every)
