@@ -31,7 +31,8 @@ from spfedrec_cli.kernels.uploads import (
 
 
 class Settings(NamedTuple):
-    """What everybody does. `scale_*` are the codec's units of one, `limit` its largest integer."""
+    """What everybody does. `scale_*` are the codec's units of one, `limit` its largest integer; `twice`: whether an
+    item of V− that is in the pool too is two negatives."""
 
     rule: Rule
     loss: int
@@ -42,6 +43,7 @@ class Settings(NamedTuple):
     batch_size: int  # 0: all targets at once
     private_lr: np.float32
     own_tower: bool
+    twice: bool
     scale_query: np.float32
     scale_item: np.float32
     limit: np.float32
@@ -68,7 +70,7 @@ class Clients(NamedTuple):
     """A cohort: keys of the devices' own draws (K, 2); where their fields' rows begin in the tables (K, F).
 
     Candidates of member k are those from starts[k] to starts[k + 1]: where their embeddings are, the first bought[k]
-    being purchases, oldest first, and behind them V−, where these are negatives; what the score of each candidate
+    being purchases, oldest first, and behind them V−; what the score of each candidate
     loses, of V− the log of the expected number, and of all less the prior; what more the pool's lose (K,); how many
     targets an epoch has (K,), 0 of who does not train; the private embedding (K, d) or tower (K, P), which are changed
     in place (none: (1, 0)).
@@ -256,8 +258,9 @@ def gradients(
     negatives = room.negatives[0, : others + len(published.pool)]
     score_targets(items, vector, offsets, targets, scores)
     score_hidden(items[bought:], vector, offsets[bought:], negatives[:others])
+    apart = seats[:bought] if settings.twice else seats
     count = others + score_pool(
-        published.pool, vector, published.offsets, pool_offset, published.in_pool, seats[:bought], negatives[others:]
+        published.pool, vector, published.offsets, pool_offset, published.in_pool, apart, negatives[others:]
     )
     fill(by_own, f32(0.0))
     pairs = room.negatives[1], room.negatives[2]

@@ -24,15 +24,15 @@ def score_hidden(items: F32, vector: F32, offsets: F32, scores: F32) -> None:
 
 
 @compiled
-def score_pool(pool: F32, vector: F32, offsets: F32, more: np.float32, in_pool: I32, own: I32, scores: F32) -> int:
-    """Of the pool (M, d), less their offsets (M,) and what the client adds to all; returns how many are negatives. Own
-    purchases, which are in the pool at in_pool[own], are none."""
+def score_pool(pool: F32, vector: F32, offsets: F32, more: np.float32, in_pool: I32, apart: I32, scores: F32) -> int:
+    """Of the pool (M, d), less their offsets (M,) and what the client adds to all; returns how many are negatives. Some
+    candidates, which are in the pool at in_pool[apart], are none: they have a part of their own."""
     products(pool, vector, scores)
     for i in range(len(scores)):
         scores[i] -= offsets[i] + more
     count = len(scores)
-    for i in range(len(own) if count else 0):
-        seat = in_pool[own[i]]
+    for i in range(len(apart) if count else 0):
+        seat = in_pool[apart[i]]
         if seat >= 0:
             scores[seat] = FLOOR
             count -= 1

@@ -99,13 +99,16 @@ def train(
 
 def train_on_slate(device: Device, public: Public, broadcast: Broadcast, slate: PublishedSlate) -> Trained:
     """The same where nobody requests: targets are purchases that the slate has, and g_v is of all its rows and of no
-    other. Without any target the upload is zeros, after a step that is thrown away: else the answer would come sooner,
-    and tell so."""
+    other. Without any target the upload is zeros, after steps that are thrown away, as many as one target takes: else
+    the answer would come sooner, and tell so."""
     on_slate = np.isin(device.purchased, slate.items)
     held = _hold_slate(device, public, slate, on_slate)
     batches = split_batches(public.config, device.key, broadcast.round, len(on_slate), on_slate)
     if not batches:
-        _descend(device, public, broadcast, held, [torch.arange(len(on_slate)) == 0], len(held.requested))
+        in_vain = split_batches(
+            public.config, device.key, broadcast.round, len(on_slate), np.arange(len(on_slate)) == 0
+        )
+        _descend(device, public, broadcast, held, in_vain, len(held.requested))
     return _descend(device, public, broadcast, held, batches, len(held.requested))
 
 
@@ -129,14 +132,16 @@ def _descend(
     kept = start + moved if own_tower else private
     delta, outside_query = public.codec_query.encode(moved[:0] if own_tower else moved)
     item_grads, outside_item = public.codec_item.encode(items[dropped:] / max(1, len(batches)))
-    update = ClientUpdate(broadcast.round, delta.numpy(), item_grads.numpy())
+    rows = in_one_place(item_grads.numpy(), held.published, public.codec_item.qmax)
+    update = ClientUpdate(broadcast.round, delta.numpy(), rows)
     return Trained(update, kept, sum(losses) / max(1, len(batches)), outside_query + outside_item)
 
 
 @dataclass(frozen=True)
 class _Held:
     """What a device holds while it trains: ṽ of its request and of the pool, where its purchases and its negatives lie
-    in the two laid end to end, the prior of each purchase, and what the score of each negative loses."""
+    in the two laid end to end, the prior of each purchase, and what the score of each negative loses; and where each
+    requested item lies in the pool, if it does (2, n)."""
 
     requested: Tensor
     pool: Tensor
@@ -144,6 +149,18 @@ class _Held:
     negatives: Tensor
     prior: Tensor
     offsets: Tensor
+    published: I64
+
+
+def in_one_place(rows: I32, published: I64, limit: int) -> I32:
+    """Rows (n, d) of an upload, in integers up to ±limit, where the first of each pair of places is added to the
+    second and left zero: of an item that was requested and is in the pool, the pool's row alone says anything. Else it
+    would be zero for purchases and for nothing else."""
+    asked, pool = published
+    together = np.array(rows)
+    together[pool] = np.clip(rows[pool] + rows[asked], -limit, limit)
+    together[asked] = 0
+    return together
 
 
 def _gradients(
@@ -222,12 +239,16 @@ def _hold(
     probabilities: dict[int, float],
 ) -> _Held:
     place = {int(item): i for i, item in enumerate(request.items)}
+    published = [
+        (place[item], len(place) + seat) for seat, item in enumerate(broadcast.pool_items.tolist()) if item in place
+    ]
     own = [place[int(item)] for item in device.purchased]
     hidden, seats, offsets = training_negatives(public, device.purchased, probabilities, broadcast.pool_items)
     negatives = [place[item] for item in hidden] + [len(place) + seat for seat in seats]
     tables = _tensor(embeddings.rows), _tensor(broadcast.pool_embeddings)
     prior = _tensor(public.prior[device.purchased])
-    return _Held(*tables, torch.tensor(own), torch.tensor(negatives, dtype=torch.int64), prior, offsets)
+    places = torch.tensor(own), torch.tensor(negatives, dtype=torch.int64)
+    return _Held(*tables, *places, prior, offsets, np.array(published, np.int64).reshape(-1, 2).T)
 
 
 def training_negatives(
@@ -236,13 +257,15 @@ def training_negatives(
     """The items of V−, the places in the pool (M,), and of both, behind each other, what their scores lose: the logs of
     their expected numbers, less the prior.
 
-    Own purchases are no negatives: in V− there are none, from the pool they are left out. An item of both is two terms.
+    Own purchases are no negatives: in V− there are none, from the pool they are left out. Where `client.negatives` is
+    `public`, a request's V− are negatives too, as its rows would be told apart otherwise: they are there in every
+    round, so that each stands for itself alone and the pool for all others. Under `both` an item of both is two terms.
     """
-    client, bought = public.config.client, set(purchased.tolist())
-    hidden = list(probabilities) if client.uses_own else []
-    seats = [seat for seat, item in enumerate(pool.tolist()) if item not in bought] if client.uses_pool else []
+    client, hidden = public.config.client, list(probabilities)
+    others = set(purchased.tolist()) | (set() if client.uses_own else set(hidden))
+    seats = [seat for seat, item in enumerate(pool.tolist()) if item not in others] if client.uses_pool else []
     chances = np.broadcast_to(chance_of(client, public.obfuscating, pool), len(pool))
-    drawn = [probabilities[item] for item in hidden] + chances[seats].tolist()
+    drawn = [probabilities[item] if client.uses_own else 1.0 for item in hidden] + chances[seats].tolist()
     number = torch.tensor(drawn, dtype=torch.float64) * int(kinds(client, np.array(len(hidden))))
     prior = _tensor(public.prior[np.array([*hidden, *pool[seats]], np.int64)])
     return hidden, seats, torch.log(number).float() * logq_share(client) - prior
@@ -268,7 +291,7 @@ def _hold_slate(device: Device, public: Public, slate: PublishedSlate, on_slate:
     places = torch.tensor(own), torch.tensor(negatives, dtype=torch.int64)
     of_negatives = public.prior[[item for item in place if item not in bought]]
     priors = _tensor(public.prior[device.purchased]), -_tensor(of_negatives)
-    return _Held(kept, _tensor(slate.embeddings), *places, *priors)
+    return _Held(kept, _tensor(slate.embeddings), *places, *priors, np.empty((2, 0), np.int64))
 
 
 def _tensor(array: npt.NDArray[np.float32]) -> Tensor:

@@ -69,7 +69,8 @@ def _round(config: Settings, shapes: Shapes, purchases: int) -> _Round:
     pool = _public(config, shapes.items[0])
     targets = int(target_counts(config.client.target_share, np.array([purchases]))[0])
     steps = config.client.local_epochs * -(-targets // (config.client.batch_size or targets))
-    negatives = pool + (obfuscating if config.client.uses_own else 0)
+    requests = config.federated.strategy == "split" and mode_of(config.request).asks
+    negatives = pool + (obfuscating if config.client.uses_own or requests else 0)
     return _Round(purchases, obfuscating, negatives, pool, steps, config.client.local_epochs * targets)
 
 

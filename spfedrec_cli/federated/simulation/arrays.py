@@ -62,6 +62,7 @@ def _settings(world: World) -> kernel.Settings:
         batch_size=client.batch_size,
         private_lr=f32(client.private_lr),
         own_tower=client.private_state == "tower",
+        twice=client.uses_own,
         scale_query=f32(codec_query.scale),
         scale_item=f32(codec_item.scale),
         limit=f32(codec_query.qmax),
@@ -98,13 +99,11 @@ def _expected_of_pool(world: World, published: Published) -> F32:
 def _clients(world: World, published: Published, cohort: Cohort, seats: I32, trains: Bool) -> kernel.Clients:
     client, own, hidden = world.config.client, cohort.own, cohort.hidden
     shares = logq_share(client) * np.log(kinds(client, hidden.items.lengths)) * (published.slate is None)
-    starts, offsets, places = own.offsets, -published.prior[own.values], seats[own.values]
-    if client.uses_own:
-        starts, count = own.offsets + hidden.items.offsets, len(own.values) + len(hidden.inclusion)
-        offsets, places = np.empty(count, np.float32), np.empty(count, np.int32)
-        logs = np.log(hidden.inclusion) if logq_share(client) else np.empty(0)
-        flat = own.offsets, own.values, hidden.items.offsets, hidden.items.values
-        lay_side_by_side(*flat, logs, shares, published.prior, seats, places, offsets)
+    starts, count = own.offsets + hidden.items.offsets, len(own.values) + len(hidden.inclusion)
+    offsets, places = np.empty(count, np.float32), np.empty(count, np.int32)
+    logs = np.log(hidden.inclusion) if client.uses_own and logq_share(client) else np.empty(0)
+    flat = own.offsets, own.values, hidden.items.offsets, hidden.items.values
+    lay_side_by_side(*flat, logs, shares, published.prior, seats, places, offsets)
     nothing = torch.zeros(1, 0)
     return kernel.Clients(
         keys=cohort.keys,

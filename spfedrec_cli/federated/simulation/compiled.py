@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from spfedrec_cli.dtypes import F64, I64, Bool
+from spfedrec_cli.dtypes import F64, I32, I64, Bool
 from spfedrec_cli.federated.aggregation.ideal import IdealSum
 from spfedrec_cli.federated.aggregation.protocol import Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
@@ -76,6 +76,8 @@ def _updates(world: World, published: Published, uploading: Bool, layout: Layout
         of_rows = of_pool.reshape(-1, pool.shape[1]) if slate else own
         upload = kernel.Upload(query, of_pool, of_rows, row_of, 1, first, rows.start, losses)
         saturated = _train(layout, range(first, some.stop), [upload] * world.config.train.threads_here)
+        if not slate:
+            _to_pool(layout, some, own, of_pool, world.known.codecs()[1].qmax)
         yield Updates(
             members=np.arange(first, some.stop),
             query=torch.from_numpy(query),
@@ -86,6 +88,17 @@ def _updates(world: World, published: Published, uploading: Bool, layout: Layout
             pool=torch.from_numpy(of_pool.reshape(len(query), *pool.shape)),
             saturated=saturated,
         ).of(uploading[some])
+
+
+def _to_pool(layout: Layout, some: slice, own: I32, of_pool: I32, limit: int) -> None:
+    """Of candidates (n, d) that are in the pool the pool's rows (k, M · d) take everything, as `client.in_one_place`
+    says for one device."""
+    starts = layout.clients.starts[some.start : some.stop + 1]
+    place = layout.published.in_pool[layout.clients.seats[starts[0] : starts[-1]]]
+    hit, owner = place >= 0, np.repeat(np.arange(len(of_pool)), np.diff(starts))
+    rows, where = of_pool.reshape(len(of_pool), *layout.published.pool.shape), (owner[hit], place[hit])
+    rows[where] = np.clip(rows[where] + own[hit], -limit, limit)
+    own[hit] = 0
 
 
 def _own_rows(layout: Layout) -> tuple[I64, I64]:

@@ -109,8 +109,8 @@ def test_the_losses_of_two_clients_by_hand(name: str) -> None:
 
 
 def test_the_gradients_of_both_kinds_by_hand() -> None:
-    """Each negative has its share of the denominator times the query (1, 0). The own item in the pool has none; of
-    the aggregate each row has what either client gives it."""
+    """Each negative has its share of the denominator times the query (1, 0). The own item in the pool has none, and its
+    row there is that of the purchase; of the aggregate each row has what either client gives it."""
     hand = Hand()
     first, second = E + 1 + 10 * math.exp(-1), E + 20 * E + 20 * math.exp(-1)
     codec, (result, rows) = hand.world.known.codecs()[1], hand.fast()
@@ -119,7 +119,11 @@ def test_the_gradients_of_both_kinds_by_hand() -> None:
     asked = sorted([*hand.bought[0].tolist(), int(hand.hidden)])
     of_hidden, of_pool = update[asked.index(hand.hidden)], update[3:]
     torch.testing.assert_close(of_hidden, torch.tensor([1 / first, 0.0]), rtol=0, atol=unit)
-    torch.testing.assert_close(of_pool, torch.tensor([[0.0, 0.0], [10 / E / first, 0.0]]), rtol=0, atol=unit)
+    own = asked.index(int(hand.pool[0]))
+    assert not update[own].any()
+    of_target = torch.tensor([1 - E / first, 0.0])
+    torch.testing.assert_close(of_pool[0].abs(), of_target, rtol=0, atol=unit)
+    torch.testing.assert_close(of_pool[1], torch.tensor([10 / E / first, 0.0]), rtol=0, atol=unit)
     total = codec.decode(result.sums.items)
     of_foreign = torch.tensor([10 / E / first + 20 / E / second, 0.0])
     torch.testing.assert_close(total[rows.index(hand.hidden)], of_hidden, rtol=0, atol=unit)

@@ -1,39 +1,56 @@
-"""What the zero rows of a single update say: where training negatives are public, everything (docs/protocol.md)."""
+"""What the zero rows of a single update say: nothing, whatever the training negatives are (docs/protocol.md)."""
 
 import dataclasses
 
 import numpy as np
-from worlds import build_world
+import pytest
+from worlds import build_world, merged
 
-from spfedrec_cli.dtypes import Bool
+from spfedrec_cli.dtypes import I32, Bool
 from spfedrec_cli.federated.simulation.state import initial_state
 from spfedrec_cli.federated.strategies.split import split_round
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.federated.wire.channel import Recorder
 
+SMALL_POOL = {"client": {"pool_size": 6}, "model": {"temperature": 1.0}}  # at which nothing is rounded to zero
 
-def guesses(negatives: str) -> tuple[Bool, Bool]:
-    """Of each entry of each request of a round: is its row not zero in the client's update, and was it bought?"""
+
+def sent(negatives: str) -> list[tuple[I32, I32, Bool, I32]]:
+    """Of each client in a round: what it asked for, what everybody was told, what it bought of the former, its rows."""
     recorder = Recorder()
     settings = {"client": {"negatives": negatives}, "train": {"engine": "reference"}, "request": {"rate": 1.0}}
-    world = dataclasses.replace(build_world(settings), ends=(recorder,))
+    world = dataclasses.replace(build_world(merged(settings, SMALL_POOL)), ends=(recorder,))
     split_round(initial_state(world), world)
-    asked = {way.sender: way.message for way in recorder.crossings if isinstance(way.message, messages.Request)}
-    sent = {way.sender: way.message for way in recorder.crossings if isinstance(way.message, messages.ClientUpdate)}
-    guessed, bought = [], []
-    for client, update in sent.items():
-        items = asked[client].items
-        guessed.append(update.items[: len(items)].any(1))
-        bought.append(np.isin(items, world.devices.purchased.row(int(client))))
-    return np.concatenate(guessed), np.concatenate(bought)
+    of = {
+        kind: {way.sender: way.message for way in recorder.crossings if isinstance(way.message, kind)}
+        for kind in (messages.Request, messages.ClientUpdate)
+    }
+    pool = next(each.message.pool_items for each in recorder.crossings if isinstance(each.message, messages.Broadcast))
+    return [
+        (asked.items, pool, np.isin(asked.items, world.devices.purchased.row(int(client))), update.items)
+        for (client, asked), update in zip(
+            of[messages.Request].items(), of[messages.ClientUpdate].values(), strict=True
+        )
+    ]
 
 
-def test_with_public_negatives_zero_rows_tell_obfuscating_items_apart() -> None:
-    guessed, bought = guesses("public")
-    assert 0 < bought.sum() < len(bought)
-    np.testing.assert_array_equal(guessed, bought)
+@pytest.mark.parametrize("negatives", ["public", "request", "both"])
+def test_rows_of_obfuscating_items_are_no_likelier_to_be_zero_than_those_of_purchases(negatives: str) -> None:
+    zero, bought = list[Bool](), list[Bool]()
+    for asked, pool, own, rows in sent(negatives):
+        elsewhere = np.isin(asked, pool)  # the pool's row has it
+        zero.append(~rows[: len(asked)].any(1)[~elsewhere])
+        bought.append(own[~elsewhere])
+    is_zero, was_bought = np.concatenate(zero), np.concatenate(bought)
+    assert 0 < was_bought.sum() < len(was_bought)
+    assert not is_zero.any()
 
 
-def test_with_the_request_s_own_negatives_no_row_of_a_trained_obfuscating_item_is_zero() -> None:
-    guessed, bought = guesses("request")
-    assert guessed[~bought].mean() > 0.9
+@pytest.mark.parametrize("negatives", ["public", "both"])
+def test_what_is_in_the_pool_has_a_row_there_alone_whether_it_was_bought_or_not(negatives: str) -> None:
+    seen = 0
+    for asked, pool, own, rows in sent(negatives):
+        assert not rows[: len(asked)][np.isin(asked, pool)].any()
+        assert rows[len(asked) :].any(1).all()
+        seen += int(np.isin(pool, asked[own]).sum())
+    assert seen > 0
