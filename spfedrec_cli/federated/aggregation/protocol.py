@@ -28,7 +28,8 @@ class Opening:
     rows (R,) are the items whose gradients are summed, ascending; pool (M,) the places in them of the public pool, or
     of the slate, which is all of them while nobody requests any. P = `width`, d = `dim`. `told` makes the messages that
     all are told alike, where there are any that a protocol binds its members to; `settings` (32 bytes) is the digest of
-    the settings that all follow, to which it binds them too. All that crosses goes through
+    the settings that all follow, to which it binds them too; `run` (32 bytes) the run's name, where it is not that of
+    the rounds. All that crosses goes through
     `channel`: where a protocol sends updates as they are, they are of the kind `update`, of `update_sizes` (K,) bytes.
     """
 
@@ -53,6 +54,7 @@ class Opening:
     update_sizes: I64
     told: Callable[[], tuple[Message, ...]] | None
     settings: bytes
+    run: bytes | None = None
 
     @cached_property
     def requests(self) -> Ragged:

@@ -6,16 +6,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spfedrec_cli.data.decay import UNIT
 from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.dtypes import I32, I64
 from spfedrec_cli.federated.server.publishing import (
     clients_draw_by_popularity,
     needs_popularity,
     ranks_by_popularity,
 )
+from spfedrec_cli.federated.simulation.once import summed_once
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.wire import messages
-from spfedrec_cli.federated.wire.channel import Channel, Role
+from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.model.towers import flatten
 from spfedrec_cli.placement import fetched
 
@@ -66,21 +69,21 @@ def _tell_counts(counts: Tensor, world: World, channel: Channel) -> None:
 
 
 def summed_purchases(world: World, channel: Channel, weights: Ragged | None = None) -> Tensor:
-    """How many clients bought each item (n_items,), or the sum of what these purchases count, row by row: one message
-    of every client that trains."""
-    purchased, clients = world.devices.purchased, world.here(world.known.eligible)
-    if world.config.train.engine == "simulation":
-        counted = None if weights is None else weights.values
-        counts = np.bincount(purchased.values, counted, world.n_items).astype(np.int64)  # exact below 2^53
-        channel.account(messages.PurchaseCounts, np.full(len(clients), messages.size([world.n_items])))
-        return world.team.sum(torch.from_numpy(counts))
-    total = torch.zeros(world.n_items, dtype=torch.int64)
-    for client in clients.tolist():
-        mine = np.zeros(world.n_items, np.int32)
+    """How many clients bought each item (n_items,), or the sum of what these purchases count, row by row."""
+    purchased, n_items = world.devices.purchased, world.n_items
+
+    def of_one(client: int) -> I32:
+        mine = np.zeros(n_items, np.int32)
         mine[purchased.row(client)] = 1 if weights is None else weights.row(client)
-        sent = channel.send(messages.PurchaseCounts(channel.round, mine), client, Role.AGGREGATOR)
-        total += torch.from_numpy(sent.counts.astype(np.int64))
-    return world.team.sum(total)
+        return mine
+
+    def of_all() -> I64:
+        counted = None if weights is None else weights.values
+        return np.bincount(purchased.values, counted, n_items).astype(np.int64)  # exact below 2^53
+
+    decayed = weights is not None
+    most = UNIT if decayed else 1
+    return summed_once(world, channel, messages.PurchaseCounts, of_one, of_all, (n_items,), int(decayed), most)
 
 
 def send_first_towers(state: State, world: World, channel: Channel) -> None:

@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from spfedrec_cli.dtypes import I64
+from spfedrec_cli.dtypes import I32, I64
+from spfedrec_cli.federated.simulation.once import summed_once
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.wire import messages
-from spfedrec_cli.federated.wire.channel import Channel, Role
+from spfedrec_cli.federated.wire.channel import Channel
+from spfedrec_cli.federated.wire.messages import PublishedWeeks
 from spfedrec_cli.second_stage.examples import Catalogue, Lists, Moments, examples
 from spfedrec_cli.second_stage.public import Public, public_at, weekly_buyers
 from spfedrec_cli.second_stage.rows import Rows
@@ -69,18 +71,17 @@ def _joined(each: list[Lists], width: int) -> Lists:
 
 def sum_weeks(world: World, labelled: Labelled, channel: Channel) -> torch.Tensor:
     """What devices add up once, (weeks + 1, n_items), as all of them are told it."""
-    clients, shape = world.here(world.known.eligible), (labelled.weeks + 1, world.n_items)
-    if world.config.train.engine == "simulation":
-        total = _buyers(labelled, labelled.rows, world.n_items)
-        channel.account(messages.WeeklyBuyers, np.full(len(clients), messages.size([shape[0] * shape[1]])))
-    else:
-        total = np.zeros(shape, np.int64)
-        for client in clients.tolist():
-            mine = _buyers(labelled, labelled.rows.of(np.array([client])), world.n_items).astype(np.int32)
-            sent = channel.send(messages.WeeklyBuyers(channel.round, mine), client, Role.AGGREGATOR)
-            total += sent.counts
-    summed = world.team.sum(torch.from_numpy(total)).numpy().astype(np.int32)
-    told = channel.tell(messages.PublishedWeeks(channel.round, summed), clients)
+    shape = (labelled.weeks + 1, world.n_items)
+
+    def of_one(client: int) -> I32:
+        return _buyers(labelled, labelled.rows.of(np.array([client])), world.n_items).astype(np.int32)
+
+    def of_all() -> I64:
+        return _buyers(labelled, labelled.rows, world.n_items)
+
+    total = summed_once(world, channel, messages.WeeklyBuyers, of_one, of_all, shape, 2)
+    summed = PublishedWeeks(channel.round, total.numpy().astype(np.int32))
+    told = channel.tell(summed, world.here(world.known.eligible))
     return torch.from_numpy(np.array(told.counts))
 
 

@@ -135,7 +135,7 @@ def account_chains(opening: Opening) -> None:
 def setting_of(opening: Opening) -> Setting:
     assert opening.told is not None
     return Setting(
-        run=simulated_run(opening.seed),
+        run=opening.run or simulated_run(opening.seed),
         round=opening.round,
         range_query=opening.codec_query.limit,
         range_item=opening.codec_item.limit,

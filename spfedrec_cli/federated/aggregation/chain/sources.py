@@ -36,6 +36,6 @@ class SeededSecrets:
         return hmac.digest(self._key, _NAMED.pack(client, round_, attempt, purpose), "sha256")
 
 
-def simulated_run(seed: int) -> bytes:
-    """The 32 bytes that name a simulated run."""
-    return hashlib.sha256(f"SFR1 simulated run\0{seed}".encode()).digest()
+def simulated_run(seed: int, part: str = "") -> bytes:
+    """The 32 bytes that name a simulated run, or a part of it that has its own rounds."""
+    return hashlib.sha256(f"SFR1 simulated run{part}\0{seed}".encode()).digest()
