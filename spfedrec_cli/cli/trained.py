@@ -25,6 +25,7 @@ def as_json(result: "TrainResult") -> dict[str, Any]:
         "prior": result.prior,
         "bytes_up": result.bytes_up,
         "bytes_down": result.bytes_down,
+        "bytes_in_chains": dict(result.bytes_in_chains),
         "state_sha256": result.state_sha256,
         "warnings": list(result.warnings),
         **({} if result.second_stage is None else {"second_stage": asdict(result.second_stage)}),
@@ -74,6 +75,13 @@ def _what_matters(result: "TrainResult") -> dict[str, float]:
     return {metric: value for metric, value in result.validation.items() if metric.partition("@")[0] in told}
 
 
+def _beside(result: "TrainResult", way: str, updates: int) -> str:
+    """Bytes of one client, and what an executed protocol sends where they are those of the ideal sum."""
+    told = size((result.bytes_up if way == "up" else result.bytes_down) / updates)
+    executed = result.bytes_in_chains.get(way)
+    return told if executed is None else f"{told}; {size(executed)} if secret-sharing chains made the sum"
+
+
 def facts_of(result: "TrainResult") -> list[tuple[str, Cell]]:
     """What is shown of it, by name."""
     updates = max(result.client_updates, 1)
@@ -85,8 +93,8 @@ def facts_of(result: "TrainResult") -> list[tuple[str, Cell]]:
         *((f"validation {metric}", number(value)) for metric, value in _what_matters(result).items()),
         ("best round", result.best_round),
         *([("weight of the prior, chosen there", number(result.prior))] if result.prior is not None else []),
-        ("sent by a client a round", size(result.bytes_up / updates)),
-        ("received by a client a round", size(result.bytes_down / updates)),
+        ("sent by a client a round", _beside(result, "up", updates)),
+        ("received by a client a round", _beside(result, "down", updates)),
         *_second_stage(result),
         ("where it is", str(result.run)),
     ]

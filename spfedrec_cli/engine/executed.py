@@ -15,6 +15,13 @@ from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import Kept, World
 
 
+def beside_ideal(world: World, state: State) -> Mapping[str, float]:
+    """`bytes_in_chains` of a training whose sums are those of the ideal functionality; of any other nothing, and of one
+    by several processes neither, as each has a part of the cohort alone."""
+    is_ideal = world.config.federated.aggregation == "sum" and world.team.size == 1
+    return bytes_in_chains(world, state) if is_ideal else {}
+
+
 def bytes_in_chains(world: World, state: State) -> Mapping[str, float]:
     """Mean bytes of a client, "up" and "down", in the round after `state`, in chains of `federated.chain_length`;
     nothing where no chain can be made. Nobody trains for it."""

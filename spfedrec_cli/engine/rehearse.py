@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.engine.executed import bytes_in_chains
+from spfedrec_cli.engine.executed import beside_ideal
 from spfedrec_cli.engine.load import load_world
 from spfedrec_cli.engine.memory import check_memory, free_memory, peak_memory, reckon, shape_of
 from spfedrec_cli.engine.settings import check_with
@@ -15,7 +15,6 @@ from spfedrec_cli.engine.team import device_of, gathered
 from spfedrec_cli.federated.device.cost import mean_work
 from spfedrec_cli.federated.processes import Team
 from spfedrec_cli.federated.simulation.state import initial_state, state_tensors
-from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.strategies.table import STRATEGIES
 
 ROUNDS = 3
@@ -82,10 +81,5 @@ def rehearse_in(dataset: Dataset, config: Config, team: Team) -> Rehearsal:
         reckoned_memory=sum(reckon(shape_of(dataset), config).values()),
         query_parameters=sum(size for name, size in weights.items() if name.startswith("query/")),
         item_parameters=sum(size for name, size in weights.items() if name.startswith("item/")),
-        bytes_in_chains=bytes_in_chains(world, state) if _is_ideal(world) else {},
+        bytes_in_chains=beside_ideal(world, state),
     )
-
-
-def _is_ideal(world: World) -> bool:
-    """Whether sums are those of the ideal functionality, and all clients live in this process."""
-    return world.config.federated.aggregation == "sum" and world.team.size == 1

@@ -60,7 +60,8 @@ class TrainResult(Tabular):
     """What a training came to. `validation` belongs to `best_round`, chosen by `monitor`; bytes are sums over all
     rounds, as are `survivors`, the client updates that are in an aggregate, and `aborted`, the chains without a sum.
     `second_stage`: what that came to, where there is one; none of it is in the other figures but the state's hash.
-    `prior`: the γ of the best round, where validation chose it.
+    `prior`: the γ of the best round, where validation chose it. `bytes_in_chains`: where sums are those of the ideal
+    functionality, the mean bytes of a client in a round of secret-sharing chains in its place, "up" and "down".
     """
 
     run: Path
@@ -78,6 +79,7 @@ class TrainResult(Tabular):
     monitor: str
     second_stage: SecondStageResult | None = None
     prior: float | None = None
+    bytes_in_chains: Mapping[str, float] = field(default_factory=dict)
 
     def to_frame(self) -> "pd.DataFrame":
         """A row each round of the run so far, with a column each validation metric, NaN in rounds without validation.

@@ -13,6 +13,7 @@ from spfedrec_cli import run
 from spfedrec_cli.config import Config, Settings, to_toml
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.checkpoint import check_finite, go_on_from, load_state
+from spfedrec_cli.engine.executed import beside_ideal
 from spfedrec_cli.engine.load import check_popularity, given_popularity, load_config, load_dataset, load_world
 from spfedrec_cli.engine.machine import environment
 from spfedrec_cli.engine.memory import check_memory, free_memory, resident_memory, shape_of
@@ -161,7 +162,7 @@ def _train(dataset: Dataset, world: World, loaded: tuple[State, Tally] | None, p
     state, tally, second = rank_for_themselves(dataset, world, state, tally, place, moved)
     speed = (tally.client_updates - updates_before) / seconds if seconds else 0.0
     result = _result(place.folder or Path(), whole(world, state), tally, speed, train.monitor)
-    return replace(result, second_stage=second)
+    return replace(result, second_stage=second, bytes_in_chains=beside_ideal(world, state))
 
 
 def _result(folder: Path, state: State, tally: Tally, speed: float, monitor: str) -> TrainResult:
