@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from jax_privacy.auditing import CanaryScoreAuditor, Explicit
 from scipy import stats
 
 from spfedrec_cli.judging.metrics import auc_within, epsilon_bound, judge, most_likely
@@ -77,3 +78,11 @@ def test_epsilon_is_bounded_as_clopper_and_pearson_bound_the_share() -> None:
     assert epsilon_bound(0, 40) == 0.0
     low = stats.binomtest(35, 40, alternative="greater").proportion_ci(0.95, "exact").low
     assert epsilon_bound(35, 40) == pytest.approx(np.log(low / (1 - low)))
+
+
+@pytest.mark.parametrize("right, wrong", [(20, 0), (17, 3), (15, 5), (11, 9), (40, 2)])
+def test_epsilon_is_bounded_as_jax_privacy_bounds_it_of_one_run(right: int, wrong: int) -> None:
+    """Of guesses that a canary is in, so many are right; about all others nothing is guessed, and δ is next to 0."""
+    auditor = CanaryScoreAuditor([*[1.0] * right, *[-1.0] * 7], [*[1.0] * wrong, *[-1.0] * 9])
+    found = auditor.epsilon_one_run(0.05, 1e-12, threshold_strategy=Explicit(0.0))
+    assert epsilon_bound(right, right + wrong) == pytest.approx(found, abs=1e-4)
