@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from spfedrec_cli.engine import Outcome as Outcome
     from spfedrec_cli.engine import Paired as Paired
     from spfedrec_cli.engine import Progress as Progress
+    from spfedrec_cli.engine import Promotion as Promotion
     from spfedrec_cli.engine import Ranked as Ranked
     from spfedrec_cli.engine import Recommendation as Recommendation
     from spfedrec_cli.engine import Recommendations as Recommendations
@@ -88,8 +89,8 @@ _EXPORTED = {
     "data.subset": "Subset",
     "engine": (
         "Attacked AuditReport Begun Bench Choice Comparison Crossed Diagnosis EvaluationReport Finding Interrupted "
-        "Outcome Paired Progress Ranked Recommendation Recommendations Rehearsal Reported SecondStageResult Seeds "
-        "Speed Swept TrainResult Watch Why about_machine articles audit_run bench compare conditions crossed "
+        "Outcome Paired Progress Promotion Ranked Recommendation Recommendations Rehearsal Reported SecondStageResult "
+        "Seeds Speed Swept TrainResult Watch Why about_machine articles audit_run bench compare conditions crossed "
         "evaluate evaluate_origins examine export load_config plot recommend recommend_all rehearse resume "
         "run_folder suited sweep train train_seeds write_report"
     ),

@@ -7,7 +7,16 @@ from typing import Literal
 from spfedrec_cli.audit.views import View
 from spfedrec_cli.dtypes import F64, I64, Bool
 
-Claim = Literal["bought", "bought by its only buyer", "trained on", "customer trained on", "planted"]
+Claim = Literal[
+    "bought",
+    "bought by its only buyer",
+    "bought in between",
+    "buys again",
+    "customer trained on",
+    "left",
+    "planted",
+    "trained on",
+]
 
 
 @dataclass(frozen=True)

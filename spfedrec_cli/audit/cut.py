@@ -32,7 +32,8 @@ def uploads(crossings: Sequence[Crossing]) -> tuple[Upload, ...]:
         key, public = (each.message.round, int(each.sender)), told[each.message.round]  # type: ignore[arg-type]
         own = asked.get(key, np.empty(0, np.int32))
         rows = np.asarray(each.message.items)
-        found.append(Upload(key[1], key[0], np.concatenate([own, public]).astype(np.int32), rows, len(own)))
+        items, query = np.concatenate([own, public]).astype(np.int32), np.asarray(each.message.query)
+        found.append(Upload(key[1], key[0], items, rows, len(own), query))
     return tuple(found)
 
 
@@ -44,10 +45,10 @@ def masked(crossings: Sequence[Crossing], instead: Mapping[int, I32] | None = No
     for key, members in _chains(crossings).items():
         for client, words in members.words.items():
             own = asked.get((key[0], client), np.empty(0, np.int32))
-            _, of_union, of_pool = _parts(members, (instead or {}).get(client, words), told[key[0]])
+            query, of_union, of_pool = _parts(members, (instead or {}).get(client, words), told[key[0]])
             rows = np.concatenate([of_union[np.searchsorted(members.union, own)], of_pool])
             items = np.concatenate([own, told[key[0]]]).astype(np.int32)
-            found.append(Upload(client, key[0], items, rows, len(own)))
+            found.append(Upload(client, key[0], items, rows, len(own), query))
     return tuple(found)
 
 
@@ -56,10 +57,9 @@ def sums(crossings: Sequence[Crossing]) -> tuple[Sum, ...]:
     told, chains = published(crossings), _chains(crossings)
     if chains:
         return tuple(_chain_sum(key[0], each, told[key[0]]) for key, each in chains.items() if each.is_whole)
-    by_round: dict[int, list[tuple[Upload, I32]]] = {}
-    updates = [each.message for each in crossings if isinstance(each.message, messages.ClientUpdate)]
-    for upload, message in zip(uploads(crossings), updates, strict=True):
-        by_round.setdefault(upload.round, []).append((upload, np.asarray(message.query)))
+    by_round: dict[int, list[Upload]] = {}
+    for upload in uploads(crossings):
+        by_round.setdefault(upload.round, []).append(upload)
     return tuple(_cohort_sum(round_, parts, told[round_]) for round_, parts in by_round.items())
 
 
@@ -100,6 +100,8 @@ def _chains(crossings: Sequence[Crossing]) -> dict[tuple[int, int], _Chain]:
     found: dict[tuple[int, int], _Chain] = {}
     for each in crossings:
         message = each.message
+        if not isinstance(message, messages.ChainInvitation | messages.MaskedUpdate) or message.round not in shapes:
+            continue  # a sum that is made before any round has no broadcast
         if isinstance(message, messages.ChainInvitation):
             key = message.round, int(message.chain[0])
             found.setdefault(key, _Chain(message, *shapes[message.round]))
@@ -123,15 +125,15 @@ def _chain_sum(round_: int, chain: _Chain, pool: I32) -> Sum:
     return Sum(round_, np.array(sorted(chain.words)), items, rows, query.astype(np.float32), pool)
 
 
-def _cohort_sum(round_: int, parts: Sequence[tuple[Upload, I32]], pool: I32) -> Sum:
-    found = np.unique(np.concatenate([upload.items for upload, _ in parts]))
-    rows = np.zeros((len(found), parts[0][0].rows.shape[1]), np.float64)
-    for upload, _ in parts:
+def _cohort_sum(round_: int, uploaded: Sequence[Upload], pool: I32) -> Sum:
+    found = np.unique(np.concatenate([upload.items for upload in uploaded]))
+    rows = np.zeros((len(found), uploaded[0].rows.shape[1]), np.float64)
+    for upload in uploaded:
         places = np.searchsorted(found, upload.items)
         for part in (slice(0, upload.published), slice(upload.published, None)):  # in each of which an item stands once
             rows[places[part]] += upload.rows[part]
-    members = np.array(sorted(upload.client for upload, _ in parts), np.int64)
-    query = np.sum([each for _, each in parts], axis=0)
+    members = np.array(sorted(upload.client for upload in uploaded), np.int64)
+    query = np.sum([upload.query for upload in uploaded], axis=0)
     return Sum(round_, members, found, rows.astype(np.float32), np.asarray(query, np.float32), pool)
 
 

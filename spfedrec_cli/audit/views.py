@@ -22,14 +22,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Upload:
-    """One client's upload in one round, in units of the codec: rows (n, d) of items (n,). Those from `published` on are
-    of items that everybody was told."""
+    """One client's upload in one round, in units of the codec: Δθ_u (P,) and rows (n, d) of items (n,). Those from
+    `published` on are of items that everybody was told."""
 
     client: int
     round: int
     items: I32
     rows: I32
     published: int
+    query: I32
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,33 @@ class Sum:
 
 @dataclass(frozen=True)
 class Model:
-    """The towers, as whoever holds them can ask them: ṽ of all items (n_items, d), and `embed`, which makes ũ (n, d) of
-    clients (n,) with such purchases, oldest first. `private` state is no part of it."""
+    """The towers, as whoever holds them can ask them: ṽ of all items (n_items, d); `embed`, which makes ũ (n, d) of
+    clients (n,) with such purchases, oldest first; and `moved`, where ũ of a client of whom nothing is known goes (d,)
+    if θ_u goes a little way along a vector (P,). `private` state is no part of it."""
 
     items: F32
     embed: Embed
+    moved: Callable[[F32], F32]
+
+
+@dataclass(frozen=True)
+class Misled:
+    """A round in which the server answered one client's request with `sent` (n, d), and all others' with zeros."""
+
+    request: Request
+    sent: F32
+    total: Sum
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What crosses in a round of the second stage: its weights (P,) before, the names of its features, the members (k,)
+    of the round, and what each uploaded, or several together (k, P)."""
+
+    weights: F32
+    labels: tuple[str, ...]
+    members: I64
+    updates: F32
 
 
 @dataclass(frozen=True)
@@ -69,10 +92,13 @@ class Candidates:
 class View:
     """All that a party has. What it lacks is None; `settings` and `popularity` are known to everybody who takes part.
 
-    `uploads` have no masks, `masked` have two, and of `opened` two members of a chain have taken them off.
+    `uploads` have no masks, `masked` have two, and of `opened` two members of a chain have taken them off; `misled` are
+    rounds of a server that departs from the protocol. `ranking` and `ranking_sums` are of the second stage. `renewed`
+    are the requests of clients some purchases later, and `sales` (n_items,) how many more buyers were released by then.
     `popularity` (n_items,) holds as many buyers as were released; `known` half of some clients' purchases;
     `purchases` who is asked about by a membership attack, `customers` likewise; `planted` of each canary the item that
-    nobody else bought, and the two items of which one was planted beside it.
+    nobody else bought, and the two items of which one was planted beside it. `before` is a model of an earlier
+    training, and `customers_then` are asked about who took part in that one.
     """
 
     settings: Settings
@@ -88,6 +114,13 @@ class View:
     purchases: Candidates | None = None
     customers: Candidates | None = None
     planted: Candidates | None = None
+    misled: tuple[Misled, ...] | None = None
+    ranking: Ranking | None = None
+    ranking_sums: Ranking | None = None
+    renewed: tuple[Request, ...] | None = None
+    sales: I64 | None = None
+    before: Model | None = None
+    customers_then: Candidates | None = None
 
     def only(self, needs: tuple[str, ...]) -> "View":
         """The same without what an attack does not need."""

@@ -22,6 +22,7 @@ EXAMPLES = """Examples:
   spfedrec audit first --attack coherence --attack "zero rows"
   spfedrec audit first --rounds 5 --clients 1000 --json
   spfedrec audit first --set federated.aggregation=ring
+  spfedrec audit without-them --before first
   spfedrec audit first --plot audit.svg"""
 
 Attacks = Annotated[
@@ -38,6 +39,10 @@ Corrupt = Annotated[
     float | None,
     typer.Option(metavar="SHARE", min=0, max=1, help="Share of customers who work together; left out, .05."),
 ]
+Before = Annotated[
+    str | None,
+    typer.Option("--before", metavar="RUN", help="A run from before customers left: is it told who they are?"),
+]
 Seed = Annotated[int | None, typer.Option(metavar="N", min=0, help="Of what the audit draws itself.")]
 Plot = Annotated[
     Path | None,
@@ -52,6 +57,7 @@ def command(
     clients: Clients = None,
     corrupt: Corrupt = None,
     seed: Seed = None,
+    before: Before = None,
     settings: Settings = None,
     plot: Plot = None,
     dataset: TrainedOn = None,
@@ -79,6 +85,7 @@ def command(
         "clients": clients,
         "corrupt": corrupt,
         "seed": seed,
+        "before": None if before is None else find(before),
         "settings": settings,
     }
     said = {name: value for name, value in choices.items() if value is not None} | where(dataset)
@@ -133,32 +140,14 @@ def _verdict(attacked: "Attacked") -> str:
 
 
 def _tables(report: "AuditReport") -> list[Any]:
-    rows: list[list[Cell]] = [
-        [
-            each.party,
-            each.view,
-            each.name,
-            _three(each.auc),
-            f"{each.low:.3f} to {each.high:.3f}",
-            _three(each.popularity),
-            _three(each.precision),
-            f"{each.precision_low:.3f} to {each.precision_high:.3f}",
-            _three(each.chance),
-            f"{each.right:,} of {each.decided:,}" if each.decided else "",
-        ]
-        for each in report.attacks
-    ]
-    headings = ["who", "sees", "attack", "AUC", "95% of it", "popularity alone"]
-    headings += ["precision", "95% of that", "chance", "sure and right"]
+    from spfedrec_cli.report.attacks import HEAD, SURE, rows
+
     assumed: list[list[Cell]] = [[each.name, each.assumption] for each in report.attacks]
+    found, head = rows([asdict(each) for each in report.attacks]), [*HEAD, SURE]
     return [
-        table("What they guess", headings, rows, right=headings[3:]),
+        table("What they guess", head, found, right=head[3:]),
         table("What each takes for granted", ["attack", ""], assumed),
     ]
-
-
-def _three(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
 
 
 def _bounds(report: "AuditReport") -> list[Any]:
@@ -174,9 +163,19 @@ def _bounds(report: "AuditReport") -> list[Any]:
 def _released(report: "AuditReport") -> Any:
     rows: list[tuple[str, Cell]] = [("released", line) for line in report.released]
     between = f"{report.exposed:.1f} clients of a cohort sit between two that work together"
-    rows += [("in chains", between)]
+    rows += [("in chains", between), *_promoted(report)]
     rows += [(f"bytes {way}", _weight(report, way, count)) for way, count in report.bytes_per_client.items()]
     return facts("What is told on purpose", rows)
+
+
+def _promoted(report: "AuditReport") -> list[tuple[str, Cell]]:
+    """What customers reach who say that they bought what they did not."""
+    found = report.promotion
+    if found is None:
+        return []
+    liars = f"{counted(found.clients, 'customer')} who say in {counted(found.rounds, 'round')} that they bought it"
+    shown = f"a seldom item is in {found.promoted:.1%} of the others' first ten, without them in {found.honest:.1%}"
+    return [("promoted", f"by {liars}, {shown}")]
 
 
 def _weight(report: "AuditReport", way: str, count: float) -> str:

@@ -17,6 +17,7 @@ from spfedrec_cli.engine.load import load_config
 from spfedrec_cli.engine.machine import about_machine
 from spfedrec_cli.engine.origins import evaluate_origins
 from spfedrec_cli.engine.plot import plot
+from spfedrec_cli.engine.promotion import Promotion
 from spfedrec_cli.engine.recommend import Ranked, Recommendation, Recommendations, articles, recommend
 from spfedrec_cli.engine.rehearse import Rehearsal, rehearse
 from spfedrec_cli.engine.report import Reported, write_report
@@ -44,6 +45,7 @@ __all__ = [
     "Outcome",
     "Paired",
     "Progress",
+    "Promotion",
     "Ranked",
     "Recommendation",
     "Recommendations",

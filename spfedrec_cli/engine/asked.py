@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from spfedrec_cli.audit.views import Candidates, Model
+from spfedrec_cli.audit.views import Candidates, Model, Ranking, Request
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F32, I32, I64, Bool
@@ -17,11 +17,13 @@ from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.judging.truth import Truth
 from spfedrec_cli.model.embed import item_embeddings, query_embeddings
+from spfedrec_cli.model.towers import flatten, query_tower, unflatten
 
 HALVES = 100  # customers of whom half is known
 FEWEST = 4  # purchases that one has
 ASKED = 300  # customers whose purchases or membership are asked about
 EACH = 20  # purchases of each
+STEP = 0.01  # of the length of θ_u: how far it goes to show where an update leads
 UNTRAINED = 20  # customers who never took part, at least
 
 
@@ -35,6 +37,12 @@ class Asked:
     purchases: Candidates | None = None
     customers: Candidates | None = None
     planted: Candidates | None = None
+    ranking: Ranking | None = None
+    ranking_sums: Ranking | None = None
+    renewed: tuple[Request, ...] | None = None
+    sales: I64 | None = None
+    before: Model | None = None
+    customers_then: Candidates | None = None
 
 
 def ask(dataset: Dataset, world: World, reached: Reached, state: State, seed: int) -> Asked:
@@ -55,11 +63,11 @@ def ask(dataset: Dataset, world: World, reached: Reached, state: State, seed: in
     planted = None if canaries is None else Candidates(canaries.own.astype(np.int64), tuple(canaries.both))
     others = None if trained is None else _customers(rng, purchased, world.known.eligible, trained)
     halves, bought = _halves(rng, purchased, clients), _purchases(rng, dataset, everybody)
-    return Asked(truth, _model(world, state), halves, bought, others, planted)
+    return Asked(truth, model_of(world, state), halves, bought, others, planted)
 
 
-def _model(world: World, state: State) -> Model | None:
-    """Nobody but its device has a tower of its own."""
+def model_of(world: World, state: State) -> Model | None:
+    """Nobody but its device has a tower of its own: None."""
     if world.config.client.private_state == "tower":
         return None
     items = item_embeddings(world.config.model, state.item, world.known.items.at(state.round))
@@ -71,7 +79,15 @@ def _model(world: World, state: State) -> Model | None:
         history = Ragged.from_rows([each.tolist() for each in purchases])
         return query_embeddings(world.config.model, state.query, known, history, items).numpy()
 
-    return Model(items.numpy(), embed)
+    def moved(change: F32) -> F32:
+        start, none = flatten(state.query), torch.zeros(1, codes.shape[1], dtype=codes.dtype)
+        step = torch.from_numpy(change) * (STEP * float(start.norm()) / max(float(np.linalg.norm(change)), 1e-30))
+        known, history = none, torch.zeros(1, items.shape[1])
+        towers = state.query, unflatten(start + step, state.query)
+        before, after = (query_tower(world.config.model, weights, known, history) for weights in towers)
+        return np.asarray((after - before)[0].detach().numpy(), np.float32)
+
+    return Model(items.numpy(), embed, moved)
 
 
 def _halves(rng: np.random.Generator, purchased: Ragged, clients: I64) -> Candidates:

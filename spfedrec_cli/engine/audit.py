@@ -19,7 +19,10 @@ from spfedrec_cli.engine.asked import Asked, ask
 from spfedrec_cli.engine.checkpoint import load_state
 from spfedrec_cli.engine.corrupt import exposed, opened_by
 from spfedrec_cli.engine.executed import bytes_in_chains
+from spfedrec_cli.engine.further import with_more
 from spfedrec_cli.engine.load import load_config, load_dataset, load_world
+from spfedrec_cli.engine.misled import misled
+from spfedrec_cli.engine.promotion import Promotion, promote
 from spfedrec_cli.engine.record import AUDIT
 from spfedrec_cli.engine.recording import NOTHING_CROSSED, Reached, Recording, among
 from spfedrec_cli.engine.released import released
@@ -29,7 +32,7 @@ from spfedrec_cli.errors import InputError, nearest
 from spfedrec_cli.federated.aggregation.chain.terms import FEWEST
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
-from spfedrec_cli.judging.metrics import epsilon_bound, judge
+from spfedrec_cli.judging.metrics import Verdict, epsilon_bound, judge
 from spfedrec_cli.judging.truth import Truth
 
 if TYPE_CHECKING:
@@ -50,30 +53,27 @@ WITHOUT = {
     "purchases": "no purchase was held out from this Dataset",
     "customers": "nearly every customer took part, so that there is nobody to tell apart from",
     "planted": "no canaries were planted: train with --canaries 40",
+    "misled": "nobody requests anything in this mode, so that the server answers nobody alone",
+    "ranking": "this run has no second stage, or its devices nothing of their own to rank by",
+    "ranking_sums": "this run has no second stage, or its devices nothing of their own to rank by",
+    "renewed": "nobody requests anything in this mode, or no purchase was held out",
+    "sales": "no purchase was held out from this Dataset",
+    "before": "name a run of before customers left: --before RUN",
+    "customers_then": "name a run of before customers left: --before RUN",
 }
 NOTHING = "what it looks for does not occur here"
 
 
 @dataclass(frozen=True)
-class Attacked:
-    """What an attack reached. `auc`: the chance that a true claim scores above a false one, with its 95 % interval from
-    `low` to `high`; `popularity` the same of item popularity alone. `precision`: how many of the claims that it makes
-    are true, with an interval too, and `chance` how many of all are. It is sure of `decided` claims, and `right` of
-    them are. `epsilon` is the least that canaries leave of differential privacy, with a confidence of 95 %."""
+class Attacked(Verdict):
+    """What an attack reached: a verdict, and whose guess it is of. `popularity` is the AUC of item popularity alone. It
+    is sure of `decided` claims, and `right` of them are. `epsilon` is the least that canaries leave of differential
+    privacy, with a confidence of 95 %."""
 
     name: str
     party: str
     view: str
     assumption: str
-    auc: float
-    low: float
-    high: float
-    precision: float
-    precision_low: float
-    precision_high: float
-    chance: float
-    subjects: int
-    claims: int
     popularity: float | None = None
     decided: int = 0
     right: int = 0
@@ -86,7 +86,8 @@ class AuditReport(Tabular):
     on purpose. Recorded were `rounds` rounds after `round`, of cohorts of `cohort` out of `clients`.
     `bytes_per_client`: the mean of one client in one round, "up" and "down"; of the training where none is needed.
     `bytes_in_chains`: the same, if chains of federated.chain_length made the sum of the run's whole cohort.
-    `exposed`: how many clients of a round sit between two corrupt ones in a chain, on average."""
+    `exposed`: how many clients of a round sit between two corrupt ones in a chain, on average; `promotion`: what the
+    corrupt ones reach where they make purchases up."""
 
     run: Path
     round: int
@@ -99,6 +100,7 @@ class AuditReport(Tabular):
     bytes_per_client: dict[str, float] = field(default_factory=dict)
     bytes_in_chains: dict[str, float] = field(default_factory=dict)
     exposed: float = 0.0
+    promotion: Promotion | None = None
 
     def to_frame(self) -> "pd.DataFrame":
         """A row each attack."""
@@ -113,12 +115,13 @@ def audit_run(
     corrupt: float = 0.05,
     seed: int = 0,
     settings: Sequence[str] = (),
+    before: Path | str | None = None,
     dataset: Path | str | None = None,
     tell: Callable[[str], None] = lambda stage: None,
 ) -> AuditReport:
     """Goes on from the last checkpoint for some rounds with the plain engine, records what crosses, and attacks it.
     Nothing in the run is changed. `settings` ("section.key=value") are followed in these rounds in place of the run's:
-    what would be seen if it went on in another mode.
+    what would be seen if it went on in another mode. `before`: a run from before some of its customers left.
 
     Raises InputError for an attack that is not in the table, a run without a checkpoint, or settings that do not go
     together or with what was trained.
@@ -130,11 +133,15 @@ def audit_run(
     tell("Recording")
     recorded = _recorded(reached, rounds, seed) if any(OF_ROUNDS & set(each.needs) for each in chosen) else _Recorded()
     state, tally = load_state(folder, reached.round)
-    asked = ask(opened, world, reached, state, seed)
+    needs = {need for each in chosen for need in each.needs}
+    asked = with_more(ask(opened, world, reached, state, seed), needs, opened, world, reached, state, before, seed)
     view = _view(world.config, state, recorded, asked, seed)
     if recorded.whose is not None:
         uploads = opened_by(recorded.whose, reached.state(), recorded.masked.crossings, corrupt, seed)
         view = replace(view, opened=uploads or None)
+    if "misled" in needs:
+        tell("Misleading")
+        view = replace(view, misled=misled(reached, seed) or None)
     found, left_out = list[Attacked](), dict[str, str]()
     for attack in chosen:
         tell(f"Attacking: {attack.name}")
@@ -149,9 +156,13 @@ def audit_run(
     of_run = {"up": tally.bytes_up / updates, "down": tally.bytes_down / updates}
     crossed = dict(recorded.as_it_is.bytes_per_client) or of_run
     told = released(world.config, state)
+    tell("Promoting")
+    lied = None if attacks else promote(replace(reached, world=world), corrupt, seed)
     between = exposed(min(world.config.federated.cohort_size, len(world.known.eligible)), corrupt)
     chained = dict(bytes_in_chains(world, reached.state()))
-    return AuditReport(folder, reached.round, rounds, *sizes, tuple(found), left_out, told, crossed, chained, between)
+    return AuditReport(
+        folder, reached.round, rounds, *sizes, tuple(found), left_out, told, crossed, chained, between, lied
+    )
 
 
 def keep(report: AuditReport) -> None:
@@ -224,6 +235,12 @@ def _view(config: Settings, state: State, recorded: _Recorded, asked: Asked, see
         purchases=asked.purchases,
         customers=asked.customers,
         planted=asked.planted,
+        ranking=asked.ranking,
+        ranking_sums=asked.ranking_sums,
+        renewed=asked.renewed,
+        sales=asked.sales,
+        before=asked.before,
+        customers_then=asked.customers_then,
     )
 
 
@@ -241,11 +258,11 @@ def attacked(attack: Attack, view: View, truth: Truth, seed: int = 0) -> Attacke
         return NOTHING
     sure = np.zeros(len(true), np.bool_) if compared.decided is None else compared.decided
     return Attacked(
-        attack.name,
-        attack.party,
-        attack.view,
-        attack.assumption,
         **asdict(verdict),
+        name=attack.name,
+        party=attack.party,
+        view=attack.view,
+        assumption=attack.assumption,
         popularity=_of_popularity(view.popularity, compared, true, seed),
         decided=int(sure.sum()),
         right=int(((compared.scores > 0) == true)[sure].sum()),

@@ -12,7 +12,7 @@ from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import Kept, World
 from spfedrec_cli.federated.strategies.report import Report
 from spfedrec_cli.federated.strategies.table import STRATEGIES
-from spfedrec_cli.federated.wire.channel import Crossing, Recorder
+from spfedrec_cli.federated.wire.channel import Crossing, End, Recorder
 from spfedrec_cli.rng import distinct
 
 
@@ -43,10 +43,11 @@ class Reached:
         """The same, as it goes on by the plain engine with some settings of `federated` changed."""
         return replace(self, world=_changed(self.world, **federated))
 
-    def record(self, rounds: int, **federated: Any) -> Recording:
-        """So many rounds, with some settings of `federated` changed."""
+    def record(self, rounds: int, *ends: End, **federated: Any) -> Recording:
+        """So many rounds, with some settings of `federated` changed; `ends` may put other messages in place of those
+        that are recorded."""
         recorder = Recorder()
-        world, state = replace(self.following(**federated).world, ends=(recorder,)), self.state()
+        world, state = replace(self.following(**federated).world, ends=(recorder, *ends)), self.state()
         step, reports = STRATEGIES[world.config.federated.strategy], list[Report]()
         for _ in range(rounds):
             state, report = step(state, world)

@@ -12,13 +12,18 @@ from spfedrec_cli.dtypes import I32, I64, Bool
 @dataclass(frozen=True)
 class Truth:
     """`purchased`: the training purchases on the devices, row by row; `trained` (n,) which clients took part in any
-    round; `planted` of each canary the item that the coin chose, and `both` (n, 2) those that it chose from."""
+    round; `planted` of each canary the item that the coin chose, and `both` (n, 2) those that it chose from. `between`:
+    what was bought after the training purchases, row by row; `again` (n,) who buys the same things again; `left` (k,)
+    which customers of an earlier training have left."""
 
     purchased: Ragged
     n_items: int
     trained: Bool
     planted: I32 = field(default_factory=lambda: np.empty(0, np.int32))
     both: I32 = field(default_factory=lambda: np.empty((0, 2), np.int32))
+    between: Ragged = field(default_factory=lambda: Ragged.from_rows([]))
+    again: Bool = field(default_factory=lambda: np.empty(0, np.bool_))
+    left: Bool = field(default_factory=lambda: np.empty(0, np.bool_))
 
     def of(self, claim: str, subjects: I64, items: I64) -> Bool:
         """Whether each claim is true (n,)."""
@@ -44,8 +49,10 @@ class Truth:
         return int((self.planted[canaries[asked]] == items[asked]).sum()), int(asked.sum())
 
     def _bought(self, clients: I64, items: I64) -> Bool:
-        keys = self.purchased.row_index() * self.n_items + self.purchased.values
-        return np.isin(clients * self.n_items + items, keys)
+        return self._among(self.purchased, clients, items)
+
+    def _among(self, rows: Ragged, clients: I64, items: I64) -> Bool:
+        return np.isin(clients * self.n_items + items, rows.row_index() * self.n_items + rows.values)
 
     def _by_only_buyer(self, singles: I64, items: I64) -> Bool:
         """Whether the client who bought the one item bought the other. An item with more buyers counts as its last
@@ -63,6 +70,9 @@ CLAIMS: dict[str, Callable[[Truth, I64, I64], Bool]] = {
     "bought": Truth._bought,
     "trained on": Truth._bought,
     "bought by its only buyer": Truth._by_only_buyer,
+    "bought in between": lambda truth, clients, items: truth._among(truth.between, clients, items),
+    "buys again": lambda truth, clients, items: truth.again[clients],
     "customer trained on": lambda truth, clients, items: truth.trained[clients],
+    "left": lambda truth, customers, items: truth.left[customers],
     "planted": _planted,
 }

@@ -1,4 +1,4 @@
-"""What attacks reached, in one picture: an interval each, and where guessing is."""
+"""What attacks reached, as rows of a table, and in one picture: an interval each, and where guessing is."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +10,36 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ROW = 0.34  # inches
+HEAD = ("who", "sees", "attack", "AUC", "95% of it", "popularity alone", "precision", "95% of that", "chance")
+SURE = "sure and right"
+
+
+def rows(attacks: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Under HEAD and SURE, as an audit reports attacks; what one of them lacks is empty."""
+    return [_row(each) for each in attacks]
+
+
+def _row(each: Mapping[str, Any]) -> list[str]:
+    decided = each.get("decided")
+    return [
+        *(str(each.get(key, "")) for key in ("party", "view", "name")),
+        _three(each, "auc"),
+        _span(each, "low", "high"),
+        _three(each, "popularity"),
+        _three(each, "precision"),
+        _span(each, "precision_low", "precision_high"),
+        _three(each, "chance"),
+        f"{each.get('right', 0):,} of {decided:,}" if decided else "",
+    ]
+
+
+def _span(each: Mapping[str, Any], low: str, high: str) -> str:
+    return " to ".join(filter(None, (_three(each, low), _three(each, high))))
+
+
+def _three(each: Mapping[str, Any], key: str) -> str:
+    value = each.get(key)
+    return f"{value:.3f}" if isinstance(value, int | float) else ""
 
 
 def draw(run: str, attacks: Sequence[Mapping[str, Any]], file: Path) -> None:

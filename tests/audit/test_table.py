@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from attacking import Shop, shop
+from attacking import Shop, more_of, shop
 
 from spfedrec_cli.audit.attack import Attack
 from spfedrec_cli.audit.table import ATTACKS
@@ -21,7 +21,7 @@ PERMUTATIONS, ENOUGH = 20, 13  # of so many intervals so many hold what is true;
 
 @pytest.fixture(scope="module")
 def seen() -> Shop:
-    return shop(REDRAWN)
+    return more_of(shop(REDRAWN))
 
 
 @EVERY
@@ -81,6 +81,9 @@ def test_nothing_is_judged_where_nothing_is_true(seen: Shop, attack: Attack) -> 
         purchased=seen.truth.purchased.take(np.empty(0, np.int64)),
         trained=np.zeros_like(seen.truth.trained),
         planted=np.full_like(seen.truth.planted, -1),
+        between=seen.truth.between.take(np.empty(0, np.int64)),
+        again=np.zeros_like(seen.truth.again),
+        left=np.zeros_like(seen.truth.left),
     )
     assert isinstance(attacked(attack, seen.view, nothing), str)
 

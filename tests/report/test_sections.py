@@ -102,7 +102,8 @@ def test_chains_and_slates_have_their_own_rows() -> None:
 def test_the_audit_stands_there_where_there_was_one() -> None:
     attack = {"name": "frequency", "party": "server", "view": "requests", "assumption": "none", "auc": 0.75, "low": 0.5}
     section = privacy.section(facts(told(audit=[attack])))
-    assert cells(section.tables[1]) == [["frequency", "server", "requests", "none", "0.75", "0.5", "None", "None"]]
+    assert cells(section.tables[1])[0][:5] == ["server", "requests", "frequency", "0.750", "0.500"]
+    assert cells(section.tables[1])[0][-1] == "none"
     assert privacy.AUC in section.sentences
     assert privacy.NOBODY_MEASURED in said(privacy.section(facts()))
 

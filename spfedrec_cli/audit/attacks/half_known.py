@@ -3,9 +3,9 @@
 import numpy as np
 
 from spfedrec_cli.audit.attack import Attack, Guess
-from spfedrec_cli.audit.requests import joined
+from spfedrec_cli.audit.requests import about
 from spfedrec_cli.audit.views import Sum, View
-from spfedrec_cli.dtypes import F64, I32, I64
+from spfedrec_cli.dtypes import F64, I32
 
 
 def by_model(view: View) -> Guess:
@@ -23,7 +23,7 @@ def _guess(view: View, looks: bool) -> Guess:
     assert view.model is not None
     assert view.known is not None
     known = dict(zip(view.known.clients.tolist(), view.known.items, strict=True))
-    subjects, items, scores = list[I64](), list[I32](), list[F64]()
+    subjects, items, scores = list[int](), list[I32](), list[F64]()
     for total in view.sums or ():
         for client in [each for each in total.members.tolist() if each in known]:
             own = known.pop(client)
@@ -33,11 +33,10 @@ def _guess(view: View, looks: bool) -> Guess:
             score = standard(view.model.items[found] @ query)
             if looks:
                 score -= standard(_along(total, query)[asked]) / np.sqrt(len(total.members))
-            subjects.append(np.full(len(found), client, np.int64))
+            subjects.append(client)
             items.append(found)
             scores.append(score)
-    whose = np.concatenate([np.empty(0, np.int64), *subjects])
-    return Guess(whose, joined(items), np.concatenate([np.empty(0), *scores]))
+    return about(subjects, items, scores)
 
 
 def _along(total: Sum, query: F64) -> F64:

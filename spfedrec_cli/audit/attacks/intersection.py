@@ -17,7 +17,7 @@ def guess(view: View) -> Guess:
     shares = [np.mean([np.isin(each[0].items, other.items) for other in each], axis=0) for each in met]
     kept = [reduce(np.intersect1d, [other.items for other in each]) for each in met]
     named = [np.isin(each.items, both) for each, both in zip(firsts, kept, strict=True)]
-    return claims(firsts, shares, named)
+    return claims(firsts, shares, named=named)
 
 
 ATTACK = Attack(

@@ -7,7 +7,7 @@ Purchases: after Yuan et al., "Interaction-level membership inference attack aga
 import numpy as np
 
 from spfedrec_cli.audit.attack import Attack, Guess
-from spfedrec_cli.audit.requests import joined
+from spfedrec_cli.audit.requests import about, of_whole
 from spfedrec_cli.audit.views import Candidates, Model, View
 from spfedrec_cli.dtypes import F64, I32
 
@@ -19,9 +19,8 @@ def of_purchases(view: View) -> Guess:
     assert view.model is not None
     assert view.purchases is not None
     asked = view.purchases
-    scores = _fits(view.model, view.settings.model.temperature, asked)
-    lengths = [len(each) for each in asked.items]
-    return Guess(np.repeat(asked.clients, lengths), joined(asked.items), np.concatenate([np.empty(0), *scores]))
+    scores = fits(view.model, view.settings.model.temperature, asked)
+    return about(asked.clients, asked.items, scores)
 
 
 def of_customers(view: View) -> Guess:
@@ -29,11 +28,11 @@ def of_customers(view: View) -> Guess:
     assert view.model is not None
     assert view.customers is not None
     asked = view.customers
-    scores = [each.mean() if len(each) else 0.0 for each in _fits(view.model, view.settings.model.temperature, asked)]
-    return Guess(asked.clients, np.full(len(asked.clients), -1), np.array(scores, np.float64))
+    scores = [each.mean() if len(each) else 0.0 for each in fits(view.model, view.settings.model.temperature, asked)]
+    return of_whole(asked.clients, scores)
 
 
-def _fits(model: Model, temperature: float, asked: Candidates) -> list[F64]:
+def fits(model: Model, temperature: float, asked: Candidates) -> list[F64]:
     """Of each client and item log P(item | the client's others), by the model over the whole catalogue."""
     clients, histories, wanted = list[int](), list[I32](), list[int]()
     for client, items in zip(asked.clients.tolist(), asked.items, strict=True):

@@ -1,36 +1,40 @@
-"""A row that is exactly zero was not trained on; one that is not, was."""
+"""Rows that are exactly zero: whatever was trained on has others.
+
+Devices train on what obfuscates a request as well. Zeros are left where a gradient is rounded away, and where a
+purchase is no target and hardly counts in the history.
+"""
 
 import numpy as np
 
 from spfedrec_cli.audit.attack import Attack, Guess
-from spfedrec_cli.audit.requests import joined, public_zeros
-from spfedrec_cli.audit.views import Upload, View
+from spfedrec_cli.audit.requests import asked_rows, claims, first_of_each
+from spfedrec_cli.audit.views import View
 from spfedrec_cli.dtypes import F64, Bool
 
 
 def guess(view: View) -> Guess:
-    """Of what was asked for, what was trained on scores 1. Decided is what has such a row, where others of the request
-    have none; and what the public pool has too: there a purchase is no negative, and its row is zero."""
-    first: dict[int, Upload] = {}
-    for each in view.uploads or ():
-        if each.published:
-            first.setdefault(each.client, each)
-    parts = [first[client] for client in sorted(first)]
-    judged = [_judged(each) for each in parts]
-    items = [each.items[: each.published] for each in parts]
-    subjects = np.repeat([each.client for each in parts], [len(each) for each in items]).astype(np.int64)
-    scores = np.concatenate([np.empty(0), *(each for each, _ in judged)])
-    return Guess(
-        subjects, joined(items), scores, np.concatenate([np.empty(0, np.bool_), *(sure for _, sure in judged)])
-    )
+    """Where as many rows are zero as a request has obfuscating items, which its length says, these are: all of it is
+    decided. Else a row of zeros is that of a purchase, if histories fade; and if not, of what was not bought."""
+    parts = first_of_each([each for each in view.uploads or () if each.published])
+    zero = [np.asarray(~asked_rows(each).any(1)) for each in parts]
+    judged = [_judged(view, each) for each in zero]
+    return claims(parts, [scores for scores, _ in judged], [sure for _, sure in judged])
 
 
-def _judged(upload: Upload) -> tuple[F64, Bool]:
-    """Of each entry of a request its score, and whether it is decided."""
-    rows = np.asarray(upload.rows[: upload.published].any(1))
-    negative, bought = public_zeros(upload)
-    mixed = bool(rows.any() and not rows.all())
-    return np.where(bought | negative, bought, rows).astype(np.float64), bought | negative | (rows & mixed)
+def fades(view: View) -> bool:
+    """Whether purchases may count for nothing in a history, so that their rows may be zero."""
+    return view.settings.model.history != "mean"
+
+
+def _judged(view: View, zero: Bool) -> tuple[F64, Bool]:
+    """Scores, and which entries are decided, of the request of which these rows are zero."""
+    rate, count = view.settings.request.rate, len(zero)
+    hidden = count - np.floor(count / (1 + rate))  # n = |V+| + ceil(P · |V+|)
+    if 0 < hidden == zero.sum():
+        return (~zero).astype(np.float64), np.ones(count, np.bool_)
+    if fades(view):
+        return zero.astype(np.float64), zero
+    return (~zero).astype(np.float64), np.zeros(count, np.bool_)
 
 
 ATTACK = Attack(

@@ -39,9 +39,10 @@ class Crossing:
 
 
 class End(Protocol):
-    """Something else that happens to what crosses; `data` are the bytes of the message."""
+    """Something else that happens to what crosses; `data` are the bytes of the message. What it returns, where that is
+    not None, arrives in their place: a party that does not follow the protocol sends something else."""
 
-    def __call__(self, crossing: Crossing, data: bytes) -> None: ...
+    def __call__(self, crossing: Crossing, data: bytes) -> bytes | None: ...
 
 
 @dataclass
@@ -101,7 +102,7 @@ class Channel:
         for receiver in receivers[: None if self._ends else 1]:
             _check_way(message, sender, receiver)
             for end in self._ends:
-                end(Crossing(sender, receiver, message), data)
+                data = end(Crossing(sender, receiver, message), data) or data
         return parse(data)  # type: ignore[return-value]
 
     def account(self, kind: type[Message], sizes: npt.ArrayLike) -> None:

@@ -7,13 +7,13 @@ import numpy as np
 
 from spfedrec_cli.federated.sampling.modes import mode_of
 from spfedrec_cli.federated.wire.messages import Request, serialise
+from spfedrec_cli.report import attacks
 from spfedrec_cli.report.facts import Facts, Shop, Told
 from spfedrec_cli.report.numbers import counted, share
 from spfedrec_cli.report.parts import Cell, Section, Table
 
 HEAD = ("who", "what it saw", "in this run", "what stands against it")
-AUDIT = ("attack", "party", "from", "assumption", "AUC", "95 % from", "to", "precision")
-NOBODY_MEASURED = "This run was not audited: nothing here measures what an attacker would guess from all this."
+NOBODY_MEASURED = "This run was not audited: `spfedrec audit` measures what an attacker would guess from all this."
 AUC = "An attack with an AUC of .5 guesses no better than a coin; with 1 it is always right."
 _EMPTY = len(serialise(Request(0, np.empty(0, np.int32))))  # bytes of a request
 _ITEM = 4  # and of each item in it
@@ -23,9 +23,10 @@ def section(facts: Facts) -> Section:
     run = facts.first
     tables = [Table("Who saw what", HEAD, list(_rows(run, facts.shop)))]
     if run.audit:
-        tables.append(
-            Table("The audit: what attacks guessed of this run", AUDIT, [_attack(each) for each in run.audit])
-        )
+        told = zip(attacks.rows(run.audit), run.audit, strict=True)
+        found = [(*row, str(each.get("assumption", ""))) for row, each in told]
+        title = "The audit: what attacks guessed of this run"
+        tables.append(Table(title, (*attacks.HEAD, attacks.SURE, "it takes for granted"), found))
     said = AUC if run.audit else NOBODY_MEASURED
     return Section("privacy", "What the server saw", [in_short(run, facts.shop)[0], said], tables=tables)
 
@@ -113,12 +114,3 @@ def _noise_row(run: Told) -> tuple[str, str, str]:
 
 def _count(run: Told, kind: str) -> int:
     return sum(each.count for each in run.messages if each.kind == kind)
-
-
-def _attack(found: Mapping[str, Any]) -> tuple[Cell, ...]:
-    named = ("name", "party", "view", "assumption", "auc", "low", "high", "precision")
-    return tuple(_cell(found.get(key)) for key in named)
-
-
-def _cell(value: Any) -> Cell:
-    return value if isinstance(value, str | int | float) else None
