@@ -1,25 +1,27 @@
 """Quality, bytes and what attacks reach, mode by mode: the frontier of docs/privacy.md.
 
-    python benchmarks/privacy.py [--data FOLDER] [--write]
+    python benchmarks/privacy.py [--data FOLDER] [--work FOLDER] [--only SHOP]… [--write]
 
-MovieLens 100K by its preset, and the made-up shop of `make demo`. Of each mode one training, in which 40 canaries are
-planted, is evaluated and audited, as it goes on with the ideal sum and with secret-sharing chains. What was trained or
-audited before, in runs/privacy, is not done again. FOLDER is that of `results.py`; without MovieLens there is the shop
-alone. `--write` puts the tables into docs/privacy.md.
+MovieLens 100K, the made-up shop of `make demo`, Complete Journey and real H&M histories, by their presets. Of each mode
+one training, in which 40 canaries are planted, is evaluated and audited, as it goes on with the ideal sum and with
+secret-sharing chains; of some modes further seeds are trained and evaluated. What was trained or audited before, in
+runs/privacy, is not done again. FOLDER is that of `results.py`; shops whose data are not there are left out. `--only`
+names some of them. `--write` puts the tables into docs/privacy.md.
 """
 
 import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from measure import figure, table, write_section
+from measure import figure, mean_and_deviation, table, write_section
 from modes import MODES, RING, SUM, Mode
 from results import CHECKOUT, NEEDED, Plan
+from shops import grocery
 
 from spfedrec_cli import engine, files
 from spfedrec_cli.config import resolve
@@ -29,6 +31,10 @@ from spfedrec_cli.data.prepare import prepare
 DOCUMENT = CHECKOUT / "docs" / "privacy.md"
 CANARIES = "simulation.canaries=40"
 ON_REQUESTS = ("popularity", "coherence", "shadow classifier")
+SLATE = next(mode for mode in MODES if mode.settings == ("request.mode=slate",))
+OF_POOL = "client.negatives=public"  # where nobody requests anything
+FEWER = (MODES[0], replace(SLATE, settings=(*SLATE.settings, OF_POOL)))
+UNDATED = ("request.prior_half_life=0",)  # canaries have no date
 HEAD = [
     "`request.mode`",
     "summed by",
@@ -48,11 +54,17 @@ HEAD = [
 
 @dataclass(frozen=True)
 class Shop:
-    """A Dataset, the preset that it is trained by, and what is changed in it."""
+    """A Dataset, the preset that it is trained by, and what is changed in it; the modes that are looked at, and of how
+    many seeds the first one and `slate` are."""
 
     dataset: Path
     preset: str
     settings: tuple[str, ...] = ()
+    modes: tuple[Mode, ...] = MODES
+    seeds: int = 1
+
+    def seeds_of(self, mode: Mode) -> int:
+        return self.seeds if mode in (MODES[0], SLATE) else 1
 
 
 @dataclass(frozen=True)
@@ -63,19 +75,20 @@ class Work:
     clients: int = 150
     rounds: int = 1
 
-    def trained(self, name: str, shop: Shop, mode: Mode) -> Path:
+    def trained(self, name: str, shop: Shop, mode: Mode, seed: int = 0) -> Path:
         """A run, trained to its end before or now."""
-        folder = self.runs / name
+        folder = self.runs / _of_seed(name, seed)
         if (folder / "run.json").is_file():
             return engine.resume(folder).run
-        config = resolve(shop.preset, settings=(*shop.settings, *mode.settings, CANARIES, "train.workers=1"))
+        fixed = (CANARIES, "train.workers=1", f"train.seed={seed}")
+        config = resolve(shop.preset, settings=(*shop.settings, *mode.settings, *fixed))
         return engine.train(Dataset.open(shop.dataset), config, folder).run
 
-    def quality(self, name: str, shop: Shop, mode: Mode) -> float:
+    def quality(self, name: str, shop: Shop, mode: Mode, seed: int = 0) -> float:
         """NDCG@10 on the test split."""
-        kept = self.runs / f"{name}.json"
+        kept = self.runs / f"{_of_seed(name, seed)}.json"
         if not kept.is_file():
-            report = engine.evaluate(self.trained(name, shop, mode))
+            report = engine.evaluate(self.trained(name, shop, mode, seed))
             files.write_json(kept, {"ndcg@10": report.metrics["ndcg@10"]})
         return float(json.loads(kept.read_text())["ndcg@10"])
 
@@ -90,7 +103,11 @@ class Work:
         return told
 
 
-def row(mode: Mode, aggregation: str, ndcg: float, audit: Mapping[str, Any]) -> list[str]:
+def _of_seed(name: str, seed: int) -> str:
+    return f"{name}-seed-{seed}" if seed else name
+
+
+def row(mode: Mode, aggregation: str, ndcg: Sequence[float], audit: Mapping[str, Any]) -> list[str]:
     """Of one mode: AUC, each with its interval."""
     found = {each["name"]: each for each in audit["attacks"]}
     best = max((found[name] for name in ON_REQUESTS if name in found), key=lambda each: each["auc"], default=None)
@@ -103,7 +120,7 @@ def row(mode: Mode, aggregation: str, ndcg: float, audit: Mapping[str, Any]) -> 
     return [
         mode.name,
         ways[aggregation],
-        figure(ndcg),
+        mean_and_deviation(ndcg) if len(ndcg) > 1 else figure(ndcg[0]),
         *kilobytes,
         *attacks,
         "" if epsilon is None else f"{epsilon:.1f}",
@@ -116,11 +133,11 @@ def _auc(attack: Mapping[str, Any] | None) -> str:
     return f"{attack['auc']:.2f} ({attack['low']:.2f} to {attack['high']:.2f})"
 
 
-def frontier(shop: Shop, work: Work, modes: Sequence[Mode] = MODES) -> str:
+def frontier(shop: Shop, work: Work) -> str:
     rows = []
-    for mode in modes:
+    for mode in shop.modes:
         name = f"{shop.dataset.name}-{'-'.join(part.partition('=')[2] for part in mode.settings)}"
-        ndcg = work.quality(name, shop, mode)
+        ndcg = [work.quality(name, shop, mode, seed) for seed in range(shop.seeds_of(mode))]
         for aggregation in (SUM, RING):
             audit = work.audited(name, shop, mode, aggregation)
             rows.append(row(mode, aggregation, ndcg, audit))
@@ -133,22 +150,43 @@ def made_up(plan: Plan) -> Path:
     return plan.prepared("demo-5000", lambda to: prepare("synthetic", None, to, customers=5000, items=1000))
 
 
+def groceries(plan: Plan) -> Path:
+    """Complete Journey, from its package."""
+    return plan.prepared("grocery", lambda to: grocery(plan.data, to))
+
+
+def histories(plan: Plan) -> Path:
+    """Real H&M histories, split by the last weeks."""
+    return plan.prepared("hm", lambda to: prepare("hm", plan.data / NEEDED["hm"], to))
+
+
+SHOPS: dict[str, tuple[str | None, Callable[[Plan], Shop]]] = {
+    "ml-100k": (
+        NEEDED["ml-100k"],
+        lambda plan: Shop(plan.movielens(), "ml-100k", ("request.slate_size=512",), seeds=3),
+    ),
+    "shop": (None, lambda plan: Shop(made_up(plan), "synthetic", ("train.rounds=100", "request.slate_size=256"))),
+    "grocery": (None, lambda plan: Shop(groceries(plan), "grocery", UNDATED, FEWER)),
+    "hm": (NEEDED["hm"], lambda plan: Shop(histories(plan), "hm-small", UNDATED, FEWER)),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     real = os.environ.get("SPFEDREC_REAL_DATA", CHECKOUT.parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=real)
     parser.add_argument("--work", type=Path, default=CHECKOUT / "runs" / "privacy")
+    parser.add_argument("--only", action="append", choices=list(SHOPS))
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
     plan, work = Plan(Path(asked.data), asked.work, CHECKOUT, 1, 1, False), Work(asked.work / "runs")
-    shops = {}
-    if (plan.data / NEEDED["ml-100k"]).is_dir():
-        shops["ml-100k"] = Shop(plan.movielens(), "ml-100k", ("request.slate_size=512",))
-    else:
-        sys.stderr.write(f"ml-100k left out: no {NEEDED['ml-100k']} in {plan.data}; give --data\n")
-    shops["shop"] = Shop(made_up(plan), "synthetic", ("train.rounds=100", "request.slate_size=256"))
-    for name, shop in shops.items():
-        text = frontier(shop, work)
+    for name, (needed, shop) in SHOPS.items():
+        if asked.only and name not in asked.only:
+            continue
+        if needed is not None and not (plan.data / needed).is_dir():
+            sys.stderr.write(f"{name} left out: no {needed} in {plan.data}; give --data\n")
+            continue
+        text = frontier(shop(plan), work)
         sys.stdout.write(f"{text}\n\n")
         if asked.write:
             write_section(DOCUMENT, name, text)

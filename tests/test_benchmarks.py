@@ -589,10 +589,12 @@ def test_privacy_trains_once_audits_both_ways_and_goes_on(
     monkeypatch: pytest.MonkeyPatch, little_shop: Path, tmp_path: Path
 ) -> None:
     privacy = the_module("privacy", monkeypatch)
-    shop = privacy.Shop(little_shop, "synthetic", ("train.rounds=2", *SMALL, "model.field_dim=4"))
+    shop = privacy.Shop(
+        little_shop, "synthetic", ("train.rounds=2", *SMALL, "model.field_dim=4"), privacy.MODES[:1], seeds=2
+    )
     work = privacy.Work(tmp_path / "runs", clients=30, rounds=1)
     monkeypatch.setattr(privacy, "CANARIES", "simulation.canaries=5")
-    text = privacy.frontier(shop, work, privacy.MODES[:1])
+    text = privacy.frontier(shop, work)
     head, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines())
     assert head == privacy.HEAD
     assert [row[1] for row in rows] == ["`sum`", "`ring`"]
@@ -600,7 +602,7 @@ def test_privacy_trains_once_audits_both_ways_and_goes_on(
     assert all(row[head.index("ε at least")] for row in rows)
     monkeypatch.setattr(privacy.engine, "train", None)
     monkeypatch.setattr(privacy.engine, "audit_run", None)
-    assert privacy.frontier(shop, work, privacy.MODES[:1]) == text
+    assert privacy.frontier(shop, work) == text
 
 
 def test_a_second_stage_is_paired_with_the_best_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
