@@ -2,8 +2,8 @@
 
     python benchmarks/privacy.py [--data FOLDER] [--work FOLDER] [--only SHOP]… [--write]
 
-MovieLens 100K by its preset, the made-up shop of `make demo`, Complete Journey and real H&M histories by theirs. Of each
-mode one training, in which 40 canaries are planted, is evaluated and audited, as it goes on with the ideal sum and with
+MovieLens 100K, the made-up shop of `make demo`, Complete Journey and real H&M histories, by their presets. Of each mode
+one training, in which 40 canaries are planted, is evaluated and audited, as it goes on with the ideal sum and with
 secret-sharing chains; of some modes further seeds are trained and evaluated. What was trained or audited before, in
 runs/privacy, is not done again. FOLDER is that of `results.py`; shops whose data are not there are left out. `--only`
 names some of them. `--write` puts the tables into docs/privacy.md.

@@ -1,6 +1,8 @@
 """A small shop with tastes, trained a little, and what could be seen of it: what tests of attacks are made on."""
 
+import json
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -50,13 +52,18 @@ class Shop:
 
 
 def shop(settings: dict[str, Any] | None = None, rounds: int = 60, seen: int = 2) -> Shop:
-    """Each client buys in one of four groups of items, and a canary its pair."""
+    """Each client buys in one of four groups of items, and a canary its pair. It is made once."""
+    return _shop(json.dumps(settings or {}, sort_keys=True), rounds, seen)
+
+
+@cache
+def _shop(settings: str, rounds: int, seen: int) -> Shop:
     rng = np.random.default_rng(3)
     rows = [rng.choice(OF_GROUP, 12, replace=False) + OF_GROUP * (client % GROUPS) for client in range(CLIENTS)]
     before, held = Ragged.from_rows([row[:9].tolist() for row in rows]), [row[9:] for row in rows]
     canaries = draw(before, ITEMS, CANARIES, "a root")
     purchased = plant(before, canaries)
-    config = validate(merged(SMALL, settings or {}))
+    config = validate(merged(SMALL, json.loads(settings)))
     items, clients = features(rng, ITEMS, {"id": ITEMS}), features(rng, CLIENTS, {"age": 3})
     world = make_world(config, items, clients, purchased)
     state = trained(world, initial_state(world), rounds)

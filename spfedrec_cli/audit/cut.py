@@ -100,6 +100,8 @@ def _chains(crossings: Sequence[Crossing]) -> dict[tuple[int, int], _Chain]:
     found: dict[tuple[int, int], _Chain] = {}
     for each in crossings:
         message = each.message
+        if not isinstance(message, messages.ChainInvitation | messages.MaskedUpdate) or message.round not in shapes:
+            continue  # a sum that is made before any round has no broadcast
         if isinstance(message, messages.ChainInvitation):
             key = message.round, int(message.chain[0])
             found.setdefault(key, _Chain(message, *shapes[message.round]))

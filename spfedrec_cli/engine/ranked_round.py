@@ -56,10 +56,10 @@ def ranked_round(dataset: Dataset, reached: Reached, state: State) -> RankedRoun
 
 def _again(labelled: Labelled, state: State, popular: int, members: I64, n_clients: int) -> Bool:
     assert state.ranking is not None
-    lists = labelled.lists(members, labelled.public(state.ranking.weeks.numpy(), popular))
-    owner = np.repeat(lists.owner, np.diff(lists.offsets))
-    own = lists.x[:, labelled.shop.columns.labels.index(OWN)] > 0
-    bought, of_own = (np.bincount(owner[each], minlength=len(members)) for each in (lists.bought, lists.bought & own))
+    place = labelled.shop.columns.labels.index(OWN)
     found = np.zeros(n_clients, np.bool_)
-    found[members] = 2 * of_own > bought
+    kept = labelled.lists(members, labelled.public(state.ranking.weeks.numpy(), popular))
+    for client, lists in zip(members.tolist(), kept, strict=True):
+        own = lists.x[:, place] > 0
+        found[client] = 2 * np.count_nonzero(lists.bought & own) > np.count_nonzero(lists.bought)
     return found

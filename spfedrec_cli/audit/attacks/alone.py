@@ -7,16 +7,13 @@ from spfedrec_cli.audit.requests import claims, joined, units
 from spfedrec_cli.audit.views import Request, Sum, View
 from spfedrec_cli.dtypes import F64, Bool
 
-CERTAIN = 2.0
-
 
 def guess(view: View) -> Guess:
     """Entries that one member alone asked for, and that nobody was told of, score by how far their row is from the
-    client's query direction; all others alike. Such entries are decided where some of their rows are zero and some are
-    not: the former were not trained on, and score least."""
+    client's query direction; all others alike, as a row at right angles to it."""
     asked = {(each.round, each.client): each for each in view.requests or ()}
     seen: set[int] = set()
-    parts: list[tuple[Request, F64, Bool]] = []
+    parts: list[tuple[Request, F64]] = []
     for total in view.sums or ():
         members = [asked[key] for key in ((total.round, client) for client in total.members.tolist()) if key in asked]
         items, counts = np.unique(joined([each.items for each in members]), return_counts=True)
@@ -24,20 +21,15 @@ def guess(view: View) -> Guess:
         for each in members:
             if each.client not in seen:
                 seen.add(each.client)
-                parts.append((each, *_of_member(view, each, total, np.isin(each.items, alone))))
-    return claims([each for each, _, _ in parts], [each for _, each, _ in parts], [each for _, _, each in parts])
+                parts.append((each, _of_member(view, each, total, np.isin(each.items, alone))))
+    return claims([each for each, _ in parts], [scores for _, scores in parts])
 
 
-def _of_member(view: View, request: Request, total: Sum, alone: Bool) -> tuple[F64, Bool]:
+def _of_member(view: View, request: Request, total: Sum, alone: Bool) -> F64:
     assert view.model is not None
     rows = total.rows[np.searchsorted(total.items, request.items)]
     direction = view.model.embed(np.array([-1]), [request.items])[0]
-    zero = np.asarray(~rows.any(1))
-    mixed = bool(zero[alone].any() and not zero[alone].all())
-    scores = -(units(rows) @ direction) + (CERTAIN if mixed else 0.0)
-    scores[zero] = -CERTAIN
-    scores[~alone] = 0.0
-    return np.asarray(scores, np.float64), alone & mixed
+    return np.where(alone, -(units(rows) @ direction), 0.0)
 
 
 ATTACK = Attack(

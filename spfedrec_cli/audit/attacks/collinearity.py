@@ -9,16 +9,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from spfedrec_cli.audit.attack import Attack, Guess
+from spfedrec_cli.audit.attacks.zeros import fades
 from spfedrec_cli.audit.requests import asked_of, asked_rows, claims, units
 from spfedrec_cli.audit.views import Upload, View
 from spfedrec_cli.dtypes import F64, I32
 
-UNTOUCHED = -2.0
 ALONG, AXES = 0.999, 6
+ASIDE, UNTOUCHED = 0.01, 1e6  # of a row's length; what a row of zeros scores where histories fade
 
 
 def guess(view: View) -> Guess:
-    """Every row scores by how far it is from the client's query direction; a row of zeros is that of no purchase."""
+    """Every row scores by how far it is from the client's query direction; a row of zeros is not, but where histories
+    fade: there it is that of an old purchase."""
     return of_uploads(view, view.uploads or ())
 
 
@@ -40,20 +42,24 @@ def of_uploads(view: View, uploads: Sequence[Upload]) -> Guess:
 
 
 def _claimed(view: View, upload: Upload) -> tuple[I32, F64]:
-    """The items of an upload that may be purchases, and how far their rows are from ũ."""
-    items, rows = asked_of(upload), asked_rows(upload)
-    scores = -(units(rows) @ _direction(view, upload))
-    scores[~rows.any(1)] = UNTOUCHED
-    return items, np.asarray(scores, np.float64)
+    """The items of an upload that may be purchases, and how far their rows are from the ray along ũ, beside what
+    rounding and a direction that is not quite right would make of a mere negative."""
+    items, rows, direction = asked_of(upload), asked_rows(upload).astype(np.float64), _direction(view, upload)
+    ahead = np.maximum(rows @ direction, 0.0)
+    away = np.linalg.norm(rows - ahead[:, None] * direction, axis=1)
+    usual = np.sqrt(rows.shape[1]) / 2 + ASIDE * np.linalg.norm(rows, axis=1)
+    zero = np.full(len(rows), UNTOUCHED if fades(view) else 0.0)
+    return items, np.asarray(np.where(rows.any(1), away / usual, zero), np.float64)
 
 
 def _direction(view: View, upload: Upload) -> F64:
     """Of ũ: where most of what everybody was told and did not ask for points; else the axis of which the public
     query tower says so."""
     rows, asked = units(upload.rows), upload.items[: upload.published]
-    told = rows[upload.published :][~np.isin(upload.items[upload.published :], asked)]
-    if told.any():
-        near = told[told @ told.sum(0) > 0].mean(0)
+    published = upload.rows[upload.published :].astype(np.float64)
+    told = published[~np.isin(upload.items[upload.published :], asked)]
+    if told.any():  # as long as they are: long rows are rounded least
+        near = told[told @ told.sum(0) > 0].sum(0)
         return np.asarray(near / np.linalg.norm(near), np.float64)
     assert view.model is not None
     axes = _axes(rows)

@@ -1,7 +1,7 @@
-"""A row that is exactly zero was not trained on; one that is not, was.
+"""Rows that are exactly zero: whatever was trained on has others.
 
-Devices train on what obfuscates a request as well, so that zeros are left only where a gradient is rounded away. The
-attack is sure of a request alone where as many rows are zero as it has obfuscating items, which its length says.
+Devices train on what obfuscates a request as well. Zeros are left where a gradient is rounded away, and where a
+purchase is no target and hardly counts in the history.
 """
 
 import numpy as np
@@ -9,16 +9,32 @@ import numpy as np
 from spfedrec_cli.audit.attack import Attack, Guess
 from spfedrec_cli.audit.requests import asked_rows, claims, first_of_each
 from spfedrec_cli.audit.views import View
+from spfedrec_cli.dtypes import F64, Bool
 
 
 def guess(view: View) -> Guess:
-    """Of what was asked for, what was trained on scores 1."""
+    """Where as many rows are zero as a request has obfuscating items, which its length says, these are: all of it is
+    decided. Else a row of zeros is that of a purchase, if histories fade; and if not, of what was not bought."""
     parts = first_of_each([each for each in view.uploads or () if each.published])
-    trained = [np.asarray(asked_rows(each).any(1)) for each in parts]
-    rate = view.settings.request.rate
-    hidden = [len(each) - np.floor(len(each) / (1 + rate)) for each in trained]  # n = |V+| + ceil(P · |V+|)
-    decided = [np.full(len(a), 0 < b == (~a).sum()) for a, b in zip(trained, hidden, strict=True)]
-    return claims(parts, [each.astype(np.float64) for each in trained], decided)
+    zero = [np.asarray(~asked_rows(each).any(1)) for each in parts]
+    judged = [_judged(view, each) for each in zero]
+    return claims(parts, [scores for scores, _ in judged], [sure for _, sure in judged])
+
+
+def fades(view: View) -> bool:
+    """Whether purchases may count for nothing in a history, so that their rows may be zero."""
+    return view.settings.model.history != "mean"
+
+
+def _judged(view: View, zero: Bool) -> tuple[F64, Bool]:
+    """Scores, and which entries are decided, of the request of which these rows are zero."""
+    rate, count = view.settings.request.rate, len(zero)
+    hidden = count - np.floor(count / (1 + rate))  # n = |V+| + ceil(P · |V+|)
+    if 0 < hidden == zero.sum():
+        return (~zero).astype(np.float64), np.ones(count, np.bool_)
+    if fades(view):
+        return zero.astype(np.float64), zero
+    return (~zero).astype(np.float64), np.zeros(count, np.bool_)
 
 
 ATTACK = Attack(

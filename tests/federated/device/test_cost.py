@@ -74,8 +74,8 @@ STEPS = {"local_epochs": 2, "batch_size": 3}
 
 
 def test_a_public_pool_by_hand() -> None:
-    """Twenty public negatives: under `split` their embeddings and g_v cross, and the two obfuscating items stay negatives
-    beside them; under `full` their ids alone cross."""
+    """Twenty public negatives: under `split` their embeddings and g_v cross, and the two obfuscating items stay
+    negatives beside them; under `full` their ids alone cross."""
     public = {"negatives": "public", "pool_size": 20}
     split, full = (client_cost(small(name, **public), SHAPES, 8) for name in ("split", "full"))
     alone = [client_cost(small(name), SHAPES, 8) for name in ("split", "full")]

@@ -1,0 +1,58 @@
+"""Sums that are made once: the same whoever makes them and however, and through chains where rounds execute these."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from worlds import build_world, merged
+
+from spfedrec_cli.federated.simulation.beginning import summed_purchases
+from spfedrec_cli.federated.simulation.once import LENGTH
+from spfedrec_cli.federated.simulation.world import World
+from spfedrec_cli.federated.wire import messages
+from spfedrec_cli.federated.wire.channel import Recorder
+from spfedrec_cli.federated.wire.ledger import Ledger
+
+ENGINES = ["simulation", "reference"]
+
+
+def world_of(aggregation: str, engine: str) -> World:
+    settings: dict[str, Any] = {"federated": {"aggregation": aggregation}, "train": {"engine": engine}}
+    return build_world(merged(settings, {}))
+
+
+def summed(world: World) -> tuple[torch.Tensor, Ledger]:
+    channel = world.channel(1)
+    return summed_purchases(world, channel), channel.ledger()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_chains_sum_what_the_ideal_sum_does(engine: str) -> None:
+    ideal, chained = (summed(world_of(name, engine))[0] for name in ("sum", "ring"))
+    expected = np.bincount(world_of("sum", engine).devices.purchased.values, minlength=len(ideal))
+    np.testing.assert_array_equal(ideal.numpy(), expected)
+    torch.testing.assert_close(chained, ideal)
+
+
+def test_both_engines_count_the_same_bytes() -> None:
+    one, two = (summed(world_of("ring", engine))[1] for engine in ENGINES)
+    assert one.entries == two.entries
+    kinds = {each.kind for each in one.entries}
+    assert messages.MaskedUpdate.kind in kinds
+    assert messages.PurchaseCounts.kind not in kinds
+
+
+def test_no_upload_through_a_chain_says_what_was_bought() -> None:
+    """All clients are one chain, as they are fewer than LENGTH, and what crosses is masked."""
+    recorder, world = Recorder(), world_of("ring", "reference")
+    listened = dataclasses.replace(world, ends=(recorder,))
+    total = summed_purchases(listened, listened.channel(1))
+    sent = [each.message for each in recorder.crossings if isinstance(each.message, messages.MaskedUpdate)]
+    invited = [each.message for each in recorder.crossings if isinstance(each.message, messages.ChainInvitation)]
+    assert {int(each.members[0]) for each in invited} == {len(world.known.eligible)}
+    assert len(sent) == len(world.known.eligible) < LENGTH
+    assert all(np.abs(each.words.astype(np.int64)).max() > 1000 for each in sent)
+    words = np.sum([each.words.view(np.uint32) for each in sent], axis=0, dtype=np.uint32)
+    np.testing.assert_array_equal(words.view(np.int32), total.numpy())
