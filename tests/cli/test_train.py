@@ -40,6 +40,7 @@ def test_the_json_of_a_training(invoke: Invoke, sample: Dataset, training: Calls
         "best_round": 3,
         "bytes_up": 48_000,
         "bytes_down": 8_000,
+        "bytes_in_chains": {},
         "state_sha256": "ab" * 32,
         "monitor": "ndcg@10",
         "prior": None,
