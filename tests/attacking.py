@@ -175,7 +175,7 @@ def misled_of(world: World, state: State) -> tuple[Misled, ...]:
     """Rounds of ten clients with a server that lies to them."""
     liar, recorder = Liar(0), Recorder()
     few = following(world, cohort_size=10, aggregation="sum")
-    trained(replace(few, ends=(recorder, liar)), copied(state), 12)
+    trained(replace(few, ends=(recorder, liar)), copied(state), 30)
     asked = {(each.round, each.client): each for each in cut.requests(recorder.crossings)}
     sums = cut.sums(recorder.crossings)
     return tuple(Misled(asked[each.round, liar.victims[each.round]], liar.sent[each.round], each) for each in sums)

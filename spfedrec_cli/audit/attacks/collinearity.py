@@ -54,11 +54,14 @@ def _claimed(view: View, upload: Upload) -> tuple[I32, F64]:
 
 def _direction(view: View, upload: Upload) -> F64:
     """Of ũ: where most of what everybody was told and did not ask for points; else the axis of which the public
-    query tower says so."""
+    query tower says so.
+
+    Beside a request all of these are mere negatives, and count by their length: long rows are rounded least. Of a slate
+    or a catalogue some are purchases, whose rows are the longest, so that each counts alike."""
     rows, asked = units(upload.rows), upload.items[: upload.published]
-    published = upload.rows[upload.published :].astype(np.float64)
+    published = upload.rows[upload.published :].astype(np.float64) if upload.published else rows
     told = published[~np.isin(upload.items[upload.published :], asked)]
-    if told.any():  # as long as they are: long rows are rounded least
+    if told.any():
         near = told[told @ told.sum(0) > 0].sum(0)
         return np.asarray(near / np.linalg.norm(near), np.float64)
     assert view.model is not None

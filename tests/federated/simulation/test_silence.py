@@ -61,9 +61,10 @@ def test_every_phase_of_a_plain_sum(monkeypatch: pytest.MonkeyPatch, engine: str
 def test_private_state_is_kept_if_and_only_if_the_upload_was_made(
     monkeypatch: pytest.MonkeyPatch, phase: Phase, uploaded: int, engine: str
 ) -> None:
-    """In a chain of all: before its roster nobody uploads; after it all but the silent one do, for nothing."""
+    """In a chain of all: before its roster nobody uploads; after it all but the silent one do, for nothing. Before that
+    all nine have summed their purchases once, in a chain of their own."""
     state, report = a_round(monkeypatch, {4: phase}, aggregation="ring", engine=engine)
-    assert counts(report).get("masked", 0) == uploaded
+    assert counts(report)["masked"] == 9 + uploaded
     assert kept(state) == [client for client in range(9) if client != 4 or phase == Phase.AFTER] * (uploaded > 0)
     whole = phase in (Phase.REQUEST, Phase.AFTER)
     assert (report.survivors, report.aborted) == ((uploaded, 0) if whole else (0, 1))
