@@ -151,11 +151,8 @@ def more(plain: Shop) -> Shop:
     return more_of(plain)
 
 
-def test_a_server_that_lies_reads_one_client_in_the_sum_of_ten(more: Shop) -> None:
-    assert reached("misled clients", more).low > 0.52
-
-
 def test_without_a_public_pool_the_sum_of_a_lie_is_one_client_s_own() -> None:
+    """With one, all ten train on the pool, and their steps drown the answer."""
     of = more_of(shop({"client": {"negatives": "request"}, "request": {"rate": 1.0}}))
     assert reached("misled clients", of).low > 0.6
 
