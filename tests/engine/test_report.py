@@ -96,7 +96,7 @@ def test_an_audit_is_shown(run: Path, tmp_path: Path) -> None:
     engine.write_report([folder], tmp_path / "page.html", customers=0)
     page = (tmp_path / "page.html").read_text()
     assert "popular &lt;b&gt;" in page
-    assert "0.8125" in page
+    assert "0.812" in page
     files.write_json(folder / "audit.json", {"attacks": "none"})
     with pytest.raises(InputError, match="no audit of a run"):
         engine.write_report([folder], tmp_path / "page.html", force=True)
