@@ -203,9 +203,10 @@ def trained(dataset: Path, preset: str, settings: Sequence[str], rounds: int) ->
         entries = run.records(Path(folder) / "run" / "ledger.jsonl")
     kept = messages.PublishedCatalogue.kind
     crossed.catalogues = {each["round"]: (each["bytes"], each["largest"]) for each in entries if each["kind"] == kept}
-    counted = sum(each["bytes"] for each in entries if each["kind"] not in ONCE)
-    clients = sum(map(len, crossed.sizes["up"]))
-    assert round(clients * sum(map(crossed.mean, DIRECTIONS))) == counted  # nothing crossed unseen
+    counted = sum(each["bytes"] for each in entries if each["round"] > 1 and each["kind"] not in ONCE)
+    seen = sum(int(sizes.sum()) for direction in DIRECTIONS for sizes in crossed.sizes[direction][1:])
+    seen += sum(total for number, (total, _) in crossed.catalogues.items() if number > 1)
+    assert seen == counted  # nothing crossed unseen; in the first round purchases are summed too, once
     return crossed
 
 
