@@ -1,6 +1,7 @@
 """The layout that the packages agreed on holds."""
 
 import ast
+import logging
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,12 @@ PACKAGE = Path(__file__).parents[1] / "spfedrec_cli"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_MODULE = 350
 LONGEST_FUNCTION = 60
+
+
+@pytest.fixture(autouse=True)
+def heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """import-linter switches off all loggers that are there: ours is as before for the tests that follow."""
+    monkeypatch.setattr(logging.getLogger("spfedrec_cli"), "disabled", False)
 
 
 def test_packages_import_leftwards_only(monkeypatch: pytest.MonkeyPatch) -> None:

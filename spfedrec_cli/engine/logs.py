@@ -179,21 +179,6 @@ def _last_steps(folder: Path) -> dict[str, int]:
     return {tag: max(event.step for event in found.Scalars(tag)) for tag in found.Tags()["scalars"]}
 
 
-@contextmanager
-def _loggers_as_they_are() -> Iterator[None]:
-    """Alembic, which makes the tables of MLflow's store, silences all loggers and takes the root's handlers away."""
-    root, every = logging.getLogger(), logging.root.manager.loggerDict.values()
-    speaking = [each for each in every if isinstance(each, logging.Logger) and not each.disabled]
-    level, handlers = root.level, list(root.handlers)
-    try:
-        yield
-    finally:
-        root.setLevel(level)
-        root.handlers[:] = handlers
-        for each in speaking:
-            each.disabled = False
-
-
 class MLflow:
     """A run of MLflow in the store that MLFLOW_TRACKING_URI names, else in RUN/mlflow.db."""
 
@@ -209,10 +194,9 @@ class MLflow:
         for talkative in ("mlflow", "alembic"):
             logging.getLogger(talkative).setLevel(logging.WARNING)
         store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
-        with _loggers_as_they_are():
-            self._client = MlflowClient(store)
-            self._run = self._found(folder) or self._made(folder, config)
-            self._client.update_run(self._run, status="RUNNING")
+        self._client = MlflowClient(store)
+        self._run = self._found(folder) or self._made(folder, config)
+        self._client.update_run(self._run, status="RUNNING")
 
     def _experiment(self, folder: Path) -> str:
         import os

@@ -79,19 +79,6 @@ def test_a_log_has_what_the_file_has(log: str, shop: Dataset, config: Callable[.
     assert engine.examine(done.run).findings == ()
 
 
-def test_our_own_warnings_are_heard_after_mlflow_made_its_tables(
-    shop: Dataset, config: Callable[..., Config], tmp_path: Path
-) -> None:
-    """Alembic, which makes them, switches off the loggers that are there and takes the handlers of the root."""
-    pytest.importorskip("mlflow")
-    root, ours = logging.getLogger(), logging.getLogger("spfedrec_cli")
-    before = (root.level, list(root.handlers))
-    engine.train(shop, config(), tmp_path / "run", log=["mlflow"])
-    assert (tmp_path / "run" / "mlflow.db").exists()
-    assert not ours.disabled
-    assert (root.level, list(root.handlers)) == before
-
-
 @pytest.mark.parametrize("log", list(READ))
 def test_a_training_that_resumes_adds_nothing_twice(
     log: str, shop: Dataset, config: Callable[..., Config], tmp_path: Path
