@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from spfedrec_cli.audit.views import Candidates, Model, Ranking, Request
+from spfedrec_cli.audit.views import Candidates, Model, View
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F32, I32, I64, Bool
@@ -29,20 +29,10 @@ UNTRAINED = 20  # customers who never took part, at least
 
 @dataclass(frozen=True)
 class Asked:
-    """Parts of a view, and the truth that they are judged by."""
+    """What somebody could have without recording anything, and the truth that guesses are judged by."""
 
+    view: View
     truth: Truth
-    model: Model | None = None
-    known: Candidates | None = None
-    purchases: Candidates | None = None
-    customers: Candidates | None = None
-    planted: Candidates | None = None
-    ranking: Ranking | None = None
-    ranking_sums: Ranking | None = None
-    renewed: tuple[Request, ...] | None = None
-    sales: I64 | None = None
-    before: Model | None = None
-    customers_then: Candidates | None = None
 
 
 def ask(dataset: Dataset, world: World, reached: Reached, state: State, seed: int) -> Asked:
@@ -63,7 +53,19 @@ def ask(dataset: Dataset, world: World, reached: Reached, state: State, seed: in
     planted = None if canaries is None else Candidates(canaries.own.astype(np.int64), tuple(canaries.both))
     others = None if trained is None else _customers(rng, purchased, world.known.eligible, trained)
     halves, bought = _halves(rng, purchased, clients), _purchases(rng, dataset, everybody)
-    return Asked(truth, model_of(world, state), halves, bought, others, planted)
+    return Asked(
+        View(
+            settings=world.config,
+            seed=seed,
+            popularity=None if state.popularity is None else state.popularity.numpy().astype(np.float64),
+            model=model_of(world, state),
+            known=halves,
+            purchases=bought,
+            customers=others,
+            planted=planted,
+        ),
+        truth,
+    )
 
 
 def model_of(world: World, state: State) -> Model | None:

@@ -15,7 +15,7 @@ from spfedrec_cli.audit.views import View
 from spfedrec_cli.config import Settings, resolve
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.dtypes import F64, Bool
-from spfedrec_cli.engine.asked import Asked, ask
+from spfedrec_cli.engine.asked import ask
 from spfedrec_cli.engine.checkpoint import load_state
 from spfedrec_cli.engine.corrupt import exposed, opened_by
 from spfedrec_cli.engine.executed import bytes_in_chains
@@ -30,7 +30,6 @@ from spfedrec_cli.engine.settings import check_with
 from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.errors import InputError, nearest
 from spfedrec_cli.federated.aggregation.chain.terms import FEWEST
-from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.judging.metrics import Verdict, epsilon_bound, judge
 from spfedrec_cli.judging.truth import Truth
@@ -135,7 +134,7 @@ def audit_run(
     state, tally = load_state(folder, reached.round)
     needs = {need for each in chosen for need in each.needs}
     asked = with_more(ask(opened, world, reached, state, seed), needs, opened, world, reached, state, before, seed)
-    view = _view(world.config, state, recorded, asked, seed)
+    view = _seen(asked.view, recorded)
     if recorded.whose is not None:
         uploads = opened_by(recorded.whose, reached.state(), recorded.masked.crossings, corrupt, seed)
         view = replace(view, opened=uploads or None)
@@ -220,27 +219,14 @@ def _recorded(reached: Reached, rounds: int, seed: int) -> _Recorded:
     return _Recorded(as_it_is, as_it_is, few.record(1), few.world)
 
 
-def _view(config: Settings, state: State, recorded: _Recorded, asked: Asked, seed: int) -> View:
-    """All that anybody could have; each attack is given its part."""
-    return View(
-        settings=config,
-        seed=seed,
-        popularity=None if state.popularity is None else state.popularity.numpy().astype(np.float64),
+def _seen(view: View, recorded: _Recorded) -> View:
+    """The same with what crossed: all that anybody could have. Each attack is given its part."""
+    return replace(
+        view,
         requests=cut.requests(recorded.as_it_is.crossings) or None,
         uploads=cut.uploads(recorded.plain.crossings) or None,
         masked=cut.masked(recorded.masked.crossings) or None,
         sums=cut.sums(recorded.as_it_is.crossings) or None,
-        model=asked.model,
-        known=asked.known,
-        purchases=asked.purchases,
-        customers=asked.customers,
-        planted=asked.planted,
-        ranking=asked.ranking,
-        ranking_sums=asked.ranking_sums,
-        renewed=asked.renewed,
-        sales=asked.sales,
-        before=asked.before,
-        customers_then=asked.customers_then,
     )
 
 

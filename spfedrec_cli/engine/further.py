@@ -29,15 +29,15 @@ def with_more(
     if {"ranking", "ranking_sums"} & set(needs):
         ranked = ranked_round(dataset, reached, state)
         if ranked is not None:
-            truth = replace(asked.truth, again=ranked.again)
-            asked = replace(asked, truth=truth, ranking=ranked.plain, ranking_sums=ranked.summed)
+            view = replace(asked.view, ranking=ranked.plain, ranking_sums=ranked.summed)
+            asked = Asked(view, replace(asked.truth, again=ranked.again))
     if "renewed" in needs:
         later = renewed(dataset.bought("validation"), reached.world, reached.round)
         if later is not None:
-            truth = replace(asked.truth, between=later.between)
-            asked = replace(asked, truth=truth, renewed=later.requests, sales=later.sales)
+            view = replace(asked.view, renewed=later.requests, sales=later.sales)
+            asked = Asked(view, replace(asked.truth, between=later.between))
     if before is not None and "before" in needs:
         both = releases(before, dataset, seed)
-        truth = replace(asked.truth, left=both.left)
-        asked = replace(asked, truth=truth, before=both.before, customers_then=both.asked)
+        view = replace(asked.view, before=both.before, customers_then=both.asked)
+        asked = Asked(view, replace(asked.truth, left=both.left))
     return asked
