@@ -1,20 +1,19 @@
 """Sums over all who train that are made once, before any round: of purchases, by item or by item and week."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spfedrec_cli.config import digest
-from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import I32, I64
-from spfedrec_cli.federated.aggregation.chain.ring import account_chains, stays_in_shards
+from spfedrec_cli.federated.aggregation.chain.ring import account_chains
 from spfedrec_cli.federated.aggregation.chain.sources import simulated_run
 from spfedrec_cli.federated.aggregation.protocol import Opening, Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
-from spfedrec_cli.federated.sampling.cohort import Phase
+from spfedrec_cli.federated.simulation.opening import opening_of_vectors
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.federated.wire.channel import Channel, Role
@@ -72,33 +71,9 @@ def _executed(opening: Opening, of_one: Callable[[int], I32]) -> I64:
 def _opening(
     world: World, channel: Channel, clients: I64, kind: type[messages.Message], width: int, number: int, most: int
 ) -> Opening:
-    """What is counted stands where a tower's update would; nobody falls silent."""
+    """Of what is counted, in chains that are long."""
     federated = world.config.federated
     longer = federated.model_copy(update={"chain_length": max(federated.chain_length, LENGTH)})
-    apart = stays_in_shards(federated, len(world.known.eligible), world.shards.count)
-    nothing = Ragged.from_lengths(np.zeros(len(clients), np.int64), np.empty(0, np.int32))
     codec = Codec(float(most), most)
-    return Opening(
-        federated=longer,
-        seed=world.seed,
-        round=FIRST + number,
-        clients=clients,
-        groups=world.shards.of(clients) if apart else np.zeros_like(clients),
-        group_count=world.shards.count if apart else 1,
-        silent=np.full(len(clients), int(Phase.NEVER)),
-        own=nothing,
-        hidden=nothing,
-        rows=np.empty(0, np.int64),
-        pool=np.empty(0, np.int64),
-        width=width,
-        dim=1,
-        codec_query=codec,
-        codec_item=codec,
-        channel=channel,
-        secrets=world.devices.secrets(),
-        update=kind,
-        update_sizes=np.full(len(clients), messages.size([width])),
-        told=lambda: (),
-        settings=digest(world.config),
-        run=simulated_run(world.seed, ", once"),
-    )
+    begun = opening_of_vectors(world, longer, FIRST + number, clients, width, codec, kind, channel)
+    return replace(begun, run=simulated_run(world.seed, ", once"))

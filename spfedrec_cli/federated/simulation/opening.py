@@ -3,17 +3,19 @@
 import numpy as np
 from torch import Tensor
 
-from spfedrec_cli.config import digest
+from spfedrec_cli.config import FederatedConfig, digest
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F32, I64
 from spfedrec_cli.federated.aggregation.chain.ring import stays_in_shards
 from spfedrec_cli.federated.aggregation.protocol import Opening
+from spfedrec_cli.federated.sampling.cohort import Phase
 from spfedrec_cli.federated.server.catalogue import Catalogue, published_at
 from spfedrec_cli.federated.server.known import Known
 from spfedrec_cli.federated.simulation.round import Cohort, Published
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.federated.wire.channel import Channel
+from spfedrec_cli.federated.wire.fixed_point import Codec
 from spfedrec_cli.federated.wire.messages import Broadcast, PublishedCatalogue, PublishedSlate
 from spfedrec_cli.model.towers import flatten
 from spfedrec_cli.placement import fetched, placed
@@ -48,6 +50,45 @@ def opening(world: World, published: Published, cohort: Cohort, channel: Channel
         update=messages.ClientUpdate,
         update_sizes=messages.size([world.known.shared_width, rows * dim]),
         told=lambda: (*published.told, *_kept(world, published)),
+        settings=digest(world.config),
+    )
+
+
+def opening_of_vectors(
+    world: World,
+    federated: FederatedConfig,
+    round_: int,
+    clients: I64,
+    width: int,
+    codec: Codec,
+    kind: type[messages.Message],
+    channel: Channel,
+) -> Opening:
+    """Where every client has one vector (width,) that stands where a tower's update would, and nothing of items. Nobody
+    is told anything or falls silent, unless the caller says so."""
+    shards, nothing = world.shards, _nothing(len(clients))
+    apart = stays_in_shards(federated, len(world.known.eligible), shards.count)
+    return Opening(
+        federated=federated,
+        seed=world.seed,
+        round=round_,
+        clients=clients,
+        groups=shards.of(clients) if apart else np.zeros_like(clients),
+        group_count=shards.count if apart else 1,
+        silent=np.full(len(clients), int(Phase.NEVER)),
+        own=nothing,
+        hidden=nothing,
+        rows=np.empty(0, np.int64),
+        pool=np.empty(0, np.int64),
+        width=width,
+        dim=1,
+        codec_query=codec,
+        codec_item=codec,
+        channel=channel,
+        secrets=world.devices.secrets(),
+        update=kind,
+        update_sizes=np.full(len(clients), messages.size([width])),
+        told=lambda: (),
         settings=digest(world.config),
     )
 

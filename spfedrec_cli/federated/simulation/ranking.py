@@ -6,17 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from spfedrec_cli.config import FederatedConfig, SecondStageConfig, digest
-from spfedrec_cli.data.ragged import Ragged
+from spfedrec_cli.config import FederatedConfig, SecondStageConfig
 from spfedrec_cli.dtypes import F64, I64, Bool
-from spfedrec_cli.federated.aggregation.chain.ring import stays_in_shards
 from spfedrec_cli.federated.aggregation.protocol import Opening, Sent, Sums, Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.device import ranking as device
 from spfedrec_cli.federated.sampling.cohort import fall_silent
 from spfedrec_cli.federated.simulation.labelled import Labelled
+from spfedrec_cli.federated.simulation.opening import opening_of_vectors
 from spfedrec_cli.federated.simulation.world import World
-from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.federated.wire.fixed_point import Codec
 from spfedrec_cli.federated.wire.messages import Message, PublishedWeeks, Ranker, RankerUpdate
@@ -57,33 +55,12 @@ def silent_phases(federated: FederatedConfig, clients: I64, seed: int, round_: i
 
 
 def opening(world: World, round_: RankingRound, channel: Channel) -> Opening:
-    """Δ of the second stage stands where a tower's would; of items there is nothing."""
-    clients, shards, width = round_.clients, world.shards, len(round_.told.weights)
-    apart = stays_in_shards(round_.federated, len(world.known.eligible), shards.count)
-    nothing = Ragged.from_lengths(np.zeros(len(clients), np.int64), np.empty(0, np.int32))
-    return Opening(
-        federated=round_.federated,
-        seed=world.seed,
-        round=round_.told.round,
-        clients=clients,
-        groups=shards.of(clients) if apart else np.zeros_like(clients),
-        group_count=shards.count if apart else 1,
-        silent=round_.silent,
-        own=nothing,
-        hidden=nothing,
-        rows=np.empty(0, np.int64),
-        pool=np.empty(0, np.int64),
-        width=width,
-        dim=1,
-        codec_query=round_.codec,
-        codec_item=round_.codec,
-        channel=channel,
-        secrets=world.devices.secrets(),
-        update=RankerUpdate,
-        update_sizes=np.full(len(clients), messages.size([width])),
-        told=lambda: (round_.told,),
-        settings=digest(world.config),
+    """Of the second stage's Δ."""
+    told, width = round_.told, len(round_.told.weights)
+    begun = opening_of_vectors(
+        world, round_.federated, told.round, round_.clients, width, round_.codec, RankerUpdate, channel
     )
+    return replace(begun, silent=round_.silent, told=lambda: (told,))
 
 
 def rank_cohort(world: World, labelled: Labelled, round_: RankingRound, channel: Channel) -> RankingResult:
