@@ -71,9 +71,9 @@ def _executed(opening: Opening, of_one: Callable[[int], I32]) -> I64:
 def _opening(
     world: World, channel: Channel, clients: I64, kind: type[messages.Message], width: int, number: int, most: int
 ) -> Opening:
-    """Of what is counted, in chains that are long."""
+    """Of what is counted, in chains that are long, and in shards where those of the rounds are."""
     federated = world.config.federated
     longer = federated.model_copy(update={"chain_length": max(federated.chain_length, LENGTH)})
     codec = Codec(float(most), most)
-    begun = opening_of_vectors(world, longer, FIRST + number, clients, width, codec, kind, channel)
-    return replace(begun, run=simulated_run(world.seed, ", once"))
+    begun = opening_of_vectors(world, federated, FIRST + number, clients, width, codec, kind, channel)
+    return replace(begun, federated=longer, run=simulated_run(world.seed, ", once"))

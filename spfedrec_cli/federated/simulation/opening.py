@@ -67,8 +67,7 @@ def opening_of_vectors(
     """Where every client has one vector (width,) that stands where a tower's update would, and nothing of items. Nobody
     is told anything or falls silent, unless the caller says so."""
     shards, nothing = world.shards, _nothing(len(clients))
-    # As in the rounds of the towers, whose chains were refused where they would cross processes; these may be longer.
-    apart = stays_in_shards(world.config.federated, len(world.known.eligible), shards.count)
+    apart = stays_in_shards(federated, len(world.known.eligible), shards.count)
     return Opening(
         federated=federated,
         seed=world.seed,
