@@ -21,7 +21,7 @@ from one_pass import CUSTOMERS, DOCUMENT, SPFEDREC, prepared
 CHECKOUT = Path(__file__).parents[1]
 K, QUERIES = 12, 2048
 FLOOR = (sys.executable, "-c", "import numpy, rich")
-SEARCHES = (64, 128, 256, 512)
+SEARCHES = (32, 48, 64, 128)
 SETTINGS = ("train.rounds=200", "train.eval_every=200", "train.eval_clients=1000", "model.dim=32")
 PAGE = ("train.rounds=500", "train.eval_every=25", "train.patience=0")
 
@@ -106,7 +106,7 @@ def graphs(made: Path, folder: Path, turns: int) -> str:
     items, clients = np.load(store / "items.npy"), np.load(store / "clients.npy", mmap_mode="r")
     drawn = np.linspace(0, len(clients) - 1, QUERIES).astype(np.int64)
     queries, exact = np.asarray(clients[drawn], np.float32), flat_index(items)
-    graph = hnsw_index(items, Hnsw())
+    graph = hnsw_index(items, queries, Hnsw())
     rows = []
     for search in SEARCHES:
         graph.hnsw.efSearch = search

@@ -30,7 +30,7 @@ class Hnsw:
 
     links: int = 32
     build: int = 200
-    search: int = 128
+    search: int = 48
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ def write_hnsw(
     chosen = hnsw_of(hnsw or {})
     needs("The format hnsw", "ann", "faiss")
     rows = ranked_rows(world, state)
-    index = hnsw_index(rows, chosen)
-    _write(folder, HNSW, index, dataset)
     drawn = np.unique(np.linspace(0, dataset.n_clients - 1, min(QUERIES, dataset.n_clients)).astype(np.int32))
     queries = np.concatenate([*query_blocks(dataset, world, state, drawn)])
+    index = hnsw_index(rows, queries, chosen)
+    _write(folder, HNSW, index, dataset)
     found = compared(flat_index(rows), index, queries, min(LENGTH, len(rows)))
     files.write_json(folder / ABOUT, asdict(chosen) | asdict(found))
 
@@ -88,12 +88,25 @@ def flat_index(rows: F32) -> Any:
     return index
 
 
-def hnsw_index(rows: F32, hnsw: Hnsw) -> Any:
+def hnsw_index(rows: F32, queries: F32, hnsw: Hnsw) -> Any:
+    """Finds inner products with rows (n, d), as such queries (m, d) ask for them.
+
+    Neighbours are near one another as queries see them: coordinates times the root mean square of the queries along
+    them, and one more that makes all rows equally long, so that the nearest row has the largest product (Bachrach et
+    al., RecSys 2014). The graph that was so drawn then answers over the rows as they are.
+    """
     import faiss
 
+    scaled = rows * np.sqrt(np.square(queries, dtype=np.float64).mean(axis=0))
+    squares = np.square(scaled).sum(axis=1, keepdims=True)
+    drawn = faiss.IndexHNSWFlat(rows.shape[1] + 1, hnsw.links)
+    drawn.hnsw.efConstruction = hnsw.build
+    drawn.add(np.hstack([scaled, np.sqrt(squares.max() - squares)]).astype(np.float32))
     index = faiss.IndexHNSWFlat(rows.shape[1], hnsw.links, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction, index.hnsw.efSearch = hnsw.build, hnsw.search
-    index.add(rows)
+    index.storage.add(rows)
+    index.hnsw, index.ntotal = drawn.hnsw, len(rows)
+    graph: Any = index.hnsw
+    graph.efSearch, graph.is_similarity = hnsw.search, True
     return index
 
 

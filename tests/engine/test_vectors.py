@@ -121,16 +121,47 @@ class _Fixed:
         return np.zeros((len(queries), k)), self._places[: len(queries)]
 
 
+def with_a_prior() -> tuple[np.ndarray, np.ndarray]:
+    """Items and queries of length one in 32 coordinates, of which queries hardly use 28, and one more: what a prior
+    adds, of which a query has all."""
+    draw = np.random.default_rng(0)
+    items, queries = (draw.standard_normal((n, 32)) for n in (4000, 200))
+    queries[:, 4:] *= 0.1
+    items, queries = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (items, queries))
+    rows = np.hstack([items, draw.exponential(0.05, (4000, 1))]), np.hstack([queries, np.ones((200, 1))])
+    return rows[0].astype(np.float32), rows[1].astype(np.float32)
+
+
 def test_a_wider_search_finds_more() -> None:
     pytest.importorskip("faiss")
-    draw = np.random.default_rng(0)
-    rows, queries = (draw.standard_normal((n, 16)).astype(np.float32) for n in (4000, 200))
+    rows, queries = with_a_prior()
     narrow, wide = (
-        compared(flat_index(rows), hnsw_index(rows, Hnsw(links=4, build=16, search=search)), queries, 12).recall
+        compared(flat_index(rows), hnsw_index(rows, queries, Hnsw(links=4, build=16, search=search)), queries, 12)
         for search in (4, 400)
     )
-    assert narrow < wide
-    assert wide > 0.9
+    assert narrow.recall < wide.recall
+    assert wide.recall > 0.9
+
+
+def test_the_graph_is_drawn_as_queries_see_the_items() -> None:
+    """By the same links and search it finds more than a graph of products, and than one of all coordinates alike."""
+    faiss = pytest.importorskip("faiss")
+    rows, queries = with_a_prior()
+    chosen = Hnsw(links=8, build=40, search=16)
+    plain = faiss.IndexHNSWFlat(rows.shape[1], chosen.links, faiss.METRIC_INNER_PRODUCT)
+    plain.hnsw.efConstruction, plain.hnsw.efSearch = chosen.build, chosen.search
+    plain.add(rows)
+    drawn = (hnsw_index(rows, seen, chosen) for seen in (queries, np.ones_like(queries)))
+    ours, *others = (compared(flat_index(rows), graph, queries, 12).recall for graph in (*drawn, plain))
+    assert ours > max(others) + 0.1
+
+
+def test_the_graph_tells_inner_products() -> None:
+    pytest.importorskip("faiss")
+    rows, queries = with_a_prior()
+    products, places = hnsw_index(rows, queries, Hnsw()).search(queries[:5], K)
+    awaited = np.take_along_axis(queries[:5] @ rows.T, places, axis=1)
+    assert products == pytest.approx(awaited, abs=1e-5)
 
 
 @pytest.mark.parametrize(
