@@ -40,6 +40,12 @@ def _accepted(case: Case) -> bool:
 # What was best for `central` of the settings that were tried for it by itself, on validation (docs/log.md).
 CENTRAL: dict[str, tuple[str, ...]] = {"ml-100k": (), "synthetic": ()}
 
+# On a made-up shop or a real one: its negatives want logQ, and a prior inside the logits.
+SLATE = (
+    *("request.mode=slate", "client.negatives=public", "client.logq=true"),
+    *("model.prior_in=training", "model.prior=0.3"),
+)
+
 WAY = ["requests; training negatives"]  # the head of what `way` says
 
 

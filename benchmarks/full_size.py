@@ -1,7 +1,9 @@
-"""A training of the preset `hm-full` on a made-up shop of H&M's size: how soon does validation stay where it is?"""
+"""Trainings of `hm-full` on a made-up shop of H&M's size: how soon does validation stay where it is, and what do a
+slate and a second stage come to?"""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,17 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cases import WAY, Case, way
+from cases import SLATE, WAY, Case, way
 from measure import small, table
 from trials import COST, cost, read
 
 from spfedrec_cli import engine, run
+from spfedrec_cli.config import resolve, to_toml
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 
 CUSTOMERS, ITEMS = 1_371_980, 105_542
-PRESET, NAME, TIMES = "hm-full", "hm-full", "command.json"
-BASELINES = ("popularity", "popularity_7_days", "repeat_last", "repeat_often", "best_possible")
+PRESET, TIMES = "hm-full", "command.json"
+BASELINES = ("popularity", "popularity_7_days", "repeat_last", "repeat_often", "ials", "best_possible")
+QUICK = ("train.rounds=4", "train.eval_every=2")
+OURS, RANKED = "SpFedRec (`split`)", "SpFedRec + second stage"
+ON_SLATE = Case("SpFedRec, slate", PRESET, (*SLATE, "request.slate_size=1024"), 1)
+STAGE = ("second_stage.rounds=200", "second_stage.cohort_size=2048", "second_stage.form=network")
 METRICS = ("hit_rate@10", "recall@10", "ndcg@10", "map@12")
 PLATEAU = 0.01  # within so much of the best validation
 
@@ -39,8 +46,8 @@ class FullSize:
     def told(self) -> list[str]:
         """The section: validation by minute, test beside what learns nothing, and what it cost."""
         dataset = self.prepared()
-        seconds = self.trained(dataset)
-        records = run.records(self.folder / "metrics.jsonl")
+        ours, slate = self.trained(dataset, PRESET), self.trained(dataset, f"{PRESET}-slate", ON_SLATE.settings)
+        records, seconds = run.records(ours / "metrics.jsonl"), seconds_of(ours)
         buyers = int((Dataset.open(dataset).history("train").lengths > 0).sum())
         updates = sum(each["clients"] for each in records)
         most = Case("", PRESET).config(0).train.rounds
@@ -50,12 +57,8 @@ class FullSize:
             f"{seconds / 60:.1f} minutes. One seed.",
             plateau(records),
             curve(records),
-            self.beside(),
+            self.beside(ours, slate, self.ranked(ours)),
         ]
-
-    @property
-    def folder(self) -> Path:
-        return self.work / "runs" / NAME
 
     def prepared(self) -> Path:
         """The Dataset, made once."""
@@ -66,25 +69,57 @@ class FullSize:
             prepare("synthetic", None, folder, customers=customers, items=items)
         return folder
 
-    def trained(self, dataset: Path) -> float:
-        """Seconds of the whole command, which is run unless it was. Raises CalledProcessError where it fails."""
-        if not (self.folder / TIMES).exists():
+    def trained(self, dataset: Path, name: str, settings: Sequence[str] = ()) -> Path:
+        """The run of this name, trained unless it was. Raises CalledProcessError where it fails."""
+        folder = self.work / "runs" / name
+        if not (folder / TIMES).exists():
             words = [sys.executable, "-m", "spfedrec_cli", "train", str(dataset.resolve()), "--preset", PRESET]
-            words += ["--name", NAME, "--workers", str(self.workers), "--quiet"]
-            words += ["--set", "train.rounds=4", "--set", "train.eval_every=2"] if self.quick else []
+            words += ["--name", name, "--workers", str(self.workers), "--quiet"]
+            words += [word for each in (*settings, *(QUICK if self.quick else ())) for word in ("--set", each)]
             began = time.perf_counter()
             subprocess.run(words, check=True, cwd=self.work, env={**os.environ, "OMP_NUM_THREADS": "1"})
-            run.write_json(self.folder / TIMES, {"seconds": time.perf_counter() - began})
-        return float(json.loads((self.folder / TIMES).read_text())["seconds"])
+            run.write_json(folder / TIMES, {"seconds": time.perf_counter() - began})
+        return folder
 
-    def beside(self) -> str:
-        """Test figures of the run, with what it cost, and of baselines that need no fitting."""
-        judged = engine.evaluate(self.folder, ks=(10, 12), baselines=BASELINES)
-        case = Case("SpFedRec (`split`)", PRESET)
-        found = read(self.folder, case.config(0), {"full": judged.metrics})
-        ours = [case.name, way(case), *figures(judged.metrics), *cost([found])]
-        plain = [[name, "", *figures(of), *[""] * len(COST)] for name, of in judged.baselines.items()]
-        return table(["test", *WAY, *METRICS, *COST], [ours, *plain])
+    def ranked(self, towers: Path) -> Path:
+        """A second stage on the towers of that run."""
+        folder = towers.with_name(f"{towers.name}-ranked")
+        if not (folder / TIMES).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(towers, folder, ignore=shutil.ignore_patterns(TIMES))
+            settings = (*STAGE, f"train.workers={self.workers}", *(QUICK if self.quick else ()))
+            run.write_config(folder, to_toml(resolve(PRESET, settings=settings)))
+            began = time.perf_counter()
+            engine.resume(folder)
+            run.write_json(folder / TIMES, {"seconds": time.perf_counter() - began})
+        return folder
+
+    def beside(self, ours: Path, slate: Path, ranked: Path) -> str:
+        """Test figures of the runs, with what they cost, and of baselines."""
+        judged = engine.evaluate(ours, ks=(10, 12), baselines=BASELINES, blend=True)
+        rows = [
+            row(Case(OURS, PRESET), ours, judged.metrics),
+            row(ON_SLATE, slate, engine.evaluate(slate, ks=(10, 12)).metrics),
+            plain(f"{OURS} + blend", judged.blends["blend"]),
+            plain(RANKED, engine.evaluate(ranked, ks=(10, 12), second_stage=True).second_stage),
+        ]
+        rows += [plain(name, of) for name, of in judged.baselines.items()]
+        return table(["test", *WAY, *METRICS, *COST], rows)
+
+
+def seconds_of(folder: Path) -> float:
+    """Of the whole command."""
+    return float(json.loads((folder / TIMES).read_text())["seconds"])
+
+
+def row(case: Case, folder: Path, metrics: Mapping[str, float]) -> list[str]:
+    """Of a training, with what it cost."""
+    found = read(folder, case.config(0), {"full": dict(metrics)})
+    return [case.name, way(case), *figures(metrics), *cost([found])]
+
+
+def plain(name: str, metrics: Mapping[str, float]) -> list[str]:
+    return [name, "", *figures(metrics), *[""] * len(COST)]
 
 
 def figures(metrics: Mapping[str, float]) -> list[str]:

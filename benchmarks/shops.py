@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cases import WAY, Case, possible, way
+from cases import SLATE, WAY, Case, possible, way
 from measure import figure, mean_and_deviation, table
 from trials import COST, KS, Found, cost
 
@@ -92,12 +92,11 @@ SHOPS = {
 
 
 def cases_of(shop: Shop) -> list[Case]:
-    """The preset; a slate, whose negatives want logQ and a prior inside the logits; and no federation."""
-    slate = ("request.mode=slate", "request.slate_size=512", "client.negatives=public", "client.logq=true")
+    """The preset, a slate, and no federation."""
     return possible(
         [
             Case("SpFedRec (`split`)", shop.preset),
-            Case("SpFedRec, slate", shop.preset, (*slate, "model.prior_in=training", "model.prior=0.3"), 1),
+            Case("SpFedRec, slate", shop.preset, (*SLATE, "request.slate_size=512"), 1),
             Case("the same model, not federated (`central`)", shop.preset, ("federated.strategy=central",)),
         ]
     )

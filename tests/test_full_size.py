@@ -81,10 +81,14 @@ def test_the_full_size_section_in_short(tmp_path: Path) -> None:
     assert [line.split(" | ")[0] for line in told[2].splitlines()[2:]] == ["| 2", "| 4"]
     assert [line.split(" | ")[0] for line in told[3].splitlines()[2:]] == [
         "| SpFedRec (`split`)",
+        "| SpFedRec, slate",
+        "| SpFedRec (`split`) + blend",
+        "| SpFedRec + second stage",
         "| popularity",
         "| popularity_7_days",
         "| repeat_last",
         "| repeat_often",
+        "| ials",
         "| best_possible",
     ]
     ours = told[3].splitlines()[2].strip("| ").split(" | ")
