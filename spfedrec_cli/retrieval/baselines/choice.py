@@ -43,9 +43,9 @@ def best_of(
 ) -> Chosen:
     """The scorer for `split` of the setting that is best on validation: by NDCG@10, under the same protocol.
 
-    The first of `grid` where validation itself is predicted, or nobody has ground truth in it.
+    The first of `grid` where it is the only one, validation itself is predicted, or nobody has ground truth in it.
     """
-    if split == "validation" or not dataset.truth("validation").lengths.any():
+    if len(grid) == 1 or split == "validation" or not dataset.truth("validation").lengths.any():
         return Chosen(fit(grid[0])(split), grid[0])
     task = make_task(dataset, "validation", protocol)
     task = task.take(distinct(0, "baselines/choosers", len(task.clients), CHOOSERS).astype(np.int32))
