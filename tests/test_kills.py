@@ -69,7 +69,7 @@ def test_killed_at_any_moment(sample_dataset: Dataset, tmp_path: Path, workers: 
     (tmp_path / "config.toml").write_text(to_toml(config))
     draw, run = random.Random(workers), tmp_path / "runs" / "x"
     start = ["train", str(sample_dataset.path), "--config", "config.toml", "--name", "x", "--quiet"]
-    for kill in range(int(os.environ.get("SPFEDREC_KILLS", "8"))):
+    for kill in range(int(os.environ.get("SPFEDREC_KILLS", str(len(SIGNALS))))):
         words = ["train", "--resume", "x", "--quiet"] if run.exists() else start
         number = SIGNALS[kill % len(SIGNALS)]
         code = ended(tmp_path, words, number, 1.0 + draw.random() * LONGEST)
