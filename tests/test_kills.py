@@ -114,4 +114,4 @@ def test_every_other_command_that_writes_killed_at_some_steps(place: Path) -> No
     kills.with_sources(place)
     for make in (kills.preparations, kills.writers):
         for subject in make(place):
-            assert wrong(place, subject, int(os.environ.get("SPFEDREC_KILLS", "2"))) == []
+            assert wrong(place, subject, int(os.environ.get("SPFEDREC_KILLS", "1"))) == []
