@@ -23,6 +23,7 @@ K, QUERIES = 12, 2048
 FLOOR = (sys.executable, "-c", "import numpy, rich")
 SEARCHES = (32, 48, 64, 128)
 SETTINGS = ("train.rounds=200", "train.eval_every=200", "train.eval_clients=1000", "model.dim=32")
+SMALL = ("--customers", "5000", "--items", "1000")
 PAGE = ("train.rounds=500", "train.eval_every=25", "train.patience=0")
 
 
@@ -139,8 +140,7 @@ def to_everybody(made: Path, folder: Path) -> str:
 def page(folder: Path, turns: int) -> str:
     shop = folder / "small"
     if not shop.exists():
-        size = ("--customers", "5000", "--items", "1000")
-        run(*SPFEDREC, "prepare", "--source", "synthetic", *size, "--output", str(shop), "--quiet")
+        run(*SPFEDREC, "prepare", "--source", "synthetic", *SMALL, "--output", str(shop), "--quiet")
     made = trained(folder, shop, "page", "--preset", "synthetic", *sets(PAGE))
     output = folder / "page.html"
     words = (*SPFEDREC, "report", str(made), "--output", str(output), "--force", "--quiet")

@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, suppress
@@ -298,7 +299,9 @@ class Forked:
     """A worker that has loaded everything already, as this process has."""
 
     def __init__(self, words: list[str], stderr: IO[str], **unused: Any) -> None:
-        self.pid, self._status = os.fork(), None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, where there are threads
+            self.pid, self._status = os.fork(), None
         if self.pid == 0:
             try:
                 os.setsid()

@@ -631,13 +631,14 @@ def test_what_it_takes_to_use_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
     monkeypatch.setattr("one_pass.ITEMS", 300)
     monkeypatch.setattr(serving, "SETTINGS", ("train.rounds=2", "train.eval_every=2", "federated.cohort_size=64"))
+    monkeypatch.setattr(serving, "SMALL", ("--customers", "300", "--items", "200"))
     monkeypatch.setattr(serving, "PAGE", ("train.rounds=4", "train.eval_every=2"))
     dataset = serving.prepared(tmp_path, 400)
     made = serving.trained(tmp_path / "work", dataset, "run", "--preset", "hm-full", *serving.sets(serving.SETTINGS))
     told = serving.one_customer(made, tmp_path / "work", 1)
     assert told.count("\n| `") == 5
     assert "1.00 (1.00 to 1.00)" in told
-    rows = [line.split("|") for line in serving.graphs(made, tmp_path / "work", 1).splitlines() if line[:3] == "| 5"]
+    rows = [line.split("|") for line in serving.graphs(made, tmp_path / "work", 1).splitlines() if line[:3] == "| 4"]
     assert float(rows[0][2]) > 0.99
     assert "GiB" in serving.to_everybody(made, tmp_path / "work")
     assert "MB" in serving.page(tmp_path / "work", 1)

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+from kills import Forked
 
 from spfedrec_cli import engine
 from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
+from spfedrec_cli.engine import team
 
 SETTINGS = [
     "model.dim=8",
@@ -40,3 +42,9 @@ def trained(
     shop: Dataset, config: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory
 ) -> engine.TrainResult:
     return engine.train(shop, config(), tmp_path_factory.mktemp("runs") / "first")
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers are copies of this process, which need not import: for what they compute, not for how they start."""
+    monkeypatch.setattr(team, "launch", Forked)

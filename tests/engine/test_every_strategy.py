@@ -35,6 +35,7 @@ def test_a_resumed_run_ends_in_the_same_bits(
     assert engine.resume(short.run, rounds=4).state_sha256 == done.state_sha256
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("negatives", ["public", "request", "both"])
 def test_workers_come_to_the_same_bits(
     strategy: str, negatives: str, shop: Dataset, config: Make, tmp_path: Path

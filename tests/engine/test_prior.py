@@ -152,6 +152,7 @@ def test_a_decayed_prior_is_a_sum_of_its_own(shop: Dataset, config: Make, tmp_pa
     assert digests[0] == digests[1] == digests[2]
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("strategy", ["split", "full"])
 def test_workers_come_to_the_same_bits(strategy: str, shop: Dataset, config: Make, tmp_path: Path) -> None:
     """And so does a run that begins again, by several processes, from a checkpoint that has the sums."""

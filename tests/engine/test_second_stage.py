@@ -87,6 +87,7 @@ def test_resuming_in_the_middle_comes_to_the_same_bits(
         assert [{**line, "seconds": 0} for line in one] == [{**line, "seconds": 0} for line in two]
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize(
     "more",
     [["train.threads=3"], ["train.workers=3", "second_stage.form=network"]],

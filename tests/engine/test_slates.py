@@ -32,6 +32,7 @@ class Killed(BaseException):
     pass
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_run_goes_on_to_the_same_bits_and_bytes(
     shop: Dataset, config: Make, tmp_path: Path, workers: int

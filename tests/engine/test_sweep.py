@@ -76,11 +76,11 @@ def test_a_search_goes_on_to_the_trials_of_an_unbroken_one(
     pytest.importorskip("optuna")
     words = [*FIXED, "client.lr=0.01..1", "model.dim=8,16"]
 
-    def searched(name: str, search: int = 4) -> engine.Swept:
+    def searched(name: str, search: int = 3) -> engine.Swept:
         return engine.sweep(sample_dataset.path, name, words, preset="sample", jobs=1, search=search)
 
     whole = searched("whole")
-    assert len(whole.trials) == 4
+    assert len(whole.trials) == 3
     assert whole.best == whole.trials[0]
     train = module._train
 
@@ -90,16 +90,16 @@ def test_a_search_goes_on_to_the_trials_of_an_unbroken_one(
         return train(training, trial, children)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "_train", killed)
-    with pytest.raises(engine.Interrupted, match="1 of 4 trials are done"):
+    with pytest.raises(engine.Interrupted, match="1 of 3 trials are done"):
         searched("part")
     monkeypatch.setattr(module, "_train", train)
     with pytest.raises(InputError, match="another sweep 'part'"):
-        searched("part", 5)
+        searched("part", 4)
     part = searched("part")
     assert [(each.settings, each.validation) for each in part.trials] == [
         (each.settings, each.validation) for each in whole.trials
     ]
-    assert [folder.name for folder in sweeps.folders("part")] == [f"part-00{n}" for n in range(1, 5)]
+    assert [folder.name for folder in sweeps.folders("part")] == [f"part-00{n}" for n in range(1, 4)]
 
 
 def test_what_a_search_is_refused_for(workplace: Path, sample_dataset: Dataset) -> None:

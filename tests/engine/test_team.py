@@ -94,6 +94,7 @@ MODES = {
 }
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("mode", MODES)
 def test_in_every_mode(shop: Dataset, config: Make, tmp_path: Path, mode: str) -> None:
     made = config(*MODES[mode], "train.rounds=3", "train.eval_every=3")

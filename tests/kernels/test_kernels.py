@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numba
@@ -26,8 +27,9 @@ from spfedrec_cli.rng import permuted, stream_key, uniform, uniform_own
 F32 = np.float32
 
 
+@cache
 def entered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A compiled function that only others call, called from here."""
+    """A compiled function that only others call, called from here: one entry for all tests, compiled once."""
 
     @numba.njit
     def call(*arguments: Any) -> Any:
@@ -85,11 +87,8 @@ def test_draws_are_those_of_the_device(stream: int, count: int) -> None:
 @settings(deadline=None, max_examples=50)
 def test_sort(values: list[int]) -> None:
     found = np.array(values, np.uint64)
-    SORT(found)
+    entered(draws.sort)(found)
     assert found.tolist() == sorted(values)
-
-
-SORT = entered(draws.sort)
 
 
 @pytest.mark.parametrize("kind", history.NUMBERS)

@@ -1,3 +1,8 @@
+import importlib.util
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from math import log2
 
@@ -150,24 +155,43 @@ def test_novelty_and_bias_equal_a_plain_loop() -> None:
         np.testing.assert_allclose(LIST_METRICS["popularity_bias"](lists, k), bias, atol=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore:unsafe cast from uint64 to int64")  # as numba compiles ranx
-@pytest.mark.parametrize("k", [1, 5, 12])
-def test_metrics_equal_ranx(k: int) -> None:
-    ranx = pytest.importorskip("ranx")
+# Without compiling, which takes it most of a minute: the same code, run by Python. numba asks once, where it is loaded.
+RANX = """
+import json, sys
+import ranx
+
+told = []
+for k, lists, truths, metrics in json.load(sys.stdin):
+    qrels = ranx.Qrels({f"{i:03}": {f"{item}": 1 for item in truth} for i, truth in enumerate(truths)})
+    run = ranx.Run({f"{i:03}": {f"{item}": float(-p) for p, item in enumerate(row)} for i, row in enumerate(lists)})
+    told.append({name: ranx.evaluate(qrels, run, f"{name}@{k}", return_mean=False).tolist() for name in metrics})
+json.dump(told, sys.stdout)
+"""
+
+
+def random_run(k: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Lists of 60 clients, and their truths."""
     draw = np.random.default_rng(k)
     n, n_items = 60, 40
     sizes = draw.integers(1, 20, n)
     lists = [draw.permutation(n_items)[:PLACES] for _ in range(n)]
-    truths = [draw.permutation(n_items)[:size] for size in sizes]
-    hits = np.array([np.isin(ranked, truth) for ranked, truth in zip(lists, truths, strict=True)])
-    qrels = ranx.Qrels({f"{i:03}": {f"{item}": 1 for item in truth} for i, truth in enumerate(truths)})
-    run = ranx.Run(
-        {f"{i:03}": {f"{item}": float(-p) for p, item in enumerate(ranked)} for i, ranked in enumerate(lists)}
-    )
-    # ranx divides the sum of precisions by |T|; ours divides by min(k, |T|), so theirs · |T| / min(k, |T|) is ours.
-    factors = {"map": sizes / np.minimum(k, sizes)}
-    for name, metric in METRICS.items():
-        theirs = ranx.evaluate(qrels, run, f"{name}@{k}", return_mean=False)
-        np.testing.assert_allclose(
-            metric(Places.of_hits(hits), sizes, k), theirs * factors.get(name, 1), rtol=1e-12, err_msg=name
-        )
+    return lists, [draw.permutation(n_items)[:size] for size in sizes]
+
+
+def test_metrics_equal_ranx() -> None:
+    if importlib.util.find_spec("ranx") is None:
+        pytest.skip("ranx is not installed")
+    runs = {k: random_run(k) for k in (1, 5, 12)}
+    words = [[k, *([row.tolist() for row in rows] for rows in both), list(METRICS)] for k, both in runs.items()]
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    line = [sys.executable, "-c", RANX]
+    done = subprocess.run(line, env=environment, input=json.dumps(words), capture_output=True, text=True, check=True)
+    for (k, (lists, truths)), theirs in zip(runs.items(), json.loads(done.stdout), strict=True):
+        hits = np.array([np.isin(ranked, truth) for ranked, truth in zip(lists, truths, strict=True)])
+        sizes = np.array([len(truth) for truth in truths])
+        # ranx divides the sum of precisions by |T|; ours divides by min(k, |T|), so theirs · |T| / min(k, |T|) is ours.
+        factors = {"map": sizes / np.minimum(k, sizes)}
+        for name, metric in METRICS.items():
+            expected = np.array(theirs[name]) * factors.get(name, 1)
+            ours = metric(Places.of_hits(hits), sizes, k)
+            np.testing.assert_allclose(ours, expected, rtol=1e-12, err_msg=f"{name}@{k}")
