@@ -112,6 +112,9 @@ def train(dataset: Path, workers: int, threads: int, buyers: int, folder: Path) 
     words += [word for setting in settings for word in ("--set", setting)]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    plain = folder / "plain.toml"  # without a file, settings would be chosen for the Dataset
+    plain.touch()
+    words += ["--config", str(plain.resolve())]
     began = time.perf_counter()
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
     pipe = subprocess.PIPE
