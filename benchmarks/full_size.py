@@ -96,7 +96,9 @@ class FullSize:
 
     def beside(self, ours: Path, slate: Path, ranked: Path) -> str:
         """Test figures of the runs, with what they cost, and of baselines."""
-        blend = engine.evaluate(ours, ks=(10, 12), blend=True).blends["blend"]  # of the run alone: those of all baselines take longest
+        blend = engine.evaluate(ours, ks=(10, 12), blend=True).blends[
+            "blend"
+        ]  # without baselines, whose blends take longest
         judged = engine.evaluate(ours, ks=(10, 12), baselines=BASELINES)
         rows = [
             row(Case(OURS, PRESET), ours, judged.metrics),
