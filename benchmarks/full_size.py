@@ -96,14 +96,12 @@ class FullSize:
 
     def beside(self, ours: Path, slate: Path, ranked: Path) -> str:
         """Test figures of the runs, with what they cost, and of baselines."""
-        blend = engine.evaluate(ours, ks=(10, 12), blend=True).blends[
-            "blend"
-        ]  # without baselines, whose blends take longest
+        blended = engine.evaluate(ours, ks=(10, 12), blend=True)  # without baselines, whose blends take longest
         judged = engine.evaluate(ours, ks=(10, 12), baselines=BASELINES)
         rows = [
             row(Case(OURS, PRESET), ours, judged.metrics),
             row(ON_SLATE, slate, engine.evaluate(slate, ks=(10, 12)).metrics),
-            plain(f"{OURS} + blend", blend),
+            plain(f"{OURS} + blend", blended.blends["blend"]),
             plain(RANKED, engine.evaluate(ranked, ks=(10, 12), second_stage=True).second_stage),
         ]
         rows += [plain(name, of) for name, of in judged.baselines.items()]
