@@ -45,8 +45,9 @@ def test_both_engines_count_the_same_bytes() -> None:
 
 
 def test_no_upload_through_a_chain_says_what_was_bought() -> None:
-    """All clients are one chain, as they are fewer than LENGTH, and what crosses is masked."""
-    recorder, world = Recorder(), world_of("ring", "reference")
+    """All clients are one chain, as they are fewer than LENGTH, those of rounds being short; what crosses is masked."""
+    short = {"federated": {"aggregation": "ring", "chain_length": 3}, "train": {"engine": "reference"}}
+    recorder, world = Recorder(), build_world(merged(short, {}))
     listened = dataclasses.replace(world, ends=(recorder,))
     total = summed_purchases(listened, listened.channel(1))
     sent = [each.message for each in recorder.crossings if isinstance(each.message, messages.MaskedUpdate)]
