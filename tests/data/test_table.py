@@ -204,8 +204,12 @@ def test_columns_that_the_file_lacks(shop: Shop) -> None:
     path = shop.write("u,s,2020-09-22")
     with pytest.raises(InputError, match=r"The column when is missing \(.*line 1\); its columns are user, sku, at"):
         shop.read(path, "customer=user,item=sku,time=when")
-    with pytest.raises(InputError, match="The column colour is missing"):
+    with pytest.raises(InputError, match="The column colour is missing") as refused:
         shop.read(path, COLUMNS + ",item.colour=colour")
+    assert "--no-header" not in str(refused.value)
+    path.write_text("u,s,2020-09-22\n")
+    with pytest.raises(InputError, match=r"its columns are u, s, 2020-09-22; say --no-header where its first line hol"):
+        shop.read(path)
     pq.write_table(pa.table({"user": ["u"]}), shop.folder / "t.parquet")
     with pytest.raises(InputError, match=r"The column sku is missing \(.*t.parquet\)"):
         shop.read(shop.folder / "t.parquet")

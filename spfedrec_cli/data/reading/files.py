@@ -22,6 +22,7 @@ _CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _PARQUET, _ZIP = b"PAR1", (b"PK\x03\x04", b"PK\x05\x06")
 _PACKED = ("", ".gz", ".bz2", ".zst", ".zip")
 _TABLES = (".csv", ".tsv", ".txt", ".dat", ".data", ".parquet", ".json", ".jsonl", ".ndjson")
+_ABOUT = ("readme", "license", "licence")  # words about a table, in archives and folders of them
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _AGAIN = "copy or download it again"
 _BUFFER = 1 << 20
@@ -198,9 +199,10 @@ def parts(place: Path) -> list[RawFile]:
 
 
 def _is_table(name: str) -> bool:
-    """Not what Spark and others put beside their parts: _SUCCESS, .crc."""
-    bare = next((name.removesuffix(end) for end in _PACKED[1:] if name.endswith(end)), name)
-    return bare.lower().endswith(_TABLES) and not any(part.startswith((".", "_")) for part in Path(name).parts)
+    """Not what stands beside tables: README.txt, and what Spark and others put there (_SUCCESS, .crc)."""
+    bare = next((name.removesuffix(end) for end in _PACKED[1:] if name.endswith(end)), name).lower()
+    hidden = any(part.startswith((".", "_")) for part in Path(name).parts)
+    return bare.endswith(_TABLES) and Path(bare).stem not in _ABOUT and not hidden
 
 
 def is_archive(path: Path) -> bool:

@@ -103,8 +103,15 @@ def layout_of(file: RawFile, wanted: Wanted, request: Request, check: bool = Tru
             raise InputError(f"The column {name} occurs twice", where=where, hint="rename one of them")
         if name not in layout.names:
             hint = f"its columns are {' '.join(', '.join(layout.names)[:200].split())}"
+            if layout.form == "csv" and not wanted.shape.numbered and not all(map(_is_name, layout.names)):
+                hint += "; say --no-header where its first line holds values"
             raise InputError(f"The column {name} is missing", where=where, hint=hint)
     return layout
+
+
+def _is_name(column: str) -> bool:
+    """Not a number or a date."""
+    return not column or any(map(str.isalpha, column))
 
 
 def form_of(file: RawFile, wanted: Wanted, request: Request) -> TimeForm:

@@ -165,7 +165,15 @@ def test_a_folder_of_parts(tmp_path: Path) -> None:
     folder = tmp_path / "parts"
     for place, name in enumerate(["c/part-2.parquet", "part-1.csv.gz", "part-0.csv", "part-3.csv.zip", "b=1/x.tsv"]):
         part(folder, name, place, place + 10)
-    for name in ("_SUCCESS", ".part-0.csv.crc", "._part-0.csv", ".hidden/part.csv", "_delta_log/0.json", "notes.pdf"):
+    for name in (
+        "_SUCCESS",
+        ".part-0.csv.crc",
+        "._part-0.csv",
+        ".hidden/part.csv",
+        "_delta_log/0.json",
+        "notes.pdf",
+        "README.txt",
+    ):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"\xff junk")
