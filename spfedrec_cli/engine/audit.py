@@ -118,7 +118,7 @@ def audit_run(
     dataset: Path | str | None = None,
     tell: Callable[[str], None] = lambda stage: None,
 ) -> AuditReport:
-    """Goes on from the last checkpoint for some rounds with the plain engine, records what crosses, and attacks it.
+    """Goes on from the last checkpoint for some rounds by messages, records what crosses, and attacks it.
     Nothing in the run is changed. `settings` ("section.key=value") are followed in these rounds in place of the run's:
     what would be seen if it went on in another mode. `before`: a run from before some of its customers left.
 
@@ -213,10 +213,10 @@ def _recorded(reached: Reached, rounds: int, seed: int) -> _Recorded:
     as_it_is = reached.record(rounds)
     if federated.aggregation == "ring":
         return _Recorded(as_it_is, reached.record(1, aggregation="sum"), as_it_is, reached.following().world)
-    few = replace(reached, world=among(reached.world, MASKED, seed)).following(aggregation="ring")
+    few = replace(reached, world=among(reached.world, MASKED, seed))
     if min(federated.cohort_size, len(few.world.known.eligible)) < FEWEST:
         return _Recorded(as_it_is, as_it_is)
-    return _Recorded(as_it_is, as_it_is, few.record(1), few.world)
+    return _Recorded(as_it_is, as_it_is, few.record(1, aggregation="ring"), few.following(aggregation="ring").world)
 
 
 def _seen(view: View, recorded: _Recorded) -> View:
