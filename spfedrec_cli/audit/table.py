@@ -7,6 +7,7 @@ from spfedrec_cli.audit.attacks import (
     coherence,
     collinearity,
     colluding,
+    counted,
     half_known,
     intersection,
     leaving,
@@ -20,6 +21,7 @@ from spfedrec_cli.audit.attacks import (
     renewed,
     shadow,
     shadow_updates,
+    unions,
     zeros,
 )
 
@@ -31,6 +33,7 @@ ATTACKS: dict[str, Attack] = {
         shadow.ATTACK,
         intersection.ATTACK,
         renewed.ATTACK,
+        unions.ATTACK,
         collinearity.ATTACK,
         zeros.ATTACK,
         pubpara.ATTACK,
@@ -38,6 +41,7 @@ ATTACKS: dict[str, Attack] = {
         ranking.PLAIN,
         masked.ATTACK,
         colluding.ATTACK,
+        counted.ATTACK,
         alone.ATTACK,
         half_known.WITH_SUM,
         misled.ATTACK,

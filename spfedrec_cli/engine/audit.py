@@ -57,6 +57,8 @@ WITHOUT = {
     "ranking_sums": "this run has no second stage, or its devices nothing of their own to rank by",
     "renewed": "nobody requests anything in this mode, or no purchase was held out",
     "sales": "no purchase was held out from this Dataset",
+    "counted": "nobody requests anything in this mode, or item popularity is no sum",
+    "unions": "nobody requests anything in this mode, or no secret-sharing chain can be made of this cohort",
     "before": "name a run of before customers left: --before RUN",
     "customers_then": "name a run of before customers left: --before RUN",
 }

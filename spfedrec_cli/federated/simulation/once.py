@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.dtypes import I32, I64
-from spfedrec_cli.federated.aggregation.chain.ring import account_chains
+from spfedrec_cli.federated.aggregation.chain.ring import account_chains, companies
 from spfedrec_cli.federated.aggregation.chain.sources import simulated_run
 from spfedrec_cli.federated.aggregation.protocol import Opening, Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
@@ -56,6 +56,16 @@ def summed_once(
     else:
         total = _executed(_opening(world, channel, clients, kind, prod(shape), number, most), of_one).reshape(shape)
     return world.team.sum(torch.from_numpy(total))
+
+
+def counted_together(world: World) -> list[I64]:
+    """The clients that each sum of item popularity is of which somebody learns."""
+    clients = world.known.eligible
+    if world.config.federated.aggregation == "sum":
+        return [clients]
+    nobody_listens = Channel(0)
+    begun = _opening(world, nobody_listens, clients, messages.PurchaseCounts, world.n_items, 0, 1)
+    return [members for members, _ in companies(begun)]
 
 
 def _executed(opening: Opening, of_one: Callable[[int], I32]) -> I64:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from spfedrec_cli.config import FederatedConfig, Settings
-from spfedrec_cli.dtypes import I32
+from spfedrec_cli.dtypes import I32, I64
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.aggregation.chain.chains import Chains, ChainSum
 from spfedrec_cli.federated.aggregation.chain.layout import message_sizes, run_chain
@@ -130,6 +130,13 @@ class _Layout:
 def account_chains(opening: Opening) -> None:
     """Counts what the chains of a round would send, without a key or an update."""
     _Layout(opening).account(opening.channel)
+
+
+def companies(opening: Opening) -> list[tuple[I64, I32]]:
+    """Of each chain its members (n,), and the union of their requests (U,), of which its invitation tells them."""
+    layout = _Layout(opening)
+    members = [opening.clients[layout.chain_of == number] for number in range(len(layout.terms))]
+    return [(each, terms.union) for each, terms in zip(members, layout.terms, strict=True)]
 
 
 def setting_of(opening: Opening) -> Setting:
