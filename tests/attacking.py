@@ -20,6 +20,7 @@ from spfedrec_cli.engine.corrupt import opened_by
 from spfedrec_cli.engine.misled import Liar
 from spfedrec_cli.engine.recording import Reached
 from spfedrec_cli.engine.renewed import renewed
+from spfedrec_cli.engine.seated import seated_by
 from spfedrec_cli.federated.device.ranking import gradient_of
 from spfedrec_cli.federated.simulation.making import make_world
 from spfedrec_cli.federated.simulation.state import State, initial_state
@@ -90,7 +91,7 @@ def seen_of(world: World, state: State, rounds: int) -> View:
     """What crosses in some rounds more: as it is, without masks, and in chains."""
     crossed, plain = recorded(world, state, rounds), recorded(world, state, 1, aggregation="sum")
     masked = recorded(world, state, 1, aggregation="ring")
-    opened = opened_by(following(world, aggregation="ring"), copied(state), masked, CORRUPT, 0)
+    chains = following(world, aggregation="ring"), copied(state), masked
     counts = np.bincount(world.devices.purchased.values, minlength=world.n_items).astype(np.float64)
     return View(
         settings=world.config,
@@ -98,7 +99,8 @@ def seen_of(world: World, state: State, rounds: int) -> View:
         requests=cut.requests(crossed),
         uploads=cut.uploads(plain),
         masked=cut.masked(masked),
-        opened=opened or None,
+        opened=opened_by(*chains, CORRUPT, 0) or None,
+        seated=seated_by(*chains) or None,
         sums=cut.sums(crossed),
     )
 

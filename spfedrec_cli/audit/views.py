@@ -110,7 +110,8 @@ class Candidates:
 class View:
     """All that a party has. What it lacks is None; `settings` and `popularity` are known to everybody who takes part.
 
-    `uploads` have no masks, `masked` have two, and of `opened` two members of a chain have taken them off; `misled` are
+    `uploads` have no masks, `masked` have two, and of `opened` two members of a chain have taken them off, of
+    `seated` puppets that had all other seats; `misled` are
     rounds of a server that departs from the protocol. `ranking` and `ranking_sums` are of the second stage. `renewed`
     are the requests of clients some purchases later, and `sales` (n_items,) how many more buyers were released by then.
     `popularity` (n_items,) holds as many buyers as were released, and `counted` the sums that it was made of, chain by
@@ -127,6 +128,7 @@ class View:
     uploads: tuple[Upload, ...] | None = None
     masked: tuple[Upload, ...] | None = None
     opened: tuple[Upload, ...] | None = None
+    seated: tuple[Upload, ...] | None = None
     sums: tuple[Sum, ...] | None = None
     model: Model | None = None
     known: Candidates | None = None

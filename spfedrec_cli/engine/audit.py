@@ -26,6 +26,7 @@ from spfedrec_cli.engine.promotion import Promotion, promote
 from spfedrec_cli.engine.record import AUDIT
 from spfedrec_cli.engine.recording import NOTHING_CROSSED, Reached, Recording, among
 from spfedrec_cli.engine.released import released
+from spfedrec_cli.engine.seated import seated_by
 from spfedrec_cli.engine.settings import check_with
 from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.errors import InputError, nearest
@@ -39,11 +40,19 @@ if TYPE_CHECKING:
 
 MASKED = 120  # clients whose masked uploads are looked at, where the run itself makes no chains
 SECTIONS = ("model", "server", "train", "simulation")  # settings that a run goes on with
-OF_ROUNDS = {"requests", "uploads", "masked", "opened", "sums"}  # parts of a view that rounds are recorded for
+OF_ROUNDS = {
+    "requests",
+    "uploads",
+    "masked",
+    "opened",
+    "seated",
+    "sums",
+}  # parts of a view that rounds are recorded for
 WITHOUT = {
     "requests": "nobody requests anything in this mode",
     "uploads": "no update of a single client crosses under this strategy",
     "opened": "nobody sat between two who work together, in the chains that were recorded",
+    "seated": "no secret-sharing chain can be made of this cohort",
     "masked": "no secret-sharing chain can be made of this cohort",
     "sums": "no sum of a round of split training is revealed",
     "popularity": "item popularity is not released in this mode",
@@ -138,8 +147,8 @@ def audit_run(
     asked = with_more(ask(opened, world, reached, state, seed), needs, opened, world, reached, state, before, seed)
     view = _seen(asked.view, recorded)
     if recorded.whose is not None:
-        uploads = opened_by(recorded.whose, reached.state(), recorded.masked.crossings, corrupt, seed)
-        view = replace(view, opened=uploads or None)
+        chains = recorded.whose, reached.state(), recorded.masked.crossings
+        view = replace(view, opened=opened_by(*chains, corrupt, seed) or None, seated=seated_by(*chains) or None)
     if "misled" in needs:
         tell("Misleading")
         view = replace(view, misled=misled(reached, seed) or None)
