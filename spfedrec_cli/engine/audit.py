@@ -34,6 +34,7 @@ from spfedrec_cli.federated.aggregation.chain.terms import FEWEST
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.judging.metrics import Verdict, epsilon_bound, judge
 from spfedrec_cli.judging.truth import Truth
+from spfedrec_cli.threads import one_of_torch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,6 +118,7 @@ class AuditReport(Tabular):
         return frame((asdict(each) for each in self.attacks), "name")
 
 
+@one_of_torch()
 def audit_run(
     folder: Path | str,
     attacks: Sequence[str] = (),
