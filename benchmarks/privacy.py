@@ -191,7 +191,12 @@ def further(audits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
         for name, aggregation, where in FURTHER
     ]
     promoted = [_promoted(each[SUM]["promotion"]) for each in audits.values()]
-    rows.append(["promotion by 5 %: a seldom item in the others' first ten, without and with it", *promoted])
+    rows.append(
+        [
+            "promotion by 5 %: a seldom item in the others' first ten, without, with it, and with made-up updates",
+            *promoted,
+        ]
+    )
     return table(["attack", *(NAMES[name][0] for name in audits)], rows)
 
 
@@ -205,7 +210,7 @@ def _reached(audit: Mapping[str, Any], name: str) -> str:
 
 
 def _promoted(found: Mapping[str, Any] | None) -> str:
-    return "" if found is None else f"{found['honest']:.1%}, {found['promoted']:.1%}"
+    return "" if found is None else ", ".join(f"{found[way]:.1%}" for way in ("honest", "promoted", "crafted"))
 
 
 def made_up(plan: Plan) -> Path:
