@@ -210,7 +210,8 @@ def _reached(audit: Mapping[str, Any], name: str) -> str:
 
 
 def _promoted(found: Mapping[str, Any] | None) -> str:
-    return "" if found is None else ", ".join(f"{found[way]:.1%}" for way in ("honest", "promoted", "crafted"))
+    shares = [] if found is None else [found[way] for way in ("honest", "promoted", "crafted")]
+    return ", ".join(f"{share:.1%}" for share in shares if share is not None)
 
 
 def made_up(plan: Plan) -> Path:
