@@ -81,6 +81,8 @@ def test_the_same_messages_cross(mode: str, lies: bool) -> None:
     assert apart <= 0.02 * coordinates
     assert report.clients == told.clients
     assert [each.bytes for each in report.ledger.entries] == [each.bytes for each in told.ledger.entries]
+    for name in first.item:
+        torch.testing.assert_close(first.item[name], second.item[name], rtol=1e-2, atol=2e-3)
     if first.private is not None:
         torch.testing.assert_close(first.private, second.private, rtol=1e-3, atol=1e-4)
 
