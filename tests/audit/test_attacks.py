@@ -95,6 +95,18 @@ def test_zero_rows_tell_everything_where_obfuscating_items_are_not_trained_on(pl
     assert row.decided == row.right == row.claims
 
 
+def test_zero_rows_are_purchases_where_histories_fade_however_many_there_are() -> None:
+    """As many zeros as a request has obfuscating items are a coincidence there, and prove nothing of the others."""
+    of = shop({"request": {"rate": 1.0}, "model": {"history": "recency"}})
+    uploads = []
+    for each in of.view.uploads or ():
+        bought = of.truth.purchased.row(each.client)
+        zero = np.isin(each.items, bought[np.arange(len(bought)) < each.published - each.published // 2])
+        uploads.append(replace(each, rows=np.where(zero[:, None], 0, np.maximum(each.rows, 1))))
+    row = reached("zero rows", replace(of, view=replace(of.view, uploads=tuple(uploads))))
+    assert row.decided == row.right > 0
+
+
 @pytest.mark.parametrize("mode", MODES, ids=str)
 def test_the_step_of_the_query_tower_tells_what_it_was_made_for(mode: dict[str, Any]) -> None:
     assert reached("public parameters", shop(mode)).auc > 0.55
