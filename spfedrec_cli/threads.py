@@ -1,9 +1,8 @@
 """Threads of one process that share pieces of work which nothing else depends on."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 P = TypeVar("P")
@@ -25,17 +24,3 @@ def shared(work: Callable[[P], R], pieces: Iterable[P], threads: int) -> list[R]
         return [work(piece) for piece in each]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, each))
-
-
-@contextmanager
-def one_of_torch() -> Iterator[None]:
-    """Torch works by one thread: several wait for each other by turning round and round, which costs ten times the work
-    where other programs have the cores; and sums come out the same on every machine."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -7,6 +7,7 @@ import torch
 
 from spfedrec_cli import threads
 from spfedrec_cli.config import TrainConfig
+from spfedrec_cli.placement import one_of_torch
 
 
 @pytest.mark.parametrize("number", [1, 2, 5])
@@ -46,11 +47,11 @@ def test_torch_works_by_one_thread_for_a_while() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        with threads.one_of_torch():
+        with one_of_torch():
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 3
         with pytest.raises(ZeroDivisionError):
-            threads.one_of_torch()(lambda: 1 // 0)()
+            one_of_torch()(lambda: 1 // 0)()
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)

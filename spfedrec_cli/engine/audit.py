@@ -34,7 +34,7 @@ from spfedrec_cli.federated.aggregation.chain.terms import FEWEST
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.judging.metrics import Verdict, epsilon_bound, judge
 from spfedrec_cli.judging.truth import Truth
-from spfedrec_cli.threads import one_of_torch
+from spfedrec_cli.placement import one_of_torch
 
 if TYPE_CHECKING:
     import pandas as pd
