@@ -5,6 +5,8 @@ whatever is written or sent, stay on the CPU; so do 64-bit floats, which Metal d
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy.typing as npt
@@ -57,3 +59,15 @@ def repeatable(device: torch.device) -> torch.device:
 def described(device: torch.device) -> str:
     """For the record: `cpu`, or the device with the name of the GPU."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
+@contextmanager
+def one_of_torch() -> Iterator[None]:
+    """Torch works by one thread: several wait for each other by turning round and round, which costs ten times the work
+    where other programs have the cores; and sums come out the same on every machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,12 @@ from spfedrec_cli.audit.views import Candidates, Misled, Model, Ranking, View
 from spfedrec_cli.config import validate
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import F32, I32, I64
+from spfedrec_cli.engine.companies import counted, unions
 from spfedrec_cli.engine.corrupt import opened_by
 from spfedrec_cli.engine.misled import Liar
+from spfedrec_cli.engine.recording import Reached
 from spfedrec_cli.engine.renewed import renewed
+from spfedrec_cli.engine.seated import seated_by
 from spfedrec_cli.federated.device.ranking import gradient_of
 from spfedrec_cli.federated.simulation.making import make_world
 from spfedrec_cli.federated.simulation.state import State, initial_state
@@ -87,7 +91,7 @@ def seen_of(world: World, state: State, rounds: int) -> View:
     """What crosses in some rounds more: as it is, without masks, and in chains."""
     crossed, plain = recorded(world, state, rounds), recorded(world, state, 1, aggregation="sum")
     masked = recorded(world, state, 1, aggregation="ring")
-    opened = opened_by(following(world, aggregation="ring"), copied(state), masked, CORRUPT, 0)
+    chains = following(world, aggregation="ring"), copied(state), masked
     counts = np.bincount(world.devices.purchased.values, minlength=world.n_items).astype(np.float64)
     return View(
         settings=world.config,
@@ -95,7 +99,8 @@ def seen_of(world: World, state: State, rounds: int) -> View:
         requests=cut.requests(crossed),
         uploads=cut.uploads(plain),
         masked=cut.masked(masked),
-        opened=opened or None,
+        opened=opened_by(*chains, CORRUPT, 0) or None,
+        seated=seated_by(*chains) or None,
         sums=cut.sums(crossed),
     )
 
@@ -150,12 +155,15 @@ def more_of(of: Shop) -> Shop:
     later = renewed(between, world, 10)
     assert later is not None
     plain, summed = ranking_of(of, third)
+    reached = Reached(Path(), of.state.round, world)
     staying = replace(world, known=replace(world.known, eligible=np.flatnonzero(~third)))
     view = replace(
         of.view,
         misled=misled_of(world, of.state),
         renewed=later.requests,
         sales=later.sales,
+        counted=counted(world, reached, of.state),
+        unions=unions(reached, of.state),
         ranking=plain,
         ranking_sums=summed,
         before=of.view.model,

@@ -1,6 +1,7 @@
 """The programs under benchmarks/ run, and print what the documentation shows."""
 
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -599,6 +600,23 @@ def test_privacy_trains_once_audits_both_ways_and_goes_on(
     monkeypatch.setattr(privacy.engine, "train", None)
     monkeypatch.setattr(privacy.engine, "audit_run", None)
     assert privacy.frontier(shop, work) == text
+
+
+def test_further_attacks_are_told_of_every_shop_that_was_audited(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    privacy = the_module("privacy", monkeypatch)
+    work = privacy.Work(tmp_path)
+    assert work.kept() == {}
+    attack = {"name": "zero rows", "auc": 0.6, "low": 0.5, "high": 0.7, "decided": 2000, "right": 1999, "claims": 3000}
+    promotion = {"honest": 0.001, "promoted": 0.02, "crafted": 0.1}
+    for way in ("sum", "ring"):
+        (tmp_path / f"grocery-0.25-{way}.json").write_text(json.dumps({"attacks": [attack], "promotion": promotion}))
+    table = privacy.further(work.kept()).splitlines()
+    head, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table)
+    assert head == ["attack", "Complete Journey"]
+    assert ["`zero rows`", "0.60 (0.50 to 0.70); sure of 2,000 of 3,000, 1,999 rightly"] in rows
+    assert rows[-1][1] == "0.1%, 2.0%, 10.0%"
 
 
 def test_a_second_stage_is_paired_with_the_best_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

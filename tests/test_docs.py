@@ -78,3 +78,11 @@ def test_the_glossary_names_a_term_once() -> None:
     text = (CHECKOUT / "docs" / "glossary.md").read_text()
     terms = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")][1:]
     assert len(terms) == len(set(terms)) > 40
+
+
+def test_every_weakness_is_closed_by_a_test_or_open_in_words() -> None:
+    text = (CHECKOUT / "docs" / "protocol.md").read_text()
+    rows = re.findall(r"^\| F(\d+) \| (.+?) \| (.+) \|$", text, re.MULTILINE)
+    assert [int(number) for number, _, _ in rows] == list(range(1, 13))
+    assert [row for row in rows if not re.match(r"(closed|partly closed|open)\b", row[2])] == []
+    assert [row for row in rows if "closed" in row[2].split()[:2] and "(../tests/" not in row[2]] == []

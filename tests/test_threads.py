@@ -3,9 +3,11 @@
 import threading
 
 import pytest
+import torch
 
 from spfedrec_cli import threads
 from spfedrec_cli.config import TrainConfig
+from spfedrec_cli.placement import one_of_torch
 
 
 @pytest.mark.parametrize("number", [1, 2, 5])
@@ -39,3 +41,17 @@ def test_cores_are_left_to_each_process(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("OMP_NUM_THREADS", "6")
     assert [TrainConfig(workers=workers).threads_here for workers in (1, 2, 4, 9)] == [6, 3, 1, 1]
     assert TrainConfig(workers=2, threads=5).threads_here == 5
+
+
+def test_torch_works_by_one_thread_for_a_while() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with one_of_torch():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 3
+        with pytest.raises(ZeroDivisionError):
+            one_of_torch()(lambda: 1 // 0)()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

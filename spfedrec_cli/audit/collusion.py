@@ -18,12 +18,13 @@ def opened(crossings: Sequence[Crossing], setting: Setting, keys: Mapping[int, b
     """Updates without their masks, of members between two who work together; `keys` are the latter's secret keys in
     this round. `setting` is what every member knows by itself."""
     words: dict[int, I32] = {}
-    for roster, terms in _rosters(crossings, setting):
-        words |= _of_chain(crossings, roster, terms, keys)
+    for roster, terms in rosters(crossings, setting):
+        words |= of_chain(crossings, roster, terms, keys)
     return tuple(each for each in cut.masked(crossings, words) if each.client in words)
 
 
-def _rosters(crossings: Sequence[Crossing], setting: Setting) -> list[tuple[messages.ChainRoster, Terms]]:
+def rosters(crossings: Sequence[Crossing], setting: Setting) -> list[tuple[messages.ChainRoster, Terms]]:
+    """Of each chain that came so far its roster, and its terms as a member knows them."""
     invited = {
         int(each.message.chain[0]): each.message
         for each in crossings
@@ -40,12 +41,14 @@ def _rosters(crossings: Sequence[Crossing], setting: Setting) -> list[tuple[mess
     return found
 
 
-def _of_chain(
+def of_chain(
     crossings: Sequence[Crossing], roster: messages.ChainRoster, terms: Terms, keys: Mapping[int, bytes]
 ) -> dict[int, I32]:
-    of_chain = [each for each in crossings if _is_of(each.message, terms.chain)]
-    members = next(each.message.members for each in of_chain if isinstance(each.message, messages.ChainCommitments))
-    sent = {each.sender: each.message for each in of_chain if isinstance(each.message, messages.MaskedUpdate)}
+    """The words (N,) of each of its members without their masks, if both its neighbours' keys are known and not its
+    own."""
+    exchanged = [each for each in crossings if _is_of(each.message, terms.chain)]
+    members = next(each.message.members for each in exchanged if isinstance(each.message, messages.ChainCommitments))
+    sent = {each.sender: each.message for each in exchanged if isinstance(each.message, messages.MaskedUpdate)}
     ids, public = members.tolist(), [row.tobytes() for row in roster.public_keys]
     sealed = roster_digest(terms.digest, ids, [row.tobytes() for row in roster.contributions], public)
     order, found = circle(sealed, ids), dict[int, I32]()

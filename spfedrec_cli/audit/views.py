@@ -58,6 +58,24 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """A sum of item popularity: buyers (n_items,) of each item among its members. Of the same members the server knows
+    how many asked for each item (n_items,) in one round, and the requests of some."""
+
+    buyers: I64
+    asked: I64
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True)
+class Union:
+    """What the members (k,) of a chain are told: the items (n,), ascending, that somebody among them requested."""
+
+    members: I64
+    items: I32
+
+
+@dataclass(frozen=True)
 class Misled:
     """A round in which the server answered one client's request with `sent` (n, d), and all others' with zeros."""
 
@@ -92,10 +110,12 @@ class Candidates:
 class View:
     """All that a party has. What it lacks is None; `settings` and `popularity` are known to everybody who takes part.
 
-    `uploads` have no masks, `masked` have two, and of `opened` two members of a chain have taken them off; `misled` are
+    `uploads` have no masks, `masked` have two, and of `opened` two members of a chain have taken them off, of
+    `seated` puppets that had all other seats; `misled` are
     rounds of a server that departs from the protocol. `ranking` and `ranking_sums` are of the second stage. `renewed`
     are the requests of clients some purchases later, and `sales` (n_items,) how many more buyers were released by then.
-    `popularity` (n_items,) holds as many buyers as were released; `known` half of some clients' purchases;
+    `popularity` (n_items,) holds as many buyers as were released, and `counted` the sums that it was made of, chain by
+    chain; `unions` are those of the chains of several rounds; `known` half of some clients' purchases;
     `purchases` who is asked about by a membership attack, `customers` likewise; `planted` of each canary the item that
     nobody else bought, and the two items of which one was planted beside it. `before` is a model of an earlier
     training, and `customers_then` are asked about who took part in that one.
@@ -108,6 +128,7 @@ class View:
     uploads: tuple[Upload, ...] | None = None
     masked: tuple[Upload, ...] | None = None
     opened: tuple[Upload, ...] | None = None
+    seated: tuple[Upload, ...] | None = None
     sums: tuple[Sum, ...] | None = None
     model: Model | None = None
     known: Candidates | None = None
@@ -119,6 +140,8 @@ class View:
     ranking_sums: Ranking | None = None
     renewed: tuple[Request, ...] | None = None
     sales: I64 | None = None
+    counted: tuple[Counted, ...] | None = None
+    unions: tuple[Union, ...] | None = None
     before: Model | None = None
     customers_then: Candidates | None = None
 

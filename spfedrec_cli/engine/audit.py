@@ -26,6 +26,7 @@ from spfedrec_cli.engine.promotion import Promotion, promote
 from spfedrec_cli.engine.record import AUDIT
 from spfedrec_cli.engine.recording import NOTHING_CROSSED, Reached, Recording, among
 from spfedrec_cli.engine.released import released
+from spfedrec_cli.engine.seated import seated_by
 from spfedrec_cli.engine.settings import check_with
 from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.errors import InputError, nearest
@@ -33,17 +34,26 @@ from spfedrec_cli.federated.aggregation.chain.terms import FEWEST
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.judging.metrics import Verdict, epsilon_bound, judge
 from spfedrec_cli.judging.truth import Truth
+from spfedrec_cli.placement import one_of_torch
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MASKED = 120  # clients whose masked uploads are looked at, where the run itself makes no chains
 SECTIONS = ("model", "server", "train", "simulation")  # settings that a run goes on with
-OF_ROUNDS = {"requests", "uploads", "masked", "opened", "sums"}  # parts of a view that rounds are recorded for
+OF_ROUNDS = {
+    "requests",
+    "uploads",
+    "masked",
+    "opened",
+    "seated",
+    "sums",
+}  # parts of a view that rounds are recorded for
 WITHOUT = {
     "requests": "nobody requests anything in this mode",
     "uploads": "no update of a single client crosses under this strategy",
     "opened": "nobody sat between two who work together, in the chains that were recorded",
+    "seated": "no secret-sharing chain can be made of this cohort",
     "masked": "no secret-sharing chain can be made of this cohort",
     "sums": "no sum of a round of split training is revealed",
     "popularity": "item popularity is not released in this mode",
@@ -57,6 +67,8 @@ WITHOUT = {
     "ranking_sums": "this run has no second stage, or its devices nothing of their own to rank by",
     "renewed": "nobody requests anything in this mode, or no purchase was held out",
     "sales": "no purchase was held out from this Dataset",
+    "counted": "nobody requests anything in this mode, or item popularity is no sum",
+    "unions": "nobody requests anything in this mode, or no secret-sharing chain can be made of this cohort",
     "before": "name a run of before customers left: --before RUN",
     "customers_then": "name a run of before customers left: --before RUN",
 }
@@ -106,6 +118,7 @@ class AuditReport(Tabular):
         return frame((asdict(each) for each in self.attacks), "name")
 
 
+@one_of_torch()
 def audit_run(
     folder: Path | str,
     attacks: Sequence[str] = (),
@@ -118,7 +131,7 @@ def audit_run(
     dataset: Path | str | None = None,
     tell: Callable[[str], None] = lambda stage: None,
 ) -> AuditReport:
-    """Goes on from the last checkpoint for some rounds with the plain engine, records what crosses, and attacks it.
+    """Goes on from the last checkpoint for some rounds by messages, records what crosses, and attacks it.
     Nothing in the run is changed. `settings` ("section.key=value") are followed in these rounds in place of the run's:
     what would be seen if it went on in another mode. `before`: a run from before some of its customers left.
 
@@ -136,8 +149,8 @@ def audit_run(
     asked = with_more(ask(opened, world, reached, state, seed), needs, opened, world, reached, state, before, seed)
     view = _seen(asked.view, recorded)
     if recorded.whose is not None:
-        uploads = opened_by(recorded.whose, reached.state(), recorded.masked.crossings, corrupt, seed)
-        view = replace(view, opened=uploads or None)
+        chains = recorded.whose, reached.state(), recorded.masked.crossings
+        view = replace(view, opened=opened_by(*chains, corrupt, seed) or None, seated=seated_by(*chains) or None)
     if "misled" in needs:
         tell("Misleading")
         view = replace(view, misled=misled(reached, seed) or None)
@@ -213,10 +226,10 @@ def _recorded(reached: Reached, rounds: int, seed: int) -> _Recorded:
     as_it_is = reached.record(rounds)
     if federated.aggregation == "ring":
         return _Recorded(as_it_is, reached.record(1, aggregation="sum"), as_it_is, reached.following().world)
-    few = replace(reached, world=among(reached.world, MASKED, seed)).following(aggregation="ring")
+    few = replace(reached, world=among(reached.world, MASKED, seed))
     if min(federated.cohort_size, len(few.world.known.eligible)) < FEWEST:
         return _Recorded(as_it_is, as_it_is)
-    return _Recorded(as_it_is, as_it_is, few.record(1), few.world)
+    return _Recorded(as_it_is, as_it_is, few.record(1, aggregation="ring"), few.following(aggregation="ring").world)
 
 
 def _seen(view: View, recorded: _Recorded) -> View:

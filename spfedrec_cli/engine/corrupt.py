@@ -27,19 +27,23 @@ def exposed(clients: int, share: float) -> float:
 def opened_by(world: World, state: State, crossings: Sequence[Crossing], share: float, seed: int) -> tuple[Upload, ...]:
     """The updates that a share of the clients, drawn by the seed, opens together with the aggregator in the first round
     after `state`, of which these are the crossings."""
-    round_ = state.round + 1
-    of_round = [each for each in crossings if each.message.round == round_ or _is_catalogue(each.message)]
+    of_round = of_first_round(state, crossings)
     if not any(isinstance(each.message, messages.ChainRoster) for each in of_round):
         return ()
     eligible, secrets = world.known.eligible, world.devices.secrets()
     corrupt = eligible[distinct(seed, "audit/corrupt", len(eligible), round(share * len(eligible)))]
-    keys = {client: secrets.draw(client, round_, 0, KEY) for client in corrupt.tolist()}
-    told = _told(world, state, [each.message for each in of_round])
-    return opened(of_round, _setting(world, round_, told), keys)
+    keys = {client: secrets.draw(client, state.round + 1, 0, KEY) for client in corrupt.tolist()}
+    return opened(of_round, setting_of(world, state, of_round), keys)
 
 
-def _setting(world: World, round_: int, told: Sequence[Message]) -> Setting:
+def of_first_round(state: State, crossings: Sequence[Crossing]) -> list[Crossing]:
+    """Of the round after `state`, with the catalogue that its clients keep."""
+    return [each for each in crossings if each.message.round == state.round + 1 or _is_catalogue(each.message)]
+
+
+def setting_of(world: World, state: State, of_round: Sequence[Crossing]) -> Setting:
     """What every member of a chain knows by itself."""
+    told, round_ = _told(world, state, [each.message for each in of_round]), state.round + 1
     broadcast = next(each for each in told if isinstance(each, Broadcast))
     pool: I32 = next((each.items for each in told if isinstance(each, PublishedSlate)), broadcast.pool_items)
     codec_query, codec_item = world.known.codecs()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.asked import Asked
+from spfedrec_cli.engine.companies import counted, unions
 from spfedrec_cli.engine.ranked_round import ranked_round
 from spfedrec_cli.engine.recording import Reached
 from spfedrec_cli.engine.releases import releases
@@ -36,6 +37,10 @@ def with_more(
         if later is not None:
             view = replace(asked.view, renewed=later.requests, sales=later.sales)
             asked = Asked(view, replace(asked.truth, between=later.between))
+    if "counted" in needs:
+        asked = replace(asked, view=replace(asked.view, counted=counted(world, reached, state) or None))
+    if "unions" in needs:
+        asked = replace(asked, view=replace(asked.view, unions=unions(reached, state) or None))
     if before is not None and "before" in needs:
         both = releases(before, dataset, seed)
         view = replace(asked.view, before=both.before, customers_then=both.asked)

@@ -1,23 +1,31 @@
-"""A share of clients that promotes items: they say that they bought them, and follow the protocol otherwise.
+"""A share of clients that promotes items: they say that they bought them, and follow the protocol otherwise; or they
+request them, and upload what they like.
 
 After Zhang et al., "PipAttack: poisoning federated recommender systems for manipulating item promotion", WSDM 2022, and
-Rong et al., "FedRecAttack", ICDE 2022; here nothing but purchases is made up, which no protocol can see.
+Rong et al., "FedRecAttack", ICDE 2022. No protocol can see what was made up: a sum hides who uploaded what.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from spfedrec_cli.data.ragged import Ragged
-from spfedrec_cli.dtypes import I64
+from spfedrec_cli.dtypes import F32, I64
+from spfedrec_cli.engine.asked import model_of
 from spfedrec_cli.engine.recording import Reached
 from spfedrec_cli.engine.scoring import scorer
+from spfedrec_cli.federated.sampling.cohort import Phase
+from spfedrec_cli.federated.simulation.compiled import train_cohort
+from spfedrec_cli.federated.simulation.round import Cohort, CohortResult, Published
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import Kept, World
-from spfedrec_cli.federated.strategies.table import STRATEGIES
+from spfedrec_cli.federated.strategies.split import Engine, split_round
+from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.rng import distinct
 
 ITEMS, LENGTH = 5, 10  # that are promoted, and of the lists that they are to come into
+LENGTH_OF_ROW = 0.1  # of the codec's range: longer ones move the tower that all items share, and these help nobody
 ROUNDS, LISTS = 20, 400  # for which the run goes on, and customers whose lists are looked at
 
 
@@ -25,7 +33,8 @@ ROUNDS, LISTS = 20, 400  # for which the run goes on, and customers whose lists 
 class Promotion:
     """Of so many seldom bought items, a `share` of customers having said in so many rounds that they bought them: the
     mean share of others in whose first LENGTH items one of them is, `before`, after the same rounds without the lie
-    (`honest`), and with it (`promoted`)."""
+    (`honest`), with it (`promoted`), and where they upload long rows, and nothing else, towards the mean of their
+    own queries (`crafted`; None where every client keeps a query tower of its own)."""
 
     share: float
     clients: int
@@ -34,6 +43,7 @@ class Promotion:
     before: float
     honest: float
     promoted: float
+    crafted: float | None = None
 
 
 def promote(reached: Reached, share: float, seed: int) -> Promotion | None:
@@ -47,20 +57,46 @@ def promote(reached: Reached, share: float, seed: int) -> Promotion | None:
     items = _seldom(world, seed)
     others = np.random.default_rng(seed).permutation(np.setdiff1d(eligible, corrupt))[:LISTS]
 
-    def shown(of: World, rounds: int) -> float:
-        state, step = reached.state(), STRATEGIES["split"]
+    def shown(of: World, rounds: int, engine: Engine | None = None) -> float:
+        state = reached.state()
         for _ in range(rounds):
-            state, _ = step(state, of)
+            state, _ = split_round(state, of, engine)
         return exposure(of, state, np.sort(others), items)
 
     lied = replace(world, devices=replace(world.devices, purchased=_said(world.devices.purchased, corrupt, items)))
-    return Promotion(share, count, len(items), ROUNDS, shown(world, 0), shown(world, ROUNDS), shown(lied, ROUNDS))
+    honest, model = (shown(world, 0), shown(world, ROUNDS)), model_of(world, reached.state())
+    crafted = None
+    if model is not None:
+        queries = model.embed(corrupt, [world.devices.purchased.row(client) for client in corrupt])
+        crafted = shown(lied, ROUNDS, _crafting(corrupt, items, queries.mean(0)))
+    return Promotion(share, count, len(items), ROUNDS, *honest, shown(lied, ROUNDS), crafted)
+
+
+def _crafting(corrupt: I64, items: I64, query: F32) -> Engine:
+    """Rounds in which these clients upload nothing but rows against a query embedding (d,), by which the server's step
+    takes the items towards it."""
+
+    def train(world: World, published: Published, cohort: Cohort, channel: Channel) -> CohortResult:
+        lying = np.isin(cohort.clients, corrupt)
+        silent = np.where(lying, int(Phase.UPLOAD), cohort.silent)
+        result, limit = train_cohort(world, published, replace(cohort, silent=silent), channel), world.known.codecs()[1]
+        row = np.rint(query / np.abs(query).max() * LENGTH_OF_ROW * limit.qmax).astype(np.int32) * np.int32(
+            np.count_nonzero(lying)
+        )
+        result.sums.items[torch.from_numpy(np.flatnonzero(np.isin(published.summed, items)))] -= torch.from_numpy(row)
+        result.sums.clients += int(np.count_nonzero(lying))
+        return result
+
+    return train
 
 
 def _fast(world: World) -> World:
     train = world.config.train.model_copy(update={"engine": "simulation", "workers": 1})
     federated = world.config.federated.model_copy(update={"aggregation": "sum", "dropout": 0.0})
-    config = world.config.model_copy(update={"train": train, "federated": federated})
+    server = world.config.server.model_copy(
+        update={"schedule": "constant"}
+    )  # as long as there is anything to be learned
+    config = world.config.model_copy(update={"train": train, "federated": federated, "server": server})
     return replace(world, known=replace(world.known, config=config), kept=Kept())
 
 

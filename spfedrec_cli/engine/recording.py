@@ -1,4 +1,4 @@
-"""A run goes on for a few rounds with the plain engine, and all that crosses is recorded. The run is not changed."""
+"""A run goes on for a few rounds by messages, and all that crosses is recorded. The run is not changed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from spfedrec_cli.engine.checkpoint import load_state
+from spfedrec_cli.federated.simulation.by_messages import train_by_messages
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import Kept, World
 from spfedrec_cli.federated.strategies.report import Report
-from spfedrec_cli.federated.strategies.table import STRATEGIES
+from spfedrec_cli.federated.strategies.split import split_round
 from spfedrec_cli.federated.wire.channel import Crossing, End, Recorder
 from spfedrec_cli.rng import distinct
 
@@ -40,17 +41,17 @@ class Reached:
         return load_state(self.folder, self.round)[0]
 
     def following(self, **federated: Any) -> "Reached":
-        """The same, as it goes on by the plain engine with some settings of `federated` changed."""
+        """The same, as it goes on by messages with some settings of `federated` changed."""
         return replace(self, world=_changed(self.world, **federated))
 
     def record(self, rounds: int, *ends: End, **federated: Any) -> Recording:
-        """So many rounds, with some settings of `federated` changed; `ends` may put other messages in place of those
-        that are recorded."""
-        recorder = Recorder()
+        """So many rounds of split training, with some settings of `federated` changed; `ends` may put other messages in
+        place of those that are recorded. Devices are computed at once where the run's were."""
+        recorder, engine = Recorder(), self.world.config.train.engine
         world, state = replace(self.following(**federated).world, ends=(recorder, *ends)), self.state()
-        step, reports = STRATEGIES[world.config.federated.strategy], list[Report]()
+        train, reports = train_by_messages if engine == "simulation" else None, list[Report]()
         for _ in range(rounds):
-            state, report = step(state, world)
+            state, report = split_round(state, world, train)
             reports.append(report)
         clients = max(1, sum(each.clients for each in reports))
         crossed = {way: sum(each.ledger.total(way) for each in reports) / clients for way in ("up", "down")}

@@ -1,16 +1,21 @@
 """Each attack succeeds where nothing protects from it, and fails where something does."""
 
 from dataclasses import replace
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 import pytest
-from attacking import CANARIES, Shop, more_of, recorded, shop
+from attacking import CANARIES, CLIENTS, Shop, following, model_of, more_of, recorded, shop, trained
 
 from spfedrec_cli.audit import cut
 from spfedrec_cli.audit.table import ATTACKS
 from spfedrec_cli.engine.audit import Attacked, attacked
+from spfedrec_cli.engine.companies import counted, unions
+from spfedrec_cli.engine.recording import Reached
+from spfedrec_cli.federated.simulation import once
+from spfedrec_cli.federated.simulation.state import initial_state
 
 
 def reached(name: str, of: Shop) -> Attacked:
@@ -90,6 +95,18 @@ def test_zero_rows_tell_everything_where_obfuscating_items_are_not_trained_on(pl
     assert row.decided == row.right == row.claims
 
 
+def test_zero_rows_are_purchases_where_histories_fade_however_many_there_are() -> None:
+    """As many zeros as a request has obfuscating items are a coincidence there, and prove nothing of the others."""
+    of = shop({"request": {"rate": 1.0}, "model": {"history": "recency"}})
+    uploads = []
+    for each in of.view.uploads or ():
+        bought = of.truth.purchased.row(each.client)
+        zero = np.isin(each.items, bought[np.arange(len(bought)) < each.published - each.published // 2])
+        uploads.append(replace(each, rows=np.where(zero[:, None], 0, np.maximum(each.rows, 1))))
+    row = reached("zero rows", replace(of, view=replace(of.view, uploads=tuple(uploads))))
+    assert row.decided == row.right > 0
+
+
 @pytest.mark.parametrize("mode", MODES, ids=str)
 def test_the_step_of_the_query_tower_tells_what_it_was_made_for(mode: dict[str, Any]) -> None:
     assert reached("public parameters", shop(mode)).auc > 0.55
@@ -161,6 +178,47 @@ def test_popularity_summed_again_names_who_bought_what_sold_once(more: Shop) -> 
     row = reached("refreshed popularity", more)
     assert row.low > 0.8
     assert row.precision > 5 * row.chance
+
+
+def test_sums_of_popularity_say_who_of_those_that_asked_bought(more: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of few much, of many little: so that a sum that is made once goes through long chains."""
+    many = reached("counted popularity", more)
+    assert many.auc > reached("popularity", more).auc
+    assert many.decided == many.right
+    monkeypatch.setattr(once, "LENGTH", 4)
+    few = reached("counted popularity", in_chains_of(more, 4))
+    assert few.low > max(0.8, many.auc)
+    assert few.decided == few.right > many.decided
+
+
+def test_who_meets_a_customer_in_chain_after_chain_has_its_request(more: Shop) -> None:
+    few, all_of_them = (reached("unions of requests", in_chains_of(more, length)) for length in (4, CLIENTS))
+    assert few.low > 0.85
+    assert few.precision > 2.5 * few.chance
+    assert all_of_them.auc == 0.5
+
+
+def in_chains_of(of: Shop, length: int) -> Shop:
+    """What company a customer is in where chains have so many members."""
+    world = following(of.world, aggregation="ring", chain_length=length)
+    with_them = Reached(Path(), of.state.round, world)
+    found = {"counted": counted(world, with_them, of.state), "unions": unions(with_them, of.state)}
+    return replace(of, view=replace(of.view, **found))
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_an_upload_whose_masks_are_known_is_a_plain_one(mode: dict[str, Any]) -> None:
+    of = shop(mode)
+    unmasked = replace(of, view=replace(of.view, masked=of.view.uploads))
+    assert reached("masked collinearity", unmasked).auc >= 0.99
+
+
+def test_customers_of_the_training_fit_better_than_those_who_never_took_part() -> None:
+    of, third = shop(rounds=0, seen=1), np.arange(CLIENTS) % 3 == 0
+    taking_part = replace(of.world, known=replace(of.world.known, eligible=np.flatnonzero(~third)))
+    model = model_of(taking_part, trained(taking_part, initial_state(taking_part), 60))
+    told = replace(of, view=replace(of.view, model=model), truth=replace(of.truth, trained=~third))
+    assert reached("membership of a customer", told).low > 0.55
 
 
 def test_one_update_of_the_second_stage_tells_who_buys_again_and_a_sum_hardly(more: Shop) -> None:

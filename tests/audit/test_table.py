@@ -1,6 +1,7 @@
 """Every attack of the table: what it is given, what it gives, and that nothing is guessed where there is no truth."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +33,13 @@ def test_a_row_says_who_sees_what_and_what_it_takes(attack: Attack) -> None:
     assert attack.claim in CLAIMS
     assert attack.party
     assert attack.assumption
+
+
+def test_every_attack_is_in_the_documentation_with_its_party_and_view() -> None:
+    said = (Path(__file__).parents[2] / "docs" / "privacy.md").read_text(encoding="utf-8")
+    assert [
+        each.name for each in ATTACKS.values() if f"| `{each.name}` | {each.party} | {each.view} |" not in said
+    ] == []
 
 
 @EVERY

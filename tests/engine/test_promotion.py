@@ -30,5 +30,20 @@ def test_a_third_of_the_customers_promotes_what_hardly_sells() -> None:
     assert found.promoted > 1.5 * found.honest
 
 
+def test_promotion_does_not_end_with_the_schedule_of_the_rates() -> None:
+    """Where rates have fallen to nothing, an audit asks what these customers would have reached before."""
+    over = {"server": {"schedule": "linear"}, "train": {"rounds": 60}}
+    found = promote(At(shop(over)), 0.3, 0)  # type: ignore[arg-type]
+    assert found is not None
+    assert found.promoted > 1.5 * found.honest
+
+
+def test_a_few_made_up_uploads_promote_too() -> None:
+    found = promote(At(shop()), 0.1, 0)  # type: ignore[arg-type]
+    assert found is not None
+    assert found.crafted is not None
+    assert found.crafted > 1.5 * found.honest
+
+
 def test_nobody_promotes_nothing() -> None:
     assert promote(At(shop()), 0.0, 0) is None  # type: ignore[arg-type]

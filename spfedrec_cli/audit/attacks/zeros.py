@@ -13,8 +13,8 @@ from spfedrec_cli.dtypes import F64, Bool
 
 
 def guess(view: View) -> Guess:
-    """Where as many rows are zero as a request has obfuscating items, which its length says, these are: all of it is
-    decided. Else a row of zeros is that of a purchase, if histories fade; and if not, of what was not bought."""
+    """Where histories fade, a row of zeros is that of a purchase. Where they do not, it is of what was not bought; and
+    if as many rows are zero as a request has obfuscating items, which its length says, all of it is decided."""
     parts = first_of_each([each for each in view.uploads or () if each.published])
     zero = [np.asarray(~asked_rows(each).any(1)) for each in parts]
     judged = [_judged(view, each) for each in zero]
@@ -28,13 +28,11 @@ def fades(view: View) -> bool:
 
 def _judged(view: View, zero: Bool) -> tuple[F64, Bool]:
     """Scores, and which entries are decided, of the request of which these rows are zero."""
-    rate, count = view.settings.request.rate, len(zero)
-    hidden = count - np.floor(count / (1 + rate))  # n = |V+| + ceil(P · |V+|)
-    if 0 < hidden == zero.sum():
-        return (~zero).astype(np.float64), np.ones(count, np.bool_)
     if fades(view):
         return zero.astype(np.float64), zero
-    return (~zero).astype(np.float64), np.zeros(count, np.bool_)
+    rate, count = view.settings.request.rate, len(zero)
+    hidden = count - np.floor(count / (1 + rate))  # n = |V+| + ceil(P · |V+|)
+    return (~zero).astype(np.float64), np.full(count, 0 < hidden == zero.sum())
 
 
 ATTACK = Attack(

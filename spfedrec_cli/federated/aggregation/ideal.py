@@ -22,8 +22,8 @@ class IdealSum:
         sums = self._sums
         add_rows(sums.items, updates.own_rows, updates.own)
         if len(updates.pool_rows):
-            add_rows(sums.items, updates.pool_rows, updates.pool.sum(0, dtype=torch.int32))
-        sums.query += updates.query.sum(0, dtype=torch.int32)
+            add_rows(sums.items, updates.pool_rows, _summed(updates.pool))
+        sums.query += _summed(updates.query)
         self.count(updates.members, updates.saturated)
 
     def add_sum(self, query: Tensor, items: Tensor) -> None:
@@ -58,3 +58,8 @@ class SumByMessages:
 
     def close(self) -> Sums:
         return self._sum.close()
+
+
+def _summed(each: Tensor) -> Tensor:
+    """Over clients (k, …), modulo 2^32. (Torch takes milliseconds to sum what one client has alone.)"""
+    return each[0] if len(each) == 1 else each.sum(0, dtype=torch.int32)

@@ -77,8 +77,8 @@ def constant(round_: int, rounds: int) -> float:
 
 
 def linear(round_: int, rounds: int) -> float:
-    """Evenly from 1 in round 1 to 1 / rounds in the last: it would be 0 in the one after."""
-    return (rounds - round_ + 1) / rounds
+    """Evenly from 1 in round 1 to 1 / rounds in the last, and in any that an audit has behind it."""
+    return max(rounds - round_ + 1, 1) / rounds
 
 
 SCHEDULES: dict[str, Schedule] = {"constant": constant, "linear": linear}

@@ -37,7 +37,7 @@ def train_cohort(world: World, published: Published, cohort: Cohort, channel: Ch
     if isinstance(aggregation, IdealSum):
         _add_sum(world, published, layout, losses, aggregation)
     else:
-        for updates in _updates(world, published, aggregation.uploads, layout, losses):
+        for updates in updates_of(world, published, aggregation.uploads, layout, losses):
             aggregation.add(updates)
     private = None if cohort.private is None else torch.from_numpy(layout.clients.private)
     return CohortResult(aggregation.close(), private, torch.from_numpy(losses), aggregation.uploads)
@@ -61,7 +61,7 @@ def _add_sum(world: World, published: Published, layout: Layout, losses: F64, ag
     aggregation.count(np.flatnonzero(aggregation.uploads), saturated)
 
 
-def _updates(world: World, published: Published, uploading: Bool, layout: Layout, losses: F64) -> Iterator[Updates]:
+def updates_of(world: World, published: Published, uploading: Bool, layout: Layout, losses: F64) -> Iterator[Updates]:
     """Every client's own, for some clients at a time."""
     pool, slate = layout.published.pool, published.slate is not None
     row_of, starts = _slate_rows(layout) if slate else _own_rows(layout)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.dtypes import I32, I64
-from spfedrec_cli.federated.aggregation.chain.ring import account_chains
+from spfedrec_cli.federated.aggregation.chain.ring import account_chains, companies
 from spfedrec_cli.federated.aggregation.chain.sources import simulated_run
 from spfedrec_cli.federated.aggregation.protocol import Opening, Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
@@ -45,7 +45,9 @@ def summed_once(
     if fast and is_ideal:
         channel.account(kind, np.full(len(clients), messages.size([prod(shape)])))
     elif fast:
-        account_chains(_opening(world, channel, clients, kind, prod(shape), number, most))
+        everybody = world.known.eligible
+        begun = _opening(world, channel, everybody, kind, prod(shape), number, most)
+        account_chains(begun, world.shards.mine(everybody))
     if fast:
         return world.team.sum(torch.from_numpy(of_all()))
     if is_ideal:
@@ -56,6 +58,16 @@ def summed_once(
     else:
         total = _executed(_opening(world, channel, clients, kind, prod(shape), number, most), of_one).reshape(shape)
     return world.team.sum(torch.from_numpy(total))
+
+
+def counted_together(world: World) -> list[I64]:
+    """The clients that each sum of item popularity is of which somebody learns."""
+    clients = world.known.eligible
+    if world.config.federated.aggregation == "sum":
+        return [clients]
+    nobody_listens = Channel(0)
+    begun = _opening(world, nobody_listens, clients, messages.PurchaseCounts, world.n_items, 0, 1)
+    return [members for members, _ in companies(begun)]
 
 
 def _executed(opening: Opening, of_one: Callable[[int], I32]) -> I64:
@@ -71,9 +83,9 @@ def _executed(opening: Opening, of_one: Callable[[int], I32]) -> I64:
 def _opening(
     world: World, channel: Channel, clients: I64, kind: type[messages.Message], width: int, number: int, most: int
 ) -> Opening:
-    """Of what is counted, in chains that are long, and in shards where those of the rounds are."""
-    federated = world.config.federated
-    longer = federated.model_copy(update={"chain_length": max(federated.chain_length, LENGTH)})
+    """Of what is counted, in chains that are long: in shards only where there are several such chains in each."""
+    length, everybody = max(world.config.federated.chain_length, LENGTH), len(world.known.eligible)
+    longer = world.config.federated.model_copy(update={"chain_length": length, "cohort_size": everybody})
     codec = Codec(float(most), most)
-    begun = opening_of_vectors(world, federated, FIRST + number, clients, width, codec, kind, channel)
-    return replace(begun, federated=longer, run=simulated_run(world.seed, ", once"))
+    begun = opening_of_vectors(world, longer, FIRST + number, clients, width, codec, kind, channel)
+    return replace(begun, run=simulated_run(world.seed, ", once"))

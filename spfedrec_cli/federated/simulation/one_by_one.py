@@ -18,14 +18,14 @@ from spfedrec_cli.federated.wire.channel import Channel, Role
 
 
 @dataclass(frozen=True)
-class _Visit:
+class Visit:
     """One device's round: where its items stand among the published rows, and what it made of them."""
 
     places: I64
     trained: client.Trained
 
 
-_Visiting = Callable[[client.Device, client.Public, bool], _Visit | None]
+_Visiting = Callable[[client.Device, client.Public, bool], Visit | None]
 
 
 def train_one_by_one(world: World, published: Published, cohort: Cohort, channel: Channel) -> CohortResult:
@@ -38,14 +38,14 @@ def train_one_by_one(world: World, published: Published, cohort: Cohort, channel
     for place, visit in enumerate(_visits(world, published, cohort, channel, aggregation.uploads)):
         if visit is None:
             continue
-        aggregation.add(_uploaded(place, visit, published))
+        aggregation.add(uploaded(place, visit, published))
         losses[place], private = visit.trained.loss, visit.trained.private
         if kept is not None and private is not None:
             kept[place] = private
     return CohortResult(aggregation.close(), kept, losses, aggregation.uploads)
 
 
-def _visits(world: World, published: Published, cohort: Cohort, channel: Channel, uploads: Bool) -> list[_Visit | None]:
+def _visits(world: World, published: Published, cohort: Cohort, channel: Channel, uploads: Bool) -> list[Visit | None]:
     """Every device's round, one after another."""
     refresh, codes = world.config.request.refresh, world.devices.fields.at(published.round).codes
     catalogue = catalogue_message(published.catalogue, published.round, refresh)
@@ -75,7 +75,7 @@ def _on_request(
     device: client.Device,
     public: client.Public,
     uploads: bool,
-) -> _Visit | None:
+) -> Visit | None:
     request, probabilities = client.make_request(device, public, published.round)
     asked = channel.send(request, device.client, Role.SERVER)
     places = np.searchsorted(published.rows, asked.items)
@@ -83,7 +83,7 @@ def _on_request(
     answer = channel.send(rows, Role.SERVER, device.client)
     if not uploads:
         return None
-    return _Visit(places, client.train(device, public, broadcast, request, answer, probabilities))
+    return Visit(places, client.train(device, public, broadcast, request, answer, probabilities))
 
 
 def _on_slate(
@@ -92,13 +92,13 @@ def _on_slate(
     device: client.Device,
     public: client.Public,
     uploads: bool,
-) -> _Visit | None:
+) -> Visit | None:
     if not uploads:
         return None
-    return _Visit(np.empty(0, np.int64), client.train_on_slate(device, public, broadcast, slate))
+    return Visit(np.empty(0, np.int64), client.train_on_slate(device, public, broadcast, slate))
 
 
-def _uploaded(place: int, visit: _Visit, published: Published) -> Updates:
+def uploaded(place: int, visit: Visit, published: Published) -> Updates:
     """A single upload, as the aggregation sees it, whether it crosses as it is or not."""
 
     def read(message: messages.Message) -> Updates:
@@ -109,7 +109,7 @@ def _uploaded(place: int, visit: _Visit, published: Published) -> Updates:
     return replace(_read(place, visit, published, update), sent=Sent(update, read))
 
 
-def _read(place: int, visit: _Visit, published: Published, update: messages.ClientUpdate) -> Updates:
+def _read(place: int, visit: Visit, published: Published, update: messages.ClientUpdate) -> Updates:
     asked, items = len(visit.places), torch.from_numpy(np.array(update.items))
     return Updates(
         members=np.array([place]),

@@ -21,8 +21,9 @@ Engine = Callable[[World, Published, Cohort, Channel], CohortResult]
 ENGINES: dict[str, Engine] = {"simulation": train_cohort, "reference": train_one_by_one}
 
 
-def split_round(state: State, world: World) -> tuple[State, Report]:
-    """One round: the item tower stays on the server, the purchases stay on the devices."""
+def split_round(state: State, world: World, engine: Engine | None = None) -> tuple[State, Report]:
+    """One round: the item tower stays on the server, the purchases stay on the devices. The clients' part is that of
+    `train.engine`, unless another is given."""
     config, round_ = world.config, state.round + 1
     channel = world.channel(round_)
     state = publish_popularity(state, world, channel)
@@ -37,7 +38,7 @@ def split_round(state: State, world: World) -> tuple[State, Report]:
     start = (start_on_request if mode_of(config.request).asks else start_on_slate)(state, world, clients, channel)
 
     # 4.-6. Each client trains, clips, encodes and uploads; the aggregator learns the sum.
-    result = ENGINES[config.train.engine](world, start.published, start.cohort, channel)
+    result = (engine or ENGINES[config.train.engine])(world, start.published, start.cohort, channel)
     sums, losses = gathered(world, clients, start.cohort, result)
 
     # 7. Both sums are divided by the survivors; θ_u moves along the mean Δθ_u, the mean g_v enters the item tower.

@@ -57,6 +57,7 @@ def test_every_schedule_begins_at_the_rate_and_never_stands_still(name: str) -> 
     shares = [optimizers.SCHEDULES[name](round_, 7) for round_ in range(1, 8)]
     assert shares[0] == 1
     assert all(0 < share <= 1 for share in shares)
+    assert all(optimizers.SCHEDULES[name](round_, 7) == shares[-1] for round_ in (8, 9, 30))  # an audit goes on
 
 
 @pytest.mark.parametrize("name", optimizers.SERVER_OPTIMIZERS)

@@ -8,8 +8,10 @@ import pytest
 import torch
 from worlds import build_world, merged
 
+from spfedrec_cli.federated.aggregation.chain.ring import stays_in_shards
+from spfedrec_cli.federated.simulation import once
 from spfedrec_cli.federated.simulation.beginning import summed_purchases
-from spfedrec_cli.federated.simulation.once import LENGTH
+from spfedrec_cli.federated.simulation.once import LENGTH, counted_together
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.wire import messages
 from spfedrec_cli.federated.wire.channel import Recorder
@@ -42,6 +44,17 @@ def test_both_engines_count_the_same_bytes() -> None:
     kinds = {each.kind for each in one.entries}
     assert messages.MaskedUpdate.kind in kinds
     assert messages.PurchaseCounts.kind not in kinds
+
+
+def test_shards_make_no_chain_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chains of rounds are cut within shards where these are large enough; of a longer chain they may not be."""
+    rounds = {"federated": {"aggregation": "ring", "chain_length": 3, "cohort_size": 60}, "train": {"shards": 4}}
+    world = build_world(rounds, [3] * 60)
+    assert stays_in_shards(world.config.federated, 60, 4)
+    assert [len(members) for members in counted_together(world)] == [60]
+    monkeypatch.setattr(once, "LENGTH", 5)
+    assert min(len(members) for members in counted_together(world)) >= 5
+    assert len(counted_together(world)) == 12
 
 
 def test_no_upload_through_a_chain_says_what_was_bought() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from spfedrec_cli.config import FederatedConfig, Settings
-from spfedrec_cli.dtypes import I32
+from spfedrec_cli.dtypes import I32, I64, Bool
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.aggregation.chain.chains import Chains, ChainSum
 from spfedrec_cli.federated.aggregation.chain.layout import message_sizes, run_chain
@@ -110,8 +110,9 @@ class _Layout:
         each = zip(numbers, sizes.tolist(), found, strict=True)
         return [Terms(setting, number, 0, members, union) for number, members, union in each]
 
-    def account(self, channel: Channel) -> None:
-        """Bytes of each client's messages, 0 where none was sent: the aggregator answers once it has heard of all."""
+    def account(self, channel: Channel, here: Bool | None = None) -> None:
+        """Bytes of each client's messages, 0 where none was sent: the aggregator answers once it has heard of all. Of
+        some clients (K,) alone where they are named."""
         counts = [[each.members, len(each.union), each.length] for each in self.terms]
         found = message_sizes(*np.array(counts, np.int64).reshape(-1, 3)[self.chain_of[self.seated]].T)
         silent, reached = self.silent, self.reached
@@ -124,12 +125,19 @@ class _Layout:
             messages.MaskedUpdate: self.uploads[self.seated],
         }
         for kind, sizes in found.items():
-            channel.account(kind, sizes * sent[kind])
+            channel.account(kind, sizes * sent[kind] * (True if here is None else here[self.seated]))
 
 
-def account_chains(opening: Opening) -> None:
-    """Counts what the chains of a round would send, without a key or an update."""
-    _Layout(opening).account(opening.channel)
+def account_chains(opening: Opening, here: Bool | None = None) -> None:
+    """Counts what the chains of a round would send, without a key or an update; of some of the clients (K,) alone."""
+    _Layout(opening).account(opening.channel, here)
+
+
+def companies(opening: Opening) -> list[tuple[I64, I32]]:
+    """Of each chain its members (n,), and the union of their requests (U,), of which its invitation tells them."""
+    layout = _Layout(opening)
+    members = [opening.clients[layout.chain_of == number] for number in range(len(layout.terms))]
+    return [(each, terms.union) for each, terms in zip(members, layout.terms, strict=True)]
 
 
 def setting_of(opening: Opening) -> Setting:
