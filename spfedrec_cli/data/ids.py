@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spfedrec_cli.data.arrays import texts, to_arrow, to_numpy
+from spfedrec_cli.data.arrays import scalar, texts, to_arrow, to_numpy
 from spfedrec_cli.dtypes import I32
 from spfedrec_cli.errors import InputError, nearest
 
@@ -40,9 +40,8 @@ FORMS = {
 
 def malformed(ids: pa.Array, form: Form) -> str | None:
     """The first of `ids` that does not have the form (null counts as empty), or None."""
-    fits = pc.fill_null(pc.match_substring_regex(ids, form.pattern), False)
-    wrong = pc.index(fits, False).as_py()
-    return None if wrong < 0 else ids[wrong].as_py() or ""
+    fits = to_numpy(pc.coalesce(pc.match_substring_regex(ids, form.pattern), scalar(False)))
+    return None if fits.all() else ids[int(fits.argmin())].as_py() or ""
 
 
 def restore(ids: pa.Array, form: Form) -> tuple[pa.Array, str]:
@@ -64,7 +63,7 @@ def restore(ids: pa.Array, form: Form) -> tuple[pa.Array, str]:
 
 def dense(ids: pa.Array, known: pa.Array) -> I32:
     """The dense number of each id, -1 where `known` does not hold it."""
-    return np.asarray(pc.fill_null(pc.index_in(ids, value_set=known), -1).to_numpy(zero_copy_only=False), np.int32)
+    return to_numpy(pc.coalesce(pc.index_in(ids, value_set=known), scalar(np.int32(-1))))
 
 
 def find(ids: Sequence[str], known: pa.Array, form: Form) -> I32:
@@ -97,7 +96,7 @@ def _typed(ids: Sequence[str], form: Form) -> pa.Array:
 
 def _find(asked: pa.Array, known: pa.Array) -> I32:
     # Hashes the few that are asked for, not the many that are known.
-    rows = np.flatnonzero(to_numpy(pc.is_in(known, value_set=asked).cast(pa.uint8())))
+    rows = np.flatnonzero(to_numpy(pc.is_in(known, value_set=asked)))
     places = dict(zip(known.take(to_arrow(rows)).to_pylist(), rows.tolist(), strict=True))
     return np.array([places.get(id, -1) for id in asked.to_pylist()], np.int32)
 

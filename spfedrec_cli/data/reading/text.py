@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from spfedrec_cli.data.arrays import scalar, texts
 from spfedrec_cli.data.reading.batches import Batch, Job, Problem
 from spfedrec_cli.data.reading.files import RawFile, Stream
 from spfedrec_cli.data.reading.layout import Layout, split_lines
@@ -90,14 +91,18 @@ def _at_once(data: bytes, layout: Layout, columns: Sequence[str]) -> Batch | Non
         return None
     rows = len(table) - quoted
     read = table.slice(0, rows).columns
-    if (quoted and rows != _count(data)) or pc.any(reduce(pc.and_, map(_is_empty, read))).as_py():
+    if (quoted and rows != _count(data)) or _may_be_empty(read):
         return None  # A row that is no line, or one that may be an empty line.
-    texts = dict(zip(columns, read, strict=True))
-    return Batch(texts, rows + blank, np.arange(rows), partial(_split, as_it_stands))
+    found = dict(zip(columns, read, strict=True))
+    return Batch(found, rows + blank, np.arange(rows), partial(_split, as_it_stands))
 
 
-def _is_empty(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.equal(pc.binary_length(texts), 0)
+def _may_be_empty(columns: Sequence[pa.ChunkedArray]) -> bool:
+    """Whether some row is empty in all columns."""
+    if any(pc.min(pc.binary_length(column)).as_py() for column in columns):
+        return False
+    empty = (pc.equal(pc.binary_length(column), scalar(0)) for column in columns)
+    return bool(pc.any(reduce(pc.and_, empty)).as_py())
 
 
 def _by_row(lines: "_Lines", layout: Layout, columns: Sequence[str]) -> Batch:
@@ -105,11 +110,11 @@ def _by_row(lines: "_Lines", layout: Layout, columns: Sequence[str]) -> Batch:
     read = list(_json_rows(lines, columns) if layout.form == "json" else _rows(lines, layout, columns))
     good = [row for row in read if not isinstance(row[2], str)]
     by_column = zip(*(values for _, _, values in good), strict=True) if good else [()] * len(columns)
-    arrays = [pa.array(values, pa.string()) for values in by_column]
+    arrays = [texts(values) for values in by_column]
     problems = [Problem(line, values, text, _hint(values)) for line, text, values in read if isinstance(values, str)]
     numbers = np.array([line for line, _, _ in good], np.int64)
-    texts = dict(zip(columns, arrays, strict=True))
-    return Batch(texts, lines.number, numbers, lambda: [text for _, text, _ in good], problems)
+    found = dict(zip(columns, arrays, strict=True))
+    return Batch(found, lines.number, numbers, lambda: [text for _, text, _ in good], problems)
 
 
 def _count(data: bytes) -> int:

@@ -2,6 +2,8 @@
 
 import pyarrow as pa
 
+from spfedrec_cli.data.arrays import texts
+
 _FEW = 1 << 20
 
 
@@ -30,7 +32,7 @@ class Texts:
         return whole
 
     def _unified(self) -> pa.DictionaryArray:
-        nothing = pa.array([], pa.string()).dictionary_encode()
+        nothing = texts([]).dictionary_encode()
         return _one(pa.chunked_array([nothing, *self._parts]).unify_dictionaries())
 
 
@@ -43,6 +45,6 @@ def encoded(column: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
 def _one(column: pa.ChunkedArray) -> pa.DictionaryArray:
     """Of chunks that share a dictionary."""
     if not column.num_chunks:
-        return pa.array([], pa.string()).dictionary_encode()
+        return texts([]).dictionary_encode()
     indices = pa.concat_arrays([chunk.indices for chunk in column.chunks])
     return pa.DictionaryArray.from_arrays(indices, column.chunk(0).dictionary, safe=False)
