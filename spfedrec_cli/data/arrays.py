@@ -26,6 +26,22 @@ def texts(values: Sequence[str]) -> pa.Array:
     return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
 
 
+def letters(column: pa.StringArray) -> npt.NDArray[np.uint8]:
+    """The bytes of all texts, one after another."""
+    ends = _ends(column)
+    return np.frombuffer(column.buffers()[2] or b"", np.uint8)[ends[0] : ends[-1]]
+
+
+def width(column: pa.StringArray) -> int:
+    """The number of bytes of each text where all have as many, else 0."""
+    sizes = np.diff(_ends(column))
+    return int(sizes[0]) if len(sizes) and (sizes == sizes[0]).all() else 0
+
+
+def _ends(column: pa.StringArray) -> npt.NDArray[np.int32]:
+    return np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
+
+
 def scalar(value: str | float | np.generic) -> pa.Scalar:
     """A value as Arrow's functions take it."""
     if isinstance(value, str):

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from spfedrec_cli.data import arrays
 from spfedrec_cli.data.arrays import scalar, where
-from spfedrec_cli.data.ids import Form
+from spfedrec_cli.data.ids import Form, fitting
 
 _PRICE = r"^\+?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?$"
 _WHOLE = r"^\+?-?[0-9]{1,18}(\.0*)?$"
@@ -38,7 +38,9 @@ class Kind:
 
 def ids(form: Form) -> Kind:
     def read(texts: pa.Array) -> pa.Array:
-        fits = pc.match_substring_regex(texts, form.pattern)
+        fits = fitting(texts, form)
+        if fits is None:
+            return texts
         if form.free:
             fits = pc.and_not(fits, missing(texts))
         return where(fits, texts)

@@ -21,11 +21,10 @@ from spfedrec_cli.data.reading.files import RawFile, Stream
 from spfedrec_cli.data.reading.layout import Layout, split_lines
 from spfedrec_cli.errors import InputError
 
-BLOCK = 1 << 24
+BLOCK = 1 << 23
 LONGEST = 1 << 25  # bytes of a row, beyond which a quote is taken for one that is not closed
 _LINE_FEED = ord("\n")
 _MARK = 1 << 20
-_CACHED = 1 << 23  # bytes that Arrow reads at a time
 _NO_TEXT = " is not UTF-8 text"
 Row = tuple[int, str, Sequence[str] | str]
 
@@ -73,11 +72,10 @@ def _at_once(data: bytes, layout: Layout, columns: Sequence[str]) -> Batch | Non
         whole, data = data, data.rstrip(b"\r\n") + b"\n"
         blank = _count(whole) - _count(data)
     last = [b"" if data.endswith((b"\n", b"\r")) else b"\n", delimiter.join(names).encode()]
-    block = len(data) + _MARK if quoted else _CACHED
     try:
         table = pyarrow.csv.read_csv(
             pa.BufferReader(b"".join([data, *last]) if quoted else data),
-            pyarrow.csv.ReadOptions(use_threads=False, block_size=block, column_names=names),
+            pyarrow.csv.ReadOptions(use_threads=False, block_size=len(data) + _MARK, column_names=names),
             pyarrow.csv.ParseOptions(
                 delimiter=delimiter, quote_char='"' if layout.quotes else False, ignore_empty_lines=False
             ),
