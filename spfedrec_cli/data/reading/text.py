@@ -47,18 +47,18 @@ def _as_it_is(batch: Batch) -> Batch:
     return batch
 
 
-def _block(data: bytes, layout: Layout, columns: Sequence[str]) -> Batch:
+def _block(data: bytearray, layout: Layout, columns: Sequence[str]) -> Batch:
     """A block without quotes."""
     found = _at_once(data, layout, columns) if layout.form == "csv" else None
     return found or _by_row(_Lines(data), layout, columns)
 
 
-def _at_once(data: bytes, layout: Layout, columns: Sequence[str]) -> Batch | None:
+def _at_once(data: bytearray, layout: Layout, columns: Sequence[str]) -> Batch | None:
     """By Arrow; None where something is wrong, or a row is not a line.
 
     Behind quotes one more row is put: where one of them stayed open, it is swallowed, and a row is missing.
     """
-    if data[:1] in (b"\n", b"\r"):  # which Arrow takes for a row where it stands alone
+    if data.startswith((b"\n", b"\r")):  # which Arrow takes for a row where it stands alone
         return None
     quoted = layout.quotes and b'"' in data
     delimiter = layout.delimiter if len(layout.delimiter) == 1 else "\t"
@@ -115,14 +115,14 @@ def _by_row(lines: "_Lines", layout: Layout, columns: Sequence[str]) -> Batch:
     return Batch(found, lines.number, numbers, lambda: [text for _, text, _ in good], problems)
 
 
-def _count(data: bytes) -> int:
+def _count(data: bytes | bytearray) -> int:
     """Lines, as editors count them: LF, CR LF or CR ends one."""
     ends = int(np.count_nonzero(np.frombuffer(data, np.uint8) == _LINE_FEED))
     ends += data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else 0
     return ends + (not data.endswith((b"\n", b"\r")))
 
 
-def _split(data: bytes) -> list[str]:
+def _split(data: bytes | bytearray) -> list[str]:
     return [line.decode("utf-8", "surrogateescape") for line in data.splitlines(keepends=True)]
 
 
@@ -140,20 +140,29 @@ class _Blocks:
             if byte == b"\r" and text.peek(1)[:1] == b"\n":
                 text.read(1)
 
-    def next(self) -> bytes:
-        """None of it at the end."""
-        held = [self._rest]
-        while part := self._stream.text.read(self._size):
-            end = max(part.rfind(b"\n"), part.rfind(b"\r", 0, len(part) - 1)) + 1
-            held.append(part)
-            if end:
-                self._rest = part[end:]
-                return b"".join([*held[:-1], memoryview(part)[:end]])
-            if sum(map(len, held)) > LONGEST:
+    def next(self) -> bytearray:
+        """None of it at the end. It is read to where it stays: to copy a block takes as long as to read it."""
+        data = bytearray(self._rest)
+        while read := self._read_behind(data):
+            data = read
+            if end := max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1:
+                self._rest = bytes(data[end:])
+                del data[end:]
+                return data
+            if len(data) > LONGEST:
                 problem = f"A line is longer than {LONGEST >> 20} MiB"
                 raise InputError(problem, where=str(self._stream.file), hint="check that it is a table of text")
         self._rest = b""
-        return b"".join(held)
+        return data
+
+    def _read_behind(self, start: bytearray) -> bytearray | None:
+        """`start` and what comes behind it; None where nothing does."""
+        data = bytearray(len(start) + self._size)
+        data[: len(start)] = start
+        with memoryview(data) as whole, whole[len(start) :] as room:
+            read = self._stream.text.readinto(room)
+        del data[len(start) + read :]
+        return data if read else None
 
 
 class _Lines:
@@ -163,7 +172,7 @@ class _Lines:
     are, or than a row may have.
     """
 
-    def __init__(self, data: bytes, more: Callable[[], bytes] = bytes) -> None:
+    def __init__(self, data: bytearray, more: Callable[[], bytearray] = bytearray) -> None:
         self._lines, self._more, self._size = deque(_split(data)), more, 0
         self.row: list[str] = []
         self.number, self.ended = 0, False
