@@ -191,6 +191,9 @@ class _Reader:
             for name, count in left_out.items()
             if count
         ]
+        for column in columns.values():
+            if isinstance(column, Texts):
+                column.close()
         whole = {role: self._whole(column, kinds[role], notes) for role, column in columns.items()}
         return Scanned(whole, rows, notes, np.concatenate(lines), self.layout.unit)
 

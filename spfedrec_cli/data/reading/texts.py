@@ -1,5 +1,8 @@
 """Columns of text as distinct values and their numbers."""
 
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import numpy as np
 import pyarrow as pa
 
@@ -12,30 +15,38 @@ _WIDE = 64
 class Texts:
     """A column that is appended to, a batch at a time.
 
-    Distinct texts of all batches are brought together by Arrow, which hashes them; often enough that those of the
-    batches do not pile up, seldom enough that all together are not hashed again and again.
+    Distinct texts of all batches are brought together in a thread of its own, while others are read; often enough that
+    those of the batches do not pile up, seldom enough that all together are not hashed again and again.
     """
 
     def __init__(self) -> None:
         self._parts: list[pa.DictionaryArray] = []
-        self._pending, self._known = 0, _FEW
+        self._pending, self._known = 0, 0
+        self._pool, self._whole = ThreadPoolExecutor(1), list[Future[pa.DictionaryArray]]()
 
     def append(self, part: pa.DictionaryArray) -> None:
         self._parts.append(part)
         self._pending += len(part.dictionary)
-        if self._pending > 2 * self._known:
-            whole = self._unified()
-            self._parts, self._pending, self._known = [whole], 0, max(_FEW, len(whole.dictionary))
+        if self._pending > 2 * max(_FEW, self._known):
+            self._known = max((len(whole.result().dictionary) for whole in self._whole), default=0)
+            self.close()
+
+    def close(self) -> None:
+        """Begins to bring together what there is."""
+        before, parts = self._whole, self._parts
+        self._whole = [self._pool.submit(lambda: _unified([*(whole.result() for whole in before), *parts]))]
+        self._parts, self._pending = [], 0
 
     def done(self) -> pa.DictionaryArray:
         """The whole column; of no use afterwards."""
-        whole = self._unified()
-        self._parts = []
-        return whole
+        if self._parts or not self._whole:
+            self.close()
+        return self._whole.pop().result()
 
-    def _unified(self) -> pa.DictionaryArray:
-        nothing = texts([]).dictionary_encode()
-        return _one(pa.chunked_array([nothing, *self._parts]).unify_dictionaries())
+
+def _unified(parts: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
+    nothing = texts([]).dictionary_encode()
+    return _one(pa.chunked_array([nothing, *parts]).unify_dictionaries())
 
 
 def encoded(column: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
