@@ -43,8 +43,8 @@ def read_attributes(
     table = scan(file, wanted, request)
     keys, notes = table.texts(name), table.notes
     texts = {column: table.texts(column) for column in dict.fromkeys(columns) if column in table}
-    first = np.unique(to_numpy(keys.indices), return_index=True)[1]
-    if len(first) < len(keys):
+    if len(keys.dictionary) < len(keys):
+        first = np.unique(to_numpy(keys.indices), return_index=True)[1]
         same, differing = _seconds(keys, first, texts)
         for row in differing.tolist():
             problem = f"The {name} {keys[row]} has a second row that says something else"
