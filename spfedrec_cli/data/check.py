@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from spfedrec_cli.data.schema import CLIENT, SPLITS, TIME, SplitEntry
+from spfedrec_cli.data.arrays import to_numpy
+from spfedrec_cli.data.schema import CLIENT, PURCHASES, SPLITS, TIME, SplitEntry
+from spfedrec_cli.data.stored import numbers
 from spfedrec_cli.errors import SpfedrecError
 
 
@@ -31,7 +33,7 @@ def _check_temporal(folder: Path, split: SplitEntry) -> tuple[str, ...]:
 def _range(path: Path) -> tuple[int | None, int]:
     """The earliest and the latest time, of which the first is None where there are no rows."""
     with pq.ParquetFile(path) as file:
-        found = [batch.column(0).to_numpy() for batch in file.iter_batches(1 << 20, columns=[TIME]) if len(batch)]
+        found = [to_numpy(batch.column(0)) for batch in file.iter_batches(1 << 20, columns=[TIME]) if len(batch)]
     return (int(min(part.min() for part in found)), int(max(part.max() for part in found))) if found else (None, 0)
 
 
@@ -39,8 +41,7 @@ def _check_own(folder: Path, n_clients: int) -> tuple[str, ...]:
     """Of every client the last moment of each split must not come after the first of the next."""
     latest = np.full(n_clients, np.iinfo(np.int64).min)
     for name in SPLITS:
-        table = pq.read_table(folder / f"{name}.parquet", columns=[CLIENT, TIME])
-        client, time = (table.column(column).to_numpy().astype(np.int64) for column in (CLIENT, TIME))
+        client, time = (numbers(folder / f"{name}.parquet", PURCHASES.field(column)) for column in (CLIENT, TIME))
         if (time < latest[client]).any():
             raise SpfedrecError(f"The split {name} holds purchases of another: this is a mistake in spfedrec")
         np.maximum.at(latest, client, time)

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spfedrec_cli.data.arrays import scalar, texts, to_numpy, where
 from spfedrec_cli.dtypes import I32
 
 UNKNOWN = ("", "NONE", "None")
@@ -21,7 +22,7 @@ def encode(values: pa.Array) -> tuple[I32, tuple[str, ...]]:
     vocabulary = _sorted([text for text in set(texts) if text is not None and text not in UNKNOWN])
     code = {text: place for place, text in enumerate(vocabulary, 1)}
     by_text = np.array([*(code.get(text, 0) for text in texts), 0], np.int32)
-    return by_text[pc.fill_null(encoded.indices, -1).to_numpy()], tuple(vocabulary)
+    return by_text[to_numpy(pc.coalesce(encoded.indices, scalar(np.int32(-1))))], tuple(vocabulary)
 
 
 def _sorted(values: list[str]) -> list[str]:
@@ -33,15 +34,16 @@ def _sorted(values: list[str]) -> list[str]:
 
 def age_buckets(ages: pa.DictionaryArray) -> pa.DictionaryArray:
     """Ages in years, as text ("33", "33.0"), to buckets; null where missing or not a number."""
-    buckets = pa.array([_age_bucket(age) for age in ages.dictionary.to_pylist()], pa.string())
-    return pa.DictionaryArray.from_arrays(ages.indices, buckets)
+    buckets = texts([_age_bucket(age) for age in ages.dictionary.to_pylist()])
+    known = where(pc.not_equal(buckets, scalar("")), buckets)
+    return pa.DictionaryArray.from_arrays(ages.indices, known)
 
 
-def _age_bucket(age: str | None) -> str | None:
+def _age_bucket(age: str | None) -> str:
     try:
         years = float(age or "")
     except ValueError:
-        return None
+        return ""
     if not 0 <= years < 150:
-        return None
+        return ""
     return AGE_BUCKETS[int(np.searchsorted(_AGES, years, side="right")) - 1]

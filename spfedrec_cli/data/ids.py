@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spfedrec_cli.data.arrays import texts, to_arrow, to_numpy
+from spfedrec_cli.data.arrays import letters, scalar, texts, to_arrow, to_numpy, width
 from spfedrec_cli.dtypes import I32
 from spfedrec_cli.errors import InputError, nearest
 
@@ -20,7 +20,8 @@ _WHOLE = r"^-?[0-9]+(\.0+)?$"
 class Form:
     """How ids look. `width` > 0 restores leading zeros that were lost; `numeric` ids sort as numbers.
 
-    `free` ids are kept as they stand, blanks around them included, but for whole numbers that became decimals.
+    `free` ids are kept as they stand, blanks around them included, but for whole numbers that became decimals. What has
+    `digits` bytes, each a digit below the `base`, fits.
     """
 
     pattern: str
@@ -28,21 +29,32 @@ class Form:
     width: int = 0
     numeric: bool = False
     free: bool = False
+    digits: int = 0
+    base: int = 10
 
 
 FORMS = {
-    "customer": Form(r"^[0-9a-f]{64}$", "64 hexadecimal digits"),
-    "article": Form(r"^[0-9]{1,10}(\.0+)?$", "10 digits", width=10),
+    "customer": Form(r"^[0-9a-f]{64}$", "64 hexadecimal digits", digits=64, base=16),
+    "article": Form(r"^[0-9]{1,10}(\.0+)?$", "10 digits", width=10, digits=10),
     "number": Form(r"^(0|[1-9][0-9]{0,17})$", "a whole number", numeric=True),
     "any": Form(r"(?s)^.{1,200}$", "a text of 1 to 200 characters other than nan and NULL", free=True),
 }
 
 
+def fitting(ids: pa.Array, form: Form) -> pa.Array | None:
+    """Whether each of `ids` has the form; None where all have, as all bytes looked at together show in a tenth of the
+    time."""
+    if form.digits and width(ids) == form.digits:
+        byte = letters(ids)
+        if (((byte - np.uint8(ord("0"))) < 10) | ((byte - np.uint8(ord("a"))) < form.base - 10)).all():
+            return None
+    return pc.match_substring_regex(ids, form.pattern)
+
+
 def malformed(ids: pa.Array, form: Form) -> str | None:
     """The first of `ids` that does not have the form (null counts as empty), or None."""
-    fits = pc.fill_null(pc.match_substring_regex(ids, form.pattern), False)
-    wrong = pc.index(fits, False).as_py()
-    return None if wrong < 0 else ids[wrong].as_py() or ""
+    fits = to_numpy(pc.coalesce(pc.match_substring_regex(ids, form.pattern), scalar(False)))
+    return None if fits.all() else ids[int(fits.argmin())].as_py() or ""
 
 
 def restore(ids: pa.Array, form: Form) -> tuple[pa.Array, str]:
@@ -64,7 +76,7 @@ def restore(ids: pa.Array, form: Form) -> tuple[pa.Array, str]:
 
 def dense(ids: pa.Array, known: pa.Array) -> I32:
     """The dense number of each id, -1 where `known` does not hold it."""
-    return np.asarray(pc.fill_null(pc.index_in(ids, value_set=known), -1).to_numpy(zero_copy_only=False), np.int32)
+    return to_numpy(pc.coalesce(pc.index_in(ids, value_set=known), scalar(np.int32(-1))))
 
 
 def find(ids: Sequence[str], known: pa.Array, form: Form) -> I32:
@@ -97,7 +109,7 @@ def _typed(ids: Sequence[str], form: Form) -> pa.Array:
 
 def _find(asked: pa.Array, known: pa.Array) -> I32:
     # Hashes the few that are asked for, not the many that are known.
-    rows = np.flatnonzero(to_numpy(pc.is_in(known, value_set=asked).cast(pa.uint8())))
+    rows = np.flatnonzero(to_numpy(pc.is_in(known, value_set=asked)))
     places = dict(zip(known.take(to_arrow(rows)).to_pylist(), rows.tolist(), strict=True))
     return np.array([places.get(id, -1) for id in asked.to_pylist()], np.int32)
 

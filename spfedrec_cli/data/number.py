@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spfedrec_cli.data import fields
-from spfedrec_cli.data.ids import Form
+from spfedrec_cli.data.arrays import scalar, to_arrow, to_numpy, where
+from spfedrec_cli.data.ids import Form, dense
 from spfedrec_cli.data.raw import Attributes
 from spfedrec_cli.data.schema import FIELD, FieldEntry
 from spfedrec_cli.dtypes import I32
@@ -35,35 +36,36 @@ def catalogue(
     The vocabularies are those of all attributes: a subset of the customers has the codes of the whole.
     """
     described = attributes.ids.cast(pa.string())
-    place = pc.fill_null(pc.index_in(texts, value_set=described), -1).to_numpy().copy()
+    place = dense(texts, described).copy()
     new = np.flatnonzero(used & (place < 0))
     place[new] = len(described) + np.arange(len(new))
-    every = pa.concat_arrays([described, texts.take(pa.array(new)).cast(pa.string())])
+    every = pa.concat_arrays([described, texts.take(to_arrow(new)).cast(pa.string())])
     wanted = np.arange(len(every)) < (0 if only_used else len(described))
     wanted[place[used]] = True
     chosen = np.flatnonzero(wanted)
-    places = chosen[order(every.take(pa.array(chosen)), form)]
+    places = chosen[order(every.take(to_arrow(chosen)), form)]
     number = np.full(len(every) + 1, -1, np.int32)
     number[places] = np.arange(len(places))
     rows = np.where(places < len(described), places, -1)
-    return _catalogue(id_column, every.take(pa.array(places)), attributes, rows), number[place]
+    return _catalogue(id_column, every.take(to_arrow(places)), attributes, rows), number[place]
 
 
 def order(ids: pa.Array, form: Form) -> npt.NDArray[np.integer]:
     """The places of distinct ids in the order of their dense numbers: as numbers, or as bytes."""
-    return np.asarray(pc.sort_indices(ids.cast(pa.int64()) if form.numeric else ids))
+    return to_numpy(pc.sort_indices(ids.cast(pa.int64()) if form.numeric else ids))
 
 
 def _catalogue(id_column: str, known: pa.Array, attributes: Attributes, rows: npt.NDArray[np.integer]) -> Catalogue:
     """`rows` (n,) are the places of `known` among the attributes, -1 where they are unknown."""
     columns: dict[str, pa.Array] = {id_column: known}
-    taken = pa.array(rows, mask=rows < 0)
+    taken = to_arrow(rows)
+    taken = where(pc.greater_equal(taken, scalar(0)), taken)
     for name, values in attributes.display.items():
         shown = values.take(taken).cast(pa.string())
-        columns[name] = pc.if_else(pc.equal(shown, ""), None, shown)
+        columns[name] = where(pc.not_equal(shown, scalar("")), shown)
     entries = []
     for name, values in attributes.fields.items():
         codes, vocabulary = fields.encode(values)
-        columns[FIELD + name] = pa.array(np.append(codes, np.int32(0))[rows])
+        columns[FIELD + name] = to_arrow(np.append(codes, np.int32(0))[rows])
         entries.append(FieldEntry(name=name, cardinality=len(vocabulary) + 1, vocabulary=vocabulary))
     return Catalogue(pa.table(columns), tuple(entries), int((rows < 0).sum()))

@@ -74,7 +74,10 @@ def merge(rows: "Rows", size: int = CHUNK) -> tuple[Purchases, float]:
 def _fold(rows: "Rows", cut: slice, n_items: int) -> tuple[Purchases, int, int]:
     """The rows of some whole clients, how many (client, item) they have, and how many of these come more than once."""
     client, item, time, price = rows.client[cut], rows.item[cut], rows.time[cut], rows.price[cut].copy()
-    order, starts = groups(np.cumsum(first_of(client) | first_of(time)) * n_items + item)
+    order, pairs = groups((client - client[:1]).astype(np.int64) * n_items + item)
+    new = first_of(time[order])
+    new[pairs] = True
+    starts, again = np.flatnonzero(new), np.add.reduceat(new, pairs, dtype=np.int64) > 1
     first, size = order[starts], np.diff(starts, append=len(order))
     counts = np.zeros(len(order), np.int32)
     counts[first] = size
@@ -85,14 +88,7 @@ def _fold(rows: "Rows", cut: slice, n_items: int) -> tuple[Purchases, int, int]:
         quantity[first] = np.add.reduceat(quantity[order], starts)
     kept = np.flatnonzero(counts > 0)
     columns: list[npt.NDArray[Any]] = [client, item, time, counts, counts if quantity is None else quantity, price]
-    part = Purchases(*(column[kept] for column in columns))
-    return part, *_pairs(part, n_items)
-
-
-def _pairs(rows: Purchases, n_items: int) -> tuple[int, int]:
-    pair = np.sort(rows.client.astype(np.int64) * n_items + rows.item)
-    new = np.append(first_of(pair), True)
-    return int(new[:-1].sum()), int((new[:-1] & ~new[1:]).sum())
+    return Purchases(*(column[kept] for column in columns)), len(pairs), int(again.sum())
 
 
 def _means(price: F32, quantity: I64 | None, rows: I64, size: I64) -> F64:

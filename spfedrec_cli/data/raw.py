@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from spfedrec_cli.data.arrays import texts
 from spfedrec_cli.data.reading.rejects import Rejects
 from spfedrec_cli.data.schema import OracleEntry, TimeUnit
 from spfedrec_cli.dtypes import F32, I8, I32
@@ -119,14 +120,14 @@ class Raw:
 
     def without_rows(self) -> "Raw":
         """What is left to say when the purchases have been taken."""
-        nothing = pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), pa.array([], pa.string()))
+        nothing = texts([]).dictionary_encode()
         time, price = np.empty(0, np.int32), no_prices(0)
         return replace(self, client=nothing, item=nothing, time=time, price=price, quantity=None, channel=None)
 
 
 def no_attributes() -> Attributes:
     """Attributes of nothing: every id is one that only the purchases know."""
-    return Attributes(pa.array([], pa.string()))
+    return Attributes(texts([]))
 
 
 def no_prices(n: int) -> F32:

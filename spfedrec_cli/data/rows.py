@@ -2,22 +2,21 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from spfedrec_cli.data.arrays import texts, to_numpy
 from spfedrec_cli.data.parallel import both, each
 from spfedrec_cli.data.raw import Raw
-from spfedrec_cli.dtypes import F32, I8, I32
+from spfedrec_cli.dtypes import F32, I8, I32, I64
 
 Mask = npt.NDArray[np.bool_]
 
+_MANY = 1 << 22
 _COLUMNS = ("client", "item", "time", "price", "quantity", "channel")
-
-
-def _no_ids() -> pa.Array:
-    return pa.array([], pa.string())
 
 
 @dataclass
@@ -33,14 +32,14 @@ class Rows:
     price: F32
     quantity: I32 | None = None
     channel: I8 | None = None
-    client_ids: pa.Array = field(default_factory=_no_ids)
-    item_ids: pa.Array = field(default_factory=_no_ids)
+    client_ids: pa.Array = field(default_factory=partial(texts, ()))
+    item_ids: pa.Array = field(default_factory=partial(texts, ()))
 
     @classmethod
     def of(cls, raw: Raw) -> "Rows":
         return cls(
-            client=_codes(raw.client),
-            item=_codes(raw.item),
+            client=to_numpy(raw.client.indices),
+            item=to_numpy(raw.item.indices),
             time=raw.time,
             price=raw.price,
             quantity=raw.quantity,
@@ -68,26 +67,31 @@ class Rows:
     def renumber(self, item: I32, client: I32) -> None:
         """Replaces each place by the number at it. Both lists of ids are of no use afterwards."""
         self.item, self.client = both(lambda: item[self.item], lambda: client[self.client])
-        self.item_ids = self.client_ids = _no_ids()
+        self.item_ids = self.client_ids = texts(())
 
-    def sort(self, names: Iterable[str] = ("time", "price", "quantity")) -> npt.NDArray[np.int32]:
+    def sort(self, names: Iterable[str] = ("time", "price", "quantity")) -> I64:
         """By client, time, and the order of the file; so too the columns that are named, and others no more.
 
-        The rows of client c are then those from place c to c + 1 of what is returned. scipy turns a matrix of one entry
-        a row into columns by a counting sort: three times as fast as numpy's stable sort, which times in the order of
-        the file do without.
+        The rows of client c are then those from place c to c + 1 of what is returned.
         """
-        from scipy.sparse import csr_array  # .2 s, which reading a Dataset does without
-
         if (self.time[1:] < self.time[:-1]).any():
             self.select(np.argsort(self.time, kind="stable"))
-        n, shape = len(self), (len(self), int(self.client.max(initial=-1)) + 1)
-        by_client = csr_array((self.item, self.client, np.arange(n + 1, dtype=np.int32)), shape=shape).tocsc()
-        self.item, offsets = by_client.data, by_client.indptr
-        self.client = np.repeat(np.arange(shape[1], dtype=np.int32), np.diff(offsets))
-        self.select(by_client.indices, names)
-        return np.asarray(offsets)
+        rows = np.bincount(self.client)
+        self.select(_stable_order(self.client, len(rows)), ("item", *names))
+        self.client = np.repeat(np.arange(len(rows), dtype=np.int32), rows)
+        return np.append(0, np.cumsum(rows))
 
 
-def _codes(column: pa.DictionaryArray) -> I32:
-    return np.asarray(column.indices.to_numpy(zero_copy_only=False), np.int32)
+def _stable_order(keys: I32, n: int) -> npt.NDArray[np.integer]:
+    """The order that sorts numbers from 0 to `n` - 1, equal ones as they stand.
+
+    Many by scipy, which turns a matrix of one entry a row into columns by counting: a third of the time that numpy
+    takes. Few by numpy, which counts too where numbers have 16 bits: to import scipy takes .2 s.
+    """
+    if len(keys) < _MANY:
+        low = np.argsort(keys.astype(np.uint16), kind="stable")
+        return low[np.argsort((keys >> 16).astype(np.uint16)[low], kind="stable")]
+    from scipy.sparse import csr_array
+
+    ends = np.arange(len(keys) + 1, dtype=np.int32)
+    return np.asarray(csr_array((keys, keys, ends), shape=(len(keys), n)).tocsc().indices)

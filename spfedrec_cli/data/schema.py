@@ -20,7 +20,6 @@ DISPLAY = (NAME, TYPE, COLOUR)
 FIELD = "field:"
 ITEMS = "items"
 NEGATIVES = 99
-LARGEST_QUANTITY = 2**31 - 1
 
 PURCHASES = pa.schema(
     [
@@ -32,7 +31,6 @@ PURCHASES = pa.schema(
         pa.field(PRICE, pa.float32()),
     ]
 )
-NEGATIVE_ITEMS = pa.list_(pa.int32(), NEGATIVES)
 
 TimeUnit = Literal["day", "second", "row"]
 SplitKind = Literal["temporal", "leave-one-out"]

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
+from spfedrec_cli.data.arrays import to_arrow
 from spfedrec_cli.data.rows import Mask, Rows
 from spfedrec_cli.data.schema import StepEntry, TimeUnit
 from spfedrec_cli.data.split import UNITS_A_DAY, WEEK
@@ -102,7 +102,7 @@ def _customers(rows: Rows, wanted: int | float, seed: int) -> None:
     if not 1 <= size <= len(buyers) or wanted <= 0:
         hint = f"give a number from 1 to {len(buyers)}, or a fraction with a dot up to 1.0"
         raise InputError(f"--customers {wanted} does not fit the source's {len(buyers)} buyers", hint=hint)
-    hashes = _hashes(rows.client_ids.take(pa.array(buyers)).to_pylist(), seed)
+    hashes = _hashes(rows.client_ids.take(to_arrow(buyers)).to_pylist(), seed)
     kept = np.zeros(len(rows.client_ids), bool)
     kept[buyers[np.argpartition(hashes, size - 1)[:size]]] = True
     rows.select(kept[rows.client])

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from spfedrec_cli import files
 from spfedrec_cli.data import negatives, schema
+from spfedrec_cli.data.arrays import to_arrow, where
 from spfedrec_cli.data.check import check_leaks
 from spfedrec_cli.data.folder import NewFolder
 from spfedrec_cli.data.grouping import distinct
@@ -85,15 +87,14 @@ def _negatives(division: Division, n_clients: int, n_items: int, seed: int) -> p
     clients = np.unique(purchases.client[division.part > 0])
     rows = Ragged.from_lengths(np.bincount(purchases.client, minlength=n_clients), purchases.item).take(clients)
     drawn = negatives.draw(clients, distinct(rows, n_items), n_items, seed)
-    flat = pa.FixedSizeListArray.from_arrays(pa.array(drawn.ravel()), schema.NEGATIVES)
-    return pa.table({schema.CLIENT: clients, schema.ITEMS: flat})
+    flat = pa.FixedSizeListArray.from_arrays(to_arrow(drawn.ravel()), schema.NEGATIVES)
+    return pa.table({schema.CLIENT: to_arrow(clients), schema.ITEMS: flat})
 
 
 def _purchase_table(part: Purchases) -> pa.Table:
-    columns = {
-        field.name: pa.array(getattr(part, field.name), field.type, from_pandas=True) for field in schema.PURCHASES
-    }
-    return pa.table(columns, schema.PURCHASES)
+    columns = {field.name: to_arrow(getattr(part, field.name)).cast(field.type) for field in schema.PURCHASES}
+    price = columns[schema.PRICE]
+    return pa.table({**columns, schema.PRICE: where(pc.invert(pc.is_nan(price)), price)}, schema.PURCHASES)
 
 
 def _write_split(folder: Path, split: str, division: Division) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.prepare import prepare_csv
 
 WATCHED = """
 import sys
@@ -39,6 +40,13 @@ def test_describing_a_dataset_with_dates_and_names_loads_neither(workplace: Path
     assert synthetic_dataset.manifest.time_unit == "day"
     assert synthetic_dataset.item_labels([0])[0]["name"]
     assert loaded("describe", str(synthetic_dataset.path)) == "[]"
+
+
+def test_preparing_loads_neither(workplace: Path) -> None:
+    """Not even dates, prices, articles and customers."""
+    assert loaded("prepare", "--source", "sample", "--output", "sample") == "[]"
+    prepare_csv("synthetic", None, "shop", customers=50, items=200)
+    assert loaded("prepare", "--source", "hm", "--input", "shop", "--output", "made") == "[]"
 
 
 def completed(*words: str) -> tuple[list[str], list[str]]:
@@ -78,4 +86,6 @@ def test_the_shell_can_be_told_how(workplace: Path, shell: str) -> None:
 
 
 def test_what_is_loaded_is_seen(workplace: Path) -> None:
-    assert "pandas" in loaded("prepare", "--source", "sample", "--output", "sample")
+    Path("bought.csv").write_text("who,what,at\na,x,01/09/2020\na,y,22/09/2020\n")
+    table = ("--input", "bought.csv", "--columns", "customer=who,item=what,time=at", "--time-format", "%d/%m/%Y")
+    assert "pandas" in loaded("prepare", "--source", "table", *table, "--output", "made")

@@ -63,6 +63,13 @@ def test_chunks_cover_all_clients_once_and_stay_small(lengths: list[int], size: 
         assert high - low + offsets[high] - offsets[low] <= size or high - low == 1
 
 
+@pytest.mark.parametrize("most", [9, 2**59, 2**60, 2**62])
+def test_groups_of_large_keys(most: int) -> None:
+    """Whether key and place fit into one number or not."""
+    order, starts = groups(np.array([most, 3, most, 0, most - 1]))
+    assert (order.tolist(), starts.tolist()) == ([3, 1, 4, 0, 2], [0, 1, 2, 3])
+
+
 def test_groups_keep_the_order_of_equals() -> None:
     order, starts = groups(np.array([7, 3, 7, 3, 3, 9]))
     assert order.tolist() == [1, 3, 4, 0, 2, 5]

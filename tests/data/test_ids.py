@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from spfedrec_cli.data.ids import FORMS, dense, look_up, malformed, near_id, restore
+from spfedrec_cli.data.ids import FORMS, Form, dense, fitting, look_up, malformed, near_id, restore
 from spfedrec_cli.errors import InputError
 
 ARTICLE, NUMBER, CUSTOMER = FORMS["article"], FORMS["number"], FORMS["customer"]
@@ -74,3 +74,12 @@ def test_look_up_names_the_form() -> None:
 
 def test_nothing_is_near_where_not_even_the_first_character_is_shared() -> None:
     assert near_id("999", pa.array(["100", "200"])) is None
+
+
+@pytest.mark.parametrize("form, rest", [(CUSTOMER, "0" * 63), (ARTICLE, "0" * 9)])
+def test_a_glance_at_all_bytes_agrees_with_the_pattern(form: Form, rest: str) -> None:
+    for letter in (*map(chr, range(128)), "é", "\uff10"):
+        ids = [rest + rest[0], rest[: len(rest) + 1 - len(letter.encode())] + letter]
+        fits = fitting(pa.array(ids), form)
+        assert (fits is None) == (malformed(pa.array(ids), form) is None)
+        assert fits is None or fits.to_pylist() == [True, False]

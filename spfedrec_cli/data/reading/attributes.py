@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from spfedrec_cli.data.arrays import to_arrow, to_numpy
 from spfedrec_cli.data.raw import Request
 from spfedrec_cli.data.reading.files import RawFile
 from spfedrec_cli.data.reading.kinds import CATEGORY, Kind
@@ -42,14 +43,14 @@ def read_attributes(
     table = scan(file, wanted, request)
     keys, notes = table.texts(name), table.notes
     texts = {column: table.texts(column) for column in dict.fromkeys(columns) if column in table}
-    first = np.unique(keys.indices.to_numpy(), return_index=True)[1]
-    if len(first) < len(keys):
+    if len(keys.dictionary) < len(keys):
+        first = np.unique(to_numpy(keys.indices), return_index=True)[1]
         same, differing = _seconds(keys, first, texts)
         for row in differing.tolist():
             problem = f"The {name} {keys[row]} has a second row that says something else"
             request.rejects.add(file, table.unit, int(table.lines[row]), problem, str(keys[row]))
         notes = [*notes, *_folded(same, file)]
-        texts = {column: values.take(pa.array(first)) for column, values in texts.items()}
+        texts = {column: values.take(to_arrow(first)) for column, values in texts.items()}
     missing = [column for column in dict.fromkeys(columns) if column not in table]
     lacking = [f"{file.name} lacks {', '.join(missing)}: left out"] if missing else []
     return Described(keys.dictionary, texts, [*notes, *lacking])
@@ -58,10 +59,10 @@ def read_attributes(
 def _seconds(keys: pa.DictionaryArray, first: I64, texts: Mapping[str, pa.DictionaryArray]) -> tuple[int, I64]:
     """How many rows say the same of an id a second time, and which say something else."""
     seconds = np.setdiff1d(np.arange(len(keys)), first)
-    source = first[keys.indices.to_numpy()[seconds]]
+    source = first[to_numpy(keys.indices)[seconds]]
     differs = np.zeros(len(seconds), bool)
     for values in texts.values():
-        codes = values.indices.to_numpy()
+        codes = to_numpy(values.indices)
         differs |= codes[seconds] != codes[source]
     return int((~differs).sum()), seconds[differs]
 

@@ -7,7 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spfedrec_cli.data.ids import Form
+from spfedrec_cli.data import arrays
+from spfedrec_cli.data.arrays import scalar, where
+from spfedrec_cli.data.ids import Form, fitting
 
 _PRICE = r"^\+?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?$"
 _WHOLE = r"^\+?-?[0-9]{1,18}(\.0*)?$"
@@ -36,28 +38,30 @@ class Kind:
 
 def ids(form: Form) -> Kind:
     def read(texts: pa.Array) -> pa.Array:
-        fits = pc.match_substring_regex(texts, form.pattern)
+        fits = fitting(texts, form)
+        if fits is None:
+            return texts
         if form.free:
             fits = pc.and_not(fits, missing(texts))
-        return pc.if_else(fits, texts, None)
+        return where(fits, texts)
 
     return Kind(form.described, read, hint=drop_missing, form=form)
 
 
 def missing(texts: pa.Array) -> pa.Array:
     """Whether each text is empty or stands for nothing: nan, NULL."""
-    return pc.is_in(pc.utf8_lower(texts), value_set=pa.array(_MISSING, pa.string()))
+    return pc.is_in(pc.utf8_lower(texts), value_set=arrays.texts(_MISSING))
 
 
 def drop_missing(value: str) -> str | None:
     """The hint where a customer, an item or a time is missing."""
-    return "leave such rows out with --drop-missing" if missing(pa.array([value]))[0].as_py() else None
+    return "leave such rows out with --drop-missing" if missing(arrays.texts([value]))[0].as_py() else None
 
 
 def matching(texts: pa.Array, pattern: str) -> pa.Array:
     """Without blanks around them; null where they do not match."""
     trimmed = pc.utf8_trim_whitespace(texts)
-    return pc.if_else(pc.match_substring_regex(trimmed, pattern), trimmed, None)
+    return where(pc.match_substring_regex(trimmed, pattern), trimmed)
 
 
 def whole_numbers(texts: pa.Array) -> pa.Array:
@@ -74,22 +78,25 @@ def decimals(texts: pa.Array) -> pa.Array:
 def _prices(texts: pa.Array) -> pa.Array:
     """An empty price is unknown, NaN; any other must be a number that is not negative."""
     numbers = decimals(texts)
-    right = pc.if_else(pc.less_equal(numbers, _HIGHEST), numbers, None)
-    return pc.if_else(missing(pc.utf8_trim_whitespace(texts)), float("nan"), right)
+    right = where(pc.less_equal(numbers, scalar(_HIGHEST)), numbers)
+    return pc.if_else(missing(pc.utf8_trim_whitespace(texts)), scalar(float("nan")), right)
+
+
+def within(numbers: pa.Array, low: int, high: int) -> pa.Array:
+    return pc.and_(pc.greater_equal(numbers, scalar(low)), pc.less_equal(numbers, scalar(high)))
 
 
 def _between(low: int, high: int, empty: int | None = None) -> Callable[[pa.Array], pa.Array]:
     def read(texts: pa.Array) -> pa.Array:
         numbers = whole_numbers(texts)
-        right = pc.and_(pc.greater_equal(numbers, low), pc.less_equal(numbers, high))
-        numbers = pc.if_else(right, numbers, None)
-        return numbers if empty is None else pc.if_else(pc.equal(texts, ""), empty, numbers)
+        numbers = where(within(numbers, low, high), numbers)
+        return numbers if empty is None else pc.if_else(pc.equal(texts, scalar("")), scalar(empty), numbers)
 
     return read
 
 
 def _drop_returns(value: str) -> str | None:
-    number = whole_numbers(pa.array([value]))[0].as_py()
+    number = whole_numbers(arrays.texts([value]))[0].as_py()
     return "leave returns out with --returns drop" if number is not None and number <= 0 else None
 
 

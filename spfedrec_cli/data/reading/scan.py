@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from spfedrec_cli.data.arrays import scalar, texts, to_arrow, to_numpy
 from spfedrec_cli.data.ids import Form, restore
 from spfedrec_cli.data.raw import Progress, Request
 from spfedrec_cli.data.reading.batches import Batch, Job, Problem
@@ -196,6 +198,9 @@ class _Reader:
             for name, count in left_out.items()
             if count
         ]
+        for column in columns.values():
+            if isinstance(column, Texts):
+                column.close()
         whole = {role: self._whole(column, kinds[role], notes) for role, column in columns.items()}
         return Scanned(whole, rows, notes, np.concatenate(lines), self.layout.unit)
 
@@ -214,13 +219,13 @@ class _Reader:
         columns: dict[str, Column] = {}
         wrong: dict[int, tuple[str, Kind]] = {}
         for role, (name, kind) in self.wanted.columns.items():
-            values, codes = kind.read(texts[name].dictionary), texts[name].indices.to_numpy()
+            values, codes = kind.read(texts[name].dictionary), to_numpy(texts[name].indices)
             if values.null_count:
-                found = np.flatnonzero(np.asarray(values.is_null())[codes] & kept).tolist()
+                found = np.flatnonzero(to_numpy(values.is_null())[codes] & kept).tolist()
                 wrong = dict.fromkeys(found, (name, kind)) | wrong
             columns[role] = texts[name]
             if kind.numbers is not None:
-                columns[role] = values.fill_null(0).to_numpy()[codes].astype(kind.numbers)
+                columns[role] = to_numpy(pc.coalesce(values, scalar(0))).astype(kind.numbers)[codes]
         kept[list(wrong)] = False
         problems = [*batch.problems, *self._problems(batch, texts, wrong)]
         if not kept.all():
@@ -234,7 +239,7 @@ class _Reader:
         left_out = Counter[str]()
         for rule in self.wanted.rules:
             column = texts[rule.column]
-            meets = np.asarray(rule.keeps(column.dictionary).fill_null(False))[column.indices.to_numpy()]
+            meets = to_numpy(pc.coalesce(rule.keeps(column.dictionary), scalar(False)))[to_numpy(column.indices)]
             left_out[rule.name] += int((kept & ~meets).sum())
             kept &= meets
         return kept, left_out
@@ -253,7 +258,7 @@ class _Reader:
     def _hint(self, name: str, kind: Kind, value: str) -> str | None:
         """What to do beyond mending the row: about such values, or where none of the first values is right."""
         values = _sample(self.file, self.layout, name, self.request)
-        whole = kind.read(pa.array(values, pa.string())).null_count == len(values) >= _FEWEST
+        whole = kind.read(texts(values)).null_count == len(values) >= _FEWEST
         return kind.hint(value) or (kind.advice(values) if whole else None)
 
 
@@ -271,7 +276,7 @@ def restored(column: pa.DictionaryArray, form: Form, name: str, notes: list[str]
 def taken(column: Column, kept: Bool) -> Column:
     """Of texts those alone that some row still has."""
     if isinstance(column, pa.DictionaryArray):
-        return column.filter(pa.array(kept)).dictionary_decode().dictionary_encode()
+        return column.filter(to_arrow(kept.view(np.uint8)).cast(pa.bool_())).dictionary_decode().dictionary_encode()
     return column[kept]
 
 

@@ -15,16 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from spfedrec_cli.data.arrays import scalar, texts
 from spfedrec_cli.data.reading.batches import Batch, Job, Problem
 from spfedrec_cli.data.reading.files import RawFile, Stream
 from spfedrec_cli.data.reading.layout import Layout, split_lines
 from spfedrec_cli.errors import InputError
 
-BLOCK = 1 << 24
+BLOCK = 1 << 23
 LONGEST = 1 << 25  # bytes of a row, beyond which a quote is taken for one that is not closed
 _LINE_FEED = ord("\n")
 _MARK = 1 << 20
-_CACHED = 1 << 23  # bytes that Arrow reads at a time
 _NO_TEXT = " is not UTF-8 text"
 Row = tuple[int, str, Sequence[str] | str]
 
@@ -47,18 +47,18 @@ def _as_it_is(batch: Batch) -> Batch:
     return batch
 
 
-def _block(data: bytes, layout: Layout, columns: Sequence[str]) -> Batch:
+def _block(data: bytearray, layout: Layout, columns: Sequence[str]) -> Batch:
     """A block without quotes."""
     found = _at_once(data, layout, columns) if layout.form == "csv" else None
     return found or _by_row(_Lines(data), layout, columns)
 
 
-def _at_once(data: bytes, layout: Layout, columns: Sequence[str]) -> Batch | None:
+def _at_once(data: bytearray, layout: Layout, columns: Sequence[str]) -> Batch | None:
     """By Arrow; None where something is wrong, or a row is not a line.
 
     Behind quotes one more row is put: where one of them stayed open, it is swallowed, and a row is missing.
     """
-    if data[:1] in (b"\n", b"\r"):  # which Arrow takes for a row where it stands alone
+    if data.startswith((b"\n", b"\r")):  # which Arrow takes for a row where it stands alone
         return None
     quoted = layout.quotes and b'"' in data
     delimiter = layout.delimiter if len(layout.delimiter) == 1 else "\t"
@@ -72,11 +72,10 @@ def _at_once(data: bytes, layout: Layout, columns: Sequence[str]) -> Batch | Non
         whole, data = data, data.rstrip(b"\r\n") + b"\n"
         blank = _count(whole) - _count(data)
     last = [b"" if data.endswith((b"\n", b"\r")) else b"\n", delimiter.join(names).encode()]
-    block = len(data) + _MARK if quoted else _CACHED
     try:
         table = pyarrow.csv.read_csv(
             pa.BufferReader(b"".join([data, *last]) if quoted else data),
-            pyarrow.csv.ReadOptions(use_threads=False, block_size=block, column_names=names),
+            pyarrow.csv.ReadOptions(use_threads=False, block_size=len(data) + _MARK, column_names=names),
             pyarrow.csv.ParseOptions(
                 delimiter=delimiter, quote_char='"' if layout.quotes else False, ignore_empty_lines=False
             ),
@@ -90,14 +89,18 @@ def _at_once(data: bytes, layout: Layout, columns: Sequence[str]) -> Batch | Non
         return None
     rows = len(table) - quoted
     read = table.slice(0, rows).columns
-    if (quoted and rows != _count(data)) or pc.any(reduce(pc.and_, map(_is_empty, read))).as_py():
+    if (quoted and rows != _count(data)) or _may_be_empty(read):
         return None  # A row that is no line, or one that may be an empty line.
-    texts = dict(zip(columns, read, strict=True))
-    return Batch(texts, rows + blank, np.arange(rows), partial(_split, as_it_stands))
+    found = dict(zip(columns, read, strict=True))
+    return Batch(found, rows + blank, np.arange(rows), partial(_split, as_it_stands))
 
 
-def _is_empty(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.equal(pc.binary_length(texts), 0)
+def _may_be_empty(columns: Sequence[pa.ChunkedArray]) -> bool:
+    """Whether some row is empty in all columns."""
+    if any(pc.min(pc.binary_length(column)).as_py() for column in columns):
+        return False
+    empty = (pc.equal(pc.binary_length(column), scalar(0)) for column in columns)
+    return bool(pc.any(reduce(pc.and_, empty)).as_py())
 
 
 def _by_row(lines: "_Lines", layout: Layout, columns: Sequence[str]) -> Batch:
@@ -105,21 +108,21 @@ def _by_row(lines: "_Lines", layout: Layout, columns: Sequence[str]) -> Batch:
     read = list(_json_rows(lines, columns) if layout.form == "json" else _rows(lines, layout, columns))
     good = [row for row in read if not isinstance(row[2], str)]
     by_column = zip(*(values for _, _, values in good), strict=True) if good else [()] * len(columns)
-    arrays = [pa.array(values, pa.string()) for values in by_column]
+    arrays = [texts(values) for values in by_column]
     problems = [Problem(line, values, text, _hint(values)) for line, text, values in read if isinstance(values, str)]
     numbers = np.array([line for line, _, _ in good], np.int64)
-    texts = dict(zip(columns, arrays, strict=True))
-    return Batch(texts, lines.number, numbers, lambda: [text for _, text, _ in good], problems)
+    found = dict(zip(columns, arrays, strict=True))
+    return Batch(found, lines.number, numbers, lambda: [text for _, text, _ in good], problems)
 
 
-def _count(data: bytes) -> int:
+def _count(data: bytes | bytearray) -> int:
     """Lines, as editors count them: LF, CR LF or CR ends one."""
     ends = int(np.count_nonzero(np.frombuffer(data, np.uint8) == _LINE_FEED))
     ends += data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else 0
     return ends + (not data.endswith((b"\n", b"\r")))
 
 
-def _split(data: bytes) -> list[str]:
+def _split(data: bytes | bytearray) -> list[str]:
     return [line.decode("utf-8", "surrogateescape") for line in data.splitlines(keepends=True)]
 
 
@@ -137,20 +140,29 @@ class _Blocks:
             if byte == b"\r" and text.peek(1)[:1] == b"\n":
                 text.read(1)
 
-    def next(self) -> bytes:
-        """None of it at the end."""
-        held = [self._rest]
-        while part := self._stream.text.read(self._size):
-            end = max(part.rfind(b"\n"), part.rfind(b"\r", 0, len(part) - 1)) + 1
-            held.append(part)
-            if end:
-                self._rest = part[end:]
-                return b"".join([*held[:-1], memoryview(part)[:end]])
-            if sum(map(len, held)) > LONGEST:
+    def next(self) -> bytearray:
+        """None of it at the end. It is read to where it stays: to copy a block takes as long as to read it."""
+        data = bytearray(self._rest)
+        while read := self._read_behind(data):
+            data = read
+            if end := max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1:
+                self._rest = bytes(data[end:])
+                del data[end:]
+                return data
+            if len(data) > LONGEST:
                 problem = f"A line is longer than {LONGEST >> 20} MiB"
                 raise InputError(problem, where=str(self._stream.file), hint="check that it is a table of text")
         self._rest = b""
-        return b"".join(held)
+        return data
+
+    def _read_behind(self, start: bytearray) -> bytearray | None:
+        """`start` and what comes behind it; None where nothing does."""
+        data = bytearray(len(start) + self._size)
+        data[: len(start)] = start
+        with memoryview(data) as whole, whole[len(start) :] as room:
+            read = self._stream.text.readinto(room)
+        del data[len(start) + read :]
+        return data if read else None
 
 
 class _Lines:
@@ -160,7 +172,7 @@ class _Lines:
     are, or than a row may have.
     """
 
-    def __init__(self, data: bytes, more: Callable[[], bytes] = bytes) -> None:
+    def __init__(self, data: bytearray, more: Callable[[], bytearray] = bytearray) -> None:
         self._lines, self._more, self._size = deque(_split(data)), more, 0
         self.row: list[str] = []
         self.number, self.ended = 0, False

@@ -1,48 +1,83 @@
 """Columns of text as distinct values and their numbers."""
 
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
 import pyarrow as pa
 
+from spfedrec_cli.data.arrays import letters, texts, to_arrow, width
+
 _FEW = 1 << 20
+_WIDE = 64
 
 
 class Texts:
     """A column that is appended to, a batch at a time.
 
-    Distinct texts of all batches are brought together by Arrow, which hashes them; often enough that those of the
-    batches do not pile up, seldom enough that all together are not hashed again and again.
+    Distinct texts of all batches are brought together in a thread of its own, while others are read; often enough that
+    those of the batches do not pile up, seldom enough that all together are not hashed again and again.
     """
 
     def __init__(self) -> None:
         self._parts: list[pa.DictionaryArray] = []
-        self._pending, self._known = 0, _FEW
+        self._pending, self._known = 0, 0
+        self._pool, self._whole = ThreadPoolExecutor(1), list[Future[pa.DictionaryArray]]()
 
     def append(self, part: pa.DictionaryArray) -> None:
         self._parts.append(part)
         self._pending += len(part.dictionary)
-        if self._pending > 2 * self._known:
-            whole = self._unified()
-            self._parts, self._pending, self._known = [whole], 0, max(_FEW, len(whole.dictionary))
+        if self._pending > 2 * max(_FEW, self._known):
+            self._known = max((len(whole.result().dictionary) for whole in self._whole), default=0)
+            self.close()
+
+    def close(self) -> None:
+        """Begins to bring together what there is."""
+        before, parts = self._whole, self._parts
+        self._whole = [self._pool.submit(lambda: _unified([*(whole.result() for whole in before), *parts]))]
+        self._parts, self._pending = [], 0
 
     def done(self) -> pa.DictionaryArray:
         """The whole column; of no use afterwards."""
-        whole = self._unified()
-        self._parts = []
-        return whole
+        if self._parts or not self._whole:
+            self.close()
+        return self._whole.pop().result()
 
-    def _unified(self) -> pa.DictionaryArray:
-        nothing = pa.array([], pa.string()).dictionary_encode()
-        return _one(pa.chunked_array([nothing, *self._parts]).unify_dictionaries())
+
+def _unified(parts: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
+    nothing = texts([]).dictionary_encode()
+    return _one(pa.chunked_array([nothing, *parts]).unify_dictionaries())
 
 
 def encoded(column: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
-    """Texts as numbers of their distinct values, in the order in which these first come up."""
-    found = column.dictionary_encode()
-    return found if isinstance(found, pa.DictionaryArray) else _one(found)
+    """Texts as numbers of their distinct values, in the order in which these first come up.
+
+    Where texts of 64 letters repeat the one before them, as a customer's do in a basket, one that comes up again later
+    may have a second number: to compare neighbours takes a tenth of the time.
+    """
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(whole, pa.ChunkedArray):
+        return _one(whole.dictionary_encode())
+    return _runs(whole) or whole.dictionary_encode()
+
+
+def _runs(texts: pa.StringArray) -> pa.DictionaryArray | None:
+    """One text for each run of equal ones; None where texts have another width, or hardly repeat."""
+    if width(texts) != _WIDE:
+        return None
+    words, first = letters(texts).view(np.uint64).reshape(-1, 8), np.ones(len(texts), bool)
+    first[1:] = (words[1:] != words[:-1]).view(np.uint64)[:, 0] != 0
+    held = words.compress(first, axis=0)
+    if 2 * len(held) > len(texts):
+        return None
+    ends = np.arange(0, _WIDE * len(held) + 1, _WIDE, dtype=np.int32)
+    once = pa.StringArray.from_buffers(len(held), pa.py_buffer(ends), pa.py_buffer(held))
+    return pa.DictionaryArray.from_arrays(to_arrow(np.cumsum(first, dtype=np.int32) - np.int32(1)), once, safe=False)
 
 
 def _one(column: pa.ChunkedArray) -> pa.DictionaryArray:
     """Of chunks that share a dictionary."""
     if not column.num_chunks:
-        return pa.array([], pa.string()).dictionary_encode()
+        return texts([]).dictionary_encode()
     indices = pa.concat_arrays([chunk.indices for chunk in column.chunks])
     return pa.DictionaryArray.from_arrays(indices, column.chunk(0).dictionary, safe=False)

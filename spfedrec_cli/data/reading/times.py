@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spfedrec_cli.data.reading.kinds import Kind, drop_missing, matching, missing
+from spfedrec_cli.data import arrays
+from spfedrec_cli.data.arrays import scalar, where
+from spfedrec_cli.data.reading.kinds import Kind, drop_missing, matching, missing, within
 from spfedrec_cli.data.schema import TimeUnit
 from spfedrec_cli.errors import InputError
 
@@ -61,7 +63,7 @@ def time_form(values: Sequence[str], format: str | None = None, zone: str | None
 
     `zone` is where moments that do not say so were written down. Raises InputError for a format or zone that is none.
     """
-    texts = pa.array([value.strip() for value in values], pa.string())
+    texts = arrays.texts([value.strip() for value in values])
     texts = texts.filter(pc.invert(missing(texts)))
     form = _told(format, texts) if format else _found(texts)
     return form if zone is None else _in_zone(form, zone)
@@ -71,7 +73,7 @@ def _found(texts: pa.Array) -> TimeForm:
     for text in texts.to_pylist():
         if re.fullmatch(_NUMBER, text):
             return _of_numbers(matching(texts, _NUMBER).drop_null())
-        form = next((form for form in _WRITTEN if form.kind.read(pa.array([text])).null_count == 0), None)
+        form = next((form for form in _WRITTEN if form.kind.read(arrays.texts([text])).null_count == 0), None)
         if form:
             return form
     return _form(_ANY, "second", lambda texts: pa.nulls(len(texts), pa.int64()))
@@ -82,7 +84,7 @@ def _of_numbers(numbers: pa.Array) -> TimeForm:
     for example in _CALENDARS:
         form = _calendar(example, numbers[0].as_py())
         years = pc.utf8_slice_codeunits(numbers, 0, 4)
-        likely = pc.and_(pc.greater_equal(years, _FIRST_YEAR), pc.less_equal(years, _LAST_YEAR))
+        likely = pc.and_(pc.greater_equal(years, scalar(_FIRST_YEAR)), pc.less_equal(years, scalar(_LAST_YEAR)))
         days = pc.and_(form.kind.read(numbers).is_valid(), likely)
         if pc.sum(days).as_py() >= _MOST * len(numbers):
             return form
@@ -156,7 +158,7 @@ def _form(described: str, unit: TimeUnit, read: Read, local: bool = False, note:
 
 def _within(numbers: pa.Array, unit: TimeUnit) -> pa.Array:
     low, high = _RANGES[unit]
-    return pc.if_else(pc.and_(pc.greater_equal(numbers, low), pc.less_equal(numbers, high)), numbers, None)
+    return where(within(numbers, low, high), numbers)
 
 
 def _parsed(texts: pa.Array, type: pa.DataType) -> pa.Array:
@@ -198,7 +200,7 @@ def _epoch(name: str, lowest: int) -> TimeForm:
 
     def read(texts: pa.Array) -> pa.Array:
         whole = _parsed(pc.replace_substring_regex(matching(texts, _NUMBER), r"\..*$", ""), pa.int64())
-        return pc.if_else(pc.greater_equal(whole, lowest), pc.divide(whole, unit), None)
+        return where(pc.greater_equal(whole, scalar(lowest)), pc.divide(whole, scalar(unit)))
 
     note = None if unit == 1 else f"times are {words} since 1970: whole seconds are kept"
     return _form(f"a number of {words} since 1970", "second", read, note=note)

@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spfedrec_cli.data.reading import texts as module
-from spfedrec_cli.data.reading.texts import Texts
+from spfedrec_cli.data.reading.texts import Texts, encoded
 
 TEXT = st.text(max_size=3) | st.sampled_from(["", "a", "a\0", "é", "x" * 300])
 
@@ -47,3 +47,16 @@ def test_slices_and_parts_without_rows() -> None:
         texts.append(part)
     assert texts.done().to_pylist() == ["b", "c", "b"]
     assert Texts().done().to_pylist() == []
+
+
+def test_what_repeats_its_neighbour_is_told_by_that() -> None:
+    """Ids of 64 letters that differ in one of them, wherever it stands; of the rest each text has one number."""
+    ids = [place * "a" + "b" + (63 - place) * "a" for place in range(64)]
+    column = pa.array([id for id in ids for _ in range(3)] + ids[-1:])
+    found = encoded(column)
+    assert found.to_pylist() == column.to_pylist()
+    assert found.dictionary.to_pylist() == ids
+    assert encoded(column.slice(5, 9)).to_pylist() == column.slice(5, 9).to_pylist()
+    for other in (column.slice(0, 0), pa.array(["x", "x", "x", *ids[:1] * 9]), pa.array([*ids, *ids])):
+        assert encoded(other).to_pylist() == other.to_pylist()
+        assert len(encoded(other).dictionary) == len(set(other.to_pylist()))
