@@ -101,11 +101,11 @@ class Dataset:
         return self._codes("clients", self.client_fields, self.n_clients)
 
     @cached_property
-    def _item_ids(self) -> pa.Array:
+    def _item_ids(self) -> pa.ChunkedArray:
         return self._read("items", stored.texts, schema.ITEM_ID, self.n_items)
 
     @cached_property
-    def _client_ids(self) -> pa.Array:
+    def _client_ids(self) -> pa.ChunkedArray:
         return self._read("clients", stored.texts, schema.CLIENT_ID, self.n_clients)
 
     @cached_property
@@ -259,6 +259,7 @@ class Dataset:
         """What `read` finds in the file of a table. Raises InputError where it is not the file that was opened."""
         file = self._file(table)
         found = read(file, *more)
+        pa.default_memory_pool().release_unused()  # Arrow keeps what reading took, as much again as was read
         if hashes.identity(file) != self._held[file.name]:
             hint = "run the command again while nobody writes there"
             raise InputError("A file of the Dataset was exchanged while it was in use", where=str(file), hint=hint)
@@ -289,7 +290,7 @@ def _moments(time: I64, unit: TimeUnit) -> "pd.Series[Any]":
     return pd.Series(time.astype("datetime64[s]")).dt.tz_localize("UTC")
 
 
-def _look_up(ids: Sequence[str], known: pa.Array, form: str, what: str) -> I32:
+def _look_up(ids: Sequence[str], known: pa.ChunkedArray, form: str, what: str) -> I32:
     from spfedrec_cli.data.ids import FORMS, look_up  # with Arrow's functions, .1 s, which few need
 
     return look_up(ids, known, FORMS[form], what)

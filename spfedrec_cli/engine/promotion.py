@@ -53,7 +53,8 @@ def promote(reached: Reached, share: float, seed: int) -> Promotion | None:
             state, _ = step(state, of)
         return exposure(of, state, np.sort(others), items)
 
-    lied = replace(world, devices=replace(world.devices, purchased=_said(world.devices.purchased, corrupt, items)))
+    said = _said(world.devices.purchased, corrupt, items)
+    lied = replace(world, devices=replace(world.devices, read=lambda: said))
     return Promotion(share, count, len(items), ROUNDS, shown(world, 0), shown(world, ROUNDS), shown(lied, ROUNDS))
 
 
