@@ -49,11 +49,27 @@ def parts(file: Path, column: pa.Field, below: int | None = None) -> Iterator[np
     """As `numbers`, one row group after the other; these may not be written to."""
     with reading(file), pq.ParquetFile(file, buffer_size=BUFFER) as parquet:
         for group in range(parquet.num_row_groups):
-            read = parquet.read_row_group(group, columns=[column.name]).column(column.name).combine_chunks()
-            part = to_numpy(read)
-            if below is not None and len(part) and not 0 <= part.min() <= part.max() < below:
-                raise damaged(file, f"{column.name} is not always from 0 to {below - 1}")
-            yield part
+            yield _part(file, parquet, group, column, below)
+
+
+def _part(file: Path, parquet: Any, group: int, column: pa.Field, below: int | None) -> npt.NDArray[Any]:
+    part = to_numpy(parquet.read_row_group(group, columns=[column.name]).column(column.name).combine_chunks())
+    if below is not None and len(part) and not 0 <= part.min() <= part.max() < below:
+        raise damaged(file, f"{column.name} is not always from 0 to {below - 1}")
+    return part
+
+
+def rows(file: Path, column: pa.Field, first: int, end: int, below: int) -> npt.NDArray[Any]:
+    """The rows from `first` to before `end` of a column of numbers, from the row groups that hold them."""
+    found, here = [np.empty(0, column.type.to_pandas_dtype())], 0
+    with reading(file), pq.ParquetFile(file, buffer_size=BUFFER) as parquet:
+        for group in range(parquet.num_row_groups):
+            size = parquet.metadata.row_group(group).num_rows
+            if here < end and first < here + size:
+                part = _part(file, parquet, group, column, below)
+                found.append(part[max(first - here, 0) : end - here])
+            here += size
+    return np.concatenate(found)
 
 
 def offsets(file: Path, column: pa.Field, n: int) -> npt.NDArray[np.int64]:
