@@ -5,7 +5,8 @@
 A made-up shop of H&M's size, trained by the preset hm-full, and exported; commands take turns with `python -c
 "import numpy, rich"`, below which none can come. FAISS's graph stands beside its exact index on one core, with the
 embeddings of that run. `--everybody` also writes lists for all customers. A page is of 500 rounds on a small shop.
-`--write` puts the figures into docs/benchmarks.md.
+Shops, runs and exports are made once, in the folder: delete them there to make them anew. `--write` puts the figures
+into docs/benchmarks.md.
 """
 
 import argparse
@@ -32,16 +33,18 @@ def sets(settings: Sequence[str]) -> list[str]:
 
 
 def trained(folder: Path, dataset: Path, name: str, *words: str) -> Path:
-    """A run under the folder, unless it is there."""
-    made = folder / "runs" / name
-    if not made.exists():
+    """A run under the folder, which is trained once; where that was stopped, it goes on."""
+    made, whole = folder / "runs" / name, folder / f"{name}.trained"
+    if not whole.exists():
         folder.mkdir(parents=True, exist_ok=True)
+        begin = (str(dataset.resolve()), "--name", name, *words)
         before = Path.cwd()
         os.chdir(folder)
         try:
-            run(*SPFEDREC, "train", str(dataset.resolve()), "--name", name, "--quiet", *words)
+            run(*SPFEDREC, "train", *(("--resume", name) if made.exists() else begin), "--quiet")
         finally:
             os.chdir(before)
+        whole.touch()
     return made
 
 

@@ -660,3 +660,25 @@ def test_what_it_takes_to_use_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert float(rows[0][2]) > 0.99
     assert "GiB" in serving.to_everybody(made, tmp_path / "work")
     assert "MB" in serving.page(tmp_path / "work", 1)
+
+
+def test_a_run_to_use_is_trained_once_and_resumed_where_it_was_stopped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(CHECKOUT / "benchmarks")
+    serving: Any = importlib.import_module("serving")
+    asked: list[tuple[str, ...]] = []
+
+    def stopped(*words: str) -> None:
+        asked.append(words[3:])
+        Path("runs/run").mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(serving, "run", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        serving.trained(tmp_path / "work", tmp_path, "run", "--preset", "hm-full")
+    monkeypatch.setattr(serving, "run", lambda *words: asked.append(words[3:]))
+    for _ in range(2):
+        assert serving.trained(tmp_path / "work", tmp_path, "run", "--preset", "hm-full").is_dir()
+    begun = ("train", str(tmp_path.resolve()), "--name", "run", "--preset", "hm-full", "--quiet")
+    assert asked == [begun, ("train", "--resume", "run", "--quiet")]

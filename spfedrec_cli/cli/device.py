@@ -25,7 +25,7 @@ EXAMPLES = """Examples:
 
 
 def command(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that `export --format device` made.")],
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A folder that `export --format device` made.")],
     history: Annotated[
         list[str],
         typer.Option(
@@ -53,7 +53,7 @@ def command(
     from spfedrec_cli.serving.rank import rank
 
     out = Output(json, quiet)
-    opened = bundles.opened(bundle)
+    opened = bundles.opened(Path(bundle))
     bought, days = _dated([id.strip() for value in history for id in value.split(",") if id.strip()])
     found = rank(opened, bought, k, _said(fields or []), exclude_seen, days)
     shown = ["name", "type", "colour"]
@@ -70,7 +70,7 @@ def command(
     }
     costs = {"bundle_bytes": opened.size, "service_bytes_up": up, "service_bytes_down": down}
     out.result(
-        {"bundle": str(bundle), "items": items, **timing, **costs},
+        {"bundle": bundle, "items": items, **timing, **costs},
         table(f"Recommended on the device, by the {found.ranked_by}", ["", "article", *shown, "score"], rows),
         facts("What it costs", _costs(opened, found, up, down)),
     )

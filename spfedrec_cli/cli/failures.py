@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from spfedrec_cli import files
 from spfedrec_cli.cli.output import Output
+from spfedrec_cli.cli.values import taken_as_they_are
 from spfedrec_cli.errors import SIGNALS, SpfedrecError, Stopped
 from spfedrec_cli.run.folder import is_helper
 
@@ -29,6 +30,9 @@ class Command(TyperCommand):
 
     Usage errors, which come before a command runs, are Typer's own and leave with 2; Program shows them.
     """
+
+    def get_params(self, ctx: Any) -> Any:
+        return taken_as_they_are(super().get_params(ctx))
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -49,6 +53,9 @@ class Command(TyperCommand):
 
 class Program(TyperGroup):
     """All commands. A terminal is shown usage errors as other errors are: in lines that end between words."""
+
+    def get_params(self, ctx: Any) -> Any:
+        return taken_as_they_are(super().get_params(ctx))
 
     def make_context(self, *words: Any, **more: Any) -> Any:
         with _usage_told():

@@ -9,7 +9,6 @@ import typer
 from spfedrec_cli.cli.options import AsJson, Debug, Quiet, RunName, TrainedOn, where
 from spfedrec_cli.cli.output import Output, facts
 from spfedrec_cli.cli.ranked import as_json, tables
-from spfedrec_cli.cli.stages import staged
 from spfedrec_cli.cli.stored import explain, recommend_from, refuse
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.files import reading
@@ -135,6 +134,7 @@ def command(
 
 def _write(out: Output, folder: Path, output: Path, format: str | None, how: dict[str, Any]) -> None:
     from spfedrec_cli import engine
+    from spfedrec_cli.cli.stages import staged  # with rich's bars, which one list need not load
 
     with staged(out) as tell:
         written = engine.recommend_all(folder, output, format=format, tell=tell, **how)

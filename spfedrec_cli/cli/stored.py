@@ -39,6 +39,8 @@ def refuse(given: Mapping[str, object]) -> None:
 
 def explain(out: Output, one: "Given", k: int | None) -> None:
     """What might surprise: nothing to go by, or fewer articles than were asked for."""
+    from spfedrec_cli.serving.first import LENGTH
+
     if not one.history:
         out.say(f"Nothing is known that {who(one)} bought: ranked by everything else that the model knows")
     if len(one.items) < (k or LENGTH) and (one.left_out or one.kept is not None):
@@ -46,6 +48,3 @@ def explain(out: Output, one: "Given", k: int | None) -> None:
         bought = f"{counted(one.left_out, 'article')} bought before and left out" if one.left_out else ""
         told = "; ".join(part for part in (kept, bought) if part)
         out.say(f"{counted(len(one.items), 'article')} for {who(one)}: {told}")
-
-
-LENGTH = 12

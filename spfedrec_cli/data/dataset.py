@@ -95,17 +95,17 @@ class Dataset:
         """(n_items, fields) vocabulary codes."""
         return self._codes("items", self.item_fields, self.n_items)
 
-    @cached_property
+    @property
     def client_codes(self) -> I32:
-        """(n_clients, fields) vocabulary codes."""
+        """(n_clients, fields) vocabulary codes, read whenever they are asked for: models keep their own."""
         return self._codes("clients", self.client_fields, self.n_clients)
 
     @cached_property
-    def _item_ids(self) -> pa.Array:
+    def _item_ids(self) -> pa.ChunkedArray:
         return self._read("items", stored.texts, schema.ITEM_ID, self.n_items)
 
     @cached_property
-    def _client_ids(self) -> pa.Array:
+    def _client_ids(self) -> pa.ChunkedArray:
         return self._read("clients", stored.texts, schema.CLIENT_ID, self.n_clients)
 
     @cached_property
@@ -202,11 +202,19 @@ class Dataset:
         return latest(self.bought(*splits), self.n_items)
 
     def history_of(self, clients: npt.NDArray[np.integer], *splits: str) -> Ragged:
-        """The rows of `history` of these clients (n,), in their order, without the work for all others."""
-        parts = [
-            Ragged(self.offsets(split), self.column(split, schema.ITEM)).take(clients) for split in _in_order(splits)
-        ]
+        """The rows of `history` of these clients (n,), in their order, without the work for all others. Of neighbours,
+        ascending, only their own rows are read."""
+        parts = [self._bought_by(clients, split) for split in _in_order(splits)]
         return latest(reduce(Ragged.followed_by, parts), self.n_items)
+
+    def _bought_by(self, clients: npt.NDArray[np.integer], split: str) -> Ragged:
+        """The rows of `bought` of these clients."""
+        offsets = self.offsets(split)
+        if (split, schema.ITEM) in self._columns or not len(clients) or (np.diff(clients) != 1).any():
+            return Ragged(offsets, self.column(split, schema.ITEM)).take(clients)
+        own = offsets[clients[0] : clients[-1] + 2]
+        column = schema.PURCHASES.field(schema.ITEM)
+        return Ragged(own - own[0], self._read(split, stored.rows, column, int(own[0]), int(own[-1]), self.n_items))
 
     def truth(self, split: str) -> Ragged:
         """For every client the distinct items that it bought in `split`, ascending; empty where none."""
@@ -259,6 +267,7 @@ class Dataset:
         """What `read` finds in the file of a table. Raises InputError where it is not the file that was opened."""
         file = self._file(table)
         found = read(file, *more)
+        pa.default_memory_pool().release_unused()  # Arrow keeps what reading took, as much again as was read
         if hashes.identity(file) != self._held[file.name]:
             hint = "run the command again while nobody writes there"
             raise InputError("A file of the Dataset was exchanged while it was in use", where=str(file), hint=hint)
@@ -289,7 +298,7 @@ def _moments(time: I64, unit: TimeUnit) -> "pd.Series[Any]":
     return pd.Series(time.astype("datetime64[s]")).dt.tz_localize("UTC")
 
 
-def _look_up(ids: Sequence[str], known: pa.Array, form: str, what: str) -> I32:
+def _look_up(ids: Sequence[str], known: pa.ChunkedArray, form: str, what: str) -> I32:
     from spfedrec_cli.data.ids import FORMS, look_up  # with Arrow's functions, .1 s, which few need
 
     return look_up(ids, known, FORMS[form], what)

@@ -79,12 +79,12 @@ def dense(ids: pa.Array, known: pa.Array) -> I32:
     return to_numpy(pc.coalesce(pc.index_in(ids, value_set=known), scalar(np.int32(-1))))
 
 
-def find(ids: Sequence[str], known: pa.Array, form: Form) -> I32:
+def find(ids: Sequence[str], known: pa.ChunkedArray, form: Form) -> I32:
     """Dense numbers of ids that a user typed, -1 for those of the wrong form and for unknown ones."""
     return _find(_typed(ids, form), known)
 
 
-def look_up(ids: Sequence[str], known: pa.Array, form: Form, what: str) -> I32:
+def look_up(ids: Sequence[str], known: pa.ChunkedArray, form: Form, what: str) -> I32:
     """As `find`, but raises InputError for one of the wrong form or an unknown one."""
     asked = _typed(ids, form)
     fits = pc.match_substring_regex(asked, form.pattern).to_pylist()
@@ -107,9 +107,10 @@ def _typed(ids: Sequence[str], form: Form) -> pa.Array:
     return pc.if_else(pc.match_substring_regex(typed, form.pattern), restore(typed, form)[0], typed)
 
 
-def _find(asked: pa.Array, known: pa.Array) -> I32:
+def _find(asked: pa.Array, known: pa.ChunkedArray) -> I32:
     # Hashes the few that are asked for, not the many that are known.
-    rows = np.flatnonzero(to_numpy(pc.is_in(known, value_set=asked)))
+    found = [to_numpy(pc.is_in(part, value_set=asked)) for part in known.chunks]
+    rows = np.flatnonzero(np.concatenate([np.empty(0, np.bool_), *found]))
     places = dict(zip(known.take(to_arrow(rows)).to_pylist(), rows.tolist(), strict=True))
     return np.array([places.get(id, -1) for id in asked.to_pylist()], np.int32)
 
@@ -119,7 +120,7 @@ def _shown(id: str) -> str:
     return repr(id) if re.search(r"[\s,;]", id) else id
 
 
-def near_id(unknown: str, known: pa.Array) -> str | None:
+def near_id(unknown: str, known: pa.ChunkedArray) -> str | None:
     """A known id like `unknown`, sought among those that share the longest beginning: catalogues are large.
 
     In a small one among all, where none shares its first letter.

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 from spfedrec_cli.data.arrays import to_numpy
 from spfedrec_cli.errors import InputError
 
+BUFFER = 1 << 20  # bytes of a file read ahead
+
 
 @contextmanager
 def reading(file: Path) -> Iterator[None]:
@@ -45,13 +47,29 @@ def numbers(file: Path, column: pa.Field, below: int | None = None) -> npt.NDArr
 
 def parts(file: Path, column: pa.Field, below: int | None = None) -> Iterator[npt.NDArray[Any]]:
     """As `numbers`, one row group after the other; these may not be written to."""
-    with reading(file), pq.ParquetFile(file) as parquet:
+    with reading(file), pq.ParquetFile(file, buffer_size=BUFFER) as parquet:
         for group in range(parquet.num_row_groups):
-            read = parquet.read_row_group(group, columns=[column.name]).column(column.name).combine_chunks()
-            part = to_numpy(read)
-            if below is not None and len(part) and not 0 <= part.min() <= part.max() < below:
-                raise damaged(file, f"{column.name} is not always from 0 to {below - 1}")
-            yield part
+            yield _part(file, parquet, group, column, below)
+
+
+def _part(file: Path, parquet: Any, group: int, column: pa.Field, below: int | None) -> npt.NDArray[Any]:
+    part = to_numpy(parquet.read_row_group(group, columns=[column.name]).column(column.name).combine_chunks())
+    if below is not None and len(part) and not 0 <= part.min() <= part.max() < below:
+        raise damaged(file, f"{column.name} is not always from 0 to {below - 1}")
+    return part
+
+
+def rows(file: Path, column: pa.Field, first: int, end: int, below: int) -> npt.NDArray[Any]:
+    """The rows from `first` to before `end` of a column of numbers, from the row groups that hold them."""
+    found, here = [np.empty(0, column.type.to_pandas_dtype())], 0
+    with reading(file), pq.ParquetFile(file, buffer_size=BUFFER) as parquet:
+        for group in range(parquet.num_row_groups):
+            size = parquet.metadata.row_group(group).num_rows
+            if here < end and first < here + size:
+                part = _part(file, parquet, group, column, below)
+                found.append(part[max(first - here, 0) : end - here])
+            here += size
+    return np.concatenate(found)
 
 
 def offsets(file: Path, column: pa.Field, n: int) -> npt.NDArray[np.int64]:
@@ -70,13 +88,17 @@ def offsets(file: Path, column: pa.Field, n: int) -> npt.NDArray[np.int64]:
     return np.append(0, np.cumsum(lengths))
 
 
-def texts(file: Path, name: str, rows: int) -> pa.Array:
-    """A column as one Arrow array. Raises InputError where the file cannot be read or has not so many rows."""
-    with reading(file):
-        column = table(file, [name]).column(name)
-        if len(column) != rows:
-            raise damaged(file, f"{name} has {len(column)} of {rows} rows")
-        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+def texts(file: Path, name: str, rows: int) -> pa.ChunkedArray:
+    """A column of texts, read page by page: whole, it would be in memory three times over. Raises InputError where the
+    file cannot be read or has not so many rows."""
+    with reading(file), pq.ParquetFile(file, buffer_size=BUFFER) as parquet:
+        batches = list(parquet.iter_batches(columns=[name]))
+        for batch in batches:
+            batch.validate(full=True)  # pyarrow hands on letters that are none
+        column = pa.chunked_array([batch.column(name) for batch in batches], parquet.schema_arrow.field(name).type)
+    if len(column) != rows:
+        raise damaged(file, f"{name} has {len(column)} of {rows} rows")
+    return column
 
 
 def table(file: Path, columns: list[str] | None = None, schema: pa.Schema | None = None) -> pa.Table:

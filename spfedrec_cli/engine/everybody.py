@@ -82,6 +82,7 @@ def recommend_all(
 
     def piece(part: Path, number: int) -> None:
         write(part, data, _lists(ranks, clients, number, tell), number == 0)
+        pa.default_memory_pool().release_unused()
 
     about = {**origin(folder, model.state.round), "kind": kind, **_request(ranks, clients)}
     made_of_pieces(output, about, -(-len(clients) // _PIECE), piece, JOINS[CONTAINERS[kind]])
@@ -90,11 +91,13 @@ def recommend_all(
 
 def _lists(ranks: Ranker, clients: I32, number: int, tell: Tell) -> Iterator[Lists]:
     """Those of one piece."""
-    model, end = ranks.model, min((number + 1) * _PIECE, len(clients))
-    for start in range(number * _PIECE, end, _BLOCK):
-        tell(Progress("recommending", start, len(clients), unit="customers"))
-        some = clients[start : min(start + _BLOCK, end)]
-        past = model.dataset.history_of(some, *EVERYTHING)
+    first, model = number * _PIECE, ranks.model
+    piece = clients[first : first + _PIECE]
+    bought = model.dataset.history_of(piece, *EVERYTHING)
+    for start in range(0, len(piece), _BLOCK):
+        tell(Progress("recommending", first + start, len(clients), unit="customers"))
+        some = piece[start : start + _BLOCK]
+        past = bought.take(np.arange(start, start + len(some)))
         queries = client_queries(model.world, model.state, some, past, model.items)
         yield Lists([model.dataset.client_id(client) for client in some], *ranks.lists(queries, past, cores(), some))
 

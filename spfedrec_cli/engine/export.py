@@ -16,7 +16,7 @@ from spfedrec_cli.engine import indexes, vectors
 from spfedrec_cli.engine.bundle import write_bundle
 from spfedrec_cli.engine.checkpoint import checkpoint_round, load_state
 from spfedrec_cli.engine.choice import EVERYTHING
-from spfedrec_cli.engine.graphs import item_graph, query_graph
+from spfedrec_cli.engine.graphs import item_graph, query_graph, ranking_graph
 from spfedrec_cli.engine.load import open_run
 from spfedrec_cli.engine.own_lists import has_second_stage, ranker_of, second_stage_of
 from spfedrec_cli.engine.store import write_store
@@ -33,7 +33,7 @@ from spfedrec_cli.serving import bundle, store
 
 TOWERS = ("query_tower", "item_tower")
 FILES = (
-    *("items.parquet", "clients.parquet", "second_stage.safetensors"),
+    *("items.parquet", "clients.parquet", bundle.RANKER, bundle.RANKER_GRAPH),
     *(f"{tower}.{kind}" for tower in TOWERS for kind in ("safetensors", "onnx")),
     *(store.ABOUT, *store.FILES),
     *(vectors.TENSORS, vectors.METADATA, vectors.PROJECTOR),
@@ -60,7 +60,8 @@ def export(
     Of a second stage second_stage.safetensors: its `weights` (P,), `mix` (2,), and what is public of items now, `week`,
     `month` and `ever` (n_items,) and `popular`; in the header its form and the table of its features.
     npy: items.npy and clients.npy, as parquet has them, with ids as UTF-8 beside. store: the same, purchases and
-    labels, from which `recommend` serves known customers without torch (serving.store). onnx: both towers as graphs.
+    labels, from which `recommend` serves known customers without torch (serving.store). onnx: both towers as graphs,
+    and of a second stage second_stage.onnx, from features (p, F) in the order of that table to scores (p,).
     faiss: an exact index over what ranks, items.faiss, and the ids in its order. hnsw: a graph over the same, `hnsw`
     its links, build and search (indexes.Hnsw), and how near it comes to exact lists, items.hnsw.json. projector: for
     TensorBoard's. device: what a device ranks with by itself (serving.bundle), which stands alone.
@@ -71,7 +72,7 @@ def export(
     unknown = [name for name in formats if name not in EXPORTS]
     if unknown or not formats:
         raise InputError(
-            f"There is no export format {', '.join(unknown) or 'named'}", hint=f"choose of {', '.join(EXPORTS)}"
+            f"There is no export format {', '.join(unknown) or 'named'}", hint=f"choose from {', '.join(EXPORTS)}"
         )
     if "device" in formats and len(formats) > 1:
         raise InputError("A bundle for a device stands alone", hint="export the other formats into another folder")
@@ -135,7 +136,7 @@ def _second_stage(folder: Path, dataset: Dataset, world: World, ranking: Ranking
     ]
     about = {"second_stage": world.config.second_stage.model_dump_json(), "features": json.dumps(features)}
     tensors = {"weights": ranking.average.contiguous(), "mix": ranking.mix, **shown}
-    save_file(tensors, folder / "second_stage.safetensors", about | {"round": str(ranking.round)})
+    save_file(tensors, folder / bundle.RANKER, about | {"round": str(ranking.round)})
 
 
 def _onnx(folder: Path, dataset: Dataset, world: World, state: State) -> None:
@@ -143,6 +144,10 @@ def _onnx(folder: Path, dataset: Dataset, world: World, state: State) -> None:
     model = world.config.model
     (folder / "query_tower.onnx").write_bytes(query_graph(model, state.query, world.devices.fields.names))
     (folder / "item_tower.onnx").write_bytes(item_graph(model, state.item, world.known.items.names))
+    if state.ranking is not None:
+        ranker, second = ranker_of(dataset, world.config, state.ranking), world.config.second_stage
+        graph = ranking_graph(second.form, ranker.weights, len(ranker.shop.columns), second.hidden)
+        (folder / bundle.RANKER_GRAPH).write_bytes(graph)
 
 
 EXPORTS: dict[str, Callable[..., None]] = {

@@ -51,7 +51,7 @@ def hnsw_of(said: Mapping[str, int]) -> Hnsw:
     for name, value in said.items():
         if name not in known:
             near = nearest(name, known)
-            hint = f"did you mean {near}?" if near else f"choose of {', '.join(known)}"
+            hint = f"did you mean {near}?" if near else f"choose from {', '.join(known)}"
             raise InputError(f"An HNSW index has no {name!r}", hint=hint)
         least = 2 if name == "links" else 1
         if not least <= value <= 4096:

@@ -16,6 +16,7 @@ from spfedrec_cli.data.popularity import Given, read_popularity
 from spfedrec_cli.data.schema import MANIFEST
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.processes import ALONE, Team
+from spfedrec_cli.federated.simulation.devices import Held
 from spfedrec_cli.federated.simulation.making import make_world
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.judging.canaries import Canaries, draw, plant
@@ -34,10 +35,15 @@ def load_world(dataset: Dataset, config: Config, team: Team = ALONE, device: tor
     given = None if config.request.popularity == "sum" else partial(_popularity_counts, dataset, config)
     features = of_items(dataset), of_clients(dataset)
     decayed = partial(decayed_sales, dataset, config.request.prior_half_life) if config.decays else None
+    return make_world(config, *features, _held(dataset, config), team, device, given, decayed)
+
+
+def _held(dataset: Dataset, config: Config) -> Held:
     canaries = drawn_canaries(dataset, config)
-    purchased = dataset.history("train")
-    purchased = purchased if canaries is None else plant(purchased, canaries)
-    return make_world(config, *features, purchased, team, device, given, decayed)
+    if canaries is not None:
+        return Held.of(plant(dataset.history("train"), canaries))
+    eligible = dataset.clients_with_history("train").astype(np.int64)
+    return Held(eligible, partial(dataset.history, "train"))
 
 
 def drawn_canaries(dataset: Dataset, config: Config) -> Canaries | None:

@@ -45,7 +45,7 @@ def check_logs(names: Sequence[str]) -> None:
     for name in names:
         if name not in LOGS:
             near = nearest(name, list(LOGS))
-            hint = f"did you mean {near}?" if near else f"choose of {', '.join(LOGS)}"
+            hint = f"did you mean {near}?" if near else f"choose from {', '.join(LOGS)}"
             raise InputError(f"There is no log {name!r}", hint=hint)
         needs(f"The log {name}", "log", *LOGS[name][1])
 

@@ -16,7 +16,7 @@ def plot(folders: Sequence[Path | str], output: Path | str, kind: str = "learnin
     Raises InputError where there is no such kind, the file cannot become a picture, or the runs have nothing to show.
     """
     if kind not in pictures.KINDS:
-        raise InputError(f"There is no picture {kind!r}", hint=f"choose of {', '.join(pictures.KINDS)}")
+        raise InputError(f"There is no picture {kind!r}", hint=f"choose from {', '.join(pictures.KINDS)}")
     output = Path(output)
     drawing.check(output)
     every = list(dict.fromkeys(run.find(folder) for folder in folders))

@@ -63,7 +63,8 @@ def promote(reached: Reached, share: float, seed: int) -> Promotion | None:
             state, _ = split_round(state, of, engine)
         return exposure(of, state, np.sort(others), items)
 
-    lied = replace(world, devices=replace(world.devices, purchased=_said(world.devices.purchased, corrupt, items)))
+    said = _said(world.devices.purchased, corrupt, items)
+    lied = replace(world, devices=replace(world.devices, read=lambda: said))
     honest, model = (shown(world, 0), shown(world, ROUNDS)), model_of(world, reached.state())
     crafted = None
     if model is not None:

@@ -11,10 +11,10 @@ from spfedrec_cli.dtypes import F32, I64
 from spfedrec_cli.errors import InputError, nearest
 from spfedrec_cli.second_stage.rows import Rows
 from spfedrec_cli.serving.bundle import Bundle
+from spfedrec_cli.serving.first import best, length
 from spfedrec_cli.serving.second_stage import Stage, in_order, ranked, rows_from, stage_of
 from spfedrec_cli.serving.tower import tower_of
 
-LENGTH = 12
 TOWERS, SECOND_STAGE = "towers", "second stage"
 BLOCK = 1 << 14  # items decoded at once
 NEAR, LEAST = 4, 64  # so many times the list, and so many items at least, are scored again in twelve bits
@@ -105,14 +105,6 @@ def _exact(bundle: Bundle, query: F32, places: I64) -> F32:
     return _with_prior(bundle, bundle.exact(places) @ query, places)
 
 
-def length(k: int | None, n_items: int) -> int:
-    """Of a list. Raises InputError where there are not so many items."""
-    places = min(LENGTH, n_items) if k is None else k
-    if not 1 <= places <= n_items:
-        raise InputError(f"The list cannot hold {places:,} items", hint=f"choose a number from 1 to {n_items:,}")
-    return places
-
-
 def _line(bundle: Bundle, item: int, score: float) -> tuple[str, float, str | None, str | None, str | None]:
     id, name, kind, colour = bundle.item(item)
     return str(id), score, name, kind, colour
@@ -155,22 +147,6 @@ def _scores(bundle: Bundle, query: F32) -> F32:
 
 def _with_prior(bundle: Bundle, scores: F32, places: I64) -> F32:
     return scores if bundle.prior is None else np.asarray(scores + bundle.prior[places], np.float32)
-
-
-def best(scores: F32, k: int, seen: I64) -> I64:
-    """The places of the k highest, equal ones by their place; fewer than k where the rest was bought."""
-    allowed = np.ones(len(scores), np.bool_)
-    allowed[seen] = False
-    left = np.flatnonzero(allowed)
-    ordered = left[np.lexsort((left, -scores[left]))] if k * 4 > len(left) else _top(scores, left, k)
-    return np.asarray(ordered[:k], np.int64)
-
-
-def _top(scores: F32, left: I64, k: int) -> I64:
-    """Those at least as high as the k-th, in order."""
-    border = np.partition(scores[left], len(left) - k)[len(left) - k]
-    high = left[scores[left] >= border]
-    return np.asarray(high[np.lexsort((high, -scores[high]))], np.int64)
 
 
 def bytes_of_a_service(bundle: Bundle, k: int) -> tuple[int, int]:

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from spfedrec_cli import files
 from spfedrec_cli.dtypes import F32, I64
 from spfedrec_cli.errors import InputError, nearest
+from spfedrec_cli.serving.first import best, length
 from spfedrec_cli.serving.lists import Given, Ranked
-from spfedrec_cli.serving.rank import best, length
 
 LAYOUT = 1
 ABOUT, LABELS = "store.json", "labels.jsonl"

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from spfedrec_cli import engine, run
 from spfedrec_cli.cli.app import app
-from spfedrec_cli.config import Config, to_toml
+from spfedrec_cli.config import Config, resolve, to_toml
 from spfedrec_cli.data.dataset import Dataset
 
 
@@ -47,6 +47,21 @@ def a_run(workplace: Path, sample: Dataset) -> Path:
     scores = [{"ndcg@10": 0.25}, None, {"ndcg@10": 0.125}]
     run.append(folder / "metrics.jsonl", ({"round": n, "validation": found} for n, found in enumerate(scores, 1)))
     return folder
+
+
+@pytest.fixture(scope="session")
+def made(sample_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("device")
+    settings = ["train.rounds=1", "train.monitor=ndcg@1", "client.pool_size=8"]
+    done = engine.train(sample_dataset, resolve("sample", settings=settings), folder / "run")
+    engine.export(done.run, folder / "bundle", ("device",))
+    return folder / "bundle"
+
+
+@pytest.fixture(scope="session")
+def stored(made: Path) -> Path:
+    engine.export(made.parent / "run", made.parent / "store", ("store",))
+    return made.parent / "store"
 
 
 @pytest.fixture

@@ -5,18 +5,8 @@ from pathlib import Path
 import pytest
 from answers import Invoke, the_json
 
-from spfedrec_cli import engine
 from spfedrec_cli.config import resolve
 from spfedrec_cli.data.dataset import Dataset
-
-
-@pytest.fixture(scope="module")
-def made(sample_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("device")
-    settings = ["train.rounds=1", "train.monitor=ndcg@1", "client.pool_size=8"]
-    done = engine.train(sample_dataset, resolve("sample", settings=settings), folder / "run")
-    engine.export(done.run, folder / "bundle", ("device",))
-    return folder / "bundle"
 
 
 def test_a_list_and_what_it_costs(invoke: Invoke, made: Path, sample_dataset: Dataset) -> None:
@@ -49,12 +39,6 @@ def test_what_is_refused(invoke: Invoke, made: Path, sample_dataset: Dataset, wo
 
 def test_no_bundle(invoke: Invoke, workplace: Path) -> None:
     assert "no bundle for a device" in invoke("device", "nowhere", "--history", "1").stderr
-
-
-@pytest.fixture(scope="module")
-def stored(made: Path) -> Path:
-    engine.export(made.parent / "run", made.parent / "store", ("store",))
-    return made.parent / "store"
 
 
 def test_a_customer_of_a_store(invoke: Invoke, stored: Path, sample_dataset: Dataset) -> None:

@@ -19,13 +19,16 @@ try:
     main()
 except SystemExit as leaving:
     assert not leaving.code
-print([name for name in ("torch", "pandas", "scipy") if name in sys.modules], file=sys.stderr)
+print([name for name in {heavy} if name in sys.modules], file=sys.stderr)
 """
+HEAVY = ("torch", "pandas", "scipy")
 
 
-def loaded(*words: str) -> str:
+def loaded(*words: str, heavy: Sequence[str] = HEAVY) -> str:
     """The last line that a command says on stderr: which of the heavy packages it has loaded."""
-    done = subprocess.run([sys.executable, "-c", WATCHED, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED.format(heavy=heavy), *words], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stderr.splitlines()[-1]
 
@@ -49,10 +52,16 @@ def test_preparing_loads_neither(workplace: Path) -> None:
     assert loaded("prepare", "--source", "hm", "--input", "shop", "--output", "made") == "[]"
 
 
+def test_a_list_from_a_store_loads_little_beside_numpy(workplace: Path, stored: Path, sample_dataset: Dataset) -> None:
+    """No pydantic, by which Typer would validate what is no more than a text; no bars; no second stage."""
+    heavy = (*HEAVY, "pyarrow", "pydantic", "rich.progress", "spfedrec_cli.second_stage", "spfedrec_cli.engine")
+    assert loaded("recommend", str(stored), "--customer", sample_dataset.client_ids[0], heavy=heavy) == "[]"
+
+
 def completed(*words: str) -> tuple[list[str], list[str]]:
     """What bash offers for the last of the words, and which of the heavy packages were loaded for it."""
     asked = {"_SPFEDREC_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
-    command = [sys.executable, "-c", WATCHED]
+    command = [sys.executable, "-c", WATCHED.format(heavy=HEAVY)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **asked}, check=False)
     return done.stdout.split(), json.loads(done.stderr.splitlines()[-1].replace("'", '"'))
 

@@ -1,5 +1,7 @@
 import os
+import shutil
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -344,3 +346,29 @@ def test_rows_that_are_missing_from_the_table_of_clients(dataset: Dataset) -> No
         again.client_ids  # noqa: B018
     with pytest.raises(InputError, match=r"damaged: .* 2 of 3 rows"):
         again.client_codes  # noqa: B018
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 10**6])
+def test_histories_of_neighbours_are_those_of_all(sample_dataset: Dataset, tmp_path: Path, size: int) -> None:
+    """Read from the row groups that hold their rows, and no others; of others the whole column is read."""
+    shutil.copytree(sample_dataset.path, tmp_path / "groups")
+    for split in ("train", "validation", "test"):
+        file = tmp_path / "groups" / f"{split}.parquet"
+        pq.write_table(pq.read_table(file), file, row_group_size=size)
+    resealed, n = reseal(tmp_path / "groups"), sample_dataset.n_clients
+    whole = sample_dataset.history("train", "validation", "test")
+    for first, last in combinations(range(n + 1), 2):
+        some = np.arange(first, last)
+        found = resealed.history_of(some, "train", "validation", "test")
+        assert [found.row(row).tolist() for row in range(len(some))] == [whole.row(one).tolist() for one in some]
+    apart = np.array([n - 1, 0, 0])
+    found = resealed.history_of(apart, "train", "validation", "test")
+    assert [found.row(row).tolist() for row in range(3)] == [whole.row(one).tolist() for one in apart]
+    assert len(resealed.history_of(apart[:0], "train")) == 0
+
+
+def test_of_neighbours_no_other_rows_are_read(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dataset, "column", lambda *_: pytest.fail("the whole column was read"))
+    dataset.history_of(np.array([1, 2]), "train")
+    with pytest.raises(pytest.fail.Exception):
+        dataset.history_of(np.array([2, 1]), "train")

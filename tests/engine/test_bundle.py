@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from typer.testing import CliRunner
 
 from spfedrec_cli import engine
@@ -20,6 +21,7 @@ from spfedrec_cli.engine.bundle import in_eight_bits
 from spfedrec_cli.engine.ranker import opened
 from spfedrec_cli.engine.recommend import stranger_query
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.second_stage.forms import FORMS
 from spfedrec_cli.second_stage.stored import rows_of
 from spfedrec_cli.serving import bundle, second_stage, tower
 from spfedrec_cli.serving.rank import Listed, rank
@@ -285,6 +287,23 @@ def test_a_device_ranks_by_its_second_stage_as_the_run_does(
         assert ours.ranked_by == "second stage"
         shares.append(len({each[0] for each in ours.items} & {item.article_id for item in theirs.items}) / PLACES)
     assert np.mean(shares) >= 0.99
+
+
+@pytest.mark.parametrize("form", ["linear", "network"])
+def test_a_second_stage_is_a_graph_that_onnxruntime_reads(
+    shop: Dataset, config: Callable[..., Config], tmp_path: Path, form: str
+) -> None:
+    onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    done = engine.train(shop, config(*STAGE, f"second_stage.form={form}"), tmp_path / "run")
+    engine.export(done.run, tmp_path / "out", ("onnx", "safetensors"))
+    onnx.checker.check_model(onnx.load(str(tmp_path / "out" / "second_stage.onnx")), full_check=True)
+    with safe_open(tmp_path / "out" / "second_stage.safetensors", "numpy") as opened:
+        weights, told = opened.get_tensor("weights"), opened.metadata()
+    features, hidden = len(json.loads(told["features"])), json.loads(told["second_stage"])["hidden"]
+    x = np.random.default_rng(0).normal(size=(7, features)).astype(np.float32)
+    session = runtime.InferenceSession(str(tmp_path / "out" / "second_stage.onnx"))
+    (found,) = session.run(None, {"features": x})
+    assert found == pytest.approx(FORMS[form].forward(weights.astype(np.float64), x, hidden)[0], abs=1e-5)
 
 
 def test_without_days_the_towers_rank(shop: Dataset, config: Callable[..., Config], tmp_path: Path) -> None:

@@ -52,6 +52,14 @@ def test_everybody_gets_what_each_would_get(trained: TrainResult, shop: Dataset,
     assert sorted(file.name for file in tmp_path.iterdir()) == ["all.csv", "all.parquet", "kaggle.csv"]
 
 
+def test_to_rank_for_everybody_reads_no_history_of_all(
+    trained: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of all of H&M would take a third of a gigabyte while it is made."""
+    monkeypatch.setattr(Dataset, "history", lambda *_: pytest.fail("the whole history was read"))
+    assert engine.recommend_all(trained.run, tmp_path / "all.parquet", k=5) > 0
+
+
 def test_a_submission_is_what_kaggle_takes(trained: TrainResult, shop: Dataset, tmp_path: Path) -> None:
     """Heading, every customer once, and twelve different articles of ten digits with blanks between; no quotes."""
     engine.recommend_all(trained.run, tmp_path / "submission.csv", format="kaggle")

@@ -95,6 +95,15 @@ def test_signed_rank_by_all_signs() -> None:
     assert signed_rank(np.zeros(9)) == 1
 
 
+@pytest.mark.parametrize("n", [51, 200, 5000])
+@pytest.mark.parametrize("steps, bias", [(3, 0.0), (20, 0.2), (10**9, 0.05), (2, 5.0)])
+def test_signed_rank_of_many_is_scipys(n: int, steps: int, bias: float) -> None:
+    """Ties of few different values, none of many; differences of nothing, and all on one side."""
+    values = np.round((np.random.default_rng(n).normal(size=n) + bias) * steps) / steps
+    values[::9] = 0
+    assert signed_rank(values) == pytest.approx(stats.wilcoxon(values[values != 0]).pvalue, rel=1e-12)
+
+
 def test_holm_by_hand() -> None:
     # Ascending .01, .02, .03, .04 times 4, 3, 2, 1: .04, .06, .06, .04, and no smaller than the one before.
     assert holm(np.array([0.04, 0.01, 0.03, 0.02])) == pytest.approx([0.06, 0.04, 0.06, 0.06])

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -14,15 +15,37 @@ from spfedrec_cli.model.features import Features
 
 
 @dataclass(frozen=True)
-class Devices:
-    """`purchased` holds the distinct training items of every client that lives in this process, by last purchase,
-    oldest first; `fields` what each client's fields are. All secrets of all devices come from `root`. `decayed` gives
-    what each purchase counts in a prior that decays, row by row as `purchased`, in units of `data.decay`."""
+class Held:
+    """Purchases that are read when a device first needs them, and who has any (K,), ascending. To rank for customers
+    needs the latter alone, and those of all H&M are an eighth of a gigabyte, and three while they are made."""
 
-    purchased: Ragged
+    eligible: I64
+    read: Callable[[], Ragged]
+
+    @classmethod
+    def of(cls, purchased: Ragged) -> "Held":
+        return cls(np.flatnonzero(purchased.lengths > 0), lambda: purchased)
+
+    def most(self) -> int:
+        """Of one client."""
+        return int(self.read().lengths.max(initial=0))
+
+
+@dataclass(frozen=True)
+class Devices:
+    """`read` gives `purchased`; `fields` what each client's fields are. All secrets of all devices come from `root`.
+    `decayed` gives what each purchase counts in a prior that decays, row by row as `purchased`, in units of
+    `data.decay`."""
+
+    read: Callable[[], Ragged] = field(compare=False, repr=False)
     fields: Features
     root: str
     decayed: Callable[[], Ragged] | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def purchased(self) -> Ragged:
+        """The distinct training items of every client that lives in this process, by last purchase, oldest first."""
+        return self.read()
 
     def __len__(self) -> int:
         return len(self.fields)

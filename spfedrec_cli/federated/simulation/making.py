@@ -14,7 +14,7 @@ from spfedrec_cli.federated.processes import ALONE, Shards, Team
 from spfedrec_cli.federated.refusals import DatasetSizes, refuse_placement
 from spfedrec_cli.federated.server.known import Known
 from spfedrec_cli.federated.simulation.compilable import check_towers
-from spfedrec_cli.federated.simulation.devices import Devices
+from spfedrec_cli.federated.simulation.devices import Devices, Held
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.features import Features
 from spfedrec_cli.model.towers import flatten, init_query_tower
@@ -31,7 +31,7 @@ def make_world(
     config: Config,
     items: Features,
     clients: Features,
-    purchased: Ragged,
+    purchased: Ragged | Held,
     team: Team = ALONE,
     device: torch.device = CPU,
     given_popularity: Callable[[], I64] | None = None,
@@ -45,18 +45,17 @@ def make_world(
     """
     check(config)
     refuse_placement(config, device.type)
-    eligible = np.flatnonzero(purchased.lengths > 0)
+    bought = purchased if isinstance(purchased, Held) else Held.of(purchased)
+    eligible = bought.eligible
     items = items if config.model.item_fields else items.first(1)
     shapes = Shapes.of(items, clients)
-    most = int(purchased.lengths.max(initial=0))
-    refusals.check_sizes(config, DatasetSizes(shapes, len(clients), len(eligible), lambda: most, team.size))
+    refusals.check_sizes(config, DatasetSizes(shapes, len(clients), len(eligible), bought.most, team.size))
     width = flatten(init_query_tower(config.model, clients, config.train.seed)).numel()
     shards = Shards(config.train.shards, team)
-    held = _living_here(purchased, shards)
     of_server = items.on(device), clients.without_rows(), eligible, width, team, device, given_popularity
     weights = None if decayed is None else lambda: _living_here(decayed(), shards)
     root = f"{config.simulation.root}/{config.train.seed}"  # so that seeds draw apart on devices too
-    devices = Devices(held, clients, root, weights)
+    devices = Devices(lambda: _living_here(bought.read(), shards), clients, root, weights)
     return World(Known(config.known_to_all(), *of_server), devices, shards)
 
 

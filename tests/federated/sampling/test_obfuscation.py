@@ -29,7 +29,7 @@ def config(rate: float = 1.0, negatives: str = "popularity", redraw: bool = Fals
 def keys(clients: npt.ArrayLike, root: int = 0) -> U64:
     """Those of a simulation's devices."""
     nothing = Features((), (), torch.zeros(0, 0, dtype=torch.int64))
-    return Devices(Ragged.from_rows([]), nothing, str(root)).keys(np.asarray(clients, np.int64))
+    return Devices(lambda: Ragged.from_rows([]), nothing, str(root)).keys(np.asarray(clients, np.int64))
 
 
 def purchases(lengths: list[int], n_items: int = 400) -> Ragged:
