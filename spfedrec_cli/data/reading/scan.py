@@ -3,7 +3,7 @@
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,7 +22,7 @@ from spfedrec_cli.data.reading.files import RawFile
 from spfedrec_cli.data.reading.kinds import Kind
 from spfedrec_cli.data.reading.layout import Layout, Shape, text_layout
 from spfedrec_cli.data.reading.text import text_jobs
-from spfedrec_cli.data.reading.texts import Texts, encoded
+from spfedrec_cli.data.reading.texts import Texts, beside, encoded
 from spfedrec_cli.data.reading.times import TimeForm, time_form
 from spfedrec_cli.data.reading.typed import typed_jobs, typed_names
 from spfedrec_cli.dtypes import Bool
@@ -174,9 +174,13 @@ class _Reader:
     request: Request
 
     def read(self) -> Scanned:
+        with beside(max(1, len(self.wanted.columns))) as pool:
+            return self._read(pool)
+
+    def _read(self, pool: Executor) -> Scanned:
         kinds = {role: kind for role, (_, kind) in self.wanted.columns.items()}
         columns: dict[str, Any] = {
-            role: Texts() if kind.numbers is None else [np.empty(0, kind.numbers)] for role, kind in kinds.items()
+            role: Texts(pool) if kind.numbers is None else [np.empty(0, kind.numbers)] for role, kind in kinds.items()
         }
         lines = [np.empty(0, np.int64)]
         rows, first, total, left_out = 0, self.layout.line, self.file.size, Counter[str]()

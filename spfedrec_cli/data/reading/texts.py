@@ -1,7 +1,8 @@
 """Columns of text as distinct values and their numbers."""
 
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -12,17 +13,27 @@ _FEW = 1 << 20
 _WIDE = 64
 
 
+@contextmanager
+def beside(threads: int = 1) -> Iterator[Executor]:
+    """Threads that columns are brought together by. None stays, and what is not begun by the end is not done."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 class Texts:
     """A column that is appended to, a batch at a time.
 
-    Distinct texts of all batches are brought together in a thread of its own, while others are read; often enough that
-    those of the batches do not pile up, seldom enough that all together are not hashed again and again.
+    Distinct texts of all batches are brought together in a thread of the `pool`, while others are read; often enough
+    that those of the batches do not pile up, seldom enough that all together are not hashed again and again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pool: Executor) -> None:
         self._parts: list[pa.DictionaryArray] = []
         self._pending, self._known = 0, 0
-        self._pool, self._whole = ThreadPoolExecutor(1), list[Future[pa.DictionaryArray]]()
+        self._pool, self._whole = pool, list[Future[pa.DictionaryArray]]()
 
     def append(self, part: pa.DictionaryArray) -> None:
         self._parts.append(part)

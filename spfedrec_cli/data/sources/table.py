@@ -18,7 +18,7 @@ from spfedrec_cli.data.reading.layout import Layout, Shape, akin
 from spfedrec_cli.data.reading.overlap import seen_before
 from spfedrec_cli.data.reading.rules import rules
 from spfedrec_cli.data.reading.scan import Column, Scanned, Wanted, form_of, layout_of, restored, scan, taken
-from spfedrec_cli.data.reading.texts import Texts
+from spfedrec_cli.data.reading.texts import Texts, beside
 from spfedrec_cli.data.reading.times import TimeForm
 from spfedrec_cli.data.schema import NAME, TimeUnit
 from spfedrec_cli.errors import InputError, nearest
@@ -206,10 +206,11 @@ def _concatenated(columns: Sequence[Column]) -> Column:
         return columns[0]
     if not isinstance(columns[0], pa.DictionaryArray):
         return np.concatenate(columns)
-    texts = Texts()
-    for column in columns:
-        texts.append(column)
-    return texts.done()
+    with beside() as pool:
+        texts = Texts(pool)
+        for column in columns:
+            texts.append(column)
+        return texts.done()
 
 
 def _described_by(start: str, columns: Mapping[str, str]) -> dict[str, str]:
