@@ -86,8 +86,8 @@ class Rows:
     exposed: int = 0
 
     def add(self, own: Ragged, requests: Ragged, sum_of: I64, merged: I64, n_items: int) -> None:
-        """Of a round: each client's purchases V+ and request, the sum (K,) that it is in, and the items (M,) whose
-        public rows are added to those of requests, so that nobody's stand alone."""
+        """Of a round: each client's purchases V+ and request, the sum (K,) that it is in, and the items (M,) of the
+        pool, whose rows have all of them, so that nobody's stand alone."""
         keys = sum_of[requests.row_index()] * n_items + requests.values
         rows, by_how_many = np.unique(keys, return_counts=True)
         alone = rows[(by_how_many == 1) & ~np.isin(rows % n_items, merged)]
@@ -158,15 +158,15 @@ class Crossed:
 
 
 class WatchedRing(Ring):
-    """Tells who is in which chain: each has a sum of its own, and the pool rows of their own in it."""
+    """Tells who is in which chain: each has a sum of its own."""
 
     def __init__(self, opening: Opening, crossed: Crossed) -> None:
         super().__init__(opening)
-        crossed.sums(opening, self._layout.chain_of, np.empty(0, np.int64))
+        crossed.sums(opening, self._layout.chain_of, opening.rows[opening.pool])
 
 
 class WatchedSum(IdealSum):
-    """One sum over the cohort, in which the rows of pool and requests are the same."""
+    """One sum over the cohort."""
 
     def __init__(self, opening: Opening, crossed: Crossed) -> None:
         super().__init__(opening)
