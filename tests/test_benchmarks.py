@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -465,6 +466,15 @@ def test_rows_of_one_client_alone_are_counted_by_sum(modes: Any) -> None:
     rows = modes.Rows()
     rows.add(own, requests, np.array([0, 0, 0]), np.array([4, 5]), 6)
     assert rows == modes.Rows(sums=1, clients=3, items=5, alone=1, purchases=4, exposed=1)
+
+
+def test_rows_of_the_pool_are_nobodys_alone_in_chains_either(modes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    chains = SimpleNamespace(chain_of=np.zeros(1, np.int64))
+    monkeypatch.setattr(modes.Ring, "__init__", lambda self, opening: setattr(self, "_layout", chains))
+    opening = SimpleNamespace(rows=np.array([3, 5, 8]), pool=np.array([1]))
+    told: list[list[int]] = []
+    modes.WatchedRing(opening, SimpleNamespace(sums=lambda opening, sum_of, merged: told.append(merged.tolist())))
+    assert told == [[5]]
 
 
 def test_a_client_that_downloads_the_catalogue_is_the_largest(modes: Any) -> None:
