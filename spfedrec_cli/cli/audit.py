@@ -175,7 +175,7 @@ def _promoted(report: "AuditReport") -> list[tuple[str, Cell]]:
         return []
     liars = f"{counted(found.clients, 'customer')} who say in {counted(found.rounds, 'round')} that they bought it"
     shown = f"a seldom item is in {found.promoted:.1%} of the others' first ten, without them in {found.honest:.1%}"
-    made_up = "" if found.crafted is None else f"; in {found.crafted:.1%} if they upload what promotes it most"
+    made_up = "" if found.crafted is None else f"; in {found.crafted:.1%} by made-up updates"
     return [("promoted", f"by {liars}, {shown}{made_up}")]
 
 

@@ -1,5 +1,6 @@
 """spfedrec audit: what it prints, its JSON, its options."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from answers import Invoke, StandIn, the_json
 
 from spfedrec_cli.engine import Attacked, AuditReport
+from spfedrec_cli.engine.promotion import Promotion
 
 
 def attacked(**changes: Any) -> Attacked:
@@ -61,6 +63,19 @@ def test_words_come_before_the_table_and_what_is_released_behind_it(
     places = [said.find(word) for word in words]
     assert -1 not in places
     assert places == sorted(places)
+
+
+def test_what_a_few_customers_promote_is_told(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
+    found = Promotion(0.05, 7, 10, 20, 0.0, 0.004, 0.016, 0.11)
+    for crafted, told in (
+        (0.11, "without them in 0.4%; in 11.0% by made-up updates"),
+        (None, "without them in 0.4%\n"),
+    ):
+        stand_in(audit_run=replace(report(attacked()), promotion=replace(found, crafted=crafted)))
+        said = invoke("audit", "first").stdout
+        assert "7 customers who say in 20 rounds" in said
+        assert "in 1.6% of the others' first ten" in said
+        assert told in said
 
 
 def test_what_was_not_attacked_is_said_on_stderr(invoke: Invoke, a_run: Path, answering: Any) -> None:
