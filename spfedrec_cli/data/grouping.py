@@ -43,14 +43,25 @@ def ascending(keys: I64) -> I64:
     return ordered[first_of(ordered)]
 
 
-def groups(keys: I64) -> tuple[I64, I64]:
-    """The order that brings equal keys (0 or above) together, in their own order; and where in it each group starts."""
+def stable_order(keys: npt.NDArray[np.integer]) -> I64:
+    """The order that sorts numbers of 0 or above, equal ones as they stand.
+
+    Sorts one number a row that holds its place too: a third of the time of a sort of places, or of counting.
+    """
     bits = len(keys).bit_length()
     if int(keys.max(initial=0)) >> (63 - bits):
-        order = np.argsort(keys, kind="stable")
-        return order, np.flatnonzero(first_of(keys[order]))
-    packed = np.sort(keys << bits | np.arange(len(keys)))  # several times as fast as to sort places by keys
-    return packed & ((1 << bits) - 1), np.flatnonzero(first_of(packed >> bits))
+        return np.argsort(keys, kind="stable")
+    order: I64 = np.left_shift(keys, bits, dtype=np.int64)
+    order |= np.arange(len(keys))
+    order.sort()
+    order &= (1 << bits) - 1
+    return order
+
+
+def groups(keys: I64) -> tuple[I64, I64]:
+    """The order that brings equal keys (0 or above) together, in their own order; and where in it each group starts."""
+    order = stable_order(keys)
+    return order, np.flatnonzero(first_of(keys[order]))
 
 
 def owners(offsets: I64, low: int, high: int) -> I64:
