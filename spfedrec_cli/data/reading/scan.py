@@ -140,7 +140,7 @@ def _jobs(
     if layout.form == "parquet":
         yield from typed_jobs(file, columns, exact, request.scratch)
     else:
-        yield from text_jobs(file, layout, columns, size)
+        yield from text_jobs(file, layout, columns, exact, size)
 
 
 def scan(file: RawFile, wanted: Wanted, request: Request) -> Scanned:

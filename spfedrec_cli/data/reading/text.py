@@ -7,7 +7,7 @@ behind a quote that is not closed for one value.
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 
 import numpy as np
@@ -25,35 +25,42 @@ BLOCK = 1 << 23
 LONGEST = 1 << 25  # bytes of a row, beyond which a quote is taken for one that is not closed
 _LINE_FEED = ord("\n")
 _MARK = 1 << 20
+_REPEATING = pa.dictionary(pa.int32(), pa.string())
 _NO_TEXT = " is not UTF-8 text"
 Row = tuple[int, str, Sequence[str] | str]
 
 
-def text_jobs(file: RawFile, layout: Layout, columns: Sequence[str], size: int | None = None) -> Iterator[Job]:
-    """Blocks of about `size` bytes. Raises InputError for a line that is longer than 32 MiB."""
+def text_jobs(
+    file: RawFile, layout: Layout, columns: Sequence[str], exact: Mapping[str, str], size: int | None = None
+) -> Iterator[Job]:
+    """Blocks of about `size` bytes. Raises InputError for a line that is longer than 32 MiB.
+
+    Columns that are no ids, as `exact` calls them, are encoded on the way: they repeat.
+    """
+    types = {name: pa.string() if exact.get(name) == "id" else _REPEATING for name in columns}
     with file.open(layout.encoding) as stream:
         blocks = _Blocks(stream, size or BLOCK)
         blocks.pass_over(layout.line - 1)
         while data := blocks.next():
             if layout.form == "csv" and layout.quotes and b'"' in data:
                 # Where this block ends is not known before its quotes have been read.
-                batch = _at_once(data, layout, columns) or _by_row(_Lines(data, blocks.next), layout, columns)
+                batch = _at_once(data, layout, types) or _by_row(_Lines(data, blocks.next), layout, columns)
                 yield Job(partial(_as_it_is, batch), stream.tell())
             else:
-                yield Job(partial(_block, data, layout, columns), stream.tell())
+                yield Job(partial(_block, data, layout, types), stream.tell())
 
 
 def _as_it_is(batch: Batch) -> Batch:
     return batch
 
 
-def _block(data: bytearray, layout: Layout, columns: Sequence[str]) -> Batch:
+def _block(data: bytearray, layout: Layout, columns: Mapping[str, pa.DataType]) -> Batch:
     """A block without quotes."""
     found = _at_once(data, layout, columns) if layout.form == "csv" else None
-    return found or _by_row(_Lines(data), layout, columns)
+    return found or _by_row(_Lines(data), layout, list(columns))
 
 
-def _at_once(data: bytearray, layout: Layout, columns: Sequence[str]) -> Batch | None:
+def _at_once(data: bytearray, layout: Layout, columns: Mapping[str, pa.DataType]) -> Batch | None:
     """By Arrow; None where something is wrong, or a row is not a line.
 
     Behind quotes one more row is put: where one of them stayed open, it is swallowed, and a row is missing.
@@ -63,6 +70,7 @@ def _at_once(data: bytearray, layout: Layout, columns: Sequence[str]) -> Batch |
     quoted = layout.quotes and b'"' in data
     delimiter = layout.delimiter if len(layout.delimiter) == 1 else "\t"
     names = [str(place) for place in range(len(layout.names))]
+    types = {names[layout.names.index(name)]: type for name, type in columns.items()}
     blank, as_it_stands = 0, data
     if delimiter != layout.delimiter:
         if b"\t" in data:
@@ -80,26 +88,36 @@ def _at_once(data: bytearray, layout: Layout, columns: Sequence[str]) -> Batch |
                 delimiter=delimiter, quote_char='"' if layout.quotes else False, ignore_empty_lines=False
             ),
             pyarrow.csv.ConvertOptions(
-                include_columns=[str(layout.names.index(name)) for name in columns],
-                column_types=dict.fromkeys(names, pa.string()),
+                include_columns=list(types),
+                column_types=types,
                 strings_can_be_null=False,
             ),
         )
     except pa.ArrowInvalid:
         return None
     rows = len(table) - quoted
-    read = table.slice(0, rows).columns
+    read = [_first(column, rows) for column in table.columns]
     if (quoted and rows != _count(data)) or _may_be_empty(read):
         return None  # A row that is no line, or one that may be an empty line.
     found = dict(zip(columns, read, strict=True))
     return Batch(found, rows + blank, np.arange(rows), partial(_split, as_it_stands))
 
 
-def _may_be_empty(columns: Sequence[pa.ChunkedArray]) -> bool:
+def _first(column: pa.ChunkedArray, rows: int) -> pa.Array:
+    """So many rows, which Arrow has read in one piece; of a dictionary what these hold."""
+    array = column.combine_chunks().slice(0, rows)
+    if not rows or not isinstance(array, pa.DictionaryArray):
+        return array
+    held = array.dictionary.slice(0, pc.max(array.indices).as_py() + 1)
+    return pa.DictionaryArray.from_arrays(array.indices, held, safe=False)
+
+
+def _may_be_empty(columns: Sequence[pa.Array]) -> bool:
     """Whether some row is empty in all columns."""
-    if any(pc.min(pc.binary_length(column)).as_py() for column in columns):
+    texts = [getattr(column, "dictionary", column) for column in columns]
+    if any(pc.min(pc.binary_length(each)).as_py() for each in texts):
         return False
-    empty = (pc.equal(pc.binary_length(column), scalar(0)) for column in columns)
+    empty = (pc.equal(pc.binary_length(column.cast(pa.string())), scalar(0)) for column in columns)
     return bool(pc.any(reduce(pc.and_, empty)).as_py())
 
 

@@ -69,6 +69,8 @@ def encoded(column: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(whole, pa.ChunkedArray):
         return _one(whole.dictionary_encode())
+    if isinstance(whole, pa.DictionaryArray):
+        return whole
     return _runs(whole) or whole.dictionary_encode()
 
 

@@ -207,6 +207,16 @@ def test_a_long_value_is_no_mistake(write: Write) -> None:
     assert rejects.count == 1
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_distinct_texts_are_those_of_the_rows_alone(write: Write, quote: str) -> None:
+    """Nothing that was put behind them to find open quotes."""
+    file = write("b,1", f"{quote}a{quote},2", "b,3", header="x,y")
+    wanted = Wanted({"x": ("x", CATEGORY), "y": ("y", CATEGORY)})
+    table = scan(file, wanted, asked(Rejects()))
+    assert table.texts("x").dictionary.to_pylist() == ["b", "a"]
+    assert table.texts("y").dictionary.to_pylist() == ["1", "2", "3"]
+
+
 def test_a_header_alone_has_no_rows(write: Write) -> None:
     assert read(write())[0] == []
     assert read(write("", "\r"))[0] == []
