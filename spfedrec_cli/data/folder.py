@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from spfedrec_cli.data.parallel import each
 from spfedrec_cli.data.schema import MANIFEST, ORACLE, SKIPPED, TABLES
 from spfedrec_cli.errors import InputError, SpfedrecError
 from spfedrec_cli.files import FULL, sync
@@ -60,8 +61,7 @@ def replacing(output: Path, what: str = "The Dataset") -> Iterator[NewFolder]:
             new.path.mkdir()
             try:
                 yield new
-                for path in (*new.path.iterdir(), new.path):
-                    sync(path)
+                each(sync, [*new.path.iterdir(), new.path])
                 _swap(new.path, output)
                 sync(output.parent)
             finally:

@@ -78,6 +78,10 @@ class Request:
         (path,) = self.inputs
         return Path(path)
 
+    def apart(self) -> "Request":
+        """The same for a file that is read at the same time: without a word, and with rejects of its own."""
+        return replace(self, rejects=Rejects(self.rejects.skip, self.rejects.offered), tell=silent)
+
 
 @dataclass(frozen=True)
 class Attributes:

@@ -97,6 +97,22 @@ def test_a_transactions_file_finds_the_others_beside_it(write_hm: WriteHm) -> No
     assert len(raw.clients.ids) == 2
 
 
+def test_bad_rows_of_all_files_are_skipped_and_listed_in_their_order(write_hm: WriteHm, tmp_path: Path) -> None:
+    folder = write_hm([GOOD, ("2020-09-22", "a", "10", "dear"), ("2020-08-01", "a", "10", "1")])
+    for name, key in (("customers.csv", "nobody"), ("articles.csv", "nothing")):
+        lines = (folder / name).read_text().splitlines(keepends=True)
+        lines.insert(2, ",".join([key, *lines[1].split(",")[1:]]))
+        (folder / name).write_text("".join(lines))
+    summary = prepare("hm", folder, tmp_path / "out", skip_bad_rows=True)
+    listed = pyarrow.csv.read_csv(tmp_path / "out" / "skipped-rows.csv").to_pylist()
+    assert [(row["file"], row["line"]) for row in listed] == [
+        ("transactions_train.csv", 3),
+        ("articles.csv", 3),
+        ("customers.csv", 3),
+    ]
+    assert summary.skipped_rows == 3
+
+
 def test_gzip_is_told_by_content(write_hm: WriteHm) -> None:
     folder = write_hm([GOOD])
     plain = folder / "transactions_train.csv"

@@ -51,6 +51,11 @@ class Rejects:
             shown = text.rstrip("\r\n")[:_LONGEST].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
             self.listed.append(Reject(file.name, line, problem, shown))
 
+    def extend(self, other: "Rejects") -> None:
+        """Those of a file that was read at the same time."""
+        self.count += other.count
+        self.listed += other.listed[: LISTED - len(self.listed)]
+
     def to_table(self) -> pa.Table:
         names = ("file", "line", "problem", "text")
         return pa.table({name: [getattr(row, name) for row in self.listed] for name in names})

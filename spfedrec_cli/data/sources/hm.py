@@ -15,6 +15,7 @@ from spfedrec_cli.data.reading.kinds import CATEGORY, CHANNEL, PRICE, ids
 from spfedrec_cli.data.reading.layout import Shape
 from spfedrec_cli.data.reading.rules import rules
 from spfedrec_cli.data.reading.scan import Wanted, form_of, scan
+from spfedrec_cli.data.reading.texts import beside
 from spfedrec_cli.data.schema import COLOUR, NAME, TYPE
 from spfedrec_cli.dtypes import I32
 
@@ -57,9 +58,14 @@ def read(request: Request) -> Raw:
         shape=Shape(encoding=request.reading.encoding),
     )
     form = form_of(file, wanted, request)
-    table = scan(file, wanted.of("time", form.kind), request)
-    items, item_notes = _articles(file.sibling("articles.csv"), request)
-    clients, client_notes = _customers(file.sibling("customers.csv"), request)
+    with beside() as pool:  # the two small files leave a core idle
+        articles, customers = request.apart(), request.apart()
+        described = pool.submit(_articles, file.sibling("articles.csv"), articles)
+        known = pool.submit(_customers, file.sibling("customers.csv"), customers)
+        table = scan(file, wanted.of("time", form.kind), request)
+        (items, item_notes), (clients, client_notes) = described.result(), known.result()
+    request.rejects.extend(articles.rejects)
+    request.rejects.extend(customers.rejects)
     time: I32 = table.columns["time"]
     return Raw(
         client=table.texts("client"),
