@@ -1,13 +1,14 @@
 """Values of a command line that are taken as they are.
 
 Typer builds a validator by pydantic for each option, also for those that were not given: a quarter of what a short
-command takes. Nothing is to be validated where nothing was given, where a text is asked for, or of a plain number
-within its bounds.
+command takes. Nothing is to be validated where nothing was given, where a text or a path is asked for, or of a plain
+number within its bounds.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -34,10 +35,11 @@ class _Taking:
         if value is None:
             return () if many else None
         wanted = param.type_descriptor.annotation
-        if wanted is str and not many and isinstance(value, str):
-            return value
-        if wanted == list[str] and many and all(isinstance(one, str) for one in value):
-            return list(value)
+        for kind, several in ((str, list[str]), (Path, list[Path])):
+            if wanted is kind and not many and isinstance(value, str):
+                return kind(value)
+            if wanted == several and many and all(isinstance(one, str) for one in value):
+                return [kind(one) for one in value]
         if wanted is int and not many and _within(value, param):
             return int(value)
         return self.validated().coerce(value, param=param, ctx=ctx)

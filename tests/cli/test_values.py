@@ -9,7 +9,26 @@ from typer.main import get_command
 from spfedrec_cli.cli.app import COMMANDS, app
 from spfedrec_cli.cli.values import taken_as_they_are
 
-ONE = [None, "", "a", "é,1", "12", "0", "-3", "007", "1_0", " 7 ", "٣", "9999999999", "1.5", "true", "parquet", "csv"]
+ONE = [
+    None,
+    "",
+    "a",
+    "-",
+    "a/../b",
+    "é,1",
+    "12",
+    "0",
+    "-3",
+    "007",
+    "1_0",
+    " 7 ",
+    "٣",
+    "9999999999",
+    "1.5",
+    "true",
+    "parquet",
+    "csv",
+]
 MANY = [None, (), [], ["a"], ["1", "b,c"], ("x", "y")]
 
 
