@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import typer
+
 
 def taken_as_they_are(parameters: list[Any]) -> list[Any]:
     """The same parameters, of which Typer from now on looks only at what may be wrong."""
@@ -42,7 +44,13 @@ class _Taking:
                 return [kind(one) for one in value]
         if wanted is int and not many and _within(value, param):
             return int(value)
-        return self.validated().coerce(value, param=param, ctx=ctx)
+        try:
+            return self.validated().coerce(value, param=param, ctx=ctx)
+        except typer.BadParameter as error:
+            wrong, _, right = error.message.partition("Input should be ")
+            if right and not wrong and isinstance(value, str):  # pydantic's words, which do not say what was given
+                error.message = f"{value!r} is not {right.partition(', unable to')[0]}"
+            raise
 
 
 def _within(value: Any, param: Any) -> bool:

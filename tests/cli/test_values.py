@@ -1,5 +1,6 @@
 """Values of a command line: what is taken as it is, is what Typer makes of it."""
 
+import re
 from typing import Any
 
 import pytest
@@ -50,7 +51,27 @@ def test_every_option_comes_to_what_typer_makes_of_it(name: str) -> None:
         vars(parameter).pop("get_runtime_param", None)
         by_typer = [made(parameter, context, value) for value in values]
         taken_as_they_are([parameter])
-        assert [made(parameter, context, value) for value in values] == by_typer, parameter.name
+        ours = [made(parameter, context, value) for value in values]
+        assert list(map(_plain, ours)) == list(map(_plain, by_typer)), parameter.name
+
+
+def _plain(made: Any) -> Any:
+    """Without the value that a sentence names, and with pydantic's beginning in the place of ours."""
+    return re.sub("^.* is not |^Input should be |, unable to.*", "", made) if isinstance(made, str) else made
+
+
+@pytest.mark.parametrize(
+    "value, said",
+    [
+        ("0", "'0' is not greater than or equal to 1"),
+        ("x", "'x' is not a valid integer"),
+        ("", "'' is not a valid integer"),
+    ],
+)
+def test_what_is_wrong_is_named(value: str, said: str) -> None:
+    command: Any = get_command(app).commands["recommend"]  # type: ignore[attr-defined]
+    (parameter,) = taken_as_they_are([one for one in command.params if "-k" in one.opts])
+    assert made(parameter, typer.Context(command), value) == said
 
 
 def test_typer_is_asked_once_of_what_may_be_wrong() -> None:
