@@ -52,6 +52,22 @@ def test_whole_numbers_that_became_decimals_are_mended_by_column(ids: list[str],
     assert sentence == (f"had become decimals, as 17850.0 for 17850: {count} restored" if count else "")
 
 
+@pytest.mark.parametrize(
+    "ids, mended, count",
+    [
+        (["1e+05", "99999", "1.5e+05"], ["100000", "99999", "150000"], 2),  # as R writes them
+        (["1.2345678E7", "2.50E1", "-1.0E3"], ["12345678", "25", "-1000"], 3),  # as Java does
+        (["1.25e+01", "3.0"], ["1.25e+01", "3.0"], 0),  # one that is not whole
+        (["1e5", "12e4", "3"], ["1e5", "12e4", "3"], 0),  # such are texts: no program writes numbers so
+    ],
+)
+def test_whole_numbers_that_got_an_exponent_are_mended_by_column(ids: list[str], mended: list[str], count: int) -> None:
+    found, sentence = restore(pa.array(ids), FORMS["any"])
+    assert found.to_pylist() == mended
+    start = f"had become decimals, as 1.5e+05 for 150000: {count} restored; where digits were cut off"
+    assert sentence.startswith(start) if count else not sentence
+
+
 def test_dense_numbers_are_places_among_the_known() -> None:
     assert dense(pa.array(["e", "b", "a"]), pa.array(["a", "c", "e"])).tolist() == [2, -1, 0]
 

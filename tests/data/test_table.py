@@ -181,7 +181,7 @@ def test_what_stands_between_values_is_found_out(shop: Shop, delimiter: str) -> 
         (",s,2020-09-22,1,1", rf"The user '' is not {ANY} \(.*shop.csv, line 2\); .* --drop-missing"),
         ("nan,s,2020-09-22,1,1", rf"The user 'nan' is not {ANY} \(.*line 2\); .* --drop-missing"),
         ("u,NULL,2020-09-22,1,1", rf"The sku 'NULL' is not {ANY} \(.*line 2\); .* --drop-missing"),
-        (f"u,{'s' * 201},2020-09-22,1,1", rf"The sku 's+' is not {ANY} \(.*line 2\); mend or remove that line"),
+        ("u,  ,2020-09-22,1,1", rf"The sku '  ' is not {ANY} \(.*line 2\); .* --drop-missing"),
         ("u,s,,1,1", r"The at '' is not a date .*line 2\); leave such rows out with --drop-missing"),
         (
             "u,s,2020-09-22,-1,1",
@@ -293,7 +293,7 @@ def test_ids_are_looked_up_as_they_stand(shop: Shop) -> None:
     assert dataset.client_ids == [" u ", "u"]
     assert [dataset.client_index(one) for one in (" u ", "u")] == [0, 1]
     assert dataset.item_index(["S é"]).tolist() == [0]
-    with pytest.raises(InputError, match="'' is not a customer id; a customer id is a text of 1 to 200 characters"):
+    with pytest.raises(InputError, match="'' is not a customer id; a customer id is a text of 1 character or more"):
         dataset.client_index("")
 
 
@@ -411,10 +411,10 @@ def test_a_bad_row_of_a_table_in_memory_is_named(tmp_path: Path) -> None:
             "--time-format '%Y/%m/%d %H:%M'",
         ),
         (["-1", "0"], COLUMNS + ",quantity=x", "--returns drop"),
-        (["two", "three"], COLUMNS + ",quantity=x", "name another column"),
-        (["1,50", "2,50"], COLUMNS + ",price=x", "name another column"),
+        (["two", "three"], COLUMNS + ",quantity=x", "leave quantity= out"),
+        (["1,50", "2,50"], COLUMNS + ",price=x", "write prices as 1234.5, or leave price= out of --columns"),
         (["", "NULL"], COLUMNS.replace("customer=user", "customer=x"), "--drop-missing"),
-        (["y" * 201, "z" * 300], COLUMNS.replace("customer=user", "customer=x"), "name another column"),
+        (["NA", " "], COLUMNS.replace("customer=user", "customer=x"), "--drop-missing"),
     ],
 )
 def test_where_no_row_is_right_none_is_to_be_left_out(shop: Shop, values: list[str], columns: str, hint: str) -> None:
@@ -468,7 +468,7 @@ def test_without_times_nothing_can_be_told_to_be_the_same(shop: Shop) -> None:
     assert raw.client.to_pylist() == ["u", "v", "u", "v"]
 
 
-IDS = st.text(st.sampled_from("abé \"'0\t"), min_size=1, max_size=4)
+IDS = st.text(st.sampled_from("abé \"'0\t"), min_size=1, max_size=4).filter(str.strip)
 ROW = st.tuples(IDS, IDS, st.integers(0, 40 * 24), st.integers(1, 9), st.sampled_from([None, 0.0, 0.25, 10.0]))
 
 
