@@ -3,6 +3,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -382,14 +384,52 @@ def test_what_is_no_table(tmp_path: Path) -> None:
     how = {"output": tmp_path / "out", "columns": parse_columns(COLUMNS)}
     with pytest.raises(InputError, match=r"int is no table; give a path, a pandas.DataFrame or a pyarrow.Table"):
         prepare(7, **how)  # type: ignore[arg-type]
-    mixed = pd.DataFrame({"user": ["u", 1], "sku": ["s", "t"], "at": ["2020-09-22"] * 2})
-    with pytest.raises(InputError, match=r"^The table cannot be read: .*; give each column values of one kind"):
-        prepare(mixed, **how)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="Series is no table"):
+        prepare(pd.Series([7]), **how)  # type: ignore[arg-type]
+    texts = pd.DataFrame({"user": ["u", "1"], "sku": ["s", "t"], "at": ["2020-09-22"] * 2})
     with pytest.raises(InputError, match=r"The column sku is missing \(the table\); its columns are user"):
-        prepare(mixed[["user"]].astype(str), **how)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="The input holds no purchases"):
-        prepare(mixed.astype(str).head(0), **how)  # type: ignore[arg-type]
+        prepare(texts[["user"]], **how)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"^The input holds no purchases; check that it is the right one"):
+        prepare(texts.head(0), **how)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "values, ids",
+    [
+        ([22423, "85123A", 5.0, np.nan, None], ["22423", "5", "85123A"]),
+        ([2**70, 7, 7, 7, 7], [str(2**70), "7"]),
+        (pd.arrays.SparseArray([5, 7, 7, 7, 7]), ["5", "7"]),
+        (pd.array([b"a", "b", "b", "b", "b"], object), ["a", "b"]),
+        ([UUID(int=1), UUID(int=2**127), None, None, None], [str(UUID(int=1)), str(UUID(int=2**127))]),
+        (pd.array(["é", "b", None, "b", "b"], "string[pyarrow]"), ["b", "é"]),
+    ],
+)
+def test_ids_of_any_kind_in_a_frame(tmp_path: Path, values: Any, ids: list[str]) -> None:
+    """As Excel leaves them in one column, and whatever the frame holds besides; its columns may be numbers."""
+    days = pd.to_datetime([f"2020-0{month}-01" for month in (1, 2, 3, 9, 9)])
+    frame = pd.concat(
+        [pd.DataFrame({0: values, 1: list("abcde"), 2: days}), shop_frame().reset_index()[["n", "n"]]], axis=1
+    )
+    frame["junk"] = [[1], "x", 2.5, None, {3}]
+    columns: Any = {"customer": 0, "item": 1, "time": 2}
+    prepare(frame, output=tmp_path / "out", columns=columns, reading=Reading(drop_missing=True))
+    assert Dataset.open(tmp_path / "out").client_ids == ids
+
+
+def test_uuids_of_parquet_are_their_text(shop: Shop) -> None:
+    table = pa.table(
+        {
+            "user": pa.array([UUID(int=1).bytes, None, UUID(int=2**127).bytes], pa.uuid()),
+            "sku": list("abc"),
+            "at": ["2020-01-01", "2020-01-02", "2020-09-01"],
+        }
+    )
+    pq.write_table(table, shop.folder / "t.parquet")
+    raw = source.read(
+        Request((shop.folder / "t.parquet",), 0, reading=Reading(parse_columns(COLUMNS), drop_missing=True))
+    )
+    assert raw.client.to_pylist() == [str(UUID(int=1)), str(UUID(int=2**127))]
 
 
 def test_a_bad_row_of_a_table_in_memory_is_named(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -64,10 +65,11 @@ def _as_text(column: pa.Array, name: str, role: str | None, file: RawFile) -> pa
     """Values as a file of text would hold them; a whole number that was read as a float is one again."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     try:
+        column = column.storage if column.type == pa.uuid() else column
         encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
         if role and pa.types.is_floating(kind):
             _check_exact(encoded.dictionary, role, name, file)
-        texts = pc.fill_null(_texts(encoded.dictionary), "")
+        texts = pc.fill_null(_texts(encoded.dictionary, kind), "")
         texts.validate(full=True)
         return pc.fill_null(texts.take(encoded.indices), "")
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
@@ -84,7 +86,9 @@ def _check_exact(values: pa.Array, role: str, name: str, file: RawFile) -> None:
         raise InputError(problem, where=str(file), hint="write it again as whole numbers, text or dates")
 
 
-def _texts(values: pa.Array) -> pa.Array:
+def _texts(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    if kind == pa.uuid():
+        return pa.array([str(UUID(bytes=one)) for one in values.to_pylist()], pa.string())
     if pa.types.is_floating(values.type):
         values = values.cast(pa.float64())
         whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), _EXACT[64]))
