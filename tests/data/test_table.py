@@ -251,6 +251,29 @@ def test_tables_of_items_and_customers(shop: Shop) -> None:
     ]
 
 
+@pytest.mark.parametrize("theirs, told", [(("1", "2"), True), (("001", "2"), False), (("1.0", "A"), True)])
+def test_a_table_that_describes_nobody_writes_ids_otherwise(shop: Shop, theirs: tuple[str, str], told: bool) -> None:
+    path = shop.write("u,001,2020-09-01", "u,002,2020-09-22")
+    items = shop.write(*(f"{one},x" for one in theirs), header="sku,c", name="items.csv")
+    _, summary = shop.prepare(path, COLUMNS + ",item.c=c", reading=Reading(item_table=items))
+    sentence = (
+        f"items.csv describes no item of the purchases: write ids alike in both, as {theirs[0]!r} there and '001' in"
+    )
+    assert any(note.startswith(sentence) for note in summary.notes) == told
+
+
+def test_rows_of_nobody_are_left_out_of_the_tables_too(shop: Shop) -> None:
+    path = shop.write("u,s,2020-09-01", "u,t,2020-09-22")
+    items = shop.write("s,x", ",y", "t,z", header="sku,c", name="items.csv")
+    with pytest.raises(
+        InputError, match=r"The sku '' is not .*items.csv, line 3\); leave such rows out with --drop-missing"
+    ):
+        shop.prepare(path, COLUMNS + ",item.c=c", reading=Reading(item_table=items))
+    dataset, summary = shop.prepare(path, COLUMNS + ",item.c=c", reading=Reading(item_table=items, drop_missing=True))
+    assert dataset.item_codes.ravel().tolist() == [1, 2]
+    assert "1 row of items.csv left out: --drop-missing" in summary.notes
+
+
 def test_what_is_wrong_with_the_tables(shop: Shop) -> None:
     path = shop.write("u,s,2020-09-01")
     items = shop.write("s,blue", "s,red", header="sku,c", name="items.csv")
@@ -513,9 +536,9 @@ ROW = st.tuples(IDS, IDS, st.integers(0, 40 * 24), st.integers(1, 9), st.sampled
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-@given(rows=st.lists(ROW, max_size=20), days=st.booleans(), parquet=st.booleans())
+@given(rows=st.lists(ROW, max_size=20), days=st.booleans(), form=st.sampled_from(["csv", "parquet", "frame"]))
 def test_any_table_is_prepared_as_ten_lines_of_pandas_do_it(
-    shop: Shop, rows: list[tuple[str, str, int, int, float | None]], days: bool, parquet: bool
+    shop: Shop, rows: list[tuple[str, str, int, int, float | None]], days: bool, form: str
 ) -> None:
     start = datetime(2020, 8, 1, tzinfo=UTC)
     rows = [("a", "b", 0, 1, 1.0), *rows, ("a", "c", 40 * 24, 1, None)]
@@ -524,11 +547,10 @@ def test_any_table_is_prepared_as_ten_lines_of_pandas_do_it(
         (start + timedelta(hours=hours)).strftime("%Y-%m-%d" if days else "%Y-%m-%d %H:%M:%S") for hours in table["at"]
     ]
     path = shop.folder / "table"
-    if parquet:
-        table.to_parquet(path)
-    else:
-        table.to_csv(path, index=False, quoting=csv.QUOTE_MINIMAL)
-    dataset, _ = shop.prepare(path, COLUMNS + ",quantity=n,price=p")
+    table.to_parquet(path) if form == "parquet" else table.to_csv(path, index=False, quoting=csv.QUOTE_MINIMAL)
+    columns = parse_columns(COLUMNS + ",quantity=n,price=p")
+    summary = prepare("table", table if form == "frame" else path, shop.folder / "out", columns=columns)
+    dataset = Dataset.open(shop.folder / "out")
 
     moment = pd.to_datetime(table["at"])
     table["time"] = (moment - pd.Timestamp("1970-01-01")) // pd.Timedelta(1, "D" if days else "s")
@@ -537,8 +559,12 @@ def test_any_table_is_prepared_as_ten_lines_of_pandas_do_it(
     table["part"] = sum((moment >= last - pd.Timedelta(weeks * 7 - 1, "D")).astype(int) for weeks in (1, 2))
     table["row"] = range(len(table))
     merged = table.groupby(["user", "sku", "time"], as_index=False).agg(
-        {"n": "sum", "spent": "sum", "priced": "sum", "part": "first", "row": "first"}
+        {"n": "sum", "spent": "sum", "priced": "sum", "part": "first", "row": ["first", "size"]}
     )
+    merged.columns = [*merged.columns.get_level_values(0)[:-1], "purchases"]
+    again = merged.groupby(["user", "sku"]).size() > 1
+    assert dataset.manifest.repeated_pairs == pytest.approx(again.mean())
+    assert (summary.purchases, summary.pieces) == (len(table), table["n"].sum())
     merged["user_bytes"] = merged["user"].str.encode("utf-8")
     merged = merged.sort_values(["user_bytes", "time", "row"])
     assert dataset.client_ids == sorted(set(table["user"]), key=str.encode)
@@ -550,5 +576,7 @@ def test_any_table_is_prepared_as_ten_lines_of_pandas_do_it(
         assert [dataset.item_ids[one] for one in part.item] == expected["sku"].tolist()
         assert part.time.tolist() == expected["time"].tolist()
         assert part.pieces.tolist() == expected["n"].tolist()
+        assert part.purchases.tolist() == expected["purchases"].tolist()
+        assert summary.splits[split] == expected["purchases"].sum()
         price = expected["spent"] / expected["priced"].where(expected["priced"] > 0)
         np.testing.assert_allclose(part.price, price.to_numpy(float), rtol=1e-6)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from spfedrec_cli.data.ids import FORMS
+from spfedrec_cli.data.ids import FORMS, dense
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.reading.attributes import read_attributes
 from spfedrec_cli.data.reading.files import RawFile, parts, unpack
@@ -233,7 +233,8 @@ def _attributes(
     table: Scanned, what: str, columns: Mapping[str, str], path: Path | None, request: Request
 ) -> tuple[Attributes, list[str]]:
     if path is not None:
-        return _from_table(what, columns, path, request)
+        found, notes = _from_table(what, columns, path, request)
+        return found, [*notes, *_strange(table.texts(what).dictionary, found.ids, what, path)]
     if not columns:
         return no_attributes(), []
     ids = table.texts(what)
@@ -261,6 +262,14 @@ def _from_table(what: str, columns: Mapping[str, str], path: Path, request: Requ
     key, named = request.reading.columns[what], tuple(dict.fromkeys(columns.values()))
     found = read_attributes(unpack(path), (key, _ID), named, request, _shape(request), needed=True)
     return _named(found.ids, {role: found.columns[column] for role, column in columns.items()}), found.notes
+
+
+def _strange(bought: pa.Array, described: pa.Array, what: str, path: Path) -> list[str]:
+    """A table that knows nobody is one that writes ids otherwise."""
+    if not len(bought) or not len(described) or (dense(described, bought) >= 0).any():
+        return []
+    ids = f"{str(described[0])!r} there and {str(bought[0])!r} in the purchases"
+    return [f"{path.name} describes no {what} of the purchases: write ids alike in both, as {ids}"]
 
 
 def _named(ids: pa.Array, values: Mapping[str, pa.DictionaryArray]) -> Attributes:
