@@ -440,6 +440,18 @@ def test_ids_of_any_kind_in_a_frame(tmp_path: Path, values: Any, ids: list[str])
     assert Dataset.open(tmp_path / "out").client_ids == ids
 
 
+def test_blanks_around_names_count_in_no_form(shop: Shop) -> None:
+    frame = pd.DataFrame({" user ": ["u"], "sku": ["s"], " at": ["2020-01-01"]})
+    frame.to_csv(shop.folder / "t.csv", index=False)
+    frame.to_parquet(shop.folder / "t.parquet")
+    for form in (shop.folder / "t.csv", shop.folder / "t.parquet", source.as_table(frame)):
+        for columns in (
+            parse_columns(COLUMNS),
+            source.check_columns({"customer": " user ", "item": "sku", "time": "at"}),
+        ):
+            assert source.read(Request((form,), 0, reading=Reading(columns))).client.to_pylist() == ["u"]
+
+
 def test_uuids_of_parquet_are_their_text(shop: Shop) -> None:
     table = pa.table(
         {

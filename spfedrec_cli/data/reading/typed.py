@@ -34,6 +34,7 @@ def typed_jobs(file: RawFile, columns: Sequence[str], exact: Mapping[str, str], 
 
 
 def _batch(read: pa.RecordBatch, columns: Sequence[str], exact: Mapping[str, str], file: RawFile) -> Batch:
+    read = read.rename_columns(_trimmed(read.schema.names))
     texts = {name: _as_text(read.column(name), name, exact.get(name), file) for name in columns}
 
     def rows() -> list[str]:
@@ -47,18 +48,27 @@ def _batches(
     file: RawFile, columns: Sequence[str], scratch: Path | None
 ) -> Iterator[tuple[int, Iterator[pa.RecordBatch]]]:
     """How many rows there are, and the rows."""
+
+    def own(names: Sequence[str]) -> list[str]:
+        return [name for name in names if name.strip() in columns]
+
     if file.table is not None:
-        yield len(file.table), iter(file.table.select(list(columns)).to_batches(_ROWS))
+        yield len(file.table), iter(file.table.select(own(file.table.column_names)).to_batches(_ROWS))
         return
     with file.on_disk(scratch) as path, refusals(file), pq.ParquetFile(path) as source:
-        yield source.metadata.num_rows, source.iter_batches(_ROWS, columns=list(columns))
+        yield source.metadata.num_rows, source.iter_batches(_ROWS, columns=own(source.schema_arrow.names))
 
 
 def typed_names(file: RawFile, scratch: Path | None) -> tuple[str, ...]:
     if file.table is not None:
-        return tuple(file.table.column_names)
+        return _trimmed(file.table.column_names)
     with file.on_disk(scratch) as path, refusals(file):
-        return tuple(pq.read_schema(path).names)
+        return _trimmed(pq.read_schema(path).names)
+
+
+def _trimmed(names: Sequence[str]) -> tuple[str, ...]:
+    """Blanks around names do not count."""
+    return tuple(map(str.strip, names))
 
 
 def _as_text(column: pa.Array, name: str, role: str | None, file: RawFile) -> pa.Array:

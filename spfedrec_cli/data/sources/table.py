@@ -53,7 +53,7 @@ def parse_columns(text: str) -> dict[str, str]:
 
 def check_columns(columns: Mapping[str, str]) -> dict[str, str]:
     """Their names as texts. Raises InputError where a role is none, or one that is needed has no column."""
-    columns = {role: str(column) for role, column in columns.items()}
+    columns = {role: str(column).strip() for role, column in columns.items()}
     for role in columns:
         _check_role(role)
     missing = [role for role in _NEEDED if role not in columns]
