@@ -125,7 +125,8 @@ def test_rules_of_other_options() -> None:
     assert missing.keeps(pa.array(["", "NaN", "null", " ", "0", "x"])).to_pylist() == [False] * 4 + [True] * 2
     quantities = pa.array(["1", "0", "-6.0", "-2147483649", "two", "", "1.5"])
     assert returns.keeps(quantities).to_pylist() == [True, False, False, False, True, True, True]
-    assert rules(Reading(returns="drop"), {"customer": "user"}) == ()
+    with pytest.raises(InputError, match=r"^--returns needs quantities \(--returns\); add quantity=… to --columns"):
+        rules(Reading(returns="drop"), {"customer": "user"})
     assert rules(Reading(), columns) == ()
 
 
