@@ -98,8 +98,8 @@ def _call(rows: Rows, step: Callable[[Rows, Any], None], value: Any) -> None:
 
 def _customers(rows: Rows, wanted: int | float, seed: int) -> None:
     buyers = np.flatnonzero(rows.per_client() > 0)
-    size = max(1, round(wanted * len(buyers))) if isinstance(wanted, float) else wanted
-    if not 1 <= size <= len(buyers) or wanted <= 0:
+    size = max(1, round(wanted * len(buyers))) if isinstance(wanted, float) and 0 < wanted <= 1 else wanted
+    if isinstance(size, float) or not 1 <= size <= len(buyers):
         hint = f"give a number from 1 to {len(buyers)}, or a fraction with a dot up to 1.0"
         raise InputError(f"--customers {wanted} does not fit the source's {len(buyers)} buyers", hint=hint)
     hashes = _hashes(rows.client_ids.take(to_arrow(buyers)).to_pylist(), seed)
