@@ -57,12 +57,6 @@ def fitting(ids: pa.Array, form: Form) -> pa.Array | None:
     return pc.match_substring_regex(ids, form.pattern)
 
 
-def malformed(ids: pa.Array, form: Form) -> str | None:
-    """The first of `ids` that does not have the form (null counts as empty), or None."""
-    fits = to_numpy(pc.coalesce(pc.match_substring_regex(ids, form.pattern), scalar(False)))
-    return None if fits.all() else ids[int(fits.argmin())].as_py() or ""
-
-
 def restore(ids: pa.Array, form: Form) -> tuple[pa.Array, str]:
     """Well-formed distinct ids without what a detour through numbers did to them, and a sentence on what was mended.
 
