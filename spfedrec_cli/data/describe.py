@@ -85,9 +85,8 @@ def _baskets(counted: Statistics) -> dict[str, float] | None:
     """How many there are, and their mean, median and 90th percentile in purchases."""
     if not counted.dated:
         return None
-    median, p90 = np.quantile(counted.baskets, [QUANTILES["median"], QUANTILES["p90"]])
-    sizes = {"mean": float(counted.baskets.mean()), "median": float(median), "p90": float(p90)}
-    return {"count": len(counted.baskets), **sizes}
+    found = _quantiles(counted.baskets)
+    return {"count": len(counted.baskets), **{name: found[name] for name in ("mean", "median", "p90")}}
 
 
 def _bought_again(counted: Statistics) -> float | None:

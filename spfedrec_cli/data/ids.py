@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,11 @@ from spfedrec_cli.errors import InputError, nearest
 
 _NEIGHBOURS = 1000
 _WHOLE = r"^-?[0-9]+(\.0+)?$"
+_EXPONENT = r"^-?[0-9](\.[0-9]+[eE]\+?|[eE]\+)[0-9]{1,2}$"
+_SHORTENED = (
+    "had become decimals, as 1.5e+05 for 150000: {} restored; where digits were cut off, different ids are one now: "
+    "write them again as text"
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ FORMS = {
     "customer": Form(r"^[0-9a-f]{64}$", "64 hexadecimal digits", digits=64, base=16),
     "article": Form(r"^[0-9]{1,10}(\.0+)?$", "10 digits", width=10, digits=10),
     "number": Form(r"^(0|[1-9][0-9]{0,17})$", "a whole number", numeric=True),
-    "any": Form(r"(?s)^.{1,200}$", "a text of 1 to 200 characters other than nan and NULL", free=True),
+    "any": Form(r"(?s)^.+$", "a text of 1 character or more other than nan and NULL", free=True),
 }
 
 
@@ -51,27 +57,32 @@ def fitting(ids: pa.Array, form: Form) -> pa.Array | None:
     return pc.match_substring_regex(ids, form.pattern)
 
 
-def malformed(ids: pa.Array, form: Form) -> str | None:
-    """The first of `ids` that does not have the form (null counts as empty), or None."""
-    fits = to_numpy(pc.coalesce(pc.match_substring_regex(ids, form.pattern), scalar(False)))
-    return None if fits.all() else ids[int(fits.argmin())].as_py() or ""
-
-
 def restore(ids: pa.Array, form: Form) -> tuple[pa.Array, str]:
     """Well-formed distinct ids without what a detour through numbers did to them, and a sentence on what was mended.
 
-    Leading zeros come back where ids have a width. `17850.0` is 17850 where all ids of a column are whole numbers.
+    Leading zeros come back where ids have a width. Where all ids of a column are whole numbers, `17850.0` is 17850 and
+    `1.5e+05` is 150000.
     """
     if form.width:
         mended = pc.utf8_lpad(pc.replace_substring_regex(ids, r"\..*$", ""), form.width, "0")
-        sentence = "had lost their leading zeros"
-    elif form.free and pc.all(pc.match_substring_regex(ids, _WHOLE)).as_py():
-        mended = pc.replace_substring_regex(ids, r"\..*$", "")
-        sentence = "had become decimals, as 17850.0 for 17850"
+        sentence = "had lost their leading zeros: {} restored"
+    elif form.free and pc.all(pc.match_substring_regex(ids, f"{_WHOLE}|{_EXPONENT}")).as_py():
+        mended, sentence = _whole(ids)
     else:
         return ids, ""
     count = pc.sum(pc.not_equal(mended, ids)).as_py() or 0
-    return mended, f"{sentence}: {count:,} restored" if count else ""
+    return mended, sentence.format(f"{count:,}") if count else ""
+
+
+def _whole(ids: pa.Array) -> tuple[pa.Array, str]:
+    """Whole numbers as such, where all are, and the sentence about it."""
+    mended, short = pc.replace_substring_regex(ids, r"\..*$", ""), pc.match_substring_regex(ids, _EXPONENT)
+    if not pc.any(short).as_py():
+        return mended, "had become decimals, as 17850.0 for 17850: {} restored"
+    written = [Decimal(one) for one in ids.filter(short).to_pylist()]
+    if any(one != one.to_integral_value() for one in written):
+        return ids, ""
+    return pc.replace_with_mask(mended, short, texts([f"{one:.0f}" for one in written])), _SHORTENED
 
 
 def dense(ids: pa.Array, known: pa.Array) -> I32:

@@ -16,14 +16,10 @@ def draw(clients: I32, bought: Ragged, n_items: int, seed: int, size: int = NEGA
 
     `bought` is aligned with `clients` and each of its rows ascends. Where fewer exist, all of them, then -1.
     """
-    cuts = range(0, len(clients), _STEP)
-    parts = each(lambda start: _draw(*_slice(clients, bought, start), n_items, seed, size), cuts)
+    every = np.arange(len(clients))
+    cuts = [every[start : start + _STEP] for start in range(0, len(clients), _STEP)]
+    parts = each(lambda rows: _draw(clients[rows], bought.take(rows), n_items, seed, size), cuts)
     return np.concatenate([np.empty((0, size), np.int32), *parts])
-
-
-def _slice(clients: I32, bought: Ragged, start: int) -> tuple[I32, Ragged]:
-    rows = np.arange(start, min(start + _STEP, len(clients)))
-    return clients[rows], bought.take(rows)
 
 
 def _draw(clients: I32, bought: Ragged, n_items: int, seed: int, size: int) -> I32:

@@ -211,7 +211,9 @@ def _make(row: Source, request: Request, subset: Subset) -> Made:
     if not len(rows):
         problem = "The input holds no purchases" + (" that can be read" if request.rejects.count else "")
         raise InputError(
-            problem, where=", ".join(map(str, request.inputs)) or None, hint="check that it is the right one"
+            problem,
+            where=", ".join(str(one) for one in request.inputs if isinstance(one, Path)) or None,
+            hint="check that it is the right one",
         )
     request.tell(Progress("choosing", rows=len(rows)))
     unit = raw.time_unit or row.time_unit

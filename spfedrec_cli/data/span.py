@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from spfedrec_cli.data.purchases import Purchases
 from spfedrec_cli.data.schema import Counts, SplitKind, TimeUnit
-from spfedrec_cli.data.split import UNITS_A_DAY, WEEK, iso
+from spfedrec_cli.data.split import UNITS_A_DAY, WEEK, enough, iso
 from spfedrec_cli.dtypes import I64
 
 _STEP = 1 << 20
@@ -52,7 +52,7 @@ def notes(purchases: Purchases, unit: TimeUnit, kind: SplitKind, counts: Counts)
     if unit not in UNITS_A_DAY:
         return []
     days = Days.of(purchases, unit)
-    apart = _apart(days, counts) if kind == "temporal" else []
+    apart = _apart(purchases, unit, days, counts) if kind == "temporal" else []
     span = f"purchases from {iso(int(days.day[0]))} to {iso(int(days.day[-1]))}"
     return [span, *_implausible(days), *apart]
 
@@ -70,16 +70,21 @@ def _implausible(days: Days) -> list[str]:
     ]
 
 
-def _apart(days: Days, counts: Counts) -> list[str]:
+def _apart(purchases: Purchases, unit: TimeUnit, days: Days, counts: Counts) -> list[str]:
     """Of days behind a gap that touches the held-out weeks, so that one of these is all but empty."""
     place = _gap(days.day)
     if place is None:
         return []
     before, behind = days.some(slice(place)), days.some(slice(place, None))
     last, empty = int(before.day[-1]), int(behind.day[0] - before.day[-1]) - 1
-    left = last - int(before.day[0]) + 1
-    enough = left > 2 * WEEK and _gap(before.day) is None
-    rest = "" if enough else f", and --split leave-one-out suits the {left} days that are left"
+    left, rest = last - int(before.day[0]) + 1, ""
+    if left <= 2 * WEEK or _gap(before.day) is not None:
+        some = enough(purchases.take(purchases.time < (last + 1) * UNITS_A_DAY[unit])).any()
+        rest = (
+            f", and --split leave-one-out suits the {left} days that are left"
+            if some
+            else ", but leaves too little to split"
+        )
     held = f"validation holds {counts.validation:,} and test {counts.test:,} purchases"
     return [f"{behind}, behind a gap of {empty:,} days: {held}; --to {iso(last)} ends before it{rest}"]
 

@@ -10,7 +10,7 @@ from spfedrec_cli.data.grouping import distinct
 from spfedrec_cli.data.purchases import Purchases
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.data.schema import SPLITS, SplitEntry, TimeUnit
-from spfedrec_cli.dtypes import I8
+from spfedrec_cli.dtypes import I8, Bool
 from spfedrec_cli.errors import InputError
 
 WEEK = 7
@@ -62,7 +62,8 @@ def temporal(purchases: Purchases, unit: TimeUnit, last: int | None = None) -> D
     )
     if part.all():
         problem = f"All purchases fall in the last 14 days, from {entry.validation_from} to {entry.end}"
-        hint = "prepare more weeks, look whether --time-format reads the dates rightly, or use --split leave-one-out"
+        other = ", or use --split leave-one-out" if enough(purchases).any() else ""
+        hint = f"prepare more weeks, look whether --time-format reads the dates rightly{other}"
         raise InputError(f"{problem}, so that none is left to train on", hint=hint)
     return Division(entry, purchases, part)
 
@@ -72,18 +73,23 @@ def leave_one_out(purchases: Purchases, unit: TimeUnit) -> Division:
 
     `purchases` are sorted by (client, time, order in the file). Raises InputError where no client has three items.
     """
-    rows = np.bincount(purchases.client)
-    bought = Ragged.from_lengths(rows, purchases.item)
-    enough = distinct(bought, int(purchases.item.max()) + 1).lengths >= FEWEST_ITEMS
-    last = np.cumsum(rows)[enough] - 1
+    rows, many = np.bincount(purchases.client), enough(purchases)
+    last = np.cumsum(rows)[many] - 1
     part = np.zeros(len(purchases), np.int8)
     part[last], part[last - 1] = 2, 1
     if not len(last):
         problem = f"No client has {FEWEST_ITEMS} different items, so that leave-one-out holds nothing out"
-        raise InputError(problem, hint="give more purchases or use --split temporal")
-    train_only = int((rows > 0).sum() - enough.sum())
+        days = np.ptp(purchases.time // UNITS_A_DAY[unit]) if unit in UNITS_A_DAY else 0
+        raise InputError(problem, hint="give more purchases" + " or use --split temporal" * bool(days >= 2 * WEEK))
+    train_only = int((rows > 0).sum() - many.sum())
     entry = SplitEntry(kind="leave-one-out", clients_train_only=train_only)
     return Division(entry, purchases, part, () if unit == "row" else _future(purchases, part, unit))
+
+
+def enough(purchases: Purchases) -> Bool:
+    """Whether each client, by number, has items enough for leave-one-out; `purchases` are sorted by client."""
+    bought = Ragged.from_lengths(np.bincount(purchases.client), purchases.item)
+    return distinct(bought, int(purchases.item.max(initial=0)) + 1).lengths >= FEWEST_ITEMS
 
 
 def _future(purchases: Purchases, part: I8, unit: TimeUnit) -> tuple[str, ...]:

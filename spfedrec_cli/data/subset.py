@@ -74,32 +74,28 @@ def _counted(name: str, rows: Rows) -> StepEntry:
 def _steps(subset: Subset, unit: TimeUnit, seed: int) -> dict[str, Callable[[Rows], None]]:
     """In the order in which they are taken, by the words that the user wrote."""
     day = UNITS_A_DAY.get(unit, 0)
-    asked: dict[str, tuple[Any, Callable[[Rows, Any], None]]] = {
-        "--customers": (subset.customers, partial(_customers, seed=seed)),
-        "--from": (subset.first, lambda rows, first: rows.select(rows.time >= _day(first) * day)),
-        "--to": (subset.last, lambda rows, last: rows.select(rows.time < (_day(last) + 1) * day)),
-        "--last-weeks": (subset.last_weeks, partial(_last_weeks, day=day)),
+    asked: dict[str, tuple[Any, Callable[[Any, Rows], None]]] = {
+        "--customers": (subset.customers, partial(_customers, seed)),
+        "--from": (subset.first, lambda first, rows: rows.select(rows.time >= _day(first) * day)),
+        "--to": (subset.last, lambda last, rows: rows.select(rows.time < (_day(last) + 1) * day)),
+        "--last-weeks": (subset.last_weeks, partial(_last_weeks, day)),
         "--channel": (subset.channel, _channel),
     }
     given = {option: step for option, step in asked.items() if step[0] is not None}
     wrong = next((option for option in ("--from", "--to", "--last-weeks") if option in given and not day), None)
     if wrong:
         raise InputError(f"{wrong} needs dates, and this source has none", hint="leave it out")
-    steps = {f"{option} {value}": partial(_call, step=step, value=value) for option, (value, step) in given.items()}
+    steps = {f"{option} {value}": partial(step, value) for option, (value, step) in given.items()}
     bounds = {"--min-purchases": subset.min_purchases, "--min-sales": subset.min_sales}
     core = " ".join(f"{option} {value}" for option, value in bounds.items() if value is not None)
-    least = partial(_core, purchases=subset.min_purchases or 0, sales=subset.min_sales or 0)
+    least = partial(_core, subset.min_purchases or 0, subset.min_sales or 0)
     return {**steps, core: least} if core else dict(steps)
 
 
-def _call(rows: Rows, step: Callable[[Rows, Any], None], value: Any) -> None:
-    step(rows, value)
-
-
-def _customers(rows: Rows, wanted: int | float, seed: int) -> None:
+def _customers(seed: int, wanted: int | float, rows: Rows) -> None:
     buyers = np.flatnonzero(rows.per_client() > 0)
-    size = max(1, round(wanted * len(buyers))) if isinstance(wanted, float) else wanted
-    if not 1 <= size <= len(buyers) or wanted <= 0:
+    size = max(1, round(wanted * len(buyers))) if isinstance(wanted, float) and 0 < wanted <= 1 else wanted
+    if isinstance(size, float) or not 1 <= size <= len(buyers):
         hint = f"give a number from 1 to {len(buyers)}, or a fraction with a dot up to 1.0"
         raise InputError(f"--customers {wanted} does not fit the source's {len(buyers)} buyers", hint=hint)
     hashes = _hashes(rows.client_ids.take(to_arrow(buyers)).to_pylist(), seed)
@@ -114,17 +110,17 @@ def _hashes(ids: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
     return np.frombuffer(digests, np.uint64)
 
 
-def _last_weeks(rows: Rows, weeks: int, day: int) -> None:
+def _last_weeks(day: int, weeks: int, rows: Rows) -> None:
     rows.select(rows.time // day > int(rows.time.max()) // day - WEEK * weeks)
 
 
-def _channel(rows: Rows, channel: int) -> None:
+def _channel(channel: int, rows: Rows) -> None:
     if rows.channel is None:
         raise InputError("--channel needs a source with sales channels, and this one has none", hint="leave it out")
     rows.select(rows.channel == channel)
 
 
-def _core(rows: Rows, purchases: int, sales: int) -> None:
+def _core(purchases: int, sales: int, rows: Rows) -> None:
     while len(rows):
         kept: Mask = (rows.per_client() >= purchases)[rows.client] & (rows.per_item() >= sales)[rows.item]
         if kept.all():

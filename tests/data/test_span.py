@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -81,8 +82,12 @@ def test_a_date_that_stands_apart_is_named_with_the_gap_and_the_option() -> None
 
 
 def test_what_is_left_may_be_too_short_for_weeks_to_hold_out() -> None:
-    told = notes(bought(*days("2020-01-01", 8), "2021-01-01"))
-    assert told[1].endswith("--to 2020-01-08 ends before it, and --split leave-one-out suits the 8 days that are left")
+    few = bought(*days("2020-01-01", 8), "2021-01-01")
+    assert notes(few)[1].endswith("--to 2020-01-08 ends before it, but leaves too little to split")
+    many = replace(few, item=np.arange(len(few), dtype=np.int32))
+    assert notes(many)[1].endswith(
+        "--to 2020-01-08 ends before it, and --split leave-one-out suits the 8 days that are left"
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from spfedrec_cli.data.purchases import Purchases, merge
 from spfedrec_cli.data.rows import Rows
-from spfedrec_cli.data.schema import SPLITS
+from spfedrec_cli.data.schema import SPLITS, TimeUnit
 from spfedrec_cli.data.split import SPLITTERS, Division, leave_one_out, temporal
 from spfedrec_cli.errors import InputError
 
@@ -55,6 +55,26 @@ def test_temporal_needs_dates_and_something_to_train_on() -> None:
         temporal(purchases([(0, 0, 0)]), "row")
     with pytest.raises(InputError, match="1970-01-07 to 1970-01-20, so that none is left to train on"):
         temporal(purchases([(0, 0, 19), (0, 1, 6)]), "day")
+
+
+@pytest.mark.parametrize(
+    "rows, unit, kind, hint",
+    [
+        ([(0, 0, 0), (0, 1, 1)], "day", "temporal", "reads the dates rightly"),
+        ([(0, 0, 0), (0, 1, 1), (0, 2, 1)], "day", "temporal", "or use --split leave-one-out"),
+        ([(0, 0, 0), (0, 1, 1)], "row", "leave-one-out", "give more purchases"),
+        ([(0, 0, 0), (0, 1, 13)], "day", "leave-one-out", "give more purchases"),
+        ([(0, 0, 0), (0, 1, 14)], "day", "leave-one-out", "give more purchases or use --split temporal"),
+    ],
+)
+def test_neither_split_advises_the_other_where_that_fails_too(
+    rows: list[tuple[int, int, int]], unit: TimeUnit, kind: str, hint: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        SPLITTERS[kind](purchases(rows), unit)
+    assert str(caught.value).endswith(f"{hint}.")
+    if "--split" in hint:
+        assert SPLITTERS[hint.rpartition(" ")[2]](purchases(rows), unit)
 
 
 def test_leave_one_out_by_hand() -> None:

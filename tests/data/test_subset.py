@@ -136,7 +136,7 @@ def test_every_customer_is_as_likely_as_another() -> None:
     assert np.abs(drawn - 200).max() < 5 * np.sqrt(600 * (1 / 3) * (2 / 3))
 
 
-@pytest.mark.parametrize("wanted", [0, -1, 7, 0.0, 1.5, -0.5])
+@pytest.mark.parametrize("wanted", [0, -1, 7, 0.0, 1.5, -0.5, float("nan"), float("inf")])
 def test_customers_out_of_range(wanted: int | float) -> None:
     with pytest.raises(
         InputError, match=r"--customers .* does not fit the source's 6 buyers; give a number from 1 to 6"

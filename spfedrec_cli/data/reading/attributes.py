@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 
 from spfedrec_cli.data.arrays import to_arrow, to_numpy
-from spfedrec_cli.data.raw import Request
+from spfedrec_cli.data.raw import Reading, Request
 from spfedrec_cli.data.reading.files import RawFile
 from spfedrec_cli.data.reading.kinds import CATEGORY, Kind
 from spfedrec_cli.data.reading.layout import Shape
+from spfedrec_cli.data.reading.rules import rules
 from spfedrec_cli.data.reading.scan import Wanted, scan
 from spfedrec_cli.dtypes import I64
 
@@ -39,7 +40,8 @@ def read_attributes(
     name = key[0]
     by_name = {**{column: (column, CATEGORY) for column in columns}, name: key}
     optional = () if needed else tuple(column for column in columns if column != name)
-    wanted = Wanted(by_name, optional, shape=shape or Shape(encoding=request.reading.encoding), with_lines=True)
+    kept = rules(Reading(drop_missing=request.reading.drop_missing), {"item": name})
+    wanted = Wanted(by_name, optional, kept, shape or Shape(encoding=request.reading.encoding), with_lines=True)
     table = scan(file, wanted, request)
     keys, notes = table.texts(name), table.notes
     texts = {column: table.texts(column) for column in dict.fromkeys(columns) if column in table}

@@ -1,5 +1,6 @@
 """What a column of a raw file may hold. Text is read as text and cast in the open, distinct values once."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,10 +14,13 @@ from spfedrec_cli.data.ids import Form, fitting
 
 _PRICE = r"^\+?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?$"
 _WHOLE = r"^\+?-?[0-9]{1,18}(\.0*)?$"
+_EXPONENT = r"^-?[0-9](\.[0-9]{1,15})?[eE]\+?[0-9]{1,2}$"
 _MOST = 2**31 - 1
+_PRICES = "write prices as 1234.5, or leave price= out of --columns"
+_QUANTITIES = "write quantities as 1234, or leave quantity= out of --columns: each row is one piece then"
 _HIGHEST = float(np.finfo(np.float32).max)
 # What programs write where they have no value.
-_MISSING = ("", "nan", "null", "none", "<na>", "#n/a")
+_MISSING = ("", "nan", "null", "none", "na", "n/a", "<na>", "#n/a", "\\n")
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,8 @@ def ids(form: Form) -> Kind:
 
 
 def missing(texts: pa.Array) -> pa.Array:
-    """Whether each text is empty or stands for nothing: nan, NULL."""
-    return pc.is_in(pc.utf8_lower(texts), value_set=arrays.texts(_MISSING))
+    """Whether each text is empty, but for blanks, or stands for nothing: nan, NULL."""
+    return pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(texts)), value_set=arrays.texts(_MISSING))
 
 
 def drop_missing(value: str) -> str | None:
@@ -65,9 +69,11 @@ def matching(texts: pa.Array, pattern: str) -> pa.Array:
 
 
 def whole_numbers(texts: pa.Array) -> pa.Array:
-    """int64; `6.0` is one, and what is none is null."""
+    """int64; `6.0` and `1e+05` are such, and what is none is null."""
     numbers = pc.replace_substring_regex(matching(texts, _WHOLE), r"^\+|\..*$", "")
-    return numbers.cast(pa.int64())
+    floats = matching(texts, _EXPONENT).cast(pa.float64())
+    whole = pc.and_(pc.equal(pc.floor(floats), floats), pc.less(pc.abs(floats), scalar(2.0**53)))
+    return pc.coalesce(numbers.cast(pa.int64()), where(whole, floats).cast(pa.int64()))
 
 
 def decimals(texts: pa.Array) -> pa.Array:
@@ -79,7 +85,7 @@ def _prices(texts: pa.Array) -> pa.Array:
     """An empty price is unknown, NaN; any other must be a number that is not negative."""
     numbers = decimals(texts)
     right = where(pc.less_equal(numbers, scalar(_HIGHEST)), numbers)
-    return pc.if_else(missing(pc.utf8_trim_whitespace(texts)), scalar(float("nan")), right)
+    return pc.if_else(missing(texts), scalar(float("nan")), right)
 
 
 def within(numbers: pa.Array, low: int, high: int) -> pa.Array:
@@ -95,13 +101,30 @@ def _between(low: int, high: int, empty: int | None = None) -> Callable[[pa.Arra
     return read
 
 
-def _drop_returns(value: str) -> str | None:
+def _of_price(value: str) -> str | None:
+    return _PRICES if _odd(value, r"-?[0-9]+(\.[0-9]+)?") else None
+
+
+def _of_quantity(value: str) -> str | None:
     number = whole_numbers(arrays.texts([value]))[0].as_py()
-    return "leave returns out with --returns drop" if number is not None and number <= 0 else None
+    if number is not None and number <= 0:
+        return "leave returns out with --returns drop"
+    return _QUANTITIES if _odd(value, "[0-9]+") else None
+
+
+def _odd(value: str, plain: str) -> bool:
+    """Whether it is a number that is written otherwise."""
+    return bool(re.search("[0-9]", value)) and not re.fullmatch(plain, value.strip())
 
 
 COUNT = Kind(f"a whole number from 0 to {_MOST:,}", _between(0, _MOST), np.dtype(np.int32))
-PRICE = Kind("a price", _prices, np.dtype(np.float32))
-QUANTITY = Kind(f"a quantity from 1 to {_MOST:,}", _between(1, _MOST), np.dtype(np.int32), _drop_returns)
+PRICE = Kind("a price", _prices, np.dtype(np.float32), _of_price, lambda values: _PRICES)
+QUANTITY = Kind(
+    f"a quantity from 1 to {_MOST:,}",
+    _between(1, _MOST),
+    np.dtype(np.int32),
+    _of_quantity,
+    lambda values: _QUANTITIES,
+)
 CHANNEL = Kind("a sales channel", _between(0, 127, empty=0), np.dtype(np.int8))
 CATEGORY = Kind("a text", lambda texts: texts)

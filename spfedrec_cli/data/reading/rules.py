@@ -18,12 +18,14 @@ _ORDERS = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_
 
 def rules(reading: Reading, columns: Mapping[str, str]) -> tuple[Rule, ...]:
     """What is asked of each row, given the names of the `columns` by role. Raises InputError for a condition that is
-    none."""
+    none, and for returns where no column of quantities is named."""
     found = [_where(text) for text in reading.where]
     if reading.drop_missing:
         needed = [columns[role] for role in ("customer", "item", "time") if role in columns]
         found += [Rule("--drop-missing", column, lambda texts: pc.invert(missing(texts))) for column in needed]
-    if reading.returns == "drop" and "quantity" in columns:
+    if reading.returns == "drop":
+        if "quantity" not in columns:
+            raise InputError("--returns needs quantities", where="--returns", hint="add quantity=… to --columns")
         found.append(Rule("--returns drop", columns["quantity"], _is_no_return))
     return tuple(found)
 

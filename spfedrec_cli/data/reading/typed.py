@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +34,7 @@ def typed_jobs(file: RawFile, columns: Sequence[str], exact: Mapping[str, str], 
 
 
 def _batch(read: pa.RecordBatch, columns: Sequence[str], exact: Mapping[str, str], file: RawFile) -> Batch:
+    read = read.rename_columns(_trimmed(read.schema.names))
     texts = {name: _as_text(read.column(name), name, exact.get(name), file) for name in columns}
 
     def rows() -> list[str]:
@@ -46,28 +48,38 @@ def _batches(
     file: RawFile, columns: Sequence[str], scratch: Path | None
 ) -> Iterator[tuple[int, Iterator[pa.RecordBatch]]]:
     """How many rows there are, and the rows."""
+
+    def own(names: Sequence[str]) -> list[str]:
+        return [name for name in names if name.strip() in columns]
+
     if file.table is not None:
-        yield len(file.table), iter(file.table.select(list(columns)).to_batches(_ROWS))
+        yield len(file.table), iter(file.table.select(own(file.table.column_names)).to_batches(_ROWS))
         return
     with file.on_disk(scratch) as path, refusals(file), pq.ParquetFile(path) as source:
-        yield source.metadata.num_rows, source.iter_batches(_ROWS, columns=list(columns))
+        yield source.metadata.num_rows, source.iter_batches(_ROWS, columns=own(source.schema_arrow.names))
 
 
 def typed_names(file: RawFile, scratch: Path | None) -> tuple[str, ...]:
     if file.table is not None:
-        return tuple(file.table.column_names)
+        return _trimmed(file.table.column_names)
     with file.on_disk(scratch) as path, refusals(file):
-        return tuple(pq.read_schema(path).names)
+        return _trimmed(pq.read_schema(path).names)
+
+
+def _trimmed(names: Sequence[str]) -> tuple[str, ...]:
+    """Blanks around names do not count."""
+    return tuple(map(str.strip, names))
 
 
 def _as_text(column: pa.Array, name: str, role: str | None, file: RawFile) -> pa.Array:
     """Values as a file of text would hold them; a whole number that was read as a float is one again."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     try:
+        column = column.storage if column.type == pa.uuid() else column
         encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
         if role and pa.types.is_floating(kind):
             _check_exact(encoded.dictionary, role, name, file)
-        texts = pc.fill_null(_texts(encoded.dictionary), "")
+        texts = pc.fill_null(_texts(encoded.dictionary, kind), "")
         texts.validate(full=True)
         return pc.fill_null(texts.take(encoded.indices), "")
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
@@ -84,7 +96,9 @@ def _check_exact(values: pa.Array, role: str, name: str, file: RawFile) -> None:
         raise InputError(problem, where=str(file), hint="write it again as whole numbers, text or dates")
 
 
-def _texts(values: pa.Array) -> pa.Array:
+def _texts(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    if kind == pa.uuid():
+        return pa.array([str(UUID(bytes=one)) for one in values.to_pylist()], pa.string())
     if pa.types.is_floating(values.type):
         values = values.cast(pa.float64())
         whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), _EXACT[64]))

@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from spfedrec_cli.data.ids import FORMS
+from spfedrec_cli.data.ids import FORMS, dense
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.reading.attributes import read_attributes
 from spfedrec_cli.data.reading.files import RawFile, parts, unpack
@@ -52,7 +52,8 @@ def parse_columns(text: str) -> dict[str, str]:
 
 
 def check_columns(columns: Mapping[str, str]) -> dict[str, str]:
-    """Raises InputError where a role is none, or one that is needed has no column."""
+    """Their names as texts. Raises InputError where a role is none, or one that is needed has no column."""
+    columns = {role: str(column).strip() for role, column in columns.items()}
     for role in columns:
         _check_role(role)
     missing = [role for role in _NEEDED if role not in columns]
@@ -63,7 +64,7 @@ def check_columns(columns: Mapping[str, str]) -> dict[str, str]:
         if other:
             problem = f"The column {columns[role]} cannot be both {role} and {other}"
             raise _wrong(problem, "name another column, or leave one of the two out")
-    return dict(columns)
+    return columns
 
 
 def _check_role(role: str) -> None:
@@ -111,17 +112,26 @@ def read(request: Request) -> Raw:
 
 
 def as_table(frame: "pa.Table | pd.DataFrame") -> pa.Table:
-    """Raises InputError for a column of mixed values, and for what is no table."""
+    """A column of several kinds of values holds their texts. Raises InputError for what is no table."""
     if isinstance(frame, pa.Table):
         return frame
     try:
-        return pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        problem = f"The table cannot be read: {str(error).splitlines()[0]}"
-        raise InputError(problem, hint="give each column values of one kind") from None
+        names = [str(name) for name in frame.columns]
+        return pa.Table.from_arrays([_column(frame.iloc[:, place]) for place in range(len(names))], names)
     except AttributeError:
         hint = "give a path, a pandas.DataFrame or a pyarrow.Table"
         raise InputError(f"{type(frame).__name__} is no table", hint=hint) from None
+
+
+def _column(values: "pd.Series[Any]") -> pa.Array | pa.ChunkedArray:
+    try:
+        return pa.Array.from_pandas(values)
+    except (ValueError, TypeError, NotImplementedError, OverflowError):
+        return pa.array([None if gone else _text(one) for one, gone in zip(values, values.isna(), strict=True)])
+
+
+def _text(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _files(input: Path | pa.Table) -> list[RawFile]:
@@ -223,7 +233,8 @@ def _attributes(
     table: Scanned, what: str, columns: Mapping[str, str], path: Path | None, request: Request
 ) -> tuple[Attributes, list[str]]:
     if path is not None:
-        return _from_table(what, columns, path, request)
+        found, notes = _from_table(what, columns, path, request)
+        return found, [*notes, *_strange(table.texts(what).dictionary, found.ids, what, path)]
     if not columns:
         return no_attributes(), []
     ids = table.texts(what)
@@ -251,6 +262,14 @@ def _from_table(what: str, columns: Mapping[str, str], path: Path, request: Requ
     key, named = request.reading.columns[what], tuple(dict.fromkeys(columns.values()))
     found = read_attributes(unpack(path), (key, _ID), named, request, _shape(request), needed=True)
     return _named(found.ids, {role: found.columns[column] for role, column in columns.items()}), found.notes
+
+
+def _strange(bought: pa.Array, described: pa.Array, what: str, path: Path) -> list[str]:
+    """A table that knows nobody is one that writes ids otherwise."""
+    if not len(bought) or not len(described) or (dense(described, bought) >= 0).any():
+        return []
+    ids = f"{str(described[0])!r} there and {str(bought[0])!r} in the purchases"
+    return [f"{path.name} describes no {what} of the purchases: write ids alike in both, as {ids}"]
 
 
 def _named(ids: pa.Array, values: Mapping[str, pa.DictionaryArray]) -> Attributes:

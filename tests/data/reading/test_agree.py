@@ -27,10 +27,10 @@ Row = tuple[str, str, int, float | None, str]
 NAMES = ("user", "at", "n", "p", "note")
 KINDS = (ids(FORMS["any"]), time_form(["2020-09-22"]).kind, QUANTITY, PRICE, CATEGORY)
 WANTED = Wanted({name: (name, kind) for name, kind in zip(NAMES, KINDS, strict=True)})
-MISSING = ("", "nan", "null", "none", "<na>", "#n/a")
+MISSING = ("", "nan", "null", "none", "na", "n/a", "<na>", "#n/a")
 USER = st.text(st.sampled_from("ab, é0'"), min_size=1, max_size=5) | st.sampled_from(["17850", "a.0"])
 ROW = st.tuples(
-    USER.filter(lambda text: text.lower() not in MISSING),
+    USER.filter(lambda text: text.strip().lower() not in MISSING),
     st.dates().map(lambda day: day.isoformat()),
     st.integers(1, 2**31 - 1),
     st.none() | st.floats(0, 2.0**100, width=32),

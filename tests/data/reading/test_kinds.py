@@ -42,15 +42,15 @@ def right(kind: Kind, texts: list[str]) -> list[str]:
         ),
         (
             "quantity",
-            ["1", "6.0", "6.", "80995", "2147483647"],
-            ["", "0", "2147483648", "-1", "two", "1.5", "1e3", "0x1"],
+            ["1", "6.0", "6.", "80995", "2147483647", "1e+05", "1.5E7"],
+            ["", "0", "2147483648", "-1", "two", "1.5", "1.25e1", "1e30", "0x1", "1,000"],
         ),
         ("count", ["0", "2147483647", "0.0"], ["", "-1", "2147483648", "1.6"]),
         ("channel", ["", "0", "127", "2.0"], ["128", "-1", "web", "nan"]),
         (
             "free",
-            ["a b, c", " t ", " ", "x" * 200, "naNa", "-", "0", " nan"],
-            ["", "nan", "NULL", "none", "<NA>", "x" * 201],
+            ["a b, c", " t ", "x" * 5000, "naNa", "-", "0", "n"],
+            ["", " ", "nan", " nan", "NULL", "none", "NA", "n/a", "<NA>", "\\N"],
         ),
         ("article", ["1", "663713001.0"], ["", "1e5", "1\n", "٣", "663713001.5", "12345678901", "-1"]),
         ("customer", ["a" * 64], ["", "a" * 63, "a" * 65, "A" * 64, "a" * 64 + "\n"]),
@@ -77,14 +77,16 @@ def test_what_values_say() -> None:
 
 
 def whole(text: str) -> int | None:
-    """The plain reference: `6` and `6.0`, nothing else; at most 18 digits."""
+    """The plain reference: `6`, `6.0` and `6e+05`, nothing else; at most 18 digits."""
     found = re.fullmatch(r"\+?(-?[0-9]{1,18})(\.0*)?", text.strip())
-    return int(found[1]) if found else None
+    short = re.fullmatch(r"-?[0-9](\.[0-9]{1,15})?[eE]\+?[0-9]{1,2}", text.strip())
+    number = float(text) if short else 0.5
+    return int(found[1]) if found else int(number) if number.is_integer() and abs(number) < 2**53 else None
 
 
 def price(text: str) -> float | None:
     """NaN where it is unknown; None where it is no price."""
-    if text.strip().lower() in ("", "nan", "null", "none", "<na>", "#n/a"):
+    if text.strip().lower() in ("", "nan", "null", "none", "na", "n/a", "<na>", "#n/a", "\\n"):
         return float("nan")
     found = re.fullmatch(r"\+?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?", text.strip())
     number = float(text) if found else float("inf")
@@ -121,8 +123,25 @@ def test_values_do_not_depend_on_their_neighbours(name: str, texts: list[str]) -
 
 
 def test_what_stands_for_nothing() -> None:
-    texts = ["", "nan", "NaN", "NULL", "None", "<NA>", "#N/A", "banana", "0", "-", "nil", " "]
-    assert missing(pa.array(texts)).to_pylist() == [True] * 7 + [False] * 5
+    texts = [
+        "",
+        "nan",
+        "NaN",
+        "NULL",
+        "None",
+        "NA",
+        "N/A",
+        "<NA>",
+        "#N/A",
+        "\\N",
+        " ",
+        " nan",
+        "banana",
+        "0",
+        "-",
+        "nil",
+    ]
+    assert missing(pa.array(texts)).to_pylist() == [True] * 12 + [False] * 4
 
 
 @pytest.mark.parametrize(
@@ -133,9 +152,22 @@ def test_what_stands_for_nothing() -> None:
         ("quantity", "two", None),
         ("quantity", "2147483648", None),
         ("free", "nan", "leave such rows out with --drop-missing"),
-        ("free", "x" * 201, None),
+        (
+            "quantity",
+            "1,000",
+            "write quantities as 1234, or leave quantity= out of --columns: each row is one piece then",
+        ),
+        (
+            "quantity",
+            "0.565",
+            "write quantities as 1234, or leave quantity= out of --columns: each row is one piece then",
+        ),
+        ("quantity", "", None),
+        ("free", " ", "leave such rows out with --drop-missing"),
         ("customer", "", "leave such rows out with --drop-missing"),
         ("price", "-1", None),
+        ("price", "$1.5", "write prices as 1234.5, or leave price= out of --columns"),
+        ("price", "1,50", "write prices as 1234.5, or leave price= out of --columns"),
     ],
 )
 def test_hints_name_the_option_that_mends_it(name: str, value: str, hint: str | None) -> None:

@@ -122,10 +122,11 @@ def test_rules_of_other_options() -> None:
         ("--where x=1", "x"), ("--drop-missing", "user"), ("--drop-missing", "sku"), ("--returns drop", "n")
     ]  # fmt: skip
     *_, missing, returns = found
-    assert missing.keeps(pa.array(["", "NaN", "null", " ", "0", "x"])).to_pylist() == [False] * 3 + [True] * 3
+    assert missing.keeps(pa.array(["", "NaN", "null", " ", "0", "x"])).to_pylist() == [False] * 4 + [True] * 2
     quantities = pa.array(["1", "0", "-6.0", "-2147483649", "two", "", "1.5"])
     assert returns.keeps(quantities).to_pylist() == [True, False, False, False, True, True, True]
-    assert rules(Reading(returns="drop"), {"customer": "user"}) == ()
+    with pytest.raises(InputError, match=r"^--returns needs quantities \(--returns\); add quantity=… to --columns"):
+        rules(Reading(returns="drop"), {"customer": "user"})
     assert rules(Reading(), columns) == ()
 
 
@@ -171,7 +172,7 @@ def test_a_condition_on_a_column_that_there_is_not(tmp_path: Path) -> None:
         read(path, where=("country=UK",))
 
 
-USER = st.sampled_from(["u", "v", "", "nan", "NULL"])
+USER = st.sampled_from(["u", "v", "", " ", "nan", "NULL", "NA"])
 QUANTITY = st.sampled_from(["1", "6.0", "0", "-3", "x", ""])
 ROW = st.tuples(USER, st.sampled_from(["s", "t", " "]), st.sampled_from(["2020-01-01", "", "soon"]), QUANTITY, VALUE)
 
@@ -196,7 +197,7 @@ def test_rows_are_left_out_as_plain_python_does_it(
     tests = [re.fullmatch("(.*?)(!=|=|>|~)(.*)", one).groups() for one in where]  # type: ignore[union-attr]
 
     def none(text: str) -> bool:
-        return text.lower() in ("", "nan", "null")
+        return text.strip().lower() in ("", "nan", "null", "na")
 
     meant = []
     for row in rows:
