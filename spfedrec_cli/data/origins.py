@@ -15,6 +15,7 @@ from spfedrec_cli.data.number import Catalogue
 from spfedrec_cli.data.prepared import Made, count
 from spfedrec_cli.data.purchases import Purchases, concatenate
 from spfedrec_cli.data.raw import Oracle, Request
+from spfedrec_cli.data.repeats import Repeated
 from spfedrec_cli.data.schema import ORACLE, SPLITS, TIME, Manifest
 from spfedrec_cli.data.split import UNITS_A_DAY, WEEK, Division, temporal
 from spfedrec_cli.data.write import write
@@ -77,7 +78,7 @@ def _made(dataset: Dataset, purchases: Purchases) -> Made:
         items=Catalogue(items, manifest.item_fields, manifest.counts.unknown_items),
         clients=Catalogue(clients, manifest.client_fields, manifest.counts.unknown_clients),
         purchases=purchases,
-        repeated_pairs=manifest.repeated_pairs,
+        repeated=Repeated(0, 0),  # the manifest says already what follows
     )
 
 

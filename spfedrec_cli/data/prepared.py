@@ -9,7 +9,7 @@ from spfedrec_cli.data import span
 from spfedrec_cli.data.number import Catalogue
 from spfedrec_cli.data.purchases import Purchases
 from spfedrec_cli.data.raw import Oracle, Request
-from spfedrec_cli.data.repeats import BOUGHT_AGAIN, told
+from spfedrec_cli.data.repeats import Repeated, told
 from spfedrec_cli.data.schema import SPLITS, Counts, Manifest, StepEntry, TimeUnit
 from spfedrec_cli.data.sources import Source
 from spfedrec_cli.data.split import FEWEST_ITEMS, Division
@@ -20,7 +20,7 @@ from spfedrec_cli.dtypes import I32, I64
 class Made:
     """Both catalogues and all purchases, sorted; the steps of the subset; what the source has to say besides.
 
-    `described` says whether the source has tables of items and of clients. For `repeated_pairs` see data/repeats.py.
+    `described` says whether the source has tables of items and of clients. For `repeated` see data/repeats.py.
     """
 
     notes: tuple[str, ...]
@@ -31,7 +31,7 @@ class Made:
     items: Catalogue
     clients: Catalogue
     purchases: Purchases
-    repeated_pairs: float
+    repeated: Repeated
 
 
 def describe(
@@ -39,9 +39,9 @@ def describe(
 ) -> Manifest:
     """The manifest but for what is known of the files alone. `repeats` is what the user says."""
     counts = count(made, division)
-    stay = made.repeated_pairs >= BOUGHT_AGAIN if repeats is None else repeats
+    stay = made.repeated.stay if repeats is None else repeats
     facts = span.notes(made.purchases, made.time_unit, division.entry.kind, counts)
-    facts.append(told(made.repeated_pairs, stay, repeats is not None))
+    facts.append(told(made.repeated, stay, repeats is not None))
     return Manifest(
         name=name,
         source=source,
@@ -50,7 +50,7 @@ def describe(
         time_unit=made.time_unit,
         repeats=stay,
         repeats_said=repeats is not None,
-        repeated_pairs=made.repeated_pairs,
+        repeated_pairs=made.repeated.share,
         client_form=row.client_form,
         item_form=row.item_form,
         split=division.entry,

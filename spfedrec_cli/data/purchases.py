@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from spfedrec_cli.data.grouping import chunks, first_of, groups
 from spfedrec_cli.data.parallel import stream
+from spfedrec_cli.data.repeats import Repeated
 from spfedrec_cli.dtypes import F32, F64, I32, I64
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ def concatenate(parts: Sequence[Purchases]) -> Purchases:
     return Purchases(*(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(Purchases)))
 
 
-def merge(rows: "Rows", size: int = CHUNK) -> tuple[Purchases, float]:
-    """Purchases in the order of the file to rows sorted by (client, time, order in the file); and the share of pairs
-    (client, item) that come at two times or more.
+def merge(rows: "Rows", size: int = CHUNK) -> tuple[Purchases, Repeated]:
+    """Purchases in the order of the file to rows sorted by (client, time, order in the file); and how many pairs
+    (client, item) come at two times or more.
 
     Purchases of the same (client, item, time) become one row at the place of the first: pieces add up exactly, and the
     price is the mean of those known, weighted by quantity. Uses `rows` up. Folds about `size` rows at a time.
@@ -68,7 +69,7 @@ def merge(rows: "Rows", size: int = CHUNK) -> tuple[Purchases, float]:
         for column in fields(part):
             getattr(made, column.name)[end : end + len(part)] = getattr(part, column.name)
         end, pairs, again = end + len(part), pairs + once, again + more
-    return made.take(slice(end)), again / max(pairs, 1)
+    return made.take(slice(end)), Repeated(again, pairs)
 
 
 def _fold(rows: "Rows", cut: slice, n_items: int) -> tuple[Purchases, int, int]:

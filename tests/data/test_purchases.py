@@ -55,13 +55,13 @@ def again(rows: list[tuple[Any, ...]]) -> float:
 @example(rows=[(0, 1, 0, 0.1, MOST)] * 3, size=1)
 def test_folding_agrees_with_pandas(counted: bool, rows: list[tuple[Any, ...]], size: int) -> None:
     expected = plain(rows, counted)
-    made, share = merge(rows_of(rows, counted), size)
+    made, repeated = merge(rows_of(rows, counted), size)
     for name in NAMES[:-1]:
         assert getattr(made, name).tolist() == expected[name].tolist()
     np.testing.assert_allclose(made.price, expected.price.to_numpy(float), rtol=1e-6)
     assert made.total == len(rows)
     assert int(made.pieces.sum()) == (sum(row[4] for row in rows) if counted else len(rows))
-    assert share == again(rows)
+    assert repeated.share == again(rows)
 
 
 def test_bits_do_not_depend_on_where_the_rows_are_cut() -> None:
@@ -76,13 +76,13 @@ def test_bits_do_not_depend_on_where_the_rows_are_cut() -> None:
 
 def test_a_repeated_row_is_folded_at_the_place_of_the_first() -> None:
     rows = [(1, 9, 5, 0.2, 2), (0, 3, 7, np.nan, 1), (1, 4, 5, 0.1, 1), (1, 9, 5, 0.5, 1), (1, 2, 4, 0.1, 1)]
-    made, share = merge(rows_of(rows, True))
+    made, repeated = merge(rows_of(rows, True))
     columns = (made.client, made.item, made.time, made.purchases, made.pieces)
     found = list(zip(*(column.tolist() for column in columns), strict=True))
     assert found == [(0, 3, 7, 1, 1), (1, 2, 4, 1, 1), (1, 9, 5, 2, 3), (1, 4, 5, 1, 1)]
     assert made.price[2] == pytest.approx((2 * 0.2 + 1 * 0.5) / 3)
     assert np.isnan(made.price[0])
-    assert share == 0  # the same item twice at one time is not bought again
+    assert repeated.again == 0  # the same item twice at one time is not bought again
 
 
 def test_pieces_are_exact_where_floats_are_not() -> None:

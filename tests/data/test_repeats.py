@@ -23,14 +23,17 @@ def prepared(folder: Path, lines: list[str], **options: object) -> tuple[Dataset
     return Dataset.open(folder / "out"), [note for note in made.notes if "bought again" in note]
 
 
-@pytest.mark.parametrize("again, repeats", [(0, False), (1, True), (4, True)])
-def test_one_pair_in_a_hundred_flips_it(tmp_path: Path, again: int, repeats: bool) -> None:
+@pytest.mark.parametrize("again, repeats", [(0, False), (1, False), (2, True), (4, True)])
+def test_a_pair_in_a_hundred_flips_it_but_one_alone_nothing(tmp_path: Path, again: int, repeats: bool) -> None:
     dataset, notes = prepared(tmp_path, rows(again))
     assert dataset.repeats == repeats
     assert dataset.manifest.repeated_pairs == again / 100
     assert not dataset.manifest.repeats_said
     fate = "stay in the ranking (--no-repeats" if repeats else "leave the ranking (--repeats"
-    assert notes == [f"{again}.0% of pairs of customer and item were bought again: bought items {fate} overrules it)"]
+    single = ", a single one," * (again == 1)
+    assert notes == [
+        f"{again}.0% of pairs of customer and item{single} were bought again: bought items {fate} overrules it)"
+    ]
 
 
 def test_a_double_entry_is_not_bought_again(tmp_path: Path) -> None:
