@@ -15,8 +15,9 @@ _PRICE = r"^\+?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?$"
 _WHOLE = r"^\+?-?[0-9]{1,18}(\.0*)?$"
 _MOST = 2**31 - 1
 _HIGHEST = float(np.finfo(np.float32).max)
-# What programs write where they have no value.
-_MISSING = ("", "nan", "null", "none", "<na>", "#n/a")
+# What programs write where they have no value, in small letters; and what a name may be in other letters.
+_MISSING = ("", "nan", "null", "none", "<na>", "n/a", "#n/a", r"\n")
+_MISSING_AS_WRITTEN = ("NA", "NaT")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ def ids(form: Form) -> Kind:
 
 def missing(texts: pa.Array) -> pa.Array:
     """Whether each text is empty or stands for nothing: nan, NULL."""
-    return pc.is_in(pc.utf8_lower(texts), value_set=arrays.texts(_MISSING))
+    as_written = pc.is_in(texts, value_set=arrays.texts(_MISSING_AS_WRITTEN))
+    return pc.or_(as_written, pc.is_in(pc.utf8_lower(texts), value_set=arrays.texts(_MISSING)))
 
 
 def drop_missing(value: str) -> str | None:

@@ -84,7 +84,10 @@ def whole(text: str) -> int | None:
 
 def price(text: str) -> float | None:
     """NaN where it is unknown; None where it is no price."""
-    if text.strip().lower() in ("", "nan", "null", "none", "<na>", "#n/a"):
+    if text.strip().lower() in ("", "nan", "null", "none", "<na>", "n/a", "#n/a", "\\n") or text.strip() in (
+        "NA",
+        "NaT",
+    ):
         return float("nan")
     found = re.fullmatch(r"\+?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?", text.strip())
     number = float(text) if found else float("inf")
@@ -121,8 +124,10 @@ def test_values_do_not_depend_on_their_neighbours(name: str, texts: list[str]) -
 
 
 def test_what_stands_for_nothing() -> None:
-    texts = ["", "nan", "NaN", "NULL", "None", "<NA>", "#N/A", "banana", "0", "-", "nil", " "]
-    assert missing(pa.array(texts)).to_pylist() == [True] * 7 + [False] * 5
+    """What pandas, R (NA), SQL (\\N, NULL) and spreadsheets write; Nat and Na are names."""
+    texts = ["", "nan", "NaN", "NULL", "None", "<NA>", "#N/A", "N/A", "NA", "NaT", "\\N"]
+    others = ["banana", "0", "-", "nil", " ", "Na", "Nat", "N"]
+    assert missing(pa.array(texts + others)).to_pylist() == [True] * len(texts) + [False] * len(others)
 
 
 @pytest.mark.parametrize(
