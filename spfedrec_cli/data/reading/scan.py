@@ -21,7 +21,7 @@ from spfedrec_cli.data.reading.batches import Batch, Job, Problem
 from spfedrec_cli.data.reading.files import RawFile
 from spfedrec_cli.data.reading.kinds import Kind, missing
 from spfedrec_cli.data.reading.layout import Layout, Shape, text_layout
-from spfedrec_cli.data.reading.text import text_jobs
+from spfedrec_cli.data.reading.text import ENCODING, is_broken, text_jobs
 from spfedrec_cli.data.reading.texts import Texts, beside, encoded
 from spfedrec_cli.data.reading.times import TimeForm, time_form
 from spfedrec_cli.data.reading.typed import typed_jobs, typed_names
@@ -107,6 +107,8 @@ def layout_of(file: RawFile, wanted: Wanted, request: Request, check: bool = Tru
             hint = f"its columns are {' '.join(', '.join(layout.names)[:200].split())}"
             if layout.form == "csv" and not wanted.shape.numbered and not all(map(_is_name, layout.names)):
                 hint += "; say --no-header where its first line holds values"
+            if any(map(is_broken, layout.names)):
+                hint += f"; {ENCODING}"
             raise InputError(f"The column {name} is missing", where=where, hint=hint)
     return layout
 
