@@ -242,6 +242,24 @@ def test_a_second_input_with_another_unit_of_time(tmp_path: Path, path: Path) ->
     assert (rows(raw), raw.time_unit) == ([("u", "s", 18262 * 86400), ("u", "t", 18262 * 86400 + 60)], "second")
 
 
+def test_a_second_input_without_rows_does_not_say_what_time_is(tmp_path: Path, path: Path) -> None:
+    path.write_text("user,sku,at\nu,s,2020-01-01\n")
+    (tmp_path / "u.csv").write_text("user,sku,at\n")
+    assert read(path, tmp_path / "u.csv").time_unit == "day"
+
+
+def test_a_date_that_seconds_do_not_reach_is_not_another_one(tmp_path: Path, path: Path) -> None:
+    """2199 would come back in 1926."""
+    path.write_text("user,sku,at\nu,s,2199-01-01\n")
+    (tmp_path / "u.csv").write_text("user,sku,at\nu,t,2020-01-01T00:01\n")
+    with pytest.raises(
+        InputError, match=r"A date beyond 1902 to 2037 .*\(.*t.csv\); mend such dates, or leave them out"
+    ):
+        read(path, tmp_path / "u.csv")
+    found = read(path, tmp_path / "u.csv", where=("at<2038-01-01",))
+    assert rows(found) == [("u", "t", 18262 * 86400 + 60)]
+
+
 NAME = st.text(st.sampled_from('ab ,;"|é\t'), min_size=1, max_size=6).filter(lambda one: one == one.strip() != "")
 
 
