@@ -21,11 +21,20 @@ def rules(reading: Reading, columns: Mapping[str, str]) -> tuple[Rule, ...]:
     none."""
     found = [_where(text) for text in reading.where]
     if reading.drop_missing:
-        needed = [columns[role] for role in ("customer", "item", "time") if role in columns]
-        found += [Rule("--drop-missing", column, lambda texts: pc.invert(missing(texts))) for column in needed]
+        kept = {"customer": _is_there, "item": _is_there, "time": _is_time}
+        found += [Rule("--drop-missing", columns[role], keeps) for role, keeps in kept.items() if role in columns]
     if reading.returns == "drop" and "quantity" in columns:
         found.append(Rule("--returns drop", columns["quantity"], _is_no_return))
     return tuple(found)
+
+
+def _is_there(texts: pa.Array) -> pa.Array:
+    return pc.invert(missing(texts))
+
+
+def _is_time(texts: pa.Array) -> pa.Array:
+    """Of blanks there are ids, but no times."""
+    return _is_there(pc.utf8_trim_whitespace(texts))
 
 
 def _is_no_return(texts: pa.Array) -> pa.Array:

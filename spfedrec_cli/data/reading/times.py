@@ -29,7 +29,7 @@ _EPOCHS = {
     "epoch-s": (1, 0, "seconds"),
     "epoch-ms": (10**3, 10**11, "milliseconds"),
     "epoch-us": (10**6, 10**14, "microseconds"),
-    "epoch-ns": (10**9, 10**17, "nanoseconds"),
+    "epoch-ns": (10**9, 7 * 10**17, "nanoseconds"),  # below which are ticks since the year 1
 }
 # A day, to the minute, to the second, as one number; and its digits in ISO form.
 _CALENDARS = {
@@ -42,20 +42,21 @@ _EPOCH = date(1970, 1, 1).toordinal()
 _EXCEL = date(1899, 12, 30).toordinal() - _EPOCH
 _RANGES = {"day": (date.min.toordinal() - _EPOCH, date.max.toordinal() - _EPOCH), "second": (-(2**31), 2**31 - 1)}
 _CLOCK_WORDS = re.compile("%[HIMSfpXTcszRr]")
-_ORDERS = ("%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d", "%d-%m-%y", "%m-%d-%y", "%d-%b-%Y", "%d-%b-%y")
+_ORDERS = ("%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d", "%d-%m-%y", "%m-%d-%y", "%d-%b-%Y", "%d-%b-%y", "%b-%d-%Y", "%b-%d-%y")
 _DAYS_IN_WORDS = (
     *(order.replace("-", sign) for sign in "/.-" for order in _ORDERS),
     *("%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%m %d, %Y", "%d%b%Y"),
 )
-_HOURS_IN_WORDS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p")
+_HOURS_IN_WORDS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
 _CLOCKS_IN_WORDS = ("", *(sign + hours for sign in (" ", ", ", "T", ":") for hours in _HOURS_IN_WORDS))
 _WORDS = (
     *(day + clock for clock in _CLOCKS_IN_WORDS for day in _DAYS_IN_WORDS),
     *(f"{day} {hours} %z" for hours in _HOURS_IN_WORDS for day in _DAYS_IN_WORDS),
     *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z"),
     *("%Y%m%dT%H%M%S", "%Y%m%dT%H%M%S%z", "%Y-%m-%d %H:%M:%S,%f", "%d-%b-%y %I.%M.%S.%f %p", "%Y-%m"),
+    *("%Y%m%d%H%M%S.%f", "%Y%m%d%H%M%S%f"),
 )
-_TRIED = 100  # values that words are tried on
+_FEW = 10  # values of which one must fit the words
 _ANY = "a date like 2020-09-22, a date and time like 2020-09-22T10:30:00 or a number of seconds since 1970"
 
 
@@ -144,14 +145,15 @@ def _localized(seconds: pa.Array, zone: str) -> pa.Array:
 def guess(values: Sequence[str]) -> str:
     """What to do about `values`, most of which are in no form that is read as it was told: the words for them, where
     some fit most."""
-    tried = [value.strip() for value in values[:_TRIED]]
+    tried = [value.strip() for value in values]
     texts = arrays.texts(tried)
     if 2 * _found(texts).kind.read(texts).is_valid().true_count > len(texts):
         return "leave --time-format out: such times are read without it"
     if tried and pc.all(pc.match_substring_regex(texts, _POWER)).as_py():
         return "write them again with all their digits"
-    fitting = {words: sum(_is(one, words) for one in tried) for words in _WORDS}
-    best = max(fitting.values())
+    likely = [words for words in _WORDS if any(_is(one, words) for one in tried[:_FEW])]
+    fitting = {words: sum(_is(one, words) for one in tried) for words in likely}
+    best = max(fitting.values(), default=0)
     if 2 * best > len(tried):
         named = (f"--time-format '{words}'" for words, fit in fitting.items() if fit == best)
         return f"say how they are written with {' or '.join(named)}"
@@ -171,7 +173,7 @@ def _form(described: str, unit: TimeUnit, read: Read, local: bool = False, note:
     def in_range(texts: pa.Array) -> pa.Array:
         return _within(read(texts), unit)
 
-    kind = Kind(described, in_range, np.dtype(np.int32), hint=drop_missing, advice=guess)
+    kind = Kind(described, in_range, np.dtype(np.int32), lambda value: drop_missing(value.strip()), guess)
     return TimeForm(kind, unit, local, note)
 
 
