@@ -148,13 +148,14 @@ def akin(names: Sequence[str], name: str) -> str | None:
         return name
     wanted = _letters(name)
     same = [one for one in names if _letters(one) == wanted != ""]
-    near = [one for one in names if len(_letters(one)) > 3 < len(wanted) and _holds(_letters(one), wanted)]
+    near = [
+        one
+        for one in names
+        if (short := _letters(one)) in wanted or wanted in short
+        if min(len(short), len(wanted)) > 3
+    ]
     return next((alike[0] for alike in (same, near) if len(alike) == 1), None)
 
 
 def _letters(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold())
-
-
-def _holds(one: str, other: str) -> bool:
-    return one in other or other in one

@@ -1,7 +1,7 @@
 """Moments as people write them, and which of the ways a file uses."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import chain
@@ -74,7 +74,7 @@ class TimeForm:
 
 
 def time_form(values: Sequence[str], format: str | None = None, zone: str | None = None) -> TimeForm:
-    """As `format` says, else that of the first of `values` which has one; where none has, a form that no value has.
+    """As `format` says, else that of most of `values`, else of the first which has one, else one that no value has.
 
     `zone` is where moments that do not say so were written down. Raises InputError for a format or zone that is none.
     """
@@ -85,8 +85,9 @@ def time_form(values: Sequence[str], format: str | None = None, zone: str | None
 
 
 def _found(texts: pa.Array) -> TimeForm:
-    """That of most of the texts, else of the first which has one."""
-    read = list(_read(texts))
+    """That of most of the texts, else of the first which has one. Numbers are days in years of ours alone."""
+    ours = matching(_numbers(texts), _OUR_YEARS)
+    read = [(form, form.kind.read(ours if form in _DIGITS else texts).is_valid()) for form in _FORMS]
     most = (one for one in read if 2 * one[1].true_count > len(texts))
     first = (one for row in range(len(texts)) for one in read if one[1][row].as_py())
     form, fits = next(chain(most, first), (_UNKNOWN, None))
@@ -95,19 +96,14 @@ def _found(texts: pa.Array) -> TimeForm:
     return replace(form, note=f"times like {texts.filter(fits)[0]} are read as dates, not as seconds since 1970")
 
 
-def _read(texts: pa.Array) -> Iterator[tuple[TimeForm, pa.BooleanArray]]:
-    """Each form, and which of the texts have it. A number is a day of the calendar in a year of ours alone."""
-    ours = matching(_numbers(texts), _OUR_YEARS)
-    for form in _FORMS:
-        yield form, form.kind.read(ours if form in _DIGITS else texts).is_valid()
-
-
 def _told(format: str, texts: pa.Array) -> TimeForm:
     if format in _EPOCHS:
         return _epoch(format, 0)
     if format == "excel":
         parts = pc.any(pc.match_substring_regex(texts, r"^[0-9]+\.0*[1-9]")).as_py()
-        return _excel_moments() if parts else _form("a day of Excel, like 44096", "day", _excel(1))
+        if parts:
+            return _form("a day of Excel with its time, like 44096.4375", "second", _excel(86400), local=True)
+        return _form("a day of Excel, like 44096", "day", _excel(1))
     if "%" not in format:
         hint = f"write it in strptime's words, as '%d/%m/%Y %H:%M', or as {', '.join(_EPOCHS)} or excel"
         raise InputError(f"There is no time format {format!r}", where="--time-format", hint=hint)
@@ -259,10 +255,6 @@ def _excel(a_day: int) -> Read:
         return pc.round(pc.multiply(pc.add(days, _EXCEL), a_day)).cast(pa.int64())
 
     return read
-
-
-def _excel_moments() -> TimeForm:
-    return _form("a day of Excel with its time, like 44096.4375", "second", _excel(86400), local=True)
 
 
 def _strptime(texts: pa.Array, format: str, unit: TimeUnit) -> pa.Array:
