@@ -20,20 +20,24 @@ _MISSING = ("", "nan", "null", "none", "<na>", "n/a", "#n/a", r"\n")
 _MISSING_AS_WRITTEN = ("NA", "NaT")
 
 
+def _another_column(values: list[str], right: int) -> str | None:
+    return "name another column for it with --columns" if 2 * right < len(values) else None
+
+
 @dataclass(frozen=True)
 class Kind:
     """`read` turns texts (n,) into values (n,), null where one is wrong; `described` says what it should be.
 
     `numbers` is the type in which values are kept; None for texts, which are kept as they stand. `hint` is the next
-    thing to do about one wrong value, where there is more to say than to mend it; `advice` the next thing where no
-    value of a column is right, given some of them. Ids have a `form`.
+    thing to do about one wrong value, where there is more to say than to mend it; `advice` the next thing about the
+    whole column, given some values and how many of them are right. Ids have a `form`.
     """
 
     described: str
     read: Callable[[pa.Array], pa.Array]
     numbers: np.dtype | None = None
     hint: Callable[[str], str | None] = lambda value: None
-    advice: Callable[[list[str]], str] = lambda values: "name another column for it with --columns"
+    advice: Callable[[list[str], int], str | None] = _another_column
     form: Form | None = None
 
 

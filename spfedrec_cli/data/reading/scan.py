@@ -265,12 +265,12 @@ class _Reader:
         return problems
 
     def _hint(self, name: str, kind: Kind, value: str) -> str | None:
-        """What to do beyond mending the row: about such values, or where most of the first values are wrong."""
+        """What to do beyond mending the row: about such values, or about all, given the first ones."""
         values = _sample(self.file, self.layout, name, self.request)
         if not values:
             return "name another column for it with --columns"
-        few = 2 * kind.read(texts(values)).null_count > len(values)
-        return kind.hint(value) or (kind.advice(values) if few else None)
+        right = len(values) - kind.read(texts(values)).null_count
+        return kind.hint(value) or kind.advice(values, right)
 
 
 def restored(column: pa.DictionaryArray, form: Form, name: str, notes: list[str]) -> pa.DictionaryArray:

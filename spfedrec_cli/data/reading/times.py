@@ -138,24 +138,25 @@ def _localized(seconds: pa.Array, zone: str) -> pa.Array:
     return pa.array(there.dt.tz_convert("UTC").dt.tz_localize(None), pa.timestamp("s")).cast(pa.int64())
 
 
-def guess(values: Sequence[str]) -> str:
-    """What to do about `values`, most of which are in no form that is read as it was told: the words for them, where
-    some fit most."""
+def guess(values: Sequence[str], right: int = 0) -> str | None:
+    """What to do about `values`, of which so many are in the form that they are read in: the words for them, where some
+    fit more, and most."""
     tried = [value.strip() for value in values]
     texts = arrays.texts(tried)
-    if 2 * _found(texts).kind.read(texts).is_valid().true_count > len(texts):
+    enough = max(right, len(tried) // 2)
+    if _found(texts).kind.read(texts).is_valid().true_count > enough:
         return "leave --time-format out: such times are read without it"
-    if tried and pc.all(pc.match_substring_regex(texts, _POWER)).as_py():
+    if tried and not right and pc.all(pc.match_substring_regex(texts, _POWER)).as_py():
         return "write them again with all their digits"
     likely = [words for words in _WORDS if any(_is(one, words) for one in tried[:_FEW])]
     fitting = {words: sum(_is(one, words) for one in tried) for words in likely}
     best = max(fitting.values(), default=0)
-    if 2 * best > len(tried):
+    if best > enough:
         named = (f"--time-format '{words}'" for words, fit in fitting.items() if fit == best)
         return f"say how they are written with {' or '.join(named)}"
-    return (
-        "say how they are written with --time-format, in strptime's words as '%d/%m/%Y %H:%M', or name another column"
-    )
+    words = "strptime's words as '%d/%m/%Y %H:%M'"
+    generic = f"say how they are written with --time-format, in {words}, or name another column"
+    return generic if 2 * right < len(tried) or not tried else None
 
 
 def _is(text: str, words: str) -> bool:

@@ -420,7 +420,7 @@ def test_what_is_guessed_reads_them(tmp_path: Path, words: str) -> None:
 
 @pytest.mark.parametrize("texts", [[], ["soon"], ["22/09/2020", "soon"], ["13/13/2020"]])
 def test_where_nothing_fits_the_option_is_named_all_the_same(texts: list[str]) -> None:
-    assert guess(texts).startswith("say how they are written with --time-format, in strptime's words")
+    assert (guess(texts) or "").startswith("say how they are written with --time-format, in strptime's words")
 
 
 def test_words_that_are_wrong_are_to_be_left_out_where_that_is_enough() -> None:
@@ -428,12 +428,21 @@ def test_words_that_are_wrong_are_to_be_left_out_where_that_is_enough() -> None:
     assert guess(["1.60077E+12", "1.6E+12"]) == "write them again with all their digits"
 
 
-def test_days_before_months_are_no_rows_to_leave_out(tmp_path: Path) -> None:
-    """Of days like these the first twelve are months too."""
+@pytest.mark.parametrize("days", [31, 14])
+def test_days_before_months_are_no_rows_to_leave_out(tmp_path: Path, days: int) -> None:
+    """Of days like these the first twelve are months too, be they most or few."""
     path = tmp_path / "t.csv"
-    path.write_text("user,sku,at\n" + "".join(f"u,s,{day}/09/2020\n" for day in range(1, 31)))
+    path.write_text("user,sku,at\n" + "".join(f"u,s,{day}/08/2020\n" for day in range(1, days + 1)))
     with pytest.raises(InputError, match=r"line 14\); say how they are written with --time-format '%d/%m/%Y'\."):
         read(path, time_format="%m/%d/%Y")
+
+
+def test_one_row_of_another_form_is_that_row(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    for moment, words in (("2020-09-22", None), ("9/22/2020", "%m/%d/%Y")):
+        path.write_text("user,sku,at\n" + f"u,s,{moment}\n" * 5 + "u,s,soon\n")
+        with pytest.raises(InputError, match=r"line 7\); mend or remove that line, or leave bad rows out"):
+            read(path, time_format=words)
 
 
 def test_a_zone_is_no_reason_to_hide_what_is_wrong(tmp_path: Path) -> None:
