@@ -209,12 +209,11 @@ def _make(row: Source, request: Request, subset: Subset) -> Made:
     rows, raw = Rows.of(raw), raw.without_rows()
     pa.default_memory_pool().release_unused()
     if not len(rows):
-        problem = "The input holds no purchases" + (" that can be read" if request.rejects.count else "")
-        raise InputError(
-            problem,
-            where=", ".join(str(one) for one in request.inputs if isinstance(one, Path)) or None,
-            hint="check that it is the right one",
-        )
+        problem, hint = "The input holds no purchases", "check that it is the right one"
+        if request.rejects.count:
+            problem, hint = f"{problem} that can be read", "without --skip-bad-rows the first of its rows is told"
+        paths = ", ".join(str(one) for one in request.inputs if isinstance(one, Path))
+        raise InputError(problem, where=paths or None, hint=hint)
     request.tell(Progress("choosing", rows=len(rows)))
     unit = raw.time_unit or row.time_unit
     whole = merge(replace(rows, quantity=None))[1] if subset else None

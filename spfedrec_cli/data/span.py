@@ -1,18 +1,17 @@
 """What is said of the dates in a source: from when to when, which cannot be right, and which stand apart."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
 
 from spfedrec_cli.data.purchases import Purchases
 from spfedrec_cli.data.schema import Counts, SplitKind, TimeUnit
-from spfedrec_cli.data.split import UNITS_A_DAY, WEEK, enough, iso
+from spfedrec_cli.data.split import EARLIEST, OTHERWISE, UNITS_A_DAY, WEEK, enough, iso
 from spfedrec_cli.dtypes import I64
 
 _STEP = 1 << 20
-EARLIEST = (date(1990, 1, 1) - date(1970, 1, 1)).days
 
 
 def today() -> int:
@@ -63,8 +62,10 @@ def _implausible(days: Days) -> list[str]:
         (early, "before 1990", f"--from {iso(EARLIEST)}"),
         (late, "after today", f"--to {iso(today())}"),
     ]
+    left_out = "leaves them out, and --time-format says how to read them otherwise"
     return [
-        f"{days.some(dates)}, {what}: {option} leaves them out, and --time-format says how to read them otherwise"
+        f"{days.some(dates)}, {what}: "
+        + (f"where that is wrong, {OTHERWISE}" if dates.all() else f"{option} {left_out}")
         for dates, what, option in found
         if dates.any()
     ]

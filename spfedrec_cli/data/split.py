@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from spfedrec_cli.errors import InputError
 WEEK = 7
 FEWEST_ITEMS = 3
 UNITS_A_DAY = {"day": 1, "second": 86400}
+EARLIEST = (date(1990, 1, 1) - date(1970, 1, 1)).days  # before which purchases are hardly what they seem
+OTHERWISE = (
+    "say how times are written with --time-format: excel where they count days, '%Y%m' where they are like 202009"
+)
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,10 @@ def temporal(purchases: Purchases, unit: TimeUnit, last: int | None = None) -> D
     )
     if part.all():
         problem = f"All purchases fall in the last 14 days, from {entry.validation_from} to {entry.end}"
-        other = ", or use --split leave-one-out" if enough(purchases).any() else ""
-        hint = f"prepare more weeks, look whether --time-format reads the dates rightly{other}"
+        other = "or use --split leave-one-out" if enough(purchases).any() else ""
+        hint = f"prepare more weeks {other}".strip()
+        if end < EARLIEST:
+            hint = f"{OTHERWISE}, {other} where they tell the order alone" if other else OTHERWISE
         raise InputError(f"{problem}, so that none is left to train on", hint=hint)
     return Division(entry, purchases, part)
 

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from datetime import date
 
@@ -70,6 +71,15 @@ def test_dates_before_1990_and_after_today_are_counted_and_named() -> None:
         f"4 purchases from 1970-08-21 to 1989-12-31, before 1990: --from 1990-01-01 {otherwise}",
         f"2 purchases on 2026-03-02, after today: --to 2026-03-01 {otherwise}",
     ]
+
+
+@pytest.mark.parametrize("first, what", [("1970-01-01", "before 1990"), ("2030-01-01", "after today")])
+def test_where_all_dates_are_wrong_they_are_not_to_be_left_out(first: str, what: str) -> None:
+    told = notes(bought(*days(first, 40)), "leave-one-out")
+    assert re.fullmatch(
+        rf"40 purchases from .*, {what}: where that is wrong, say how times are .* --time-format: .*", told[1]
+    )
+    assert len(told) == 2
 
 
 def test_a_date_that_stands_apart_is_named_with_the_gap_and_the_option() -> None:

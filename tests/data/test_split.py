@@ -55,13 +55,25 @@ def test_temporal_needs_dates_and_something_to_train_on() -> None:
         temporal(purchases([(0, 0, 0)]), "row")
     with pytest.raises(InputError, match="1970-01-07 to 1970-01-20, so that none is left to train on"):
         temporal(purchases([(0, 0, 19), (0, 1, 6)]), "day")
+    with pytest.raises(InputError, match=r"left to train on; prepare more weeks or use --split leave-one-out\."):
+        temporal(purchases([(0, 0, 19_000), (0, 1, 19_001), (0, 2, 19_001)]), "day")
+
+
+def test_days_that_were_taken_for_seconds_are_to_be_read_otherwise() -> None:
+    """Days of Excel and months as numbers are seconds of January 1970 as they stand."""
+    with pytest.raises(
+        InputError, match=r"train on; say how times are written with --time-format: excel where they co"
+    ):
+        temporal(purchases([(0, 0, 44_096), (0, 1, 202_009)]), "second")
 
 
 @pytest.mark.parametrize(
     "rows, unit, kind, hint",
     [
-        ([(0, 0, 0), (0, 1, 1)], "day", "temporal", "reads the dates rightly"),
-        ([(0, 0, 0), (0, 1, 1), (0, 2, 1)], "day", "temporal", "or use --split leave-one-out"),
+        ([(0, 0, 19_000), (0, 1, 19_001)], "day", "temporal", "prepare more weeks"),
+        ([(0, 0, 19_000), (0, 1, 19_001), (0, 2, 19_001)], "day", "temporal", "or use --split leave-one-out"),
+        ([(0, 0, 0), (0, 1, 1)], "day", "temporal", "like 202009"),
+        ([(0, 0, 0), (0, 1, 1), (0, 2, 1)], "day", "temporal", "leave-one-out where they tell the order alone"),
         ([(0, 0, 0), (0, 1, 1)], "row", "leave-one-out", "give more purchases"),
         ([(0, 0, 0), (0, 1, 13)], "day", "leave-one-out", "give more purchases"),
         ([(0, 0, 0), (0, 1, 14)], "day", "leave-one-out", "give more purchases or use --split temporal"),

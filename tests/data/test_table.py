@@ -27,6 +27,7 @@ from spfedrec_cli.errors import InputError
 COLUMNS = "customer=user,item=sku,time=at"
 HEADER = "user,sku,at"
 ANY = FORMS["any"].described
+GOOD = "u,s,2020-09-22,1,1"
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ def test_what_stands_between_values_is_found_out(shop: Shop, delimiter: str) -> 
 )
 def test_a_bad_value_is_named_with_its_line(shop: Shop, line: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        shop.read(shop.write(line, header=HEADER + ",p,n"), COLUMNS + ",price=p,quantity=n")
+        shop.read(shop.write(line, GOOD, header=HEADER + ",p,n"), COLUMNS + ",price=p,quantity=n")
 
 
 def test_columns_that_the_file_lacks(shop: Shop) -> None:
@@ -356,7 +357,7 @@ def test_quantities_are_exact(shop: Shop) -> None:
     assert (train.purchases.tolist(), train.pieces.tolist()) == ([3], [6 + 2 * most])
 
 
-@pytest.mark.parametrize("text", ["", "nan", "NaN", "NULL", "None", "<NA>", "#N/A"])
+@pytest.mark.parametrize("text", ["", "nan", "NaN", "NULL", "None", "<NA>", "#N/A", "NA", "NaT", r"\N"])
 def test_what_is_missing_is_no_id_and_no_price(shop: Shop, text: str) -> None:
     """In CSV as in a table of pandas, where it is none."""
     path = shop.write(
@@ -488,8 +489,11 @@ def test_a_bad_row_of_a_table_in_memory_is_named(tmp_path: Path) -> None:
         (["-1", "0"], COLUMNS + ",quantity=x", "--returns drop"),
         (["two", "three"], COLUMNS + ",quantity=x", "leave quantity= out"),
         (["1,50", "2,50"], COLUMNS + ",price=x", "write prices as 1234.5, or leave price= out of --columns"),
-        (["", "NULL"], COLUMNS.replace("customer=user", "customer=x"), "--drop-missing"),
-        (["NA", " "], COLUMNS.replace("customer=user", "customer=x"), "--drop-missing"),
+        (["", "NULL"], COLUMNS.replace("customer=user", "customer=x"), "name another column"),
+        (["NA", " "], COLUMNS.replace("customer=user", "customer=x"), "name another column"),
+        (["two"], COLUMNS + ",quantity=x", "leave quantity= out"),
+        (["9/22/2020"], COLUMNS.replace("time=at", "time=x"), "--time-format '%m/%d/%Y'"),
+        ([""], COLUMNS.replace("time=at", "time=x"), "name another column"),
     ],
 )
 def test_where_no_row_is_right_none_is_to_be_left_out(shop: Shop, values: list[str], columns: str, hint: str) -> None:

@@ -19,8 +19,13 @@ _MOST = 2**31 - 1
 _PRICES = "write prices as 1234.5, or leave price= out of --columns"
 _QUANTITIES = "write quantities as 1234, or leave quantity= out of --columns: each row is one piece then"
 _HIGHEST = float(np.finfo(np.float32).max)
-# What programs write where they have no value.
-_MISSING = ("", "nan", "null", "none", "na", "n/a", "<na>", "#n/a", "\\n")
+# What programs write where they have no value, in small letters; and what a name may be in other letters.
+_MISSING = ("", "nan", "null", "none", "<na>", "n/a", "#n/a", r"\n")
+_MISSING_AS_WRITTEN = ("NA", "NaT")
+
+
+def _of_most(advice: str) -> Callable[[list[str], int], str | None]:
+    return lambda values, right: advice if 2 * right < len(values) else None
 
 
 @dataclass(frozen=True)
@@ -28,15 +33,15 @@ class Kind:
     """`read` turns texts (n,) into values (n,), null where one is wrong; `described` says what it should be.
 
     `numbers` is the type in which values are kept; None for texts, which are kept as they stand. `hint` is the next
-    thing to do about one wrong value, where there is more to say than to mend it; `advice` the next thing where no
-    value of a column is right, given some of them. Ids have a `form`.
+    thing to do about one wrong value, where there is more to say than to mend it; `advice` the next thing about the
+    whole column, given some values and how many of them are right. Ids have a `form`.
     """
 
     described: str
     read: Callable[[pa.Array], pa.Array]
     numbers: np.dtype | None = None
     hint: Callable[[str], str | None] = lambda value: None
-    advice: Callable[[list[str]], str] = lambda values: "name another column for it with --columns"
+    advice: Callable[[list[str], int], str | None] = _of_most("name another column for it with --columns")
     form: Form | None = None
 
 
@@ -54,7 +59,9 @@ def ids(form: Form) -> Kind:
 
 def missing(texts: pa.Array) -> pa.Array:
     """Whether each text is empty, but for blanks, or stands for nothing: nan, NULL."""
-    return pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(texts)), value_set=arrays.texts(_MISSING))
+    bare = pc.utf8_trim_whitespace(texts)
+    as_written = pc.is_in(bare, value_set=arrays.texts(_MISSING_AS_WRITTEN))
+    return pc.or_(as_written, pc.is_in(pc.utf8_lower(bare), value_set=arrays.texts(_MISSING)))
 
 
 def drop_missing(value: str) -> str | None:
@@ -118,13 +125,13 @@ def _odd(value: str, plain: str) -> bool:
 
 
 COUNT = Kind(f"a whole number from 0 to {_MOST:,}", _between(0, _MOST), np.dtype(np.int32))
-PRICE = Kind("a price", _prices, np.dtype(np.float32), _of_price, lambda values: _PRICES)
+PRICE = Kind("a price", _prices, np.dtype(np.float32), _of_price, _of_most(_PRICES))
 QUANTITY = Kind(
     f"a quantity from 1 to {_MOST:,}",
     _between(1, _MOST),
     np.dtype(np.int32),
     _of_quantity,
-    lambda values: _QUANTITIES,
+    _of_most(_QUANTITIES),
 )
 CHANNEL = Kind("a sales channel", _between(0, 127, empty=0), np.dtype(np.int8))
 CATEGORY = Kind("a text", lambda texts: texts)

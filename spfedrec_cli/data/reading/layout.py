@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from spfedrec_cli.data.reading.files import RawFile, Stream, empty
@@ -15,7 +16,7 @@ _HEAD = 1 << 18
 _ROWS = 1000
 _LONGEST = 1 << 30
 _EXCEL = re.compile("sep=[,;\t|]\r?\n")  # the line that tells Excel the delimiter
-_DELIMITERS = (",", ";", "\t", "|")
+_DELIMITERS = (",", ";", "\t", "|", "::")
 
 
 @dataclass(frozen=True)
@@ -53,26 +54,32 @@ class Layout:
 def text_layout(file: RawFile, shape: Shape, needed: Sequence[str]) -> Layout:
     """That of a file of delimited text, or of one JSON object a line.
 
-    Where no delimiter is given it is the one that yields all columns that are `needed`, else a comma. Raises InputError
-    where the file has no line.
+    Where no delimiter is given it is the one that yields all columns that are `needed`, else a comma. Without a header
+    it yields rows as long as the first, and is the first to come up. Raises InputError where the file has no line.
     """
     with file.open(shape.encoding) as stream:
         start = _head(stream)
-    if start.lstrip().startswith("{"):
-        return Layout("json", _keys(start), encoding=shape.encoding)
-    if start.lstrip().startswith("[{"):
+    if re.match(r"\s*\[\s*\{", start):
         raise InputError("The file is one JSON list", where=str(file), hint="write one JSON object a line")
+    if start.lstrip().startswith("{"):
+        return Layout("json", _keys(start, file), encoding=shape.encoding)
     told = (start[4],) if _EXCEL.match(start) else ()
     tried = [
         _header(start, shape, one, file) for one in told or ((shape.delimiter,) if shape.delimiter else _DELIMITERS)
     ]
-    return max(
-        tried,
-        key=lambda one: [
-            sum(name in one.names for name in needed),
-            sum(bool(akin(one.names, name)) for name in needed),
-        ],
-    )
+
+    def merit(one: Layout) -> tuple[int, ...]:
+        order = (_even(start, one), -start.find(one.delimiter)) if shape.numbered else ()
+        found = sum(name in one.names for name in needed)
+        return found, sum(bool(akin(one.names, name)) for name in needed), *order
+
+    return max(tried, key=merit)
+
+
+def _even(start: str, layout: Layout) -> int:
+    """How many of the first rows have as many values as the first."""
+    rows = split_lines(io.StringIO(start, newline=""), layout.delimiter, layout.quotes)
+    return sum(len(row) == len(layout.names) for row in islice(rows, _ROWS))
 
 
 def _head(stream: Stream) -> str:
@@ -88,20 +95,23 @@ def _head(stream: Stream) -> str:
 
 
 def _header(start: str, shape: Shape, delimiter: str, file: RawFile) -> Layout:
-    rows = split_lines(io.StringIO(start, newline=""), delimiter, shape.quotes)
+    lines = io.StringIO(start, newline="")
+    rows = split_lines(lines, delimiter, shape.quotes)
     if _EXCEL.match(start):
         next(rows)
-    first = next((row for row in rows if row), None)
+    first = next((row for row in rows if any(value.strip() for value in row)), None)
     if first is None:
         raise empty(file)
+    if any("\0" in name for name in first):
+        hint = f"say which encoding it has with --encoding, as utf-16-{'be' if start.startswith(chr(0)) else 'le'}"
+        raise InputError("The first line is not UTF-8 text", where=str(file), hint=hint)
+    quotes = shape.quotes and len(delimiter) == 1
     if shape.names or shape.numbered:
         names = shape.names or tuple(str(place) for place in range(1, len(first) + 1))
-        return Layout("csv", names, delimiter, shape.quotes, shape.encoding, 1)
+        return Layout("csv", names, delimiter, quotes, shape.encoding, 1)
     names = tuple(name.strip() for name in first)
-    if any("\0" in name for name in names):
-        hint = "say which encoding it has with --encoding, as utf-16-le"
-        raise InputError("The names of the columns are not UTF-8 text", where=str(file), hint=hint)
-    return Layout("csv", names, delimiter, shape.quotes, shape.encoding, rows.line_num + 1)  # type: ignore[attr-defined]
+    behind = 1 + sum(1 for _ in io.StringIO(start[: lines.tell()], newline=""))
+    return Layout("csv", names, delimiter, quotes, shape.encoding, behind)
 
 
 def split_lines(lines: Iterator[str], delimiter: str, quotes: bool) -> Iterator[list[str]]:
@@ -113,8 +123,11 @@ def split_lines(lines: Iterator[str], delimiter: str, quotes: bool) -> Iterator[
     return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE)
 
 
-def _keys(start: str) -> tuple[str, ...]:
-    """Of the first objects, in the order in which they come up; a line that is none is found when it is read."""
+def _keys(start: str, file: RawFile) -> tuple[str, ...]:
+    """Of the first objects, in the order in which they come up; a line that is none is found when it is read.
+
+    Raises InputError where no line is one.
+    """
     keys: dict[str, None] = {}
     for line in start.splitlines()[:_ROWS]:
         try:
@@ -122,6 +135,9 @@ def _keys(start: str) -> tuple[str, ...]:
         except (ValueError, RecursionError):
             continue
         keys |= dict.fromkeys(read) if isinstance(read, dict) else {}
+    if not keys:
+        hint = "write one JSON object a line"
+        raise InputError("No line of the file is a JSON object", where=str(file), hint=hint)
     return tuple(keys)
 
 
@@ -132,13 +148,14 @@ def akin(names: Sequence[str], name: str) -> str | None:
         return name
     wanted = _letters(name)
     same = [one for one in names if _letters(one) == wanted != ""]
-    near = [one for one in names if len(_letters(one)) > 3 < len(wanted) and _holds(_letters(one), wanted)]
+    near = [
+        one
+        for one in names
+        if (short := _letters(one)) in wanted or wanted in short
+        if min(len(short), len(wanted)) > 3
+    ]
     return next((alike[0] for alike in (same, near) if len(alike) == 1), None)
 
 
 def _letters(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold())
-
-
-def _holds(one: str, other: str) -> bool:
-    return one in other or other in one

@@ -19,9 +19,9 @@ from spfedrec_cli.data.ids import Form, restore
 from spfedrec_cli.data.raw import Progress, Request
 from spfedrec_cli.data.reading.batches import Batch, Job, Problem
 from spfedrec_cli.data.reading.files import RawFile
-from spfedrec_cli.data.reading.kinds import Kind
+from spfedrec_cli.data.reading.kinds import Kind, missing
 from spfedrec_cli.data.reading.layout import Layout, Shape, text_layout
-from spfedrec_cli.data.reading.text import text_jobs
+from spfedrec_cli.data.reading.text import ENCODING, is_broken, text_jobs
 from spfedrec_cli.data.reading.texts import Texts, beside, encoded
 from spfedrec_cli.data.reading.times import TimeForm, time_form
 from spfedrec_cli.data.reading.typed import typed_jobs, typed_names
@@ -33,7 +33,7 @@ R = TypeVar("R")
 Column = Any  # an array of numbers, or for texts a dictionary array
 
 _HEAD = 1 << 20  # bytes that are sampled
-_SAMPLE, _FEWEST = 1000, 2
+_SAMPLE = 1000
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,8 @@ def layout_of(file: RawFile, wanted: Wanted, request: Request, check: bool = Tru
             hint = f"its columns are {' '.join(', '.join(layout.names)[:200].split())}"
             if layout.form == "csv" and not wanted.shape.numbered and not all(map(_is_name, layout.names)):
                 hint += "; say --no-header where its first line holds values"
+            if any(map(is_broken, layout.names)):
+                hint += f"; {ENCODING}"
             raise InputError(f"The column {name} is missing", where=where, hint=hint)
     return layout
 
@@ -123,10 +125,13 @@ def form_of(file: RawFile, wanted: Wanted, request: Request) -> TimeForm:
 
 
 def _sample(file: RawFile, layout: Layout, column: str, request: Request) -> list[str]:
-    """Its first values."""
+    """Its first values that are not missing."""
+    found: list[str] = []
     with closing(_jobs(file, layout, [column], {}, request, _HEAD)) as jobs:
-        first = next(jobs, None)
-    return [] if first is None else first.make().columns[column].slice(0, _SAMPLE).to_pylist()
+        while len(found) < _SAMPLE and (job := next(jobs, None)):
+            values = job.make().columns[column].cast(pa.string())
+            found += values.filter(pc.invert(missing(values))).slice(0, _SAMPLE - len(found)).to_pylist()
+    return found
 
 
 def _jobs(
@@ -260,10 +265,12 @@ class _Reader:
         return problems
 
     def _hint(self, name: str, kind: Kind, value: str) -> str | None:
-        """What to do beyond mending the row: about such values, or where none of the first values is right."""
+        """What to do beyond mending the row: about such values, or about all, given the first ones."""
         values = _sample(self.file, self.layout, name, self.request)
-        whole = kind.read(texts(values)).null_count == len(values) >= _FEWEST
-        return kind.hint(value) or (kind.advice(values) if whole else None)
+        if not values:
+            return "name another column for it with --columns"
+        right = len(values) - kind.read(texts(values)).null_count
+        return kind.hint(value) or kind.advice(values, right)
 
 
 def restored(column: pa.DictionaryArray, form: Form, name: str, notes: list[str]) -> pa.DictionaryArray:

@@ -26,7 +26,8 @@ LONGEST = 1 << 25  # bytes of a row, beyond which a quote is taken for one that 
 _LINE_FEED = ord("\n")
 _MARK = 1 << 20
 _REPEATING = pa.dictionary(pa.int32(), pa.string())
-_NO_TEXT = " is not UTF-8 text"
+_NO_TEXT, _COLUMNS = " is not UTF-8 text", " columns where the first has "
+ENCODING = "say which encoding the file has, as --encoding cp1252, which is a guess"
 Row = tuple[int, str, Sequence[str] | str]
 
 
@@ -127,7 +128,11 @@ def _by_row(lines: "_Lines", layout: Layout, columns: Sequence[str]) -> Batch:
     good = [row for row in read if not isinstance(row[2], str)]
     by_column = zip(*(values for _, _, values in good), strict=True) if good else [()] * len(columns)
     arrays = [texts(values) for values in by_column]
-    problems = [Problem(line, values, text, _hint(values)) for line, text, values in read if isinstance(values, str)]
+    problems = [
+        Problem(line, values, text, _hint(values, len(read) > 1 and not good))
+        for line, text, values in read
+        if isinstance(values, str)
+    ]
     numbers = np.array([line for line, _, _ in good], np.int64)
     found = dict(zip(columns, arrays, strict=True))
     return Batch(found, lines.number, numbers, lambda: [text for _, text, _ in good], problems)
@@ -217,7 +222,8 @@ class _Lines:
 
 
 def _rows(lines: _Lines, layout: Layout, columns: Sequence[str]) -> Iterator[Row]:
-    """The line of each row, its text, and its values or what is wrong. Empty lines are passed over.
+    """The line of each row, its text, and its values or what is wrong. Empty lines are passed over, and those of
+    blanks alone.
 
     A quote that is not closed spoils its own line only.
     """
@@ -230,22 +236,24 @@ def _rows(lines: _Lines, layout: Layout, columns: Sequence[str]) -> Iterator[Row
                 lines.next_row(1)
                 break
             lines.next_row()
-            if row:
+            if row and (len(layout.names) == 1 or text.strip(" \r\n")):
                 yield number, text, _values(row, places, layout)
         else:
             return
 
 
-def _hint(problem: str) -> Callable[[], str | None]:
-    guess = "say which encoding the file has, as --encoding cp1252, which is a guess"
-    return lambda: guess if problem.endswith(_NO_TEXT) else None
+def _hint(problem: str, all_wrong: bool) -> Callable[[], str | None]:
+    if problem.endswith(_NO_TEXT):
+        return lambda: ENCODING
+    uneven = all_wrong and _COLUMNS in problem
+    return lambda: "write a first line with a name for each column, or --no-header without one" if uneven else None
 
 
 def _values(row: Sequence[str], places: Sequence[int], layout: Layout) -> Sequence[str] | str:
     if len(row) != len(layout.names):
-        return f"The line has {len(row)} columns where the first has {len(layout.names)}"
+        return f"The line has {len(row)}{_COLUMNS}{len(layout.names)}"
     values = [row[place] for place in places]
-    wrong = next((place for place in places if _is_broken(row[place])), None)
+    wrong = next((place for place in places if is_broken(row[place])), None)
     return values if wrong is None else f"The {layout.names[wrong]}{_NO_TEXT}"
 
 
@@ -268,10 +276,10 @@ def _object(line: str, columns: Sequence[str]) -> Sequence[str] | str:
     if wrong is not None:
         return f"The {wrong} is no single value"
     texts = [value if isinstance(value, str) else "" if value is None else json.dumps(value) for value in values]
-    broken = next((name for name, text in zip(columns, texts, strict=True) if _is_broken(text)), None)
+    broken = next((name for name, text in zip(columns, texts, strict=True) if is_broken(text)), None)
     return texts if broken is None else f"The {broken}{_NO_TEXT}"
 
 
-def _is_broken(text: str) -> bool:
+def is_broken(text: str) -> bool:
     """Whether it holds half a letter: a byte that is no UTF-8, or half of a pair."""
     return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)

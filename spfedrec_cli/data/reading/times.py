@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -21,27 +22,41 @@ _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _MOMENT = _DATE + r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
 _OFFSET = r" ?(Z|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)"
 _NUMBER = r"^[0-9]{1,19}(\.[0-9]*)?$"
+_POWER = r"^[0-9](\.[0-9]*)?[eE]\+?[0-9]{1,2}$"
+_UNROUNDED = r"^[0-9]\.[0-9]{6}"  # programs that round numbers to show them leave fewer digits
 # How many of each are a second, and from where on a number is one of them rather than one of those before.
 _EPOCHS = {
     "epoch-s": (1, 0, "seconds"),
     "epoch-ms": (10**3, 10**11, "milliseconds"),
     "epoch-us": (10**6, 10**14, "microseconds"),
-    "epoch-ns": (10**9, 10**17, "nanoseconds"),
+    "epoch-ns": (10**9, 7 * 10**17, "nanoseconds"),  # below which are ticks since the year 1
 }
-# The digits of a day, to the minute, to the second, as one number; and the same in ISO form.
+# A day, to the minute, to the second, as one number; and its digits in ISO form.
 _CALENDARS = {
-    "20200922": ("([0-9]{4})([0-9]{2})([0-9]{2})", r"\1-\2-\3"),
-    "202009221030": ("([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})", r"\1-\2-\3 \4:\5"),
-    "20200922103000": ("([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})", r"\1-\2-\3 \4:\5:\6"),
+    "20200922": r"\1-\2-\3",
+    "202009221030": r"\1-\2-\3 \4:\5",
+    "20200922103000": r"\1-\2-\3 \4:\5:\6",
 }
-_FIRST_YEAR, _LAST_YEAR = "1900", "2100"
-_MOST = 0.9  # of the numbers of a file must be days for them to be days
+_OUR_YEARS = "^(19[0-9]{2}|20[0-9]{2}|2100)"
 _EPOCH = date(1970, 1, 1).toordinal()
 _EXCEL = date(1899, 12, 30).toordinal() - _EPOCH
 _RANGES = {"day": (date.min.toordinal() - _EPOCH, date.max.toordinal() - _EPOCH), "second": (-(2**31), 2**31 - 1)}
 _CLOCK_WORDS = re.compile("%[HIMSfpXTcszRr]")
-_DAYS_IN_WORDS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%Y/%m/%d", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y")
-_CLOCKS_IN_WORDS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S")
+_ORDERS = ("%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d", "%d-%m-%y", "%m-%d-%y", "%d-%b-%Y", "%d-%b-%y", "%b-%d-%Y", "%b-%d-%y")
+_DAYS_IN_WORDS = (
+    *(order.replace("-", sign) for sign in "/.-" for order in _ORDERS),
+    *("%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%m %d, %Y", "%d%b%Y"),
+)
+_HOURS_IN_WORDS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
+_CLOCKS_IN_WORDS = ("", *(sign + hours for sign in (" ", ", ", "T", ":") for hours in _HOURS_IN_WORDS))
+_WORDS = (
+    *(day + clock for clock in _CLOCKS_IN_WORDS for day in _DAYS_IN_WORDS),
+    *(f"{day} {hours} %z" for hours in _HOURS_IN_WORDS for day in _DAYS_IN_WORDS),
+    *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z"),
+    *("%Y%m%dT%H%M%S", "%Y%m%dT%H%M%S%z", "%Y-%m-%d %H:%M:%S,%f", "%d-%b-%y %I.%M.%S.%f %p", "%Y-%m"),
+    *("%Y%m%d%H%M%S.%f", "%Y%m%d%H%M%S%f"),
+)
+_FEW = 10  # values of which one must fit the words
 _ANY = "a date like 2020-09-22, a date and time like 2020-09-22T10:30:00 or a number of seconds since 1970"
 
 
@@ -59,7 +74,7 @@ class TimeForm:
 
 
 def time_form(values: Sequence[str], format: str | None = None, zone: str | None = None) -> TimeForm:
-    """As `format` says, else that of the first of `values` which has one; where none has, a form that no value has.
+    """As `format` says, else that of most of `values`, else of the first which has one, else one that no value has.
 
     `zone` is where moments that do not say so were written down. Raises InputError for a format or zone that is none.
     """
@@ -70,27 +85,15 @@ def time_form(values: Sequence[str], format: str | None = None, zone: str | None
 
 
 def _found(texts: pa.Array) -> TimeForm:
-    for text in texts.to_pylist():
-        if re.fullmatch(_NUMBER, text):
-            return _of_numbers(matching(texts, _NUMBER).drop_null())
-        form = next((form for form in _WRITTEN if form.kind.read(arrays.texts([text])).null_count == 0), None)
-        if form:
-            return form
-    return _form(_ANY, "second", lambda texts: pa.nulls(len(texts), pa.int64()))
-
-
-def _of_numbers(numbers: pa.Array) -> TimeForm:
-    """Days of the calendar where nearly all are such; else the unit in which the first one is a moment of our time."""
-    for example in _CALENDARS:
-        form = _calendar(example, numbers[0].as_py())
-        years = pc.utf8_slice_codeunits(numbers, 0, 4)
-        likely = pc.and_(pc.greater_equal(years, scalar(_FIRST_YEAR)), pc.less_equal(years, scalar(_LAST_YEAR)))
-        days = pc.and_(form.kind.read(numbers).is_valid(), likely)
-        if pc.sum(days).as_py() >= _MOST * len(numbers):
-            return form
-    first = int(numbers[0].as_py().partition(".")[0])
-    name = next(name for name in reversed(_EPOCHS) if first >= _EPOCHS[name][1])
-    return _epoch(name, _EPOCHS[name][1])
+    """That of most of the texts, else of the first which has one. Numbers are days in years of ours alone."""
+    ours = matching(_numbers(texts), _OUR_YEARS)
+    read = [(form, form.kind.read(ours if form in _DIGITS else texts).is_valid()) for form in _FORMS]
+    most = (one for one in read if 2 * one[1].true_count > len(texts))
+    first = (one for row in range(len(texts)) for one in read if one[1][row].as_py())
+    form, fits = next(chain(most, first), (_UNKNOWN, None))
+    if form not in _DIGITS:
+        return form
+    return replace(form, note=f"times like {texts.filter(fits)[0]} are read as dates, not as seconds since 1970")
 
 
 def _told(format: str, texts: pa.Array) -> TimeForm:
@@ -98,13 +101,18 @@ def _told(format: str, texts: pa.Array) -> TimeForm:
         return _epoch(format, 0)
     if format == "excel":
         parts = pc.any(pc.match_substring_regex(texts, r"^[0-9]+\.0*[1-9]")).as_py()
-        return _excel_moments() if parts else _form("a day of Excel, like 44096", "day", _excel(1))
+        if parts:
+            return _form("a day of Excel with its time, like 44096.4375", "second", _excel(86400), local=True)
+        return _form("a day of Excel, like 44096", "day", _excel(1))
     if "%" not in format:
         hint = f"write it in strptime's words, as '%d/%m/%Y %H:%M', or as {', '.join(_EPOCHS)} or excel"
         raise InputError(f"There is no time format {format!r}", where="--time-format", hint=hint)
+    if ("%I" in format) != ("%p" in format):
+        hint = "write %H for hours up to 23, and %I with %p for hours up to 12 with AM or PM"
+        raise InputError(f"The time format {format!r} does not say which hour", where="--time-format", hint=hint)
     unit: TimeUnit = "second" if _CLOCK_WORDS.search(format) else "day"
     form = _form(f"a time like {format}", unit, lambda texts: _strptime(texts, format, unit))
-    return replace(form, local=unit == "second" and "%z" not in format)
+    return replace(form, local=unit == "second" and not re.search("%[zZ]", format))
 
 
 def _in_zone(form: TimeForm, zone: str) -> TimeForm:
@@ -124,21 +132,31 @@ def _localized(seconds: pa.Array, zone: str) -> pa.Array:
     moments = pd.Series(seconds.cast(pa.timestamp("s")).to_numpy(zero_copy_only=False))
     try:
         there = moments.dt.tz_localize(zone, ambiguous=np.zeros(len(moments), bool), nonexistent="shift_forward")
-    except (KeyError, ValueError, OSError):
+    except (KeyError, ValueError, OSError, IndexError):
         hint = "write it as Europe/Stockholm"
         raise InputError(f"There is no time zone {zone!r}", where="--timezone", hint=hint) from None
     return pa.array(there.dt.tz_convert("UTC").dt.tz_localize(None), pa.timestamp("s")).cast(pa.int64())
 
 
-def guess(values: Sequence[str]) -> str:
-    """What to do about moments in no form that is read untold: the words for them, where some fit all `values`."""
-    words = [day + clock for clock in _CLOCKS_IN_WORDS for day in _DAYS_IN_WORDS]
-    fitting = [f"--time-format '{one}'" for one in words if values and all(_is(value.strip(), one) for value in values)]
-    if fitting:
-        return f"say how they are written with {' or '.join(fitting)}"
-    return (
-        "say how they are written with --time-format, in strptime's words as '%d/%m/%Y %H:%M', or name another column"
-    )
+def guess(values: Sequence[str], right: int = 0) -> str | None:
+    """What to do about `values`, of which so many are in the form that they are read in: the words for them, where some
+    fit more, and most."""
+    tried = [value.strip() for value in values]
+    texts = arrays.texts(tried)
+    enough = max(right, len(tried) // 2)
+    if _found(texts).kind.read(texts).is_valid().true_count > enough:
+        return "leave --time-format out: such times are read without it"
+    if tried and not right and pc.all(pc.match_substring_regex(texts, _POWER)).as_py():
+        return "write them again with all their digits"
+    likely = [words for words in _WORDS if any(_is(one, words) for one in tried[:_FEW])]
+    fitting = {words: sum(_is(one, words) for one in tried) for words in likely}
+    best = max(fitting.values(), default=0)
+    if best > enough:
+        named = (f"--time-format '{words}'" for words, fit in fitting.items() if fit == best)
+        return f"say how they are written with {' or '.join(named)}"
+    words = "strptime's words as '%d/%m/%Y %H:%M'"
+    generic = f"say how they are written with --time-format, in {words}, or name another column"
+    return generic if 2 * right < len(tried) or not tried else None
 
 
 def _is(text: str, words: str) -> bool:
@@ -152,7 +170,7 @@ def _form(described: str, unit: TimeUnit, read: Read, local: bool = False, note:
     def in_range(texts: pa.Array) -> pa.Array:
         return _within(read(texts), unit)
 
-    kind = Kind(described, in_range, np.dtype(np.int32), hint=drop_missing, advice=guess)
+    kind = Kind(described, in_range, np.dtype(np.int32), lambda value: drop_missing(value.strip()), guess)
     return TimeForm(kind, unit, local, note)
 
 
@@ -195,26 +213,39 @@ def _zoned(texts: pa.Array) -> pa.Array:
     return _seconds(_parsed(plain, pa.timestamp("ns", "UTC")).cast(pa.timestamp("ns")))
 
 
+def _numbers(texts: pa.Array) -> pa.Array:
+    """Those that are numbers; one like 1.600770600E9 with all its digits, where it was not rounded."""
+    plain = matching(texts, _NUMBER)
+    if not plain.null_count:
+        return plain
+    powers = matching(matching(texts, _POWER), _UNROUNDED).cast(pa.float64())
+    whole = pc.floor(where(pc.less(powers, scalar(1e18 * 9)), powers)).cast(pa.int64())
+    return pc.coalesce(plain, whole.cast(pa.string()))
+
+
 def _epoch(name: str, lowest: int) -> TimeForm:
     unit, _, words = _EPOCHS[name]
 
     def read(texts: pa.Array) -> pa.Array:
-        whole = _parsed(pc.replace_substring_regex(matching(texts, _NUMBER), r"\..*$", ""), pa.int64())
+        whole = _parsed(pc.replace_substring_regex(_numbers(texts), r"\..*$", ""), pa.int64())
         return where(pc.greater_equal(whole, scalar(lowest)), pc.divide(whole, scalar(unit)))
 
     note = None if unit == 1 else f"times are {words} since 1970: whole seconds are kept"
     return _form(f"a number of {words} since 1970", "second", read, note=note)
 
 
-def _calendar(example: str, first: str) -> TimeForm:
-    pattern, iso = _CALENDARS[example]
+def _calendar(example: str) -> TimeForm:
+    pattern = "([0-9]{4})" + "([0-9]{2})" * (len(example) // 2 - 2)
     read, unit = (_days, "day") if len(example) == 8 else (_naive, "second")
 
     def from_digits(texts: pa.Array) -> pa.Array:
-        return read(pc.replace_substring_regex(matching(texts, rf"^{pattern}(\.0*)?$"), rf"^{pattern}.*$", iso))
+        return read(
+            pc.replace_substring_regex(
+                matching(_numbers(texts), rf"^{pattern}(\.0*)?$"), f"^{pattern}.*$", _CALENDARS[example]
+            )
+        )
 
-    note = f"times like {first} are read as dates, not as seconds since 1970"
-    return _form(f"a time like {example}", unit, from_digits, local=unit == "second", note=note)  # type: ignore[arg-type]
+    return _form(f"a time like {example}", unit, from_digits, local=unit == "second")  # type: ignore[arg-type]
 
 
 def _excel(a_day: int) -> Read:
@@ -227,16 +258,13 @@ def _excel(a_day: int) -> Read:
     return read
 
 
-def _excel_moments() -> TimeForm:
-    return _form("a day of Excel with its time, like 44096.4375", "second", _excel(86400), local=True)
-
-
 def _strptime(texts: pa.Array, format: str, unit: TimeUnit) -> pa.Array:
     import pandas as pd
 
-    trimmed = pc.utf8_trim_whitespace(texts).to_pandas()
+    # To pandas `today` is a date, and 201909.0 no %Y%m.
+    plain = pc.replace_substring_regex(matching(texts, "[0-9]"), r"^([0-9]+)\.0*$", r"\1").to_pandas()
     try:
-        moments = pd.to_datetime(trimmed, format=format, errors="coerce", utc=True).dt.tz_localize(None)
+        moments = pd.to_datetime(plain, format=format, errors="coerce", utc=True).dt.tz_localize(None)
     except ValueError as error:
         problem = f"The time format {format!r} cannot be read: {str(error).splitlines()[0]}"
         raise InputError(problem, where="--time-format", hint="write it in strptime's words") from None
@@ -244,9 +272,13 @@ def _strptime(texts: pa.Array, format: str, unit: TimeUnit) -> pa.Array:
     return pc.divide(seconds, 86400) if unit == "day" else seconds
 
 
-_WRITTEN = (
+_UNKNOWN = _form(_ANY, "second", lambda texts: pa.nulls(len(texts), pa.int64()), local=True)
+_DIGITS = tuple(_calendar(example) for example in _CALENDARS)
+_FORMS = (
     _form("a date like 2020-09-22", "day", _days),
     _form("a date and time like 2020-09-22T10:30:00, from 1902 to 2037", "second", _naive, local=True),
     _form("a date, time and zone like 2020-09-22T10:30:00Z, from 1902 to 2037", "second", _zoned),
+    *_DIGITS,
+    *(_epoch(name, lowest) for name, (_, lowest, _) in _EPOCHS.items()),
 )
 SECONDS = _epoch("epoch-s", 0).kind

@@ -55,7 +55,12 @@ def _batches(
     if file.table is not None:
         yield len(file.table), iter(file.table.select(own(file.table.column_names)).to_batches(_ROWS))
         return
-    with file.on_disk(scratch) as path, refusals(file), pq.ParquetFile(path) as source:
+    # Moments of 96 bits reach further than nanoseconds of 64.
+    with (
+        file.on_disk(scratch) as path,
+        refusals(file),
+        pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as source,
+    ):
         yield source.metadata.num_rows, source.iter_batches(_ROWS, columns=own(source.schema_arrow.names))
 
 
@@ -92,7 +97,7 @@ def _check_exact(values: pa.Array, role: str, name: str, file: RawFile) -> None:
     bits = values.type.bit_width
     problem = f"The column {name} holds {bits}-bit floats, which are too coarse for {role}s"
     largest = pc.max(pc.abs(values.cast(pa.float64()))).as_py() or 0
-    if largest >= _EXACT[bits] or (role == "time" and bits < 64):
+    if bits < 64 if role == "time" else largest >= _EXACT[bits]:
         raise InputError(problem, where=str(file), hint="write it again as whole numbers, text or dates")
 
 

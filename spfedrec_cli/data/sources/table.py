@@ -21,6 +21,8 @@ from spfedrec_cli.data.reading.scan import Column, Scanned, Wanted, form_of, lay
 from spfedrec_cli.data.reading.texts import Texts, beside
 from spfedrec_cli.data.reading.times import TimeForm
 from spfedrec_cli.data.schema import NAME, TimeUnit
+from spfedrec_cli.data.split import UNITS_A_DAY
+from spfedrec_cli.dtypes import I32
 from spfedrec_cli.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -188,11 +190,11 @@ def _shape(request: Request) -> Shape:
 
 def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUnit]:
     """All pieces in one, and its unit of time. What an earlier input holds already is left out."""
-    units: set[TimeUnit] = {piece.form.unit if piece.form else "row" for piece in pieces}
+    units: set[TimeUnit] = {piece.form.unit if piece.form else "row" for piece in pieces if piece.table.rows} or {"row"}
     mixed = len(units) > 1
     for piece in pieces:
         if mixed and piece.form and piece.form.unit == "day":
-            piece.table.columns["time"] = piece.table.columns["time"] * np.int32(86400)
+            piece.table.columns["time"] = _midnight(piece)
     columns = {role: _concatenated([piece.table.columns[role] for piece in pieces]) for role in pieces[0].table.columns}
     name = pieces[0].file.name if len(pieces) == 1 else f"{len(pieces)} files"
     for role in _NEEDED:
@@ -204,6 +206,16 @@ def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUn
         source = source[~again]
         notes += [_told_once(int(again.sum()))] if again.any() else []
     return Scanned(columns, len(source), [], pieces[0].table.lines), "second" if mixed else units.pop()
+
+
+def _midnight(piece: _Piece) -> I32:
+    """Days as seconds. Raises InputError for one that these do not reach."""
+    seconds = piece.table.columns["time"].astype(np.int64) * UNITS_A_DAY["second"]
+    narrow: I32 = seconds.astype(np.int32)
+    if (seconds != narrow).any():
+        problem = "A date beyond 1902 to 2037 cannot be joined with the times of day of another file"
+        raise InputError(problem, where=str(piece.file), hint="mend such dates, or leave them out with --where")
+    return narrow
 
 
 def _told_once(rows: int) -> str:

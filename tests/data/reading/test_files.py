@@ -263,6 +263,26 @@ def test_text_that_is_not_utf_8_is_told_with_the_option_that_reads_it(tmp_path: 
     assert "--skip-bad-rows" not in str(caught.value)
 
 
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_told_with_the_option_that_reads_it(
+    tmp_path: Path, encoding: str, header: bool
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(TEXT.encode(encoding))
+    with pytest.raises(
+        InputError, match=rf"The first line is not UTF-8 text \(.*t.csv\); .* --encoding, as {encoding}"
+    ):
+        read(path, header=header)
+
+
+def test_a_header_that_is_not_utf_8_is_told_with_the_option_that_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(TEXT.replace("user", "kündé").encode("cp1252"))
+    with pytest.raises(InputError, match=r"The column user is missing .*; say which .* --encoding cp1252, which is a"):
+        read(path)
+
+
 def test_a_file_in_every_packing_is_found(tmp_path: Path, archive: Zip) -> None:
     (tmp_path / "a.csv").write_bytes(b"a")
     (tmp_path / "b.csv.gz").write_bytes(gzip.compress(b"b"))

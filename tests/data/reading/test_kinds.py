@@ -86,7 +86,8 @@ def whole(text: str) -> int | None:
 
 def price(text: str) -> float | None:
     """NaN where it is unknown; None where it is no price."""
-    if text.strip().lower() in ("", "nan", "null", "none", "na", "n/a", "<na>", "#n/a", "\\n"):
+    bare = text.strip()
+    if bare in ("NA", "NaT") or bare.lower() in ("", "nan", "null", "none", "<na>", "n/a", "#n/a", "\\n"):
         return float("nan")
     found = re.fullmatch(r"\+?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?", text.strip())
     number = float(text) if found else float("inf")
@@ -123,25 +124,10 @@ def test_values_do_not_depend_on_their_neighbours(name: str, texts: list[str]) -
 
 
 def test_what_stands_for_nothing() -> None:
-    texts = [
-        "",
-        "nan",
-        "NaN",
-        "NULL",
-        "None",
-        "NA",
-        "N/A",
-        "<NA>",
-        "#N/A",
-        "\\N",
-        " ",
-        " nan",
-        "banana",
-        "0",
-        "-",
-        "nil",
-    ]
-    assert missing(pa.array(texts)).to_pylist() == [True] * 12 + [False] * 4
+    """What pandas, R (NA), SQL (\\N, NULL) and spreadsheets write; Nat and Na are names."""
+    texts = ["", "nan", "NaN", "NULL", "None", "<NA>", "#N/A", "N/A", "NA", "NaT", "\\N", " ", " nan", "NA "]
+    others = ["banana", "0", "-", "nil", "Na", "Nat", "N"]
+    assert missing(pa.array(texts + others)).to_pylist() == [True] * len(texts) + [False] * len(others)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def path(tmp_path: Path) -> Path:
         ('"a;b";c\n', ("a;b", "c"), ("a;b", "c"), ";", 2),
         ('\n\r\n"a\nb",c\r\n1,2', (), ("a\nb", "c"), ",", 5),
         ("a,b", (), ("a", "b"), ",", 2),
+        (" \n,\n\na,b\n", (), ("a", "b"), ",", 5),
         ("\ufeffa,b\n", ("a",), ("a", "b"), ",", 2),
         ("a\rb\r", (), ("a",), ",", 2),
     ],
@@ -73,6 +74,33 @@ def test_without_a_header_columns_are_numbered(path: Path) -> None:
     assert layout(path, "u;s;9\n", ("1", "3"), Shape(numbered=True)) == Layout("csv", ("1", "2", "3"), ";", line=1)
 
 
+@pytest.mark.parametrize("rest", ["\tToy Story, The", ";3,50", "|a, b", "::Toy Story, The|9, x; y"])
+def test_without_a_header_a_comma_in_other_columns_divides_nothing(path: Path, rest: str) -> None:
+    """By a comma too there are the two columns that are named, in every row."""
+    sign = rest[:1] if rest[:2] != "::" else "::"
+    path.write_text("".join(f"u{n}{sign}s{n}{rest}\n" for n in range(3)))
+    raw = read(path, columns={"customer": "1", "item": "2"}, header=False)
+    assert rows(raw) == [(f"u{n}", f"s{n}", n) for n in range(3)]
+
+
+def test_without_a_header_what_divides_the_rows_evenly_divides_them(path: Path) -> None:
+    """However early a comma stands in the first."""
+    path.write_text("Doe, Ann;s1;x\nRoe;s2;y\nPoe;s3;z\n")
+    assert rows(read(path, columns={"customer": "1", "item": "2"}, header=False))[0] == ("Doe, Ann", "s1", 0)
+
+
+def test_two_colons_divide_as_those_of_movielens_do(path: Path) -> None:
+    lines = "".join(f"u{n}::s,;{n}::5::{1600770600 + n}\n" for n in range(3))
+    expected = [(f"u{n}", f"s,;{n}", 1600770600 + n) for n in range(3)]
+    path.write_text(lines)
+    assert rows(read(path, columns={"customer": "1", "item": "2", "time": "4"}, header=False)) == expected
+    path.write_text("\nuser::sku::stars::at\n" + lines)
+    assert rows(read(path)) == expected
+    path.write_text(path.read_text() + 'u::"s::5::soon\n')
+    with pytest.raises(InputError, match=r"The at 'soon' .*line 6\)"):
+        read(path)
+
+
 def test_json_is_told_by_its_beginning(path: Path) -> None:
     lines = [{"b": 1, "a": 2}, {"a": 3, "c": None}]
     content = "\n  " + "\n".join(map(json.dumps, lines)) + '\nnot json\n[1]\n"x"\n'
@@ -80,6 +108,12 @@ def test_json_is_told_by_its_beginning(path: Path) -> None:
     assert (found.form, found.names, found.unit) == ("json", ("b", "a", "c"), "line")
     with pytest.raises(InputError, match=r"The file is one JSON list \(.*t.csv\); write one JSON object a line"):
         layout(path, json.dumps(lines))
+    with pytest.raises(InputError, match="The file is one JSON list"):
+        layout(path, json.dumps(lines, indent=1))
+    with pytest.raises(
+        InputError, match=r"No line of the file is a JSON object \(.*t.csv\); write one JSON object a line"
+    ):
+        layout(path, json.dumps(lines[0], indent=1))
 
 
 def test_an_empty_file(path: Path) -> None:
@@ -206,6 +240,24 @@ def test_a_second_input_with_another_unit_of_time(tmp_path: Path, path: Path) ->
     (tmp_path / "u.csv").write_text("user,sku,at\nu,t,2020-01-01T00:01\n")
     raw = read(path, tmp_path / "u.csv")
     assert (rows(raw), raw.time_unit) == ([("u", "s", 18262 * 86400), ("u", "t", 18262 * 86400 + 60)], "second")
+
+
+def test_a_second_input_without_rows_does_not_say_what_time_is(tmp_path: Path, path: Path) -> None:
+    path.write_text("user,sku,at\nu,s,2020-01-01\n")
+    (tmp_path / "u.csv").write_text("user,sku,at\n")
+    assert read(path, tmp_path / "u.csv").time_unit == "day"
+
+
+def test_a_date_that_seconds_do_not_reach_is_not_another_one(tmp_path: Path, path: Path) -> None:
+    """2199 would come back in 1926."""
+    path.write_text("user,sku,at\nu,s,2199-01-01\n")
+    (tmp_path / "u.csv").write_text("user,sku,at\nu,t,2020-01-01T00:01\n")
+    with pytest.raises(
+        InputError, match=r"A date beyond 1902 to 2037 .*\(.*t.csv\); mend such dates, or leave them out"
+    ):
+        read(path, tmp_path / "u.csv")
+    found = read(path, tmp_path / "u.csv", where=("at<2038-01-01",))
+    assert rows(found) == [("u", "t", 18262 * 86400 + 60)]
 
 
 NAME = st.text(st.sampled_from('ab ,;"|é\t'), min_size=1, max_size=6).filter(lambda one: one == one.strip() != "")

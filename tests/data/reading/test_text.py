@@ -175,6 +175,22 @@ def test_bytes_that_are_not_text(write: Write) -> None:
         read(write(line(note="é").encode("latin-1")))
 
 
+def test_lines_of_blanks_are_empty(write: Write) -> None:
+    found, rejects = read(write("   ", line(), "  \r", line(price="x"), " "), skip=True)
+    assert (len(found), [one.line for one in rejects.listed]) == (1, [5])
+
+
+@pytest.mark.parametrize("end", [",", ",7"])
+def test_where_all_rows_are_longer_than_the_header_none_is_to_be_left_out(write: Write, end: str) -> None:
+    """As R writes the names of rows; or with a comma at the end of each."""
+    with pytest.raises(
+        InputError, match=r"has 7 columns where the first has 6 .*line 2\); write a first line with a name"
+    ):
+        read(write(line() + end, line() + end))
+    with pytest.raises(InputError, match=r"line 3\); mend or remove that line"):
+        read(write(line(), line() + end))
+
+
 def test_a_quote_that_is_not_closed_spoils_one_line(write: Write) -> None:
     """pyarrow alone would take the rest of the file for the last value of that line."""
     for place in ("note", "extra"):

@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -131,7 +132,7 @@ NAMES = {"epoch-s": 1, "epoch-ms": 10**3, "epoch-us": 10**6, "epoch-ns": 10**9}
 
 @settings(max_examples=60)
 @given(
-    moment=st.integers(seconds(1990, 1, 1), seconds(2037, 12, 31)),
+    moment=st.integers(seconds(1993, 1, 1), seconds(2037, 12, 31)),
     name=st.sampled_from(list(NAMES)),
     rest=st.integers(0, 999),
     told=st.booleans(),
@@ -144,14 +145,43 @@ def test_numbers_are_told_apart_by_what_they_would_say(moment: int, name: str, r
     assert values(text + end, format=name if told else None) == [moment]
 
 
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("1.6007706E9", HALF_TEN),
+        ("1.600770600999e+12", HALF_TEN),
+        ("1.6007706000000005e+15", HALF_TEN),
+        ("1.6007706e+18", HALF_TEN),
+        ("2.0200922E7", DAY),
+        ("9.99999999E17", 999999999),
+    ],
+)
+def test_numbers_with_an_exponent_keep_their_digits(text: str, value: int) -> None:
+    """As Java and Spark write floats of 64 bits, and Python large ones."""
+    assert values(text) == [value]
+
+
+@pytest.mark.parametrize("text", ["637362750000000000", "132452442000000000", "13245244200000000"])
+def test_ticks_since_other_years_are_no_times(text: str) -> None:
+    """Those of .NET since the year 1 are nanoseconds of 9 to 13 March 1990, for all purchases of a year."""
+    assert values(text) == [None]
+    assert values("637362750000000000", format="epoch-ns") == [637362750]
+
+
+@pytest.mark.parametrize("text", ["1.6E+09", "1.60077E+12", "2.02009E+11", "1.6007706e99", "1.6007706e-9"])
+def test_numbers_that_were_rounded_are_no_times(text: str) -> None:
+    """As a spreadsheet writes them: read as they stand, all purchases of some hours would be at one moment."""
+    assert values(text) == values(text, format="epoch-ms") == [None]
+
+
 def test_told_is_told_whatever_is_plausible() -> None:
     assert values("20200922", format="epoch-s") == [20200922]
     assert values("1600770600", format="epoch-ms") == [1600770]
     assert values("5", "1600770600999", format="epoch-ms") == [0, HALF_TEN]
 
 
-def test_numbers_are_days_where_nearly_all_are() -> None:
-    """One of ten may be a slip; then it is that row that is wrong. Seconds of August 1970 are no days."""
+def test_numbers_are_days_where_most_are() -> None:
+    """Others may be slips; then it is those rows that are wrong. Seconds of August 1970 are no days."""
     days = [f"202009{day:02}" for day in range(10, 20)]
     assert values(*days[:9], "20209999") == [DAY + n for n in range(-12, -3)] + [None]
     assert unit(*days[:5], *["20209999"] * 5) == "second"
@@ -159,7 +189,23 @@ def test_numbers_are_days_where_nearly_all_are() -> None:
     assert values("99990101") == [99990101]
 
 
-def test_the_form_is_that_of_the_first_that_is_one() -> None:
+@pytest.mark.parametrize(
+    "first, others",
+    [
+        ("0", ["1600770600999"] * 2),
+        ("1600770600", ["1600770600999"] * 2),
+        ("1600770600", ["2020-09-22"] * 2),
+        ("2020-09-22", ["2020-09-22T10:30"] * 2),
+        ("2020-09-22T10:30", ["2020-09-22T10:30Z"] * 2),
+        ("0", ["20200922"] * 2),
+        ("00000000", ["20200922"] * 2),
+    ],
+)
+def test_the_form_is_that_of_most_whatever_comes_first(first: str, others: list[str]) -> None:
+    assert values(first, *others) == [None, *values(*others)]
+
+
+def test_where_no_form_has_most_it_is_that_of_the_first_that_is_one() -> None:
     assert values("soon", "2020-09-22", "2020-09-22T10:30") == [None, DAY, None]
     assert values("", "nan", "NULL", "1600770600") == [None, None, None, HALF_TEN]
 
@@ -220,6 +266,16 @@ def test_strptimes_words_as_datetime_reads_them(moments: list[datetime]) -> None
         whole = [datetime.strptime(text, words).replace(tzinfo=UTC) - EPOCH for text in texts]
         one = timedelta(days=1) if words == "%y%j" else timedelta(seconds=1)
         assert values(*texts, format=words) == [moment // one for moment in whole]
+
+
+def test_a_moment_is_never_that_of_the_reading() -> None:
+    """pandas takes `today` and `now` for a date in whatever words."""
+    assert values("today", "now", "22/09/2020", format="%d/%m/%Y") == [None, None, DAY]
+
+
+def test_words_read_numbers_that_became_floats() -> None:
+    assert values("20200922.0", "20200922", format="%Y%m%d") == [DAY, DAY]
+    assert values("202009.0", format="%Y%m") == [DAY - 21]
 
 
 def test_days_of_excel() -> None:
@@ -306,6 +362,10 @@ def test_a_zone_does_not_lead_beyond_the_span() -> None:
             r"The times say their zone themselves \(--timezone\); leave --timezone out",
         ),
         (["1600770600"], None, "UTC", r"The times say their zone themselves"),
+        (["2020-09-22T10:30"], None, "", r"There is no time zone '' \(--timezone\); write it as"),
+        (["22/09/2020 10:30 CET"], "%d/%m/%Y %H:%M %Z", "UTC", r"The times say their zone themselves"),
+        (["x"], "%d/%m/%Y %H:%M %p", None, r"'%d/%m/%Y %H:%M %p' does not say which hour \(--time-format\); write %H"),
+        (["x"], "%d/%m/%Y %I:%M", None, r"'%d/%m/%Y %I:%M' does not say which hour .* and %I with %p for hours up to"),
         (["x"], "%d/%m/%Y %z", "UTC", r"The times (say their zone|are days)"),
         (["x"], "%d/%m/%Y %H:%M %z", "UTC", r"The times say their zone themselves"),
     ],
@@ -333,9 +393,72 @@ def test_the_words_are_guessed(texts: list[str], words: list[str]) -> None:
     assert guess(texts) == f"say how they are written with {named}"
 
 
+WORDS = [
+    *("%m/%d/%y %H:%M", "%Y-%m-%d", "%Y-%m-%d %H:%M", "%d-%b-%y", "%d %B %Y", "%B %d, %Y %I:%M %p", "%m %d, %Y"),
+    *("%d%b%Y:%H:%M:%S", "%d/%b/%Y:%H:%M:%S %z", "%m/%d/%Y, %I:%M:%S %p", "%d.%m.%Y %H:%M:%S.%f", "%Y-%m"),
+    *("%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%Y%m%dT%H%M%S%z", "%d-%b-%y %I.%M.%S.%f %p"),
+    *("%m/%d/%Y %H:%M %z", "%m/%d/%Y %I:%M%p", "%b-%d-%y", "%Y%m%d%H%M%S%f"),
+]
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_what_is_guessed_reads_them(tmp_path: Path, words: str) -> None:
+    """Neither a value that is missing nor one that is no time hides it."""
+    moments = [datetime(2020, 9, 22, 10, 30, tzinfo=UTC) + timedelta(days=n) for n in range(5)]
+    texts = [re.sub(r"\b0(?=[0-9][-/.])", "", moment.strftime(words)) for moment in moments]
+    path = tmp_path / "t.csv"
+    path.write_text('user,sku,at\n"u","s",""\nu,s,soon\n' + "".join(f'u,s,"{text}"\n' for text in texts))
+    with pytest.raises(InputError, match=r"line 3\); say how they are written with --time-format '") as caught:
+        read(path, drop_missing=True)
+    assert f"--time-format '{words}'" in str(caught.value)
+    assert "--skip-bad-rows" not in str(caught.value)
+    found = read(path, skip=True, drop_missing=True, time_format=words)
+    whole = [moment.replace(day=1 if words == "%Y-%m" else moment.day) - EPOCH for moment in moments]
+    unit = timedelta(days=1) if found.time_unit == "day" else timedelta(seconds=1)
+    assert found.time.tolist() == [moment // unit for moment in whole]
+
+
 @pytest.mark.parametrize("texts", [[], ["soon"], ["22/09/2020", "soon"], ["13/13/2020"]])
 def test_where_nothing_fits_the_option_is_named_all_the_same(texts: list[str]) -> None:
-    assert guess(texts).startswith("say how they are written with --time-format, in strptime's words")
+    assert (guess(texts) or "").startswith("say how they are written with --time-format, in strptime's words")
+
+
+def test_words_that_are_wrong_are_to_be_left_out_where_that_is_enough() -> None:
+    assert guess(["2020-09-22", "2020-09-23"]) == "leave --time-format out: such times are read without it"
+    assert guess(["1.60077E+12", "1.6E+12"]) == "write them again with all their digits"
+
+
+@pytest.mark.parametrize("days", [31, 14])
+def test_days_before_months_are_no_rows_to_leave_out(tmp_path: Path, days: int) -> None:
+    """Of days like these the first twelve are months too, be they most or few."""
+    path = tmp_path / "t.csv"
+    path.write_text("user,sku,at\n" + "".join(f"u,s,{day}/08/2020\n" for day in range(1, days + 1)))
+    with pytest.raises(InputError, match=r"line 14\); say how they are written with --time-format '%d/%m/%Y'\."):
+        read(path, time_format="%m/%d/%Y")
+
+
+def test_one_row_of_another_form_is_that_row(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    for moment, words in (("2020-09-22", None), ("9/22/2020", "%m/%d/%Y")):
+        path.write_text("user,sku,at\n" + f"u,s,{moment}\n" * 5 + "u,s,soon\n")
+        with pytest.raises(InputError, match=r"line 7\); mend or remove that line, or leave bad rows out"):
+            read(path, time_format=words)
+
+
+def test_a_zone_is_no_reason_to_hide_what_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("user,sku,at\n" + "u,s,9/22/2020 12:30\n" * 2)
+    with pytest.raises(InputError, match=r"line 2\); say how they are written with --time-format '%m/%d/%Y %H:%M'"):
+        read(path, timezone="Europe/Stockholm")
+
+
+@pytest.mark.parametrize("moment", ["2020-09-22", "1600770600999", "2020-09-22 10:30 UTC"])
+def test_the_form_is_told_by_what_is_not_missing(tmp_path: Path, moment: str) -> None:
+    """Sorted by time, missing ones come first, and may fill more than a batch."""
+    path = tmp_path / "t.csv"
+    path.write_text("user,sku,at\n" + "customer,article,\n" * 80_000 + f"u,s,{moment}\n" * 2)
+    found = read(path, drop_missing=True)
+    assert found.time.tolist() == values(moment) * 2
 
 
 def read(path: Path, skip: bool = False, **how: object) -> Raw:
@@ -374,7 +497,7 @@ def test_a_format_that_no_row_has_is_not_mended_by_leaving_rows_out(tmp_path: Pa
 
 def test_a_missing_time_is_dropped_by_its_option(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    path.write_text("user,sku,at\nu,s,2020-09-22\nu,s,\nu,s,NULL\n")
+    path.write_text("user,sku,at\nu,s,2020-09-22\nu,s,  \nu,s,\nu,s,NULL\n")
     with pytest.raises(InputError, match=r"line 3\); leave such rows out with --drop-missing"):
         read(path)
     assert read(path, drop_missing=True).time.tolist() == [DAY]
@@ -396,6 +519,24 @@ def test_floats_that_are_too_coarse_for_seconds(tmp_path: Path, type: pa.DataTyp
         read(path)
     with pytest.raises(InputError, match="-bit floats, which are too coarse for times"):
         source.read(Request((table,), 0, reading=Reading(COLUMNS)))
+
+
+def test_floats_of_64_bits_are_fine_enough(tmp_path: Path) -> None:
+    for number in (1600770600.5, 1600770600.5e3, 1600770600.5e6, 1600770600.5e9):
+        path = tmp_path / "t.parquet"
+        pq.write_table(pa.table({"user": ["u"], "sku": ["s"], "at": [number]}), path)
+        assert read(path).time.tolist() == [HALF_TEN]
+
+
+def test_moments_of_96_bits_are_what_they_are_beyond_those_of_64(tmp_path: Path) -> None:
+    """2600 would come back in 2015."""
+    path = tmp_path / "t.parquet"
+    moments = pa.array([datetime(2020, 9, 22, 10, 30), datetime(2600, 1, 1)], pa.timestamp("us"))
+    table = pa.table({"user": ["u", "u"], "sku": ["s", "t"], "at": moments})
+    pq.write_table(table, path, use_deprecated_int96_timestamps=True)
+    with pytest.raises(InputError, match=r"The at '2600-01-01 00:00:00\.0*' is not a date and time"):
+        read(path)
+    assert read(path, skip=True).time.tolist() == [HALF_TEN]
 
 
 def test_coarse_floats_are_refused_under_another_name_too(tmp_path: Path) -> None:
