@@ -28,6 +28,9 @@ def _of_most(advice: str) -> Callable[[list[str], int], str | None]:
     return lambda values, right: advice if 2 * right < len(values) else None
 
 
+_ANOTHER = _of_most("name another column for it with --columns")
+
+
 @dataclass(frozen=True)
 class Kind:
     """`read` turns texts (n,) into values (n,), null where one is wrong; `described` says what it should be.
@@ -41,7 +44,7 @@ class Kind:
     read: Callable[[pa.Array], pa.Array]
     numbers: np.dtype | None = None
     hint: Callable[[str], str | None] = lambda value: None
-    advice: Callable[[list[str], int], str | None] = _of_most("name another column for it with --columns")
+    advice: Callable[[list[str], int], str | None] = _ANOTHER
     form: Form | None = None
 
 
