@@ -4,14 +4,14 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
-from spfedrec_cli.data.reading.files import RawFile, Stream, empty
+from spfedrec_cli.data.reading.files import RawFile, Stream, empty, no_text
 from spfedrec_cli.errors import InputError
 
-_HEAD = 1 << 18
+_HEAD, _BLANK = 1 << 18, 1 << 25  # bytes that are looked at, and that may be empty lines
 _ROWS = 1000
 _LONGEST = 1 << 30
 _EXCEL = re.compile("sep=[,;\t|]\r?\n")  # the line that tells Excel the delimiter
@@ -35,7 +35,10 @@ class Shape:
 
 @dataclass(frozen=True)
 class Layout:
-    """All columns of a file in order, what stands between values, and the line at which the first row begins."""
+    """All columns of a file in order, what stands between values, and the line at which the first row begins.
+
+    `said` are columns that its folders tell instead, each with its one value.
+    """
 
     form: Literal["csv", "json", "parquet"]
     names: tuple[str, ...]
@@ -43,6 +46,11 @@ class Layout:
     quotes: bool = True
     encoding: str | None = None
     line: int = 1
+    said: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        return (*self.names, *self.said)
 
     @property
     def unit(self) -> str:
@@ -58,10 +66,11 @@ def text_layout(file: RawFile, shape: Shape, needed: Sequence[str]) -> Layout:
     """
     with file.open(shape.encoding) as stream:
         start = _head(stream)
-    if start.lstrip().startswith("{"):
-        return Layout("json", _keys(start), encoding=shape.encoding)
-    if start.lstrip().startswith("[{"):
-        raise InputError("The file is one JSON list", where=str(file), hint="write one JSON object a line")
+    if start.lstrip().startswith("{") and (keys := _keys(start)):
+        return Layout("json", keys, encoding=shape.encoding)
+    if re.match(r"\s*(\[\s*)?\{", start):
+        hint = "write one JSON object a line, as jq --compact-output '.[]' does"
+        raise InputError("The file is JSON, but not one object a line", where=str(file), hint=hint)
     told = (start[4],) if _EXCEL.match(start) else ()
     tried = [
         _header(start, shape, one, file) for one in told or ((shape.delimiter,) if shape.delimiter else _DELIMITERS)
@@ -76,12 +85,9 @@ def text_layout(file: RawFile, shape: Shape, needed: Sequence[str]) -> Layout:
 
 
 def _head(stream: Stream) -> str:
-    parts = iter(lambda: stream.text.read(_HEAD), b"")
-    text = b""
-    for part in parts:
-        text += part
-        if len(text) >= _HEAD and text.strip():
-            break
+    text = part = stream.text.read(_HEAD)
+    while part and not part.strip() and len(text) < _BLANK:
+        text += (part := stream.text.read(_HEAD))
     if not text.strip():
         raise empty(stream.file)
     return text.decode("utf-8", "surrogateescape")
@@ -99,7 +105,11 @@ def _header(start: str, shape: Shape, delimiter: str, file: RawFile) -> Layout:
         return Layout("csv", names, delimiter, shape.quotes, shape.encoding, 1)
     names = tuple(name.strip() for name in first)
     if any("\0" in name for name in names):
-        hint = "say which encoding it has with --encoding, as utf-16-le"
+        line = start.partition("\n")[0]
+        order = next((order for place, order in enumerate(("be", "le")) if not line[place::2].strip("\0")), None)
+        if order is None or not line.strip("\0"):
+            raise no_text(file)
+        hint = f"say which encoding it has with --encoding utf-16-{order}"
         raise InputError("The names of the columns are not UTF-8 text", where=str(file), hint=hint)
     return Layout("csv", names, delimiter, shape.quotes, shape.encoding, rows.line_num + 1)  # type: ignore[attr-defined]
 
@@ -121,7 +131,8 @@ def _keys(start: str) -> tuple[str, ...]:
             read = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        keys |= dict.fromkeys(read) if isinstance(read, dict) else {}
+        if isinstance(read, dict) and not all(isinstance(value, dict | list) for value in read.values()):
+            keys |= dict.fromkeys(read)
     return tuple(keys)
 
 

@@ -67,7 +67,7 @@ class Wanted:
     def names(self, layout: Layout) -> list[str]:
         """All columns of the file that are read, each once."""
         asked = [*(name for name, _ in self.columns.values()), *(one.column for one in self.rules)]
-        return [name for name in dict.fromkeys(asked) if name in layout.names]
+        return [name for name in dict.fromkeys(asked) if name in layout.names] or list(layout.names[:1])
 
 
 @dataclass
@@ -99,12 +99,13 @@ def layout_of(file: RawFile, wanted: Wanted, request: Request, check: bool = Tru
         layout = Layout("parquet", typed_names(file, request.scratch))
     else:
         layout = text_layout(file, wanted.shape, needed)
+    layout = replace(layout, said={name: value for name, value in file.said.items() if name not in layout.names})
     where = f"{file}" if layout.form == "parquet" else f"{file}, line 1"
     for name in (*wanted.names(layout), *needed) if check else ():
         if layout.names.count(name) > 1:
             raise InputError(f"The column {name} occurs twice", where=where, hint="rename one of them")
-        if name not in layout.names:
-            hint = f"its columns are {' '.join(', '.join(layout.names)[:200].split())}"
+        if name not in layout.known:
+            hint = f"its columns are {' '.join(', '.join(layout.known)[:200].split())}"
             if layout.form == "csv" and not wanted.shape.numbered and not all(map(_is_name, layout.names)):
                 hint += "; say --no-header where its first line holds values"
             raise InputError(f"The column {name} is missing", where=where, hint=hint)
@@ -124,6 +125,8 @@ def form_of(file: RawFile, wanted: Wanted, request: Request) -> TimeForm:
 
 def _sample(file: RawFile, layout: Layout, column: str, request: Request) -> list[str]:
     """Its first values."""
+    if column in layout.said:
+        return [layout.said[column]]
     with closing(_jobs(file, layout, [column], {}, request, _HEAD)) as jobs:
         first = next(jobs, None)
     return [] if first is None else first.make().columns[column].slice(0, _SAMPLE).to_pylist()
@@ -147,7 +150,7 @@ def scan(file: RawFile, wanted: Wanted, request: Request) -> Scanned:
     """Reads the wanted columns. Raises InputError for a damaged file, a missing column, and, unless they are skipped,
     at the first row that cannot be read."""
     layout = layout_of(file, wanted, request)
-    present = {role: column for role, column in wanted.columns.items() if column[0] in layout.names}
+    present = {role: column for role, column in wanted.columns.items() if column[0] in layout.known}
     return _Reader(file, layout, replace(wanted, columns=present), request).read()
 
 
@@ -219,6 +222,9 @@ class _Reader:
     def _judge(self, job: Job) -> _Judged:
         batch = job.make()
         texts = {name: encoded(column) for name, column in batch.columns.items()}
+        rows = len(next(iter(texts.values())))
+        for name, value in self.layout.said.items():
+            texts[name] = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [value])
         kept, left_out = self._kept(texts)
         columns: dict[str, Column] = {}
         wrong: dict[int, tuple[str, Kind]] = {}

@@ -49,7 +49,7 @@ def _batches(
     if file.table is not None:
         yield len(file.table), iter(file.table.select(list(columns)).to_batches(_ROWS))
         return
-    with file.on_disk(scratch) as path, refusals(file), pq.ParquetFile(path) as source:
+    with file.on_disk(scratch) as path, refusals(file), pq.ParquetFile(path, page_checksum_verification=True) as source:
         yield source.metadata.num_rows, source.iter_batches(_ROWS, columns=list(columns))
 
 

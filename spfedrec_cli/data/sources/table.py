@@ -92,7 +92,7 @@ def read(request: Request) -> Raw:
     pieces = [
         _read_file(file, place, inline, request, notes)
         for place, input in enumerate(request.inputs)
-        for file in _files(input)
+        for file in _files(input, notes)
     ]
     table, unit = _joined(pieces, notes)
     items, item_notes = _attributes(table, "item", item_columns, request.reading.item_table, request)
@@ -124,8 +124,8 @@ def as_table(frame: "pa.Table | pd.DataFrame") -> pa.Table:
         raise InputError(f"{type(frame).__name__} is no table", hint=hint) from None
 
 
-def _files(input: Path | pa.Table) -> list[RawFile]:
-    return [RawFile(Path("the table"), table=input)] if isinstance(input, pa.Table) else parts(Path(input))
+def _files(input: Path | pa.Table, notes: list[str]) -> list[RawFile]:
+    return [RawFile(Path("the table"), table=input)] if isinstance(input, pa.Table) else parts(Path(input), notes)
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _renamed(wanted: Wanted, layout: Layout, file: RawFile, notes: list[str]) ->
     """As the columns of a later input are called, which may be a little otherwise."""
 
     def own(name: str) -> str:
-        found = akin(layout.names, name) or name
+        found = akin(layout.known, name) or name
         notes.extend([f"{file.name}: {found} is read as {name}"] if found != name else [])
         return found
 
