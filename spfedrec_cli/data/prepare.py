@@ -210,9 +210,9 @@ def _make(row: Source, request: Request, subset: Subset) -> Made:
     pa.default_memory_pool().release_unused()
     if not len(rows):
         problem = "The input holds no purchases" + (" that can be read" if request.rejects.count else "")
-        raise InputError(
-            problem, where=", ".join(map(str, request.inputs)) or None, hint="check that it is the right one"
-        )
+        left_out = "; ".join(note for note in raw.notes if " left out: --" in note)
+        where = ", ".join(map(str, request.inputs)) or None
+        raise InputError(problem, where=where, hint=left_out or "check that it is the right one")
     request.tell(Progress("choosing", rows=len(rows)))
     unit = raw.time_unit or row.time_unit
     whole = merge(replace(rows, quantity=None))[1] if subset else None

@@ -38,11 +38,16 @@ _SAMPLE, _FEWEST = 1000, 2
 
 @dataclass(frozen=True)
 class Rule:
-    """A condition on a column: rows that do not meet it are left out, and counted as what was left out by `name`."""
+    """A condition on a column: rows that do not meet it are left out, and counted as what was left out by `name`.
+
+    It is null for a text that it cannot compare. `timed` makes the condition for a column of times, or None where it
+    is the same.
+    """
 
     name: str
     column: str
     keeps: Callable[[pa.Array], pa.Array]
+    timed: Callable[[TimeForm], Callable[[pa.Array], pa.Array] | None] = lambda form: None
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,12 @@ class Wanted:
     with_lines: bool = False
     part: bool = False
 
-    def of(self, role: str, kind: Kind) -> "Wanted":
-        """The same, where the column of `role` is of this kind."""
-        return replace(self, columns={**self.columns, role: (self.columns[role][0], kind)})
+    def at(self, form: TimeForm) -> "Wanted":
+        """The same, where times are of this form."""
+        name = self.columns["time"][0]
+        timed = [(one, one.timed(form) if one.column == name else None) for one in self.rules]
+        rules = tuple(replace(one, keeps=keeps or one.keeps) for one, keeps in timed)
+        return replace(self, columns={**self.columns, "time": (name, form.kind)}, rules=rules)
 
     def names(self, layout: Layout) -> list[str]:
         """All columns of the file that are read, each once."""
@@ -74,8 +82,8 @@ class Wanted:
 class Scanned:
     """By role: an array of numbers, or for texts a dictionary array. All (n,), in the order of the file.
 
-    `notes` are sentences for the user. `lines` (n,) are where the rows are, where that was asked, in the `unit` that
-    rows of the file are counted in.
+    `notes` are sentences for the user; of a part of a table they do not say what each rule has `left_out`. `lines` (n,)
+    are where the rows are, where that was asked, in the `unit` that rows of the file are counted in.
     """
 
     columns: dict[str, Column]
@@ -83,6 +91,7 @@ class Scanned:
     notes: list[str]
     lines: npt.NDArray[np.int64]
     unit: str = "line"
+    left_out: Counter[str] = field(default_factory=Counter)
 
     def __contains__(self, role: str) -> bool:
         return role in self.columns
@@ -198,18 +207,15 @@ class _Reader:
                     columns[role].append(column)
                 lines += [first + one.lines] if self.wanted.with_lines else []
                 first += one.height
-                rows, left_out = rows + one.rows, left_out + one.left_out
+                rows += one.rows
+                left_out.update(one.left_out)
                 self.request.tell(Progress(f"reading {self.file.name}", min(one.done, total), total, rows))
-        notes = [
-            f"{count:,} row{'s' * (count > 1)} of {self.file.name} left out: {name}"
-            for name, count in left_out.items()
-            if count
-        ]
+        notes = [] if self.wanted.part else told(left_out, self.file.name)
         for column in columns.values():
             if isinstance(column, Texts):
                 column.close()
         whole = {role: self._whole(column, kinds[role], notes) for role, column in columns.items()}
-        return Scanned(whole, rows, notes, np.concatenate(lines), self.layout.unit)
+        return Scanned(whole, rows, notes, np.concatenate(lines), self.layout.unit, left_out)
 
     def _whole(self, parts: Any, kind: Kind, notes: list[str]) -> Column:
         if kind.numbers is not None:
@@ -249,8 +255,12 @@ class _Reader:
         left_out = Counter[str]()
         for rule in self.wanted.rules:
             column = texts[rule.column]
-            meets = to_numpy(pc.coalesce(rule.keeps(column.dictionary), scalar(False)))[to_numpy(column.indices)]
-            left_out[rule.name] += int((kept & ~meets).sum())
+            answers, codes = rule.keeps(column.dictionary), to_numpy(column.indices)
+            meets = to_numpy(pc.coalesce(answers, scalar(False)))[codes]
+            unclear = to_numpy(answers.is_null())[codes]
+            left_out[rule.name] += int((kept & ~meets & ~unclear).sum())
+            if count := int((kept & unclear).sum()):
+                left_out[f"{rule.name}, where {rule.column} is no number"] += count
             kept &= meets
         return kept, left_out
 
@@ -270,6 +280,12 @@ class _Reader:
         values = _sample(self.file, self.layout, name, self.request)
         whole = kind.read(texts(values)).null_count == len(values) >= _FEWEST
         return kind.hint(value) or (kind.advice(values) if whole else None)
+
+
+def told(left_out: Mapping[str, int], name: str) -> list[str]:
+    """How many rows of `name` each rule left out."""
+    counts = {rule: f"{count:,} row{'s' * (count > 1)}" if count else "no row" for rule, count in left_out.items()}
+    return [f"{count} of {name} left out: {rule}" for rule, count in counts.items()]
 
 
 def restored(column: pa.DictionaryArray, form: Form, name: str, notes: list[str]) -> pa.DictionaryArray:

@@ -57,6 +57,11 @@ class TimeForm:
     local: bool = False
     note: str | None = None
 
+    def seconds(self, texts: pa.Array) -> pa.Array:
+        """int64, null for what is no such moment."""
+        moments = self.kind.read(texts)
+        return pc.multiply(moments, scalar(86400)) if self.unit == "day" else moments
+
 
 def time_form(values: Sequence[str], format: str | None = None, zone: str | None = None) -> TimeForm:
     """As `format` says, else that of the first of `values` which has one; where none has, a form that no value has.
@@ -249,4 +254,4 @@ _WRITTEN = (
     _form("a date and time like 2020-09-22T10:30:00, from 1902 to 2037", "second", _naive, local=True),
     _form("a date, time and zone like 2020-09-22T10:30:00Z, from 1902 to 2037", "second", _zoned),
 )
-SECONDS = _epoch("epoch-s", 0).kind
+SECONDS = _epoch("epoch-s", 0)

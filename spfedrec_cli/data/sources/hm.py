@@ -57,7 +57,7 @@ def read(request: Request) -> Raw:
         shape=Shape(encoding=request.reading.encoding),
     )
     form = form_of(file, wanted, request)
-    table = scan(file, wanted.of("time", form.kind), request)
+    table = scan(file, wanted.at(form), request)
     items, item_notes = _articles(file.sibling("articles.csv"), request)
     clients, client_notes = _customers(file.sibling("customers.csv"), request)
     time: I32 = table.columns["time"]

@@ -101,10 +101,10 @@ def read(request: Request) -> Raw:
     """A folder or .zip archive of any edition. Raises InputError for what is missing or malformed."""
     file, edition = _ratings(request.input)
     user, movie, _, time = edition.rating_columns
-    columns = {"client": (user, _NUMBER), "item": (movie, _NUMBER), "time": (time, SECONDS)}
+    columns = {"client": (user, _NUMBER), "item": (movie, _NUMBER), "time": (time, SECONDS.kind)}
     tests = rules(request.reading, {"customer": user, "item": movie, "time": time})
     wanted = Wanted(columns, (), tests, edition.shape(edition.rating_columns, edition.delimiters[0]), True)
-    table = scan(file, wanted, request)
+    table = scan(file, wanted.at(SECONDS), request)
     once = _first_ratings(table, file, request)
     movies = file.sibling(edition.movies)
     users = file.sibling(edition.users) if edition.users else None

@@ -1,6 +1,7 @@
 """Anybody's purchases: files whose columns the user names, or a table that is in memory."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from spfedrec_cli.data.reading.kinds import CATEGORY, PRICE, QUANTITY, Kind, ids
 from spfedrec_cli.data.reading.layout import Layout, Shape, akin
 from spfedrec_cli.data.reading.overlap import seen_before
 from spfedrec_cli.data.reading.rules import rules
-from spfedrec_cli.data.reading.scan import Column, Scanned, Wanted, form_of, layout_of, restored, scan, taken
+from spfedrec_cli.data.reading.scan import Column, Scanned, Wanted, form_of, layout_of, restored, scan, taken, told
 from spfedrec_cli.data.reading.texts import Texts, beside
 from spfedrec_cli.data.reading.times import TimeForm
 from spfedrec_cli.data.schema import NAME, TimeUnit
@@ -144,7 +145,7 @@ def _read_file(file: RawFile, place: int, inline: Mapping[str, str], request: Re
         wanted = _renamed(wanted, layout_of(file, wanted, request, check=False), file, notes)
     form = form_of(file, wanted, request) if "time" in wanted.columns else None
     if form:
-        wanted = wanted.of("time", form.kind)
+        wanted = wanted.at(form)
         notes += [f"{file.name}: {form.note}"] if form.note else []
     table = scan(file, wanted, request)
     notes += table.notes
@@ -185,6 +186,10 @@ def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUn
             piece.table.columns["time"] = piece.table.columns["time"] * np.int32(86400)
     columns = {role: _concatenated([piece.table.columns[role] for piece in pieces]) for role in pieces[0].table.columns}
     name = pieces[0].file.name if len(pieces) == 1 else f"{len(pieces)} files"
+    left_out = Counter[str]()
+    for piece in pieces:
+        left_out.update(piece.table.left_out)
+    notes += told(left_out, name)
     for role in _NEEDED:
         columns[role] = restored(columns[role], FORMS["any"], name, notes)
     source = np.repeat([piece.place for piece in pieces], [piece.table.rows for piece in pieces])
