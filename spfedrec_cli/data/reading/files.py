@@ -19,6 +19,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.files import FULL
 
 _CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\x50\x2a\x4d\x18": "zstd"}
 _PARQUET, _ZIP = b"PAR1", (b"PK\x03\x04", b"PK\x05\x06")
@@ -188,7 +189,14 @@ def find(place: Path, stem: str) -> RawFile | None:
     found = [name for name in names if Path(name).name.lower() in wanted]
     if not found:
         return None
-    name = min(found, key=lambda name: (wanted.index(Path(name).name.lower()), name.count("/"), name))
+
+    def rank(name: str) -> tuple[int, int]:
+        return wanted.index(Path(name).name.lower()), name.count("/")
+
+    name, *others = sorted(found, key=lambda name: (rank(name), name))
+    if others and rank(others[0]) == rank(name):
+        problem = f"The archive holds two tables of one name: {name} and {others[0]}"
+        raise InputError(problem, where=str(place), hint="unpack it, and name one of their folders")
     return RawFile(place, name) if place.is_file() else unpack(place / name)
 
 
@@ -199,6 +207,8 @@ def need(place: Path, stem: str) -> RawFile:
         raise InputError("The input is not a folder", where=str(place), hint=f"name the folder that holds {stem}")
     found = find(place, stem)
     if found is None:
+        if (parts := place / f"{Path(stem).stem}.parquet").is_dir() or (parts := place / stem).is_dir():
+            raise InputError("The table is a folder of parts", where=str(parts), hint="write it as one file")
         kind = "folder" if place.is_dir() else "archive"
         state = "is empty: it holds" if place.is_dir() and not any(place.iterdir()) else "holds"
         problem = f"The {kind} {state} neither {stem} nor {stem}.gz, {stem}.zip or {Path(stem).stem}.parquet"
@@ -301,6 +311,8 @@ def refusals(file: RawFile) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # Arrow's unpackers
             raise damaged(file) from None
+        if error.errno in FULL:
+            raise InputError("There is no room to unpack the file", where=str(file), hint="make room") from None
         raise InputError(
             "The file cannot be read", where=str(file), hint=_first_line(error.strerror or error)
         ) from None

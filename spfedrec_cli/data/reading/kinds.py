@@ -15,6 +15,7 @@ _PRICE = r"^\+?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?$"
 _WHOLE = r"^\+?-?[0-9]{1,18}(\.0*)?$"
 _MOST = 2**31 - 1
 _HIGHEST = float(np.finfo(np.float32).max)
+_ANOTHER = "name another column for it with --columns, which takes --source table"
 # What programs write where they have no value.
 _MISSING = ("", "nan", "null", "none", "<na>", "#n/a")
 
@@ -32,7 +33,7 @@ class Kind:
     read: Callable[[pa.Array], pa.Array]
     numbers: np.dtype | None = None
     hint: Callable[[str], str | None] = lambda value: None
-    advice: Callable[[list[str]], str] = lambda values: "name another column for it with --columns"
+    advice: Callable[[list[str]], str] = lambda values: _ANOTHER
     form: Form | None = None
 
 
@@ -45,7 +46,8 @@ def ids(form: Form) -> Kind:
             fits = pc.and_not(fits, missing(texts))
         return where(fits, texts)
 
-    return Kind(form.described, read, hint=drop_missing, form=form)
+    advice = _ANOTHER if form.free else "read it with --source table, which takes ids of any form"
+    return Kind(form.described, read, hint=drop_missing, advice=lambda values: advice, form=form)
 
 
 def missing(texts: pa.Array) -> pa.Array:

@@ -20,7 +20,7 @@ from spfedrec_cli.data.raw import Progress, Request
 from spfedrec_cli.data.reading.batches import Batch, Job, Problem
 from spfedrec_cli.data.reading.files import RawFile
 from spfedrec_cli.data.reading.kinds import Kind
-from spfedrec_cli.data.reading.layout import Layout, Shape, text_layout
+from spfedrec_cli.data.reading.layout import Layout, Shape, akin, text_layout
 from spfedrec_cli.data.reading.text import text_jobs
 from spfedrec_cli.data.reading.texts import Texts, beside, encoded
 from spfedrec_cli.data.reading.times import TimeForm, time_form
@@ -117,6 +117,8 @@ def layout_of(file: RawFile, wanted: Wanted, request: Request, check: bool = Tru
             hint = f"its columns are {' '.join(', '.join(layout.known)[:200].split())}"
             if layout.form == "csv" and not wanted.shape.numbered and not all(map(_is_name, layout.names)):
                 hint += "; say --no-header where its first line holds values"
+            if near := akin(layout.known, name):
+                hint = f"did you mean {near}? Files that call it differently are given each with an --input of its own"
             raise InputError(f"The column {name} is missing", where=where, hint=hint)
     return layout
 

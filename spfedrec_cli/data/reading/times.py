@@ -254,4 +254,3 @@ _WRITTEN = (
     _form("a date and time like 2020-09-22T10:30:00, from 1902 to 2037", "second", _naive, local=True),
     _form("a date, time and zone like 2020-09-22T10:30:00Z, from 1902 to 2037", "second", _zoned),
 )
-SECONDS = _epoch("epoch-s", 0)

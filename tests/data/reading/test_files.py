@@ -1,3 +1,4 @@
+import errno
 import gzip
 import io
 import lzma
@@ -364,6 +365,14 @@ def test_checksums_of_parquet(tmp_path: Path, share: float) -> None:
     (tmp_path / "t").write_bytes(content)
     with pytest.raises(InputError, match=DAMAGED):
         source.read(Request((tmp_path / "t",), 0, reading=Reading({"customer": "user", "item": "sku"})))
+
+
+def test_a_disk_that_is_full_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"There is no room to unpack the file \(.*\); make room"),
+        refusals(RawFile(tmp_path)),
+    ):
+        raise OSError(errno.EFBIG, "File too large")
 
 
 @pytest.mark.parametrize("name", ["shop.xlsx", "shop.csv"])
