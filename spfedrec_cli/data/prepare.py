@@ -210,9 +210,10 @@ def _make(row: Source, request: Request, subset: Subset) -> Made:
     pa.default_memory_pool().release_unused()
     if not len(rows):
         problem = "The input holds no purchases" + (" that can be read" if request.rejects.count else "")
-        left_out = "; ".join(note for note in raw.notes if " left out: --" in note)
+        hint = "; ".join(note for note in raw.notes if " left out: --" in note) or "check that it is the right one"
+        hint = "leave --skip-bad-rows out to see what is wrong with the first row" if request.rejects.count else hint
         where = ", ".join(map(str, request.inputs)) or None
-        raise InputError(problem, where=where, hint=left_out or "check that it is the right one")
+        raise InputError(problem, where=where, hint=hint)
     request.tell(Progress("choosing", rows=len(rows)))
     unit = raw.time_unit or row.time_unit
     whole = merge(replace(rows, quantity=None))[1] if subset else None

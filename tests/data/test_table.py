@@ -446,6 +446,17 @@ def test_what_several_inputs_have_in_common_counts_once(shop: Shop) -> None:
     assert len(alone.time) == 4
 
 
+def test_that_rows_in_common_cannot_be_told_is_said(shop: Shop) -> None:
+    days = shop.write("u,s,2020-09-01", "u,t,2020-09-02")
+    other = days.with_name("other.csv")
+    other.write_text("user,sku,at\nu,s,2020-09-01 10:00\nu,t,2020-09-02 10:00\n")
+    for columns in ({"customer": "user", "item": "sku", "time": "at"}, {"customer": "user", "item": "sku"}):
+        for inputs in ((days, other), (days,), (days, days)):
+            raw = source.read(Request(inputs, 0, reading=Reading(columns)))
+            said = any(note.startswith("rows in common count twice") for note in raw.notes)
+            assert said == (len(inputs) > 1 and (other in inputs or "time" not in columns))
+
+
 def test_names_of_parts_of_one_input_must_be_the_same(tmp_path: Path) -> None:
     """The sentence says what makes one table of them: it then does."""
     for name, header in (("a.csv", "Customer ID,sku,at"), ("b.csv", "CustomerID,sku,at")):

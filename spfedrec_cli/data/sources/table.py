@@ -32,6 +32,7 @@ _NEEDED = ("customer", "item")
 _ROLES = (*_NEEDED, "time", "price", "quantity", "name")
 _OF_ITEMS, _OF_CUSTOMERS = "item.", "customer."
 _EXAMPLE = "write --columns customer=user_id,item=sku,time=bought_at with the names of your columns"
+_NOT_MATCHED = "rows in common count twice, since inputs have no times, or days here and moments there"
 _KINDS = {"customer": _ID, "item": _ID, "price": PRICE, "quantity": QUANTITY}
 
 
@@ -198,6 +199,8 @@ def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUn
         columns = {role: taken(column, ~again) for role, column in columns.items()}
         source = source[~again]
         notes += [_told_once(int(again.sum()))] if again.any() else []
+    if pieces[-1].place and (mixed or "time" not in columns):
+        notes.append(_NOT_MATCHED)
     return Scanned(columns, len(source), [], pieces[0].table.lines), "second" if mixed else units.pop()
 
 
