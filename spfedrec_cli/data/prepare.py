@@ -209,9 +209,9 @@ def _make(row: Source, request: Request, subset: Subset) -> Made:
     rows, raw = Rows.of(raw), raw.without_rows()
     pa.default_memory_pool().release_unused()
     if not len(rows):
-        problem, hint = "The input holds no purchases", "check that it is the right one"
-        if request.rejects.count:
-            problem, hint = f"{problem} that can be read", "without --skip-bad-rows the first of its rows is told"
+        problem = "The input holds no purchases" + (" that can be read" if request.rejects.count else "")
+        hint = "; ".join(note for note in raw.notes if " left out: --" in note) or "check that it is the right one"
+        hint = "leave --skip-bad-rows out to see what is wrong with the first row" if request.rejects.count else hint
         paths = ", ".join(str(one) for one in request.inputs if isinstance(one, Path))
         raise InputError(problem, where=paths or None, hint=hint)
     request.tell(Progress("choosing", rows=len(rows)))

@@ -316,6 +316,26 @@ def test_an_archive_of_something_else(tmp_path: Path, write_hm: WriteHm) -> None
         archive.writestr("b.csv", "")
     with pytest.raises(InputError, match=r"archive holds neither transactions_train.csv nor .*two.zip"):
         read(tmp_path / "two.zip")
+    with ZipFile(tmp_path / "halves.zip", "w") as archive:
+        for half in ("a", "b"):
+            archive.write(folder / "transactions_train.csv", f"{half}/transactions_train.csv")
+    with pytest.raises(
+        InputError, match=r"two tables of one name: a/transactions_train.csv and b/.*; unpack it, and name"
+    ):
+        read(tmp_path / "halves.zip")
+
+
+def test_a_table_that_is_a_folder_of_parts(tmp_path: Path) -> None:
+    """It is there, and must not be called absent."""
+    (tmp_path / "transactions_train.parquet").mkdir()
+    with pytest.raises(InputError, match=r"The table is a folder of parts \(.*train.parquet\); write it as one file"):
+        read(tmp_path)
+
+
+def test_ids_of_another_form_are_for_another_source(write_hm: WriteHm) -> None:
+    rows = [f"2020-01-01,{customer},0000000010,0.1,2" for customer in range(3)]
+    with pytest.raises(InputError, match=r"'0' is not 64 hexadecimal digits .*; read it with --source table"):
+        read(write_hm(rows))
 
 
 def damaged(draw: st.DrawFn, content: bytes) -> bytes:

@@ -1,11 +1,13 @@
 from pathlib import Path
 from zipfile import ZipFile
 
+import pandas as pd
 import pytest
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.raw import Reading
+from spfedrec_cli.data.schema import SPLITS
 from spfedrec_cli.errors import InputError
 
 
@@ -69,11 +71,13 @@ def test_a_ragged_table_of_movies(movielens_folder: Path, tmp_path: Path) -> Non
 
 
 def test_the_folder_must_hold_ratings(movielens_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not a folder"):
-        prepare("movielens", movielens_folder / "u.data", tmp_path / "out")
+    assert prepare("movielens", movielens_folder / "u.data", tmp_path / "out").items == 3
     (movielens_folder / "u.data").unlink()
-    with pytest.raises(InputError, match=r"holds neither u.data nor u.data.gz"):
-        prepare("movielens", movielens_folder, tmp_path / "out")
+    for place in (movielens_folder, movielens_folder / "u.user"):
+        with pytest.raises(
+            InputError, match=r"There are none of u.data, ratings.csv, ratings.dat \(.*\); name the folder"
+        ):
+            prepare("movielens", place, tmp_path / "out")
 
 
 def zipped(folder: Path, path: Path, inside: str) -> Path:
@@ -236,6 +240,17 @@ def test_rows_of_an_edition_with_a_header_are_told_by_their_lines(latest: Path, 
     (latest / "ratings.csv").write_text(text, newline=end)
     with pytest.raises(InputError, match=r"The user 9 rates the movie 2 a second time \(.*ratings.csv, line 6\)"):
         prepare("movielens", latest, tmp_path / "out")
+
+
+def test_times_of_other_forms(latest: Path, tmp_path: Path) -> None:
+    """As Kaggle has the edition of 20M; conditions on times hold for numbers of seconds too."""
+    rows = pd.read_csv(latest / "ratings.csv")
+    summary = prepare("movielens", latest, tmp_path / "out", reading=Reading(where=("timestamp>=2000-01-01",)))
+    assert summary.purchases == 3
+    before = [Dataset.open(tmp_path / "out").purchases(split).time.tolist() for split in SPLITS]
+    rows.assign(timestamp=pd.to_datetime(rows["timestamp"], unit="s")).to_csv(latest / "ratings.csv", index=False)
+    prepare("movielens", latest, tmp_path / "out", reading=Reading(where=("timestamp>=2000-01-01",)))
+    assert [Dataset.open(tmp_path / "out").purchases(split).time.tolist() for split in SPLITS] == before
 
 
 def test_likes_alone_may_be_chosen(latest: Path, ten_million: Path, tmp_path: Path) -> None:

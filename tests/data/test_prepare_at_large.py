@@ -170,7 +170,7 @@ def test_bad_rows_are_skipped_counted_and_listed(write_hm: WriteHm, tmp_path: Pa
 
 
 def test_nothing_but_bad_rows_is_refused(write_hm: WriteHm, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no purchases that can be read .*; without --skip-bad-rows the first"):
+    with pytest.raises(InputError, match=r"holds no purchases that can be read .*; leave --skip-bad-rows out to see"):
         prepare("hm", write_hm(["1,2,3,4,5"]), tmp_path / "out", skip_bad_rows=True)
     assert not (tmp_path / "out").exists()
 

@@ -307,7 +307,7 @@ def test_options_of_other_sources(tmp_path: Path) -> None:
     for option, reading in (
         ("--returns", Reading(returns="drop")),
         ("--no-header", Reading(header=False)),
-        ("--time-format", Reading(time_format="excel")),
+        ("--encoding", Reading(encoding="cp1252")),
     ):
         with pytest.raises(InputError, match=f"The source movielens has nothing to read so; leave {option} out"):
             prepare("movielens", tmp_path, tmp_path / "out", reading=reading)
@@ -523,6 +523,30 @@ def test_what_several_inputs_have_in_common_counts_once(shop: Shop) -> None:
     assert raw.notes == ("2 rows stand in an earlier input too: they count once",)
     alone = source.read(Request((second,), 0, reading=reading))
     assert len(alone.time) == 4
+
+
+def test_that_rows_in_common_cannot_be_told_is_said(shop: Shop) -> None:
+    days = shop.write("u,s,2020-09-01", "u,t,2020-09-02")
+    other = days.with_name("other.csv")
+    other.write_text("user,sku,at\nu,s,2020-09-01 10:00\nu,t,2020-09-02 10:00\n")
+    for columns in ({"customer": "user", "item": "sku", "time": "at"}, {"customer": "user", "item": "sku"}):
+        for inputs in ((days, other), (days,), (days, days)):
+            raw = source.read(Request(inputs, 0, reading=Reading(columns)))
+            said = any(note.startswith("rows in common count twice") for note in raw.notes)
+            assert said == (len(inputs) > 1 and (other in inputs or "time" not in columns))
+
+
+def test_names_of_parts_of_one_input_must_be_the_same(tmp_path: Path) -> None:
+    """The sentence says what makes one table of them: it then does."""
+    for name, header in (("a.csv", "Customer ID,sku,at"), ("b.csv", "CustomerID,sku,at")):
+        (tmp_path / name).write_text(f"{header}\nu,{name},2020-01-01\n")
+    reading = Reading({"customer": "Customer ID", "item": "sku", "time": "at"})
+    with pytest.raises(
+        InputError, match=r"did you mean CustomerID\? Files that call it differently are given each with"
+    ):
+        source.read(Request((tmp_path,), 0, reading=reading))
+    raw = source.read(Request((tmp_path / "a.csv", tmp_path / "b.csv"), 0, reading=reading))
+    assert raw.client.to_pylist() == ["u", "u"]
 
 
 def test_one_row_in_common_is_one_row(shop: Shop) -> None:

@@ -3,6 +3,7 @@
 import codecs
 import io
 import lzma
+import re
 import shutil
 import struct
 import tempfile
@@ -13,19 +14,36 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.files import FULL
 
-_CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
+_CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\x50\x2a\x4d\x18": "zstd"}
 _PARQUET, _ZIP = b"PAR1", (b"PK\x03\x04", b"PK\x05\x06")
 _PACKED = ("", ".gz", ".bz2", ".zst", ".zip")
 _TABLES = (".csv", ".tsv", ".txt", ".dat", ".data", ".parquet", ".json", ".jsonl", ".ndjson")
 _ABOUT = ("readme", "license", "licence")  # words about a table, in archives and folders of them
+_BOOKS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml", "Index/Document.iwa")  # of Excel, LibreOffice, Numbers
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_NULL = "__HIVE_DEFAULT_PARTITION__"
 _AGAIN = "copy or download it again"
-_BUFFER = 1 << 20
+_NO_TEXT = "neither text nor Parquet", "write it as CSV or Parquet"
+_WORKBOOK = "an Excel workbook", "save it as CSV, and name that"
+_FOREIGN = (  # how files begin that are no text, what they are, and what to do
+    (rb"\xd0\xcf\x11\xe0|PK\x03\x04.{26}(\[Content_Types|_rels/|xl/|mimetype)", *_WORKBOOK),
+    (rb"7z\xbc\xaf|Rar!|.{257}ustar|PK\x03\x04", "an archive", "unpack it, and name what it holds"),
+    (
+        rb"\x1f[\x8b\x9d]|BZh\d1AY|\x28\xb5\x2f\xfd|\xfd7zXZ|\x04\x22\x4d\x18",
+        "packed twice, or in a way that is not read",
+        "unpack it",
+    ),
+    (rb"(?i)\s*<(!doctype|html|table|meta|\?xml)", "HTML or XML", "save the table as CSV"),
+    (rb"ARROW1\0|\xff{4}|ORC[^\w,]|Obj\x01|\x89HDF|SQLite|\x80[\x02-\x05]|RDX\d\n|%PDF|\x93NUMPY", *_NO_TEXT),
+)
+_BUFFER, _BEGIN = 1 << 20, 300
 _LARGEST = 1 << 36  # bytes of a Parquet file that is unpacked
 
 
@@ -45,8 +63,13 @@ class RawFile:
     @property
     def name(self) -> str:
         """The name without folders and packing."""
-        name = Path(self.member or self.path).name
-        return next((name.removesuffix(end) for end in _PACKED[1:] if name.endswith(end)), name)
+        return _bare(self.member or self.path)
+
+    @property
+    def said(self) -> dict[str, str]:
+        """What its folders say of each row, in the way of Hive and Spark: country=UK/part-0.parquet."""
+        folders = (unquote(part).partition("=") for part in (*self.path.parts, *Path(self.member or "").parts)[:-1])
+        return {name: "" if value == _NULL else value for name, equals, value in folders if equals}
 
     @property
     def size(self) -> int:
@@ -78,7 +101,11 @@ class RawFile:
     def open(self, encoding: str | None = None) -> Iterator["Stream"]:
         """Its text, unpacked and as UTF-8. Raises InputError where it is absent, empty, damaged or in no `encoding`."""
         with refusals(self), self._unpacked() as (unpacked, packed):
-            if encoding := encoding or _MARKS.get(self.head(2)):
+            start = self.head(_BEGIN)
+            for pattern, what, hint in _FOREIGN:
+                if re.match(b"(?s)" + pattern, start):
+                    raise InputError(f"The file is {what}", where=str(self), hint=hint)
+            if encoding := encoding or _MARKS.get(start[:2]):
                 unpacked = pa.transcoding_input_stream(pa.PythonFile(unpacked, "r"), _known(encoding), "utf-8")
             yield Stream(self, io.BufferedReader(unpacked, _BUFFER), packed)
 
@@ -152,12 +179,25 @@ def _known(encoding: str) -> str:
 
 
 def find(place: Path, stem: str) -> RawFile | None:
-    """`stem` in a folder or a .zip archive, itself plain, packed or as Parquet; None where there is none."""
-    names = [name + end for name in (stem, f"{Path(stem).stem}.parquet") for end in _PACKED]
+    """`stem` in a folder or a .zip archive, itself plain, packed or as Parquet, in large letters or small; None where
+    there is none, and of several in an archive the one in the fewest folders."""
+    wanted = [(name + end).lower() for name in (stem, f"{Path(stem).stem}.parquet") for end in _PACKED]
     if place.is_file():
-        return next(filter(None, (_member(place, name) for name in names)), None) if is_archive(place) else None
-    path = next((place / name for name in names if (place / name).is_file()), None)
-    return None if path is None else unpack(path)
+        names = members(place) if is_archive(place) else []
+    else:
+        names = [path.name for path in place.glob("*") if path.is_file()]
+    found = [name for name in names if Path(name).name.lower() in wanted]
+    if not found:
+        return None
+
+    def rank(name: str) -> tuple[int, int]:
+        return wanted.index(Path(name).name.lower()), name.count("/")
+
+    name, *others = sorted(found, key=lambda name: (rank(name), name))
+    if others and rank(others[0]) == rank(name):
+        problem = f"The archive holds two tables of one name: {name} and {others[0]}"
+        raise InputError(problem, where=str(place), hint="unpack it, and name one of their folders")
+    return RawFile(place, name) if place.is_file() else unpack(place / name)
 
 
 def need(place: Path, stem: str) -> RawFile:
@@ -167,6 +207,8 @@ def need(place: Path, stem: str) -> RawFile:
         raise InputError("The input is not a folder", where=str(place), hint=f"name the folder that holds {stem}")
     found = find(place, stem)
     if found is None:
+        if (parts := place / f"{Path(stem).stem}.parquet").is_dir() or (parts := place / stem).is_dir():
+            raise InputError("The table is a folder of parts", where=str(parts), hint="write it as one file")
         kind = "folder" if place.is_dir() else "archive"
         state = "is empty: it holds" if place.is_dir() and not any(place.iterdir()) else "holds"
         problem = f"The {kind} {state} neither {stem} nor {stem}.gz, {stem}.zip or {Path(stem).stem}.parquet"
@@ -179,30 +221,56 @@ def exists(place: Path) -> None:
         raise InputError("The input does not exist", where=str(place), hint="check the path given to --input")
 
 
-def parts(place: Path) -> list[RawFile]:
-    """A file alone, or all tables of a folder or an archive in the order of their names.
+def parts(place: Path, notes: list[str]) -> list[RawFile]:
+    """A file alone, or all tables of a folder or an archive in the order of their names, with a note of what else is
+    there.
 
-    Raises InputError where there are none.
+    Files without an ending are tables where there are no others. Raises InputError where there are none, and for a
+    table that is there twice.
     """
     exists(place)
     if place.is_file() and not is_archive(place):
         return [RawFile(place)]
-    names = (
-        members(place)
-        if place.is_file()
-        else [str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()]
-    )
-    found = [name for name in sorted(names) if _is_table(name) or (place.is_file() and len(names) == 1)]
+    if place.is_file():
+        names = members(place)
+    else:
+        there = (path for path in place.rglob("*") if path.is_file() or path.is_symlink())
+        names = [str(path.relative_to(place)) for path in there]
+    if not place.is_file() or len(names) > 1:
+        names = sorted(filter(_is_said, names))
+        found = [name for name in names if _bare(name).lower().endswith(_TABLES)]
+        found = found or [name for name in names if "." not in _bare(name)]
+    else:
+        found = names
     if not found:
         raise InputError("There is no table in it", where=str(place), hint=f"tables end in {', '.join(_TABLES)}")
+    _check_once(place, found)
+    if other := [name for name in names if name not in found]:
+        more = f" and {len(other) - 3:,} more" if len(other) > 3 else ""
+        notes.append(f"not read in {place.name}, since tables end in .csv and the like: {', '.join(other[:3])}{more}")
     return [RawFile(place, name) if place.is_file() else unpack(place / name) for name in found]
 
 
-def _is_table(name: str) -> bool:
+def _is_said(name: str) -> bool:
     """Not what stands beside tables: README.txt, and what Spark and others put there (_SUCCESS, .crc)."""
-    bare = next((name.removesuffix(end) for end in _PACKED[1:] if name.endswith(end)), name).lower()
     hidden = any(part.startswith((".", "_")) for part in Path(name).parts)
-    return bare.endswith(_TABLES) and Path(bare).stem not in _ABOUT and not hidden
+    return not hidden and Path(_bare(name)).stem.lower() not in _ABOUT
+
+
+def _check_once(place: Path, names: list[str]) -> None:
+    """Packed and unpacked, or as CSV and as Parquet, a table would count twice."""
+    first: dict[Path, str] = {}
+    for name in names:
+        other = first.setdefault(Path(name).parent / Path(_bare(name)).stem, name)
+        if other is not name:
+            hint = "take one of the two away, or name with --input what is to be read"
+            raise InputError(f"One table is there twice, as {other} and {name}", where=str(place), hint=hint)
+
+
+def _bare(name: Path | str) -> str:
+    """Without folders and packing."""
+    name = Path(name).name
+    return next((name[: -len(end)] for end in _PACKED[1:] if name.lower().endswith(end)), name)
 
 
 def is_archive(path: Path) -> bool:
@@ -223,15 +291,9 @@ def members(path: Path) -> list[str]:
     """The files in an archive, but for those that macOS adds. Raises InputError for a workbook, which is one too."""
     with refusals(RawFile(path)), zipfile.ZipFile(path) as archive:
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    if "xl/workbook.xml" in names:
-        raise InputError("The file is an Excel workbook", where=str(path), hint="save it as CSV, and name that")
+    if not set(names).isdisjoint(_BOOKS):
+        raise InputError(f"The file is {_WORKBOOK[0]}", where=str(path), hint=_WORKBOOK[1])
     return [name for name in names if not name.startswith("__MACOSX/")]
-
-
-def _member(path: Path, stem: str) -> RawFile | None:
-    """Of several with that name the one in the fewest folders."""
-    names = [name for name in members(path) if Path(name).name == stem]
-    return RawFile(path, min(names, key=lambda name: (name.count("/"), name))) if names else None
 
 
 @contextmanager
@@ -249,6 +311,8 @@ def refusals(file: RawFile) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # Arrow's unpackers
             raise damaged(file) from None
+        if error.errno in FULL:
+            raise InputError("There is no room to unpack the file", where=str(file), hint="make room") from None
         raise InputError(
             "The file cannot be read", where=str(file), hint=_first_line(error.strerror or error)
         ) from None
@@ -268,6 +332,10 @@ def damaged(file: RawFile) -> InputError:
 
 def _first_line(error: Exception | str) -> str:
     return (str(error).splitlines() or ["no reason is given"])[0]
+
+
+def no_text(file: RawFile) -> InputError:
+    return InputError(f"The file is {_NO_TEXT[0]}", where=str(file), hint=_NO_TEXT[1])
 
 
 def empty(file: RawFile) -> InputError:

@@ -28,7 +28,8 @@ def _of_most(advice: str) -> Callable[[list[str], int], str | None]:
     return lambda values, right: advice if 2 * right < len(values) else None
 
 
-_ANOTHER = _of_most("name another column for it with --columns")
+ANOTHER = "name another column for it with --columns, which takes --source table"
+_ANOTHER = _of_most(ANOTHER)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def ids(form: Form) -> Kind:
             fits = pc.and_not(fits, missing(texts))
         return where(fits, texts)
 
-    return Kind(form.described, read, hint=drop_missing, form=form)
+    advice = ANOTHER if form.free else "read it with --source table, which takes ids of any form"
+    return Kind(form.described, read, hint=drop_missing, advice=_of_most(advice), form=form)
 
 
 def missing(texts: pa.Array) -> pa.Array:

@@ -4,15 +4,15 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
 
-from spfedrec_cli.data.reading.files import RawFile, Stream, empty
+from spfedrec_cli.data.reading.files import RawFile, Stream, empty, no_text
 from spfedrec_cli.errors import InputError
 
-_HEAD = 1 << 18
+_HEAD, _BLANK = 1 << 18, 1 << 25  # bytes that are looked at, and that may be empty lines
 _ROWS = 1000
 _LONGEST = 1 << 30
 _EXCEL = re.compile("sep=[,;\t|]\r?\n")  # the line that tells Excel the delimiter
@@ -36,7 +36,10 @@ class Shape:
 
 @dataclass(frozen=True)
 class Layout:
-    """All columns of a file in order, what stands between values, and the line at which the first row begins."""
+    """All columns of a file in order, what stands between values, and the line at which the first row begins.
+
+    `said` are columns that its folders tell instead, each with its one value.
+    """
 
     form: Literal["csv", "json", "parquet"]
     names: tuple[str, ...]
@@ -44,6 +47,11 @@ class Layout:
     quotes: bool = True
     encoding: str | None = None
     line: int = 1
+    said: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        return (*self.names, *self.said)
 
     @property
     def unit(self) -> str:
@@ -59,10 +67,11 @@ def text_layout(file: RawFile, shape: Shape, needed: Sequence[str]) -> Layout:
     """
     with file.open(shape.encoding) as stream:
         start = _head(stream)
-    if re.match(r"\s*\[\s*\{", start):
-        raise InputError("The file is one JSON list", where=str(file), hint="write one JSON object a line")
-    if start.lstrip().startswith("{"):
-        return Layout("json", _keys(start, file), encoding=shape.encoding)
+    if start.lstrip().startswith("{") and (keys := _keys(start)):
+        return Layout("json", keys, encoding=shape.encoding)
+    if re.match(r"\s*(\[\s*)?\{", start):
+        hint = "write one JSON object a line, as jq --compact-output '.[]' does"
+        raise InputError("The file is JSON, but not one object a line", where=str(file), hint=hint)
     told = (start[4],) if _EXCEL.match(start) else ()
     tried = [
         _header(start, shape, one, file) for one in told or ((shape.delimiter,) if shape.delimiter else _DELIMITERS)
@@ -83,12 +92,9 @@ def _even(start: str, layout: Layout) -> int:
 
 
 def _head(stream: Stream) -> str:
-    parts = iter(lambda: stream.text.read(_HEAD), b"")
-    text = b""
-    for part in parts:
-        text += part
-        if len(text) >= _HEAD and text.strip():
-            break
+    text = part = stream.text.read(_HEAD)
+    while part and not part.strip() and len(text) < _BLANK:
+        text += (part := stream.text.read(_HEAD))
     if not text.strip():
         raise empty(stream.file)
     return text.decode("utf-8", "surrogateescape")
@@ -103,7 +109,11 @@ def _header(start: str, shape: Shape, delimiter: str, file: RawFile) -> Layout:
     if first is None:
         raise empty(file)
     if any("\0" in name for name in first):
-        hint = f"say which encoding it has with --encoding, as utf-16-{'be' if start.startswith(chr(0)) else 'le'}"
+        line = start.partition("\n")[0]
+        order = next((order for place, order in enumerate(("be", "le")) if not line[place::2].strip("\0")), None)
+        if order is None or not line.strip("\0"):
+            raise no_text(file)
+        hint = f"say which encoding it has with --encoding utf-16-{order}"
         raise InputError("The first line is not UTF-8 text", where=str(file), hint=hint)
     quotes = shape.quotes and len(delimiter) == 1
     if shape.names or shape.numbered:
@@ -123,21 +133,16 @@ def split_lines(lines: Iterator[str], delimiter: str, quotes: bool) -> Iterator[
     return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE)
 
 
-def _keys(start: str, file: RawFile) -> tuple[str, ...]:
-    """Of the first objects, in the order in which they come up; a line that is none is found when it is read.
-
-    Raises InputError where no line is one.
-    """
+def _keys(start: str) -> tuple[str, ...]:
+    """Of the first objects, in the order in which they come up; a line that is none is found when it is read."""
     keys: dict[str, None] = {}
     for line in start.splitlines()[:_ROWS]:
         try:
             read = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        keys |= dict.fromkeys(read) if isinstance(read, dict) else {}
-    if not keys:
-        hint = "write one JSON object a line"
-        raise InputError("No line of the file is a JSON object", where=str(file), hint=hint)
+        if isinstance(read, dict) and not all(isinstance(value, dict | list) for value in read.values()):
+            keys |= dict.fromkeys(read)
     return tuple(keys)
 
 

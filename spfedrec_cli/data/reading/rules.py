@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,17 +10,19 @@ import pyarrow.compute as pc
 from spfedrec_cli.data.raw import Reading
 from spfedrec_cli.data.reading.kinds import matching, missing, whole_numbers
 from spfedrec_cli.data.reading.scan import Rule
+from spfedrec_cli.data.reading.times import TimeForm, time_form
 from spfedrec_cli.errors import InputError
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-_CONDITION = re.compile(r"(?s)(.+?)\s*(!=|<=|>=|!~|=|<|>|~)\s*(.*)")
+_CONDITION = re.compile(r'(?s)("[^"]+"|.+?)\s*(!=|<=|>=|!~|=|<|>|~)\s*(.*)')
+_WHOLE = 2.0**53  # from where on floats leave whole numbers out
 _ORDERS = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
 
 
 def rules(reading: Reading, columns: Mapping[str, str]) -> tuple[Rule, ...]:
     """What is asked of each row, given the names of the `columns` by role. Raises InputError for a condition that is
     none, and for returns where no column of quantities is named."""
-    found = [_where(text) for text in reading.where]
+    found = [_where(text, reading.timezone) for text in reading.where]
     if reading.drop_missing:
         needed = [columns[role] for role in ("customer", "item", "time") if role in columns]
         found += [Rule("--drop-missing", column, lambda texts: pc.invert(missing(texts))) for column in needed]
@@ -35,14 +38,16 @@ def _is_no_return(texts: pa.Array) -> pa.Array:
     return pc.fill_null(pc.greater(whole_numbers(texts), 0), True)
 
 
-def _where(text: str) -> Rule:
+def _where(text: str, zone: str | None) -> Rule:
     """COLUMN=VALUE, or with !=, <, <=, >, >=, ~ (holds a match of the regular expression) or !~."""
     parsed = _CONDITION.fullmatch(text)
-    if parsed is None or (parsed[2] in _ORDERS and not parsed[3]):
+    if parsed is None or (parsed[2] in _ORDERS and parsed[3][:1] in ("", "<", ">", "=")):
         hint = "write it as country=UK, price>0 or code~^[0-9]{5}"
         raise InputError(f"{text!r} is no condition on a column", where="--where", hint=hint)
     column, sign, value = parsed.groups()
-    return Rule(f"--where {text}", column.strip(), _test(sign, value, text))
+    quoted = len(column) > 2 and column[0] == column[-1] == '"'
+    column = column[1:-1] if quoted else column.strip()
+    return Rule(f"--where {text}", column, _test(sign, value, text), partial(_timed, sign, value, text, zone))
 
 
 def _test(sign: str, value: str, text: str) -> Callable[[pa.Array], pa.Array]:
@@ -65,13 +70,39 @@ def _search(sign: str, pattern: str, text: str) -> Callable[[pa.Array], pa.Array
 def _ordered(sign: str, value: str) -> Callable[[pa.Array], pa.Array]:
     """Numbers by size, where `value` is one; else texts, and with them ISO dates, by letter."""
     if re.fullmatch(_NUMBER, value):
-        return lambda texts: _ORDERS[sign](_numbers(texts), float(value))
+        return lambda texts: pc.and_kleene(
+            _ORDERS[sign](_numbers(texts), float(value)), pc.invert(missing(pc.utf8_trim_whitespace(texts)))
+        )
     return lambda texts: _ORDERS[sign](texts, value)
 
 
+def _timed(sign: str, value: str, text: str, zone: str | None, form: TimeForm) -> Callable[[pa.Array], pa.Array] | None:
+    """Of times, however they are written; None where `value` is no time, and equal to none. A time that cannot be read
+    is found out later."""
+    if sign.endswith("~"):
+        return None
+    moment = form.seconds(pa.array([value]))[0].as_py()
+    if moment is None and (day := re.fullmatch(r"[0-9]{4}(-[0-9]{2})?(-[0-9]{2})?", value)):
+        value += "-01" * day.groups().count(None) + " 00:00"
+    if moment is None:
+        moment = time_form([value], None, zone if form.local else None).seconds(pa.array([value]))[0].as_py()
+    if moment is None and sign in _ORDERS:
+        hint = "write it as at>=2020-09-22"
+        raise InputError(f"{text!r} compares times with something else", where="--where", hint=hint)
+    compare = {**_ORDERS, "=": pc.equal, "!=": pc.not_equal}[sign]
+
+    def keeps(texts: pa.Array) -> pa.Array:
+        there = pc.invert(missing(pc.utf8_trim_whitespace(texts)))
+        return pc.and_(pc.fill_null(compare(form.seconds(texts), moment), True), there)
+
+    return None if moment is None else keeps
+
+
 def _equal(texts: pa.Array, value: str) -> pa.Array:
+    if value.lower() in ("true", "false"):
+        return pc.equal(pc.utf8_lower(texts), value.lower())
     same = pc.equal(texts, value)
-    if re.fullmatch(_NUMBER, value):
+    if re.fullmatch(_NUMBER, value) and abs(float(value)) < _WHOLE:
         same = pc.or_(same, pc.fill_null(pc.equal(_numbers(texts), float(value)), False))
     return same
 

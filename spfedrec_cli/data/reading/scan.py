@@ -19,8 +19,8 @@ from spfedrec_cli.data.ids import Form, restore
 from spfedrec_cli.data.raw import Progress, Request
 from spfedrec_cli.data.reading.batches import Batch, Job, Problem
 from spfedrec_cli.data.reading.files import RawFile
-from spfedrec_cli.data.reading.kinds import Kind, missing
-from spfedrec_cli.data.reading.layout import Layout, Shape, text_layout
+from spfedrec_cli.data.reading.kinds import ANOTHER, Kind, missing
+from spfedrec_cli.data.reading.layout import Layout, Shape, akin, text_layout
 from spfedrec_cli.data.reading.text import ENCODING, is_broken, text_jobs
 from spfedrec_cli.data.reading.texts import Texts, beside, encoded
 from spfedrec_cli.data.reading.times import TimeForm, time_form
@@ -38,11 +38,16 @@ _SAMPLE = 1000
 
 @dataclass(frozen=True)
 class Rule:
-    """A condition on a column: rows that do not meet it are left out, and counted as what was left out by `name`."""
+    """A condition on a column: rows that do not meet it are left out, and counted as what was left out by `name`.
+
+    It is null for a text that it cannot compare. `timed` makes the condition for a column of times, or None where it
+    is the same.
+    """
 
     name: str
     column: str
     keeps: Callable[[pa.Array], pa.Array]
+    timed: Callable[[TimeForm], Callable[[pa.Array], pa.Array] | None] = lambda form: None
 
 
 @dataclass(frozen=True)
@@ -60,22 +65,25 @@ class Wanted:
     with_lines: bool = False
     part: bool = False
 
-    def of(self, role: str, kind: Kind) -> "Wanted":
-        """The same, where the column of `role` is of this kind."""
-        return replace(self, columns={**self.columns, role: (self.columns[role][0], kind)})
+    def at(self, form: TimeForm) -> "Wanted":
+        """The same, where times are of this form."""
+        name = self.columns["time"][0]
+        timed = [(one, one.timed(form) if one.column == name else None) for one in self.rules]
+        rules = tuple(replace(one, keeps=keeps or one.keeps) for one, keeps in timed)
+        return replace(self, columns={**self.columns, "time": (name, form.kind)}, rules=rules)
 
     def names(self, layout: Layout) -> list[str]:
         """All columns of the file that are read, each once."""
         asked = [*(name for name, _ in self.columns.values()), *(one.column for one in self.rules)]
-        return [name for name in dict.fromkeys(asked) if name in layout.names]
+        return [name for name in dict.fromkeys(asked) if name in layout.names] or list(layout.names[:1])
 
 
 @dataclass
 class Scanned:
     """By role: an array of numbers, or for texts a dictionary array. All (n,), in the order of the file.
 
-    `notes` are sentences for the user. `lines` (n,) are where the rows are, where that was asked, in the `unit` that
-    rows of the file are counted in.
+    `notes` are sentences for the user; of a part of a table they do not say what each rule has `left_out`. `lines` (n,)
+    are where the rows are, where that was asked, in the `unit` that rows of the file are counted in.
     """
 
     columns: dict[str, Column]
@@ -83,6 +91,7 @@ class Scanned:
     notes: list[str]
     lines: npt.NDArray[np.int64]
     unit: str = "line"
+    left_out: Counter[str] = field(default_factory=Counter)
 
     def __contains__(self, role: str) -> bool:
         return role in self.columns
@@ -99,14 +108,17 @@ def layout_of(file: RawFile, wanted: Wanted, request: Request, check: bool = Tru
         layout = Layout("parquet", typed_names(file, request.scratch))
     else:
         layout = text_layout(file, wanted.shape, needed)
+    layout = replace(layout, said={name: value for name, value in file.said.items() if name not in layout.names})
     where = f"{file}" if layout.form == "parquet" else f"{file}, line 1"
     for name in (*wanted.names(layout), *needed) if check else ():
         if layout.names.count(name) > 1:
             raise InputError(f"The column {name} occurs twice", where=where, hint="rename one of them")
-        if name not in layout.names:
-            hint = f"its columns are {' '.join(', '.join(layout.names)[:200].split())}"
+        if name not in layout.known:
+            hint = f"its columns are {' '.join(', '.join(layout.known)[:200].split())}"
             if layout.form == "csv" and not wanted.shape.numbered and not all(map(_is_name, layout.names)):
                 hint += "; say --no-header where its first line holds values"
+            if near := akin(layout.known, name):
+                hint = f"did you mean {near}? Files that call it differently are given each with an --input of its own"
             if any(map(is_broken, layout.names)):
                 hint += f"; {ENCODING}"
             raise InputError(f"The column {name} is missing", where=where, hint=hint)
@@ -126,6 +138,8 @@ def form_of(file: RawFile, wanted: Wanted, request: Request) -> TimeForm:
 
 def _sample(file: RawFile, layout: Layout, column: str, request: Request) -> list[str]:
     """Its first values that are not missing."""
+    if column in layout.said:
+        return [layout.said[column]]
     found: list[str] = []
     with closing(_jobs(file, layout, [column], {}, request, _HEAD)) as jobs:
         while len(found) < _SAMPLE and (job := next(jobs, None)):
@@ -152,7 +166,7 @@ def scan(file: RawFile, wanted: Wanted, request: Request) -> Scanned:
     """Reads the wanted columns. Raises InputError for a damaged file, a missing column, and, unless they are skipped,
     at the first row that cannot be read."""
     layout = layout_of(file, wanted, request)
-    present = {role: column for role, column in wanted.columns.items() if column[0] in layout.names}
+    present = {role: column for role, column in wanted.columns.items() if column[0] in layout.known}
     return _Reader(file, layout, replace(wanted, columns=present), request).read()
 
 
@@ -200,18 +214,15 @@ class _Reader:
                     columns[role].append(column)
                 lines += [first + one.lines] if self.wanted.with_lines else []
                 first += one.height
-                rows, left_out = rows + one.rows, left_out + one.left_out
+                rows += one.rows
+                left_out.update(one.left_out)
                 self.request.tell(Progress(f"reading {self.file.name}", min(one.done, total), total, rows))
-        notes = [
-            f"{count:,} row{'s' * (count > 1)} of {self.file.name} left out: {name}"
-            for name, count in left_out.items()
-            if count
-        ]
+        notes = [] if self.wanted.part else told(left_out, self.file.name)
         for column in columns.values():
             if isinstance(column, Texts):
                 column.close()
         whole = {role: self._whole(column, kinds[role], notes) for role, column in columns.items()}
-        return Scanned(whole, rows, notes, np.concatenate(lines), self.layout.unit)
+        return Scanned(whole, rows, notes, np.concatenate(lines), self.layout.unit, left_out)
 
     def _whole(self, parts: Any, kind: Kind, notes: list[str]) -> Column:
         if kind.numbers is not None:
@@ -224,6 +235,9 @@ class _Reader:
     def _judge(self, job: Job) -> _Judged:
         batch = job.make()
         texts = {name: encoded(column) for name, column in batch.columns.items()}
+        rows = len(next(iter(texts.values())))
+        for name, value in self.layout.said.items():
+            texts[name] = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [value])
         kept, left_out = self._kept(texts)
         columns: dict[str, Column] = {}
         wrong: dict[int, tuple[str, Kind]] = {}
@@ -248,8 +262,12 @@ class _Reader:
         left_out = Counter[str]()
         for rule in self.wanted.rules:
             column = texts[rule.column]
-            meets = to_numpy(pc.coalesce(rule.keeps(column.dictionary), scalar(False)))[to_numpy(column.indices)]
-            left_out[rule.name] += int((kept & ~meets).sum())
+            answers, codes = rule.keeps(column.dictionary), to_numpy(column.indices)
+            meets = to_numpy(pc.coalesce(answers, scalar(False)))[codes]
+            unclear = to_numpy(answers.is_null())[codes]
+            left_out[rule.name] += int((kept & ~meets & ~unclear).sum())
+            if count := int((kept & unclear).sum()):
+                left_out[f"{rule.name}, where {rule.column} is no number"] += count
             kept &= meets
         return kept, left_out
 
@@ -268,9 +286,15 @@ class _Reader:
         """What to do beyond mending the row: about such values, or about all, given the first ones."""
         values = _sample(self.file, self.layout, name, self.request)
         if not values:
-            return "name another column for it with --columns"
+            return ANOTHER
         right = len(values) - kind.read(texts(values)).null_count
         return kind.hint(value) or kind.advice(values, right)
+
+
+def told(left_out: Mapping[str, int], name: str) -> list[str]:
+    """How many rows of `name` each rule left out."""
+    counts = {rule: f"{count:,} row{'s' * (count > 1)}" if count else "no row" for rule, count in left_out.items()}
+    return [f"{count} of {name} left out: {rule}" for rule, count in counts.items()]
 
 
 def restored(column: pa.DictionaryArray, form: Form, name: str, notes: list[str]) -> pa.DictionaryArray:

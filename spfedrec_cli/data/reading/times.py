@@ -72,6 +72,11 @@ class TimeForm:
     local: bool = False
     note: str | None = None
 
+    def seconds(self, texts: pa.Array) -> pa.Array:
+        """int64, null for what is no such moment."""
+        moments = self.kind.read(texts)
+        return pc.multiply(moments, scalar(86400)) if self.unit == "day" else moments
+
 
 def time_form(values: Sequence[str], format: str | None = None, zone: str | None = None) -> TimeForm:
     """As `format` says, else that of most of `values`, else of the first which has one, else one that no value has.
@@ -281,4 +286,3 @@ _FORMS = (
     *_DIGITS,
     *(_epoch(name, lowest) for name, (_, lowest, _) in _EPOCHS.items()),
 )
-SECONDS = _epoch("epoch-s", 0).kind

@@ -56,11 +56,8 @@ def _batches(
         yield len(file.table), iter(file.table.select(own(file.table.column_names)).to_batches(_ROWS))
         return
     # Moments of 96 bits reach further than nanoseconds of 64.
-    with (
-        file.on_disk(scratch) as path,
-        refusals(file),
-        pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as source,
-    ):
+    options = {"coerce_int96_timestamp_unit": "us", "page_checksum_verification": True}
+    with file.on_disk(scratch) as path, refusals(file), pq.ParquetFile(path, **options) as source:
         yield source.metadata.num_rows, source.iter_batches(_ROWS, columns=own(source.schema_arrow.names))
 
 

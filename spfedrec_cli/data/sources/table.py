@@ -1,6 +1,7 @@
 """Anybody's purchases: files whose columns the user names, or a table that is in memory."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from spfedrec_cli.data.reading.kinds import CATEGORY, PRICE, QUANTITY, Kind, ids
 from spfedrec_cli.data.reading.layout import Layout, Shape, akin
 from spfedrec_cli.data.reading.overlap import seen_before
 from spfedrec_cli.data.reading.rules import rules
-from spfedrec_cli.data.reading.scan import Column, Scanned, Wanted, form_of, layout_of, restored, scan, taken
+from spfedrec_cli.data.reading.scan import Column, Scanned, Wanted, form_of, layout_of, restored, scan, taken, told
 from spfedrec_cli.data.reading.texts import Texts, beside
 from spfedrec_cli.data.reading.times import TimeForm
 from spfedrec_cli.data.schema import NAME, TimeUnit
@@ -33,6 +34,7 @@ _NEEDED = ("customer", "item")
 _ROLES = (*_NEEDED, "time", "price", "quantity", "name")
 _OF_ITEMS, _OF_CUSTOMERS = "item.", "customer."
 _EXAMPLE = "write --columns customer=user_id,item=sku,time=bought_at with the names of your columns"
+_NOT_MATCHED = "rows in common count twice, since inputs have no times, or days here and moments there"
 _KINDS = {"customer": _ID, "item": _ID, "price": PRICE, "quantity": QUANTITY}
 
 
@@ -95,7 +97,7 @@ def read(request: Request) -> Raw:
     pieces = [
         _read_file(file, place, inline, request, notes)
         for place, input in enumerate(request.inputs)
-        for file in _files(input)
+        for file in _files(input, notes)
     ]
     table, unit = _joined(pieces, notes)
     items, item_notes = _attributes(table, "item", item_columns, request.reading.item_table, request)
@@ -136,8 +138,8 @@ def _text(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _files(input: Path | pa.Table) -> list[RawFile]:
-    return [RawFile(Path("the table"), table=input)] if isinstance(input, pa.Table) else parts(Path(input))
+def _files(input: Path | pa.Table, notes: list[str]) -> list[RawFile]:
+    return [RawFile(Path("the table"), table=input)] if isinstance(input, pa.Table) else parts(Path(input), notes)
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ def _read_file(file: RawFile, place: int, inline: Mapping[str, str], request: Re
         wanted = _renamed(wanted, layout_of(file, wanted, request, check=False), file, notes)
     form = form_of(file, wanted, request) if "time" in wanted.columns else None
     if form:
-        wanted = wanted.of("time", form.kind)
+        wanted = wanted.at(form)
         notes += [f"{file.name}: {form.note}"] if form.note else []
     table = scan(file, wanted, request)
     notes += table.notes
@@ -176,7 +178,7 @@ def _renamed(wanted: Wanted, layout: Layout, file: RawFile, notes: list[str]) ->
     """As the columns of a later input are called, which may be a little otherwise."""
 
     def own(name: str) -> str:
-        found = akin(layout.names, name) or name
+        found = akin(layout.known, name) or name
         notes.extend([f"{file.name}: {found} is read as {name}"] if found != name else [])
         return found
 
@@ -197,6 +199,10 @@ def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUn
             piece.table.columns["time"] = _midnight(piece)
     columns = {role: _concatenated([piece.table.columns[role] for piece in pieces]) for role in pieces[0].table.columns}
     name = pieces[0].file.name if len(pieces) == 1 else f"{len(pieces)} files"
+    left_out = Counter[str]()
+    for piece in pieces:
+        left_out.update(piece.table.left_out)
+    notes += told(left_out, name)
     for role in _NEEDED:
         columns[role] = restored(columns[role], FORMS["any"], name, notes)
     source = np.repeat([piece.place for piece in pieces], [piece.table.rows for piece in pieces])
@@ -205,6 +211,8 @@ def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUn
         columns = {role: taken(column, ~again) for role, column in columns.items()}
         source = source[~again]
         notes += [_told_once(int(again.sum()))] if again.any() else []
+    if pieces[-1].place and (mixed or "time" not in columns):
+        notes.append(_NOT_MATCHED)
     return Scanned(columns, len(source), [], pieces[0].table.lines), "second" if mixed else units.pop()
 
 

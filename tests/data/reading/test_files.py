@@ -1,8 +1,13 @@
+import errno
 import gzip
 import io
+import lzma
+import shutil
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +15,7 @@ import pytest
 from tabular import PACK
 
 from spfedrec_cli.data.raw import Reading, Request
-from spfedrec_cli.data.reading import files
+from spfedrec_cli.data.reading import files, layout
 from spfedrec_cli.data.reading.files import RawFile, find, is_archive, members, need, parts, refusals, unpack
 from spfedrec_cli.data.sources import table as source
 from spfedrec_cli.errors import InputError
@@ -177,8 +182,81 @@ def test_a_folder_of_parts(tmp_path: Path) -> None:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"\xff junk")
-    assert [file.name for file in parts(folder)] == ["x.tsv", "part-2.parquet", "part-0.csv", "part-1.csv", "t.csv"]
+    notes: list[str] = []
+    names = [file.name for file in parts(folder, notes)]
+    assert names == ["x.tsv", "part-2.parquet", "part-0.csv", "part-1.csv", "t.csv"]
+    assert notes == ["not read in parts, since tables end in .csv and the like: notes.pdf"]
     assert [day for _, _, day in read(folder)] == [4, 14, 0, 10, 2, 12, 1, 11, 3, 13]
+
+
+def test_names_of_parts_may_be_in_large_letters_or_without_an_ending(tmp_path: Path) -> None:
+    for place, name in enumerate(["large/A.CSV.GZ", "large/B.CSV", "none/part-00000", "none/part-00001"]):
+        part(tmp_path, name, place)
+    (tmp_path / "large/A.CSV.GZ").write_bytes(gzip.compress((tmp_path / "large/A.CSV.GZ").read_bytes()))
+    assert [day for _, _, day in read(tmp_path / "large")] == [0, 1]
+    assert [day for _, _, day in read(tmp_path / "none")] == [2, 3]
+    path = find(tmp_path / "large", "b.csv")
+    assert path is not None
+    assert path.name == "B.CSV"
+
+
+@pytest.mark.parametrize("names", [("a.csv", "a.csv.gz"), ("a.csv", "a.parquet"), ("x/a.CSV.gz", "x/a.csv.zst")])
+def test_a_table_is_not_read_twice(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name in names:
+        part(tmp_path, f"shop/{name}", 0)
+    with pytest.raises(
+        InputError, match=r"One table is there twice, as .*a.* and .*a.* \(.*shop\); take one of the two"
+    ):
+        read(tmp_path / "shop")
+    with zipfile.ZipFile(tmp_path / "shop.zip", "w") as made:
+        made.writestr("a.csv", CSV)
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            made.writestr("a.csv", CSV)
+    with pytest.raises(InputError, match=r"One table is there twice, as a.csv and a.csv \(.*shop.zip\)"):
+        read(tmp_path / "shop.zip")
+
+
+def test_a_part_that_is_elsewhere_is_missed(tmp_path: Path) -> None:
+    part(tmp_path, "a.csv", 0)
+    (tmp_path / "b.csv").symlink_to(tmp_path / "nowhere.csv")
+    with pytest.raises(InputError, match=r"The file does not exist \(.*b.csv\)"):
+        read(tmp_path)
+
+
+def test_what_is_not_read_is_said(tmp_path: Path) -> None:
+    part(tmp_path, "a.csv", 0)
+    for name in ("b.xlsx", "c.csv.xz", "d.feather", "e.7z", "LICENSE"):
+        (tmp_path / name).write_bytes(b"x")
+    raw = source.read(Request((tmp_path,), 0, reading=Reading(COLUMNS)))
+    said = "since tables end in .csv and the like: b.xlsx, c.csv.xz, d.feather and 1 more"
+    assert raw.notes == (f"not read in {tmp_path.name}, {said}",)
+
+
+@pytest.mark.parametrize("packing", ["folder", "zip"])
+def test_folders_may_say_what_all_their_rows_have_in_common(tmp_path: Path, packing: str) -> None:
+    """As Hive and Spark lay tables out. What a file says itself counts."""
+    for at in (1, 2):
+        for sku in ("a b", "é/1"):
+            path = tmp_path / f"shop/at=2020-01-0{at}/sku={quote(sku, safe='')}/part-0.csv"
+            path.parent.mkdir(parents=True)
+            path.write_text("user,kind\n" + f"u{at},x\n" * at)
+    if packing == "zip":
+        shutil.make_archive(str(tmp_path / "shop"), "zip", tmp_path / "shop")
+    shop = tmp_path / ("shop.zip" if packing == "zip" else "shop")
+    right = [("u1", "a b", 0), ("u1", "é/1", 0), *2 * [("u2", "a b", 1)], *2 * [("u2", "é/1", 1)]]
+    assert sorted(read(shop)) == right
+    assert sorted(read(shop, where=("sku=a b",))) == [row for row in right if row[1] == "a b"]
+    path = tmp_path / "sku=none/own.csv"
+    path.parent.mkdir()
+    path.write_text(HEADER + "u,own,2020-01-01\n")
+    assert read(path) == [("u", "own", 0)]
+    path = tmp_path / "user=__HIVE_DEFAULT_PARTITION__/missing.csv"
+    path.parent.mkdir()
+    path.write_text("sku,at\na,2020-01-01\n")
+    with pytest.raises(
+        InputError, match=r"The user '' is not .*missing.csv, line 2\); leave such rows out with --drop"
+    ):
+        read(path)
 
 
 def test_a_folder_may_be_called_like_a_table(tmp_path: Path) -> None:
@@ -212,6 +290,89 @@ def test_a_folder_without_a_table(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(InputError, match="The input does not exist"):
         read(tmp_path / "nowhere")
+
+
+def tar(content: bytes) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        member = tarfile.TarInfo("t.csv")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return made.getvalue()
+
+
+FOREIGN = {
+    "tar": (tar(CSV), "an archive", "unpack it, and name what it holds"),
+    "tar.gz": (gzip.compress(tar(CSV)), "an archive", "unpack it, and name what it holds"),
+    "7z": (b"7z\xbc\xaf\x27\x1c\0\4", "an archive", "unpack it, and name what it holds"),
+    "zip in gz": (gzip.compress(zipped(CSV)), "an archive", "unpack it, and name what it holds"),
+    "gz in gz": (gzip.compress(gzip.compress(CSV)), "packed twice, or in a way that is not read", "unpack it"),
+    "xz": (lzma.compress(CSV), "packed twice, or in a way that is not read", "unpack it"),
+    "xls": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook", "save it as CSV, and name that"),
+    "xlsx in gz": (gzip.compress(zipped(b"", "[Content_Types].xml")), "an Excel workbook", "save it as CSV"),
+    "ods": (zipped(b"", "content.xml"), "an Excel workbook", "save it as CSV, and name that"),
+    "html": (b"\n<html><table><tr><td>user</td></tr></table>", "HTML or XML", "save the table as CSV"),
+    "feather": (b"ARROW1\0\0", "neither text nor Parquet", "write it as CSV or Parquet"),
+    "pickle": (b"\x80\4\x95", "neither text nor Parquet", "write it as CSV or Parquet"),
+    "zeros": (b"\0" * 999, "neither text nor Parquet", "write it as CSV or Parquet"),
+    "noise": (b"\xee\1\0\xf9\0x", "neither text nor Parquet", "write it as CSV or Parquet"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_what_is_no_table_is_told_with_what_to_do(tmp_path: Path, kind: str) -> None:
+    """It is never called text in another encoding."""
+    content, what, hint = FOREIGN[kind]
+    (tmp_path / "shop").write_bytes(content)
+    with pytest.raises(InputError, match=rf"The file is {what} \(.*shop.*\); {hint}"):
+        read(tmp_path / "shop")
+
+
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_utf_16_without_a_mark_is_told_with_its_option(tmp_path: Path, order: str) -> None:
+    (tmp_path / "t.csv").write_bytes(CSV.decode().encode(f"utf-16-{order}"))
+    with pytest.raises(
+        InputError, match=f"not UTF-8 text .*; say which encoding it has with --encoding utf-16-{order}"
+    ):
+        read(tmp_path / "t.csv")
+    assert read(tmp_path / "t.csv", encoding=f"utf-16-{order}") == ROWS
+
+
+def test_empty_lines_without_end_are_an_empty_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not read to the end, which may be far behind what there is memory for."""
+    monkeypatch.setattr(layout, "_HEAD", 1 << 10)
+    monkeypatch.setattr(layout, "_BLANK", 1 << 12)
+    (tmp_path / "t.csv").write_bytes(b"\n" * (1 << 11) + CSV)
+    assert read(tmp_path / "t.csv") == ROWS
+    (tmp_path / "t.csv").write_bytes(b"\n" * (1 << 14) + CSV)
+    with pytest.raises(InputError, match="The file is empty"):
+        read(tmp_path / "t.csv")
+
+
+def test_frames_that_hold_nothing_come_first(tmp_path: Path) -> None:
+    """As pzstd begins."""
+    (tmp_path / "t.csv.zst").write_bytes(b"\x50\x2a\x4d\x18\4\0\0\0\1\2\3\4" + PACK["zst"](CSV))
+    assert read(tmp_path / "t.csv.zst") == ROWS
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_checksums_of_parquet(tmp_path: Path, share: float) -> None:
+    """Where the writer left them, as Spark does."""
+    table = pa.table({"user": [row[0] for row in ROWS], "sku": [row[1] for row in ROWS]})
+    pq.write_table(table, tmp_path / "t", write_page_checksum=True, compression="none", use_dictionary=False)
+    content = bytearray((tmp_path / "t").read_bytes())
+    content[int(len(content) * share)] ^= 1
+    (tmp_path / "t").write_bytes(content)
+    with pytest.raises(InputError, match=DAMAGED):
+        source.read(Request((tmp_path / "t",), 0, reading=Reading({"customer": "user", "item": "sku"})))
+
+
+def test_a_disk_that_is_full_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"There is no room to unpack the file \(.*\); make room"),
+        refusals(RawFile(tmp_path)),
+    ):
+        raise OSError(errno.EFBIG, "File too large")
 
 
 @pytest.mark.parametrize("name", ["shop.xlsx", "shop.csv"])
@@ -270,9 +431,7 @@ def test_utf_16_without_its_mark_is_told_with_the_option_that_reads_it(
 ) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(TEXT.encode(encoding))
-    with pytest.raises(
-        InputError, match=rf"The first line is not UTF-8 text \(.*t.csv\); .* --encoding, as {encoding}"
-    ):
+    with pytest.raises(InputError, match=rf"The first line is not UTF-8 text \(.*t.csv\); .* --encoding {encoding}\."):
         read(path, header=header)
 
 

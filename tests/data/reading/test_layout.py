@@ -106,14 +106,11 @@ def test_json_is_told_by_its_beginning(path: Path) -> None:
     content = "\n  " + "\n".join(map(json.dumps, lines)) + '\nnot json\n[1]\n"x"\n'
     found = layout(path, content, ("a",))
     assert (found.form, found.names, found.unit) == ("json", ("b", "a", "c"), "line")
-    with pytest.raises(InputError, match=r"The file is one JSON list \(.*t.csv\); write one JSON object a line"):
+    with pytest.raises(InputError, match=r"The file is JSON, but not one object a line \(.*t.csv\); write one"):
         layout(path, json.dumps(lines))
-    with pytest.raises(InputError, match="The file is one JSON list"):
-        layout(path, json.dumps(lines, indent=1))
-    with pytest.raises(
-        InputError, match=r"No line of the file is a JSON object \(.*t.csv\); write one JSON object a line"
-    ):
-        layout(path, json.dumps(lines[0], indent=1))
+    for whole in (lines, {"rows": lines}):
+        with pytest.raises(InputError, match=r"The file is JSON, but not one object a line"):
+            layout(path, json.dumps(whole, indent=2))
 
 
 def test_an_empty_file(path: Path) -> None:

@@ -3,11 +3,13 @@ import operator
 import re
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
+from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.raw import Raw, Reading, Request
 from spfedrec_cli.data.reading.rejects import Rejects
 from spfedrec_cli.data.reading.rules import rules
@@ -51,6 +53,9 @@ def kept(condition: str, *values: str) -> list[str]:
         ("x=<5", ["<5", "4"], ["<5"]),
         ("x=two\nlines", ["two\nlines", "two"], ["two\nlines"]),
         ("x=é", ["é", "e"], ["é"]),
+        ("x=9007199254740993", ["9007199254740992", "9007199254740993"], ["9007199254740993"]),
+        ("x=True", ["true", "True", "TRUE", "false", "1", ""], ["true", "True", "TRUE"]),
+        ("x!=false", ["true", "False", ""], ["true", ""]),
     ],
 )  # fmt: skip
 def test_conditions(condition: str, values: list[str], right: list[str]) -> None:
@@ -62,7 +67,13 @@ def test_a_column_with_blanks_in_its_name() -> None:
     assert (rule.column, rule.name) == ("Customer ID", "--where Customer ID > 5")
 
 
-@pytest.mark.parametrize("text", ["", "x", "=5", "x!5", "x>", "x<= "])
+@pytest.mark.parametrize("name", ["Price (GBP)", "a=b", "x>=y", "a ~ b"])
+def test_a_column_with_a_sign_in_its_name_stands_in_quotes(name: str) -> None:
+    (rule,) = rules(Reading(where=(f'"{name}">5',)), {})
+    assert rule.column == name
+
+
+@pytest.mark.parametrize("text", ["", "x", "=5", "x!5", "x>", "x<= ", "x<>5", "x>>5", "x<==5"])
 def test_what_is_no_condition(text: str) -> None:
     hint = r"write it as country=UK, price>0 or code~\^\[0-9\]\{5\}"
     with pytest.raises(InputError, match=rf"^'{text}' is no condition on a column \(--where\); {hint}"):
@@ -128,6 +139,66 @@ def test_rules_of_other_options() -> None:
     with pytest.raises(InputError, match=r"^--returns needs quantities \(--returns\); add quantity=… to --columns"):
         rules(Reading(returns="drop"), {"customer": "user"})
     assert rules(Reading(), columns) == ()
+
+
+TIMES = {
+    "moments": "%Y-%m-%d %H:%M:%S",
+    "with a T": "%Y-%m-%dT%H:%M:%S",
+    "with a zone": "%Y-%m-%d %H:%M:%S UTC",
+    "seconds": "%s",
+    "digits": "%Y%m%d%H%M%S",
+    "told": "%d/%m/%Y %H:%M",
+}
+VALUES = ["2020-01-15", "2020-02", "2020-01-15 12:00", "2020-01-15T12:00:00Z"]
+
+
+@pytest.mark.parametrize("form", TIMES)
+@pytest.mark.parametrize("sign", OPERATORS)
+@pytest.mark.parametrize("value", VALUES)
+def test_times_are_compared_as_moments_however_they_are_written(
+    tmp_path: Path, form: str, sign: str, value: str
+) -> None:
+    days = pd.date_range("2019-12-28", periods=60, freq="12h", tz="UTC")
+    shown = [str(int(day.timestamp())) for day in days] if form == "seconds" else days.strftime(TIMES[form])
+    lines = [f"u,s{n},{day},1,x" for n, day in enumerate(shown)]
+    (tmp_path / "t.csv").write_text("\n".join(["user,sku,at,n,x", *lines]))
+    moment = pd.Timestamp(value) if value.endswith("Z") else pd.Timestamp(value, tz="UTC")
+    right = [f"s{n}" for n, day in enumerate(days) if OPERATORS[sign](day, moment)]
+    format = TIMES[form] if form == "told" else None
+    raw, _ = read(tmp_path / "t.csv", where=(f"at{sign}{value}",), time_format=format)
+    assert raw.item.to_pylist() == right
+    own = shown[30] if form != "digits" else shown[30][:8]
+    raw, _ = read(tmp_path / "t.csv", where=(f"at{sign}{own}",), time_format=format)
+    assert raw.item.to_pylist() == [f"s{n}" for n, day in enumerate(days) if OPERATORS[sign](day, days[30])]
+
+
+def test_times_are_compared_with_times_alone(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("user,sku,at,n,x\nu,s,2020-01-01,1,x\nu,t,,1,x\nu,v,2020-01-09,1,x")
+    with pytest.raises(
+        InputError, match=r"'at>soon' compares times with something else .*; write it as at>=2020-09-22"
+    ):
+        read(tmp_path / "t.csv", where=("at>soon",))
+    assert read(tmp_path / "t.csv", where=("at<2020-01-05",))[0].item.to_pylist() == ["s"]
+    assert read(tmp_path / "t.csv", where=("at!=soon",), drop_missing=True)[0].item.to_pylist() == ["s", "v"]
+
+
+def test_what_conditions_leave_out_is_said_of_all_parts_at_once(tmp_path: Path) -> None:
+    for name, price in (("a.csv", "5"), ("b.csv", '"1,200.5"'), ("c.csv", "")):
+        (tmp_path / name).write_text(f"user,sku,at,n,x\nu,s,2020-01-01,1,{price}\nu,t,2020-01-01,1,7")
+    raw, _ = read(tmp_path, where=("x>6", "sku!=other"))
+    assert raw.notes == (
+        "2 rows of 3 files left out: --where x>6",
+        "no row of 3 files left out: --where sku!=other",
+        "1 row of 3 files left out: --where x>6, where x is no number",
+    )
+
+
+def test_conditions_that_leave_nothing_are_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("user,sku,at,n,x\nu,s,2020-01-01,1,UK")
+    hint = "1 row of t.csv left out: --where x==UK"
+    reading = Reading(COLUMNS, where=("x==UK",))
+    with pytest.raises(InputError, match=rf"The input holds no purchases \(.*t.csv\); {hint}"):
+        prepare("table", tmp_path / "t.csv", tmp_path / "out", reading=reading)
 
 
 def read(path: Path, skip: bool = False, **how: object) -> tuple[Raw, Rejects]:
