@@ -1,8 +1,10 @@
 """`python -m spfedrec_cli` and the console script `spfedrec`."""
 
+import atexit
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -18,6 +20,20 @@ def main() -> None:
     build(asked(sys.argv[1:], os.environ))(prog_name="spfedrec")
 
 
+def run() -> None:
+    """`main`, and then out: the system takes memory back in one piece, where Python would undo torch for a second."""
+    try:
+        main()
+    except SystemExit as leaving:
+        atexit._run_exitfuncs()
+        with suppress(OSError, ValueError):  # a pipe that nobody reads, which Python tells of as it ends
+            for stream in filter(None, (sys.stdout, sys.stderr)):
+                stream.flush()
+            if leaving.code is None or isinstance(leaving.code, int):
+                os._exit(leaving.code or 0)
+        raise
+
+
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
     """Nothing was begun yet, or all is done."""
     os.write(2, b"Error: Interrupted.\n")
@@ -25,4 +41,4 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main()
+    run()

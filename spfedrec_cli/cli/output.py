@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -235,7 +236,9 @@ class Output:
 
 
 def write_what_can_be_written() -> None:
-    """From now on stdout and stderr replace what their encoding has no sign for, where Python would end in an error."""
+    """From now on stdout and stderr replace what their encoding has no sign for, where Python would end in an error;
+    and where somebody has closed them, what is said goes nowhere."""
+    sys.stdout, sys.stderr = sys.stdout or open(os.devnull, "w"), sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

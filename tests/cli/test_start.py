@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from spfedrec_cli import __version__
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare_csv
 
@@ -98,3 +99,33 @@ def test_what_is_loaded_is_seen(workplace: Path) -> None:
     Path("bought.csv").write_text("who,what,at\na,x,01/09/2020\na,y,22/09/2020\n")
     table = ("--input", "bought.csv", "--columns", "customer=who,item=what,time=at", "--time-format", "%d/%m/%Y")
     assert "pandas" in loaded("prepare", "--source", "table", *table, "--output", "made")
+
+
+LEFT = """
+import atexit
+from spfedrec_cli.__main__ import run
+class Heavy:
+    def __del__(self):
+        print("undone")
+heavy = Heavy()
+atexit.register(lambda: print("left"))
+run()
+"""
+
+
+@pytest.mark.parametrize(
+    "words, code, said", [(("--version",), 0, f"spfedrec {__version__}\n"), (("describe", "x"), 2, "")]
+)
+def test_a_command_leaves_without_undoing_what_it_loaded(words: Sequence[str], code: int, said: str) -> None:
+    """To undo torch takes up to a second. What was to be done at the end is done."""
+    done = subprocess.run([sys.executable, "-c", LEFT, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, said + "left\n")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_streams_that_are_closed_are_not_missed(closed: str) -> None:
+    command = f"{sys.executable} -m spfedrec_cli {{}} {closed}"
+    for words, code in (("--version", 0), ("describe x", 2)):
+        done = subprocess.run(command.format(words), shell=True, capture_output=True, text=True, check=False)
+        assert done.returncode == code
+        assert "Traceback" not in done.stderr
