@@ -1,5 +1,6 @@
 """spfedrec recommend: ranked articles for customers."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -143,14 +144,15 @@ def _write(out: Output, folder: Path, output: Path, format: str | None, how: dic
 
 
 def customers_in(file: Path) -> list[str]:
-    """The ids in a file, one a line; empty lines count for nothing. Raises InputError where there are none."""
+    """The ids in a file, one a line and each as it stands; empty lines count for nothing. Raises InputError where there
+    are none."""
     try:
         with reading(file) as stream:
-            ids = [line.strip() for line in stream.read().decode("utf-8-sig").splitlines()]
+            ids = re.split("\r\n|\n|\r", stream.read().decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         hint = getattr(error, "strerror", None) or "it is no text in UTF-8"
         raise InputError("The file of customers cannot be read", where=str(file), hint=hint) from None
-    found = list(dict.fromkeys(id for id in ids if id))
+    found = list(dict.fromkeys(id for id in ids if id.strip()))
     if not found:
         raise InputError("The file names no customers", where=str(file), hint="write an id on each line")
     return found

@@ -41,7 +41,10 @@ _FOREIGN = (  # how files begin that are no text, what they are, and what to do
         "unpack it",
     ),
     (rb"(?i)\s*<(!doctype|html|table|meta|\?xml)", "HTML or XML", "save the table as CSV"),
-    (rb"ARROW1\0|\xff{4}|ORC[^\w,]|Obj\x01|\x89HDF|SQLite|\x80[\x02-\x05]|RDX\d\n|%PDF|\x93NUMPY", *_NO_TEXT),
+    (
+        rb"ARROW1\0|\xff{4}|ORC[^\w,;\t| ]|Obj\x01|\x89HDF|SQLite f|\x80[\x02-\x05]|RDX\d\n|%PDF|\x93NUMPY",
+        *_NO_TEXT,
+    ),
 )
 _BUFFER, _BEGIN = 1 << 20, 300
 _LARGEST = 1 << 36  # bytes of a Parquet file that is unpacked

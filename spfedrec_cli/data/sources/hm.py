@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from spfedrec_cli.data.fields import age_buckets
 from spfedrec_cli.data.ids import FORMS
+from spfedrec_cli.data.parallel import both
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.reading.attributes import read_attributes
 from spfedrec_cli.data.reading.files import RawFile, exists, find, is_archive, members, need, unpack
@@ -15,7 +16,6 @@ from spfedrec_cli.data.reading.kinds import CATEGORY, CHANNEL, PRICE, ids
 from spfedrec_cli.data.reading.layout import Shape
 from spfedrec_cli.data.reading.rules import rules
 from spfedrec_cli.data.reading.scan import Wanted, form_of, scan
-from spfedrec_cli.data.reading.texts import beside
 from spfedrec_cli.data.schema import COLOUR, NAME, TYPE
 from spfedrec_cli.dtypes import I32
 
@@ -58,12 +58,12 @@ def read(request: Request) -> Raw:
         shape=Shape(encoding=request.reading.encoding),
     )
     form = form_of(file, wanted, request)
-    with beside() as pool:  # the two small files leave a core idle
-        articles, customers = request.apart(), request.apart()
-        described = pool.submit(_articles, file.sibling("articles.csv"), articles)
-        known = pool.submit(_customers, file.sibling("customers.csv"), customers)
-        table = scan(file, wanted.at(form), request)
-        (items, item_notes), (clients, client_notes) = described.result(), known.result()
+    table = scan(file, wanted.at(form), request)
+    articles, customers = request.apart(), request.apart()  # two small files, each of which leaves a core idle
+    (items, item_notes), (clients, client_notes) = both(
+        lambda: _articles(file.sibling("articles.csv"), articles),
+        lambda: _customers(file.sibling("customers.csv"), customers),
+    )
     request.rejects.extend(articles.rejects)
     request.rejects.extend(customers.rejects)
     time: I32 = table.columns["time"]
