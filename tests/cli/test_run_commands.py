@@ -408,13 +408,14 @@ def test_why_an_article_stands_there_is_a_table_of_its_own(invoke: Invoke, a_run
 
 
 def test_customers_from_a_file(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
+    """One id a line, each as it stands: blanks and other line ends of Unicode belong to it."""
     calls = stand_in(recommend=[], recommend_all=2)
-    Path("some.txt").write_text("\ufeffc1\r\n\n c2 \nc1\n")
+    Path("some.txt").write_text("\ufeffc1\r\n\n c\u20282 \nc1\n")
     invoke("recommend", "first", "--customers", "some.txt", "--active-days", "7")
-    assert calls.last[2]["customers"] == ["c1", "c2"]
+    assert calls.last[2]["customers"] == ["c1", " c\u20282 "]
     assert calls.last[2]["active_days"] == 7
     invoke("recommend", "first", "--customers", "some.txt", "--output", "some.csv")
-    assert (calls.last[0], calls.last[2]["customers"]) == ("recommend_all", ["c1", "c2"])
+    assert (calls.last[0], calls.last[2]["customers"]) == ("recommend_all", ["c1", " c\u20282 "])
     Path("some.txt").write_text("\n \n")
     assert "names no customers" in invoke("recommend", "first", "--customers", "some.txt").stderr
     Path("some.txt").write_bytes(b"\xff\xfe\x00")
