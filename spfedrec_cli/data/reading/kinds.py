@@ -129,7 +129,9 @@ def _odd(value: str, plain: str) -> bool:
     return bool(re.search("[0-9]", value)) and not re.fullmatch(plain, value.strip())
 
 
-COUNT = Kind(f"a whole number from 0 to {_MOST:,}", _between(0, _MOST), np.dtype(np.int32))
+COUNT = Kind(
+    f"a whole number from 0 to {_MOST:,}", _between(0, _MOST), np.dtype(np.int32), advice=lambda values, right: None
+)
 PRICE = Kind("a price", _prices, np.dtype(np.float32), _of_price, _of_most(_PRICES))
 QUANTITY = Kind(
     f"a quantity from 1 to {_MOST:,}",
