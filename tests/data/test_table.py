@@ -620,3 +620,9 @@ def test_any_table_is_prepared_as_ten_lines_of_pandas_do_it(
         assert summary.splits[split] == expected["purchases"].sum()
         price = expected["spent"] / expected["priced"].where(expected["priced"] > 0)
         np.testing.assert_allclose(part.price, price.to_numpy(float), rtol=1e-6)
+
+
+def test_lists_among_other_values_are_no_ids(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"user": ["a", ["b"], 3], "sku": ["x", "y", "z"]})
+    with pytest.raises(InputError, match="user"):
+        prepare(frame, output=tmp_path / "out", columns={"customer": "user", "item": "sku"})

@@ -131,6 +131,8 @@ def _column(values: "pd.Series[Any]") -> pa.Array | pa.ChunkedArray:
     try:
         return pa.Array.from_pandas(values)
     except (ValueError, TypeError, NotImplementedError, OverflowError):
+        if any(isinstance(one, list | tuple | dict | set | np.ndarray) for one in values):
+            return pa.nulls(len(values), pa.list_(pa.string()))  # refused where it is asked for
         return pa.array([None if gone else _text(one) for one, gone in zip(values, values.isna(), strict=True)])
 
 
