@@ -47,12 +47,13 @@ _DAYS_IN_WORDS = (
     *(order.replace("-", sign) for sign in "/.-" for order in _ORDERS),
     *("%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%m %d, %Y", "%d%b%Y"),
 )
-_HOURS_IN_WORDS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
-_CLOCKS_IN_WORDS = ("", *(sign + hours for sign in (" ", ", ", "T", ":") for hours in _HOURS_IN_WORDS))
+_HOURS_IN_WORDS = ("%H", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
+_CLOCKS_IN_WORDS = ("", *(sign + hours for sign in (" ", ", ", "T", ":", " @ ") for hours in _HOURS_IN_WORDS))
 _WORDS = (
     *(day + clock for clock in _CLOCKS_IN_WORDS for day in _DAYS_IN_WORDS),
-    *(f"{day} {hours} %z" for hours in _HOURS_IN_WORDS for day in _DAYS_IN_WORDS),
+    *(f"{day} {hours}{zone}" for zone in (" %z", "%z") for hours in _HOURS_IN_WORDS for day in _DAYS_IN_WORDS),
     *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z"),
+    *("%a, %d %b %Y %H:%M:%S GMT", "%a %b %d %H:%M:%S UTC %Y", "%Y-%m-%dT%H:%M:%S,%f", "%Y年%m月%d日"),
     *("%Y%m%dT%H%M%S", "%Y%m%dT%H%M%S%z", "%Y-%m-%d %H:%M:%S,%f", "%d-%b-%y %I.%M.%S.%f %p", "%Y-%m"),
     *("%Y%m%d%H%M%S.%f", "%Y%m%d%H%M%S%f"),
 )
