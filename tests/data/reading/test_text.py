@@ -187,8 +187,15 @@ def test_where_all_rows_are_longer_than_the_header_none_is_to_be_left_out(write:
         InputError, match=r"has 7 columns where the first has 6 .*line 2\); write a first line with a name"
     ):
         read(write(line() + end, line() + end))
-    with pytest.raises(InputError, match=r"line 3\); mend or remove that line"):
-        read(write(line(), line() + end))
+    for lines in ((line(), line() + end), (line(price="x" + end), line() + end + end)):
+        with pytest.raises(InputError, match=r"line [23]\); mend or remove that line"):
+            read(write(*lines))
+
+
+@pytest.mark.parametrize("note", ['"5\\", 6"', '"\\""'])
+def test_quotes_behind_backslashes_are_to_be_written_twice(write: Write, note: str) -> None:
+    with pytest.raises(InputError, match=r'line 3\); write a quote within a value as "", not as \\", or leave bad'):
+        read(write(line(), line(note=note), line()))
 
 
 def test_a_quote_that_is_not_closed_spoils_one_line(write: Write) -> None:
