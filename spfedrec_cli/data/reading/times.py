@@ -106,7 +106,7 @@ def _told(format: str, texts: pa.Array) -> TimeForm:
     if format in _EPOCHS:
         return _epoch(format, 0)
     if format == "excel":
-        parts = pc.any(pc.match_substring_regex(texts, r"^[0-9]+\.0*[1-9]")).as_py()
+        parts = pc.any(pc.match_substring_regex(texts, r"^[0-9]+[.,]0*[1-9]")).as_py()
         if parts:
             return _form("a day of Excel with its time, like 44096.4375", "second", _excel(86400), local=True)
         return _form("a day of Excel, like 44096", "day", _excel(1))
@@ -258,7 +258,7 @@ def _excel(a_day: int) -> Read:
     pattern = r"^[0-9]{1,7}(\.0*)?$" if a_day == 1 else r"^[0-9]{1,7}(\.[0-9]*)?$"
 
     def read(texts: pa.Array) -> pa.Array:
-        days = matching(texts, pattern).cast(pa.float64())
+        days = matching(pc.replace_substring(texts, ",", "."), pattern).cast(pa.float64())
         return pc.round(pc.multiply(pc.add(days, _EXCEL), a_day)).cast(pa.int64())
 
     return read

@@ -281,7 +281,8 @@ def test_words_read_numbers_that_became_floats() -> None:
 def test_days_of_excel() -> None:
     """44096 is 22 September 2020 to Excel; its clock is the fraction of the day, to the second."""
     assert (values("44096", "44097.0", format="excel"), unit("44096", format="excel")) == ([DAY, DAY + 1], "day")
-    assert unit("44096.4375", format="excel") == "second"
+    assert unit("44096.4375", format="excel") == unit("44096,4375", format="excel") == "second"
+    assert values("44096,4375", format="excel") == [HALF_TEN]
     assert values("44096.4375", "44096", "44096.99999", format="excel") == [HALF_TEN, DAY * 86400, DAY * 86400 + 86399]
     days = time_form(["44096"], "excel").kind
     assert days.read(pa.array(["44096", "x", "-1", "44096.5.5", ""])).to_pylist() == [DAY, None, None, None, None]
