@@ -239,7 +239,7 @@ class _Reader:
             if kind.numbers is not None:
                 columns[role] = to_numpy(pc.coalesce(values, scalar(0))).astype(kind.numbers)[codes]
         kept[list(wrong)] = False
-        problems = [*batch.problems, *self._problems(batch, texts, wrong)]
+        problems = [*batch.problems, *self._problems(batch, texts, wrong), *self._headers(batch, texts, kept)]
         if not kept.all():
             columns = {role: taken(column, kept) for role, column in columns.items()}
         problems.sort(key=lambda one: one.line)
@@ -259,6 +259,18 @@ class _Reader:
                 left_out[f"{rule.name}, where {rule.column} is no number"] += count
             kept &= meets
         return kept, left_out
+
+    def _headers(self, batch: Batch, texts: Mapping[str, pa.DictionaryArray], kept: Bool) -> list[Problem]:
+        """Lines that hold the names of all wanted columns, as where files were joined. They are no longer kept."""
+        columns = {name: texts[name] for name, _ in self.wanted.columns.values()}
+        is_text = self.layout.line > 1 < len(columns)
+        if not is_text or any(pc.index(one.dictionary, scalar(name)).as_py() < 0 for name, one in columns.items()):
+            return []
+        same = [to_numpy(pc.equal(one, scalar(name))) for name, one in columns.items()]
+        again = np.flatnonzero(np.logical_and.reduce([*same, kept])).tolist()
+        kept[again] = False
+        own = batch.texts()
+        return [Problem(int(batch.lines[row]), "The line holds the header again", own[row]) for row in again]
 
     def _problems(
         self, batch: Batch, texts: Mapping[str, pa.DictionaryArray], wrong: Mapping[int, tuple[str, Kind]]

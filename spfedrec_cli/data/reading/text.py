@@ -5,6 +5,7 @@ row by row, and it is known which line says what. Arrow alone would name no phys
 behind a quote that is not closed for one value.
 """
 
+import csv
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -228,7 +229,7 @@ def _rows(lines: _Lines, layout: Layout, columns: Sequence[str]) -> Iterator[Row
     while True:
         for row in split_lines(lines, layout.delimiter, layout.quotes):
             number, text = lines.number, "".join(lines.row)
-            if lines.ended and lines.row:
+            if (lines.ended and lines.row) or (len(lines.row) > 1 and _swallows(lines.row, layout)):
                 yield number, lines.row[0], "The line opens a quote that is not closed"
                 lines.next_row(1)
                 break
@@ -239,11 +240,22 @@ def _rows(lines: _Lines, layout: Layout, columns: Sequence[str]) -> Iterator[Row
             return
 
 
+def _swallows(lines: Sequence[str], layout: Layout) -> bool:
+    """Whether a quote that one of them opens ends within a value of another, or all have all columns by themselves."""
+    sign, columns = layout.delimiter, len(layout.names)
+    if sign != "," and all(line.count(sign) + 1 == columns for line in lines):
+        return True
+    try:
+        return not list(csv.reader(lines, delimiter=sign, strict=True))
+    except csv.Error:
+        return True
+
+
 def _hint(problem: str, text: str, alike: bool) -> Callable[[], str | None]:
     """What to do beyond mending the line; `alike` are all lines wrong."""
     tried = {
         ENCODING: problem.endswith(_NO_TEXT),
-        "name another column, or leave it out of --columns": alike and problem.endswith(_NO_VALUE),
+        "name another column, or write a row for each value": alike and problem.endswith(_NO_VALUE),
         "write a first line with a name for each column, or --no-header without one": alike and _COLUMNS in problem,
         'write a quote within a value as "", not as \\", or leave bad rows out with --skip-bad-rows': (
             '\\"' in text and ("quote" in problem or _COLUMNS in problem)

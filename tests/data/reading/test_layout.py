@@ -214,7 +214,7 @@ def test_a_bad_line_of_json(path: Path, line: str | bytes, problem: str) -> None
 
 def test_where_all_values_of_json_are_nested_none_is_to_be_left_out(path: Path) -> None:
     path.write_text('{"user": "u", "sku": "s", "at": {"$date": "2020-01-01"}}\n' * 2)
-    with pytest.raises(InputError, match=r"The at is no single value .*line 1\); name another column, or leave it out"):
+    with pytest.raises(InputError, match=r"The at is no single value .*line 1\); name another column, or write a row"):
         read(path)
 
 
