@@ -130,7 +130,7 @@ def _by_row(lines: "_Lines", layout: Layout, columns: Sequence[str]) -> Batch:
     arrays = [texts(values) for values in by_column]
     wrong = [(line, text, values) for line, text, values in read if isinstance(values, str)]
     alike = not good and len(wrong) > 1 and len({problem for _, _, problem in wrong}) == 1
-    problems = [Problem(line, problem, text, _hint(problem, text, alike)) for line, text, problem in wrong]
+    problems = [Problem(line, problem, text, _hint(problem, text, alike, bool(good))) for line, text, problem in wrong]
     numbers = np.array([line for line, _, _ in good], np.int64)
     found = dict(zip(columns, arrays, strict=True))
     return Batch(found, lines.number, numbers, lambda: [text for _, text, _ in good], problems)
@@ -251,15 +251,14 @@ def _swallows(lines: Sequence[str], layout: Layout) -> bool:
         return True
 
 
-def _hint(problem: str, text: str, alike: bool) -> Callable[[], str | None]:
-    """What to do beyond mending the line; `alike` are all lines wrong."""
+def _hint(problem: str, text: str, alike: bool, others: bool) -> Callable[[], str | None]:
+    """What to do beyond mending the line; `alike` are all lines wrong, or `others` are right."""
+    quote = 'write a quote within a value as "", not as \\"' + ", or leave bad rows out with --skip-bad-rows" * others
     tried = {
         ENCODING: problem.endswith(_NO_TEXT),
+        quote: '\\"' in text and ("quote" in problem or _COLUMNS in problem),
         "name another column, or write a row for each value": alike and problem.endswith(_NO_VALUE),
         "write a first line with a name for each column, or --no-header without one": alike and _COLUMNS in problem,
-        'write a quote within a value as "", not as \\", or leave bad rows out with --skip-bad-rows': (
-            '\\"' in text and ("quote" in problem or _COLUMNS in problem)
-        ),
     }
     return lambda: next((hint for hint, fits in tried.items() if fits), None)
 

@@ -196,6 +196,8 @@ def test_where_all_rows_are_longer_than_the_header_none_is_to_be_left_out(write:
 def test_quotes_behind_backslashes_are_to_be_written_twice(write: Write, note: str) -> None:
     with pytest.raises(InputError, match=r'line 3\); write a quote within a value as "", not as \\", or leave bad'):
         read(write(line(), line(note=note), line()))
+    with pytest.raises(InputError, match=r'line 2\); write a quote within a value as "", not as \\"\.$'):
+        read(write(line(note=note), line(note=note)))
 
 
 def test_a_quote_that_is_not_closed_spoils_one_line(write: Write) -> None:
