@@ -15,7 +15,7 @@ from spfedrec_cli.errors import InputError, nearest
 
 _NEIGHBOURS = 1000
 _WHOLE = r"^-?[0-9]+(\.0+)?$"
-_EXPONENT = r"^-?[0-9](\.[0-9]+[eE]\+?|[eE]\+)[0-9]{1,2}$"
+_EXPONENT = r"^-?[0-9]([.,][0-9]+[eE]\+?|[eE]\+)[0-9]{1,2}$"
 _SHORTENED = (
     "had become decimals, as 1.5e+05 for 150000: {} restored; where digits were cut off, different ids are one now: "
     "write them again as text"
@@ -79,7 +79,7 @@ def _whole(ids: pa.Array) -> tuple[pa.Array, str]:
     mended, short = pc.replace_substring_regex(ids, r"\..*$", ""), pc.match_substring_regex(ids, _EXPONENT)
     if not pc.any(short).as_py():
         return mended, "had become decimals, as 17850.0 for 17850: {} restored"
-    written = [Decimal(one) for one in ids.filter(short).to_pylist()]
+    written = [Decimal(one.replace(",", ".")) for one in ids.filter(short).to_pylist()]
     if any(one != one.to_integral_value() for one in written):
         return ids, ""
     return pc.replace_with_mask(mended, short, texts([f"{one:.0f}" for one in written])), _SHORTENED

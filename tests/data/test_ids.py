@@ -56,6 +56,8 @@ def test_whole_numbers_that_became_decimals_are_mended_by_column(ids: list[str],
     [
         (["1e+05", "99999", "1.5e+05"], ["100000", "99999", "150000"], 2),  # as R writes them
         (["1.2345678E7", "2.50E1", "-1.0E3"], ["12345678", "25", "-1000"], 3),  # as Java does
+        (["4,71E+12", "3"], ["4710000000000", "3"], 1),  # as Excel does where decimals have a comma
+        (["1,000", "2"], ["1,000", "2"], 0),
         (["1.25e+01", "3.0"], ["1.25e+01", "3.0"], 0),  # one that is not whole
         (["1e5", "12e4", "3"], ["1e5", "12e4", "3"], 0),  # such are texts: no program writes numbers so
     ],

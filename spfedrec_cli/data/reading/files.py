@@ -31,16 +31,14 @@ _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 _AGAIN = "copy or download it again"
 _NO_TEXT = "neither text nor Parquet", "write it as CSV or Parquet"
+_TWICE = "packed twice, or in a way that is not read", "unpack it"
 _WORKBOOK = "an Excel workbook", "save it as CSV, and name that"
 _FOREIGN = (  # how files begin that are no text, what they are, and what to do
     (rb"\xd0\xcf\x11\xe0|PK\x03\x04.{26}(\[Content_Types|_rels/|xl/|mimetype)", *_WORKBOOK),
     (rb"7z\xbc\xaf|Rar!|.{257}ustar|PK\x03\x04", "an archive", "unpack it, and name what it holds"),
-    (
-        rb"\x1f[\x8b\x9d]|BZh\d1AY|\x28\xb5\x2f\xfd|\xfd7zXZ|\x04\x22\x4d\x18",
-        "packed twice, or in a way that is not read",
-        "unpack it",
-    ),
+    (rb"\x1f[\x8b\x9d]|BZh\d1AY|\x28\xb5\x2f\xfd|\xfd7zXZ|\x04\x22\x4d\x18", *_TWICE),
     (rb"(?i)\s*<(!doctype|html|table|meta|\?xml)", "HTML or XML", "save the table as CSV"),
+    (rb"(--\s|/\*).*(SQL|dump)|COPY .* FROM stdin|(INSERT INTO|CREATE TABLE) .*\(", "SQL", "save the table as CSV"),
     (
         rb"ARROW1\0|\xff{4}|ORC[^\w,;\t| ]|Obj\x01|\x89HDF|SQLite f|\x80[\x02-\x05]|RDX\d\n|%PDF|\x93NUMPY",
         *_NO_TEXT,
@@ -225,8 +223,7 @@ def exists(place: Path) -> None:
 
 
 def parts(place: Path, notes: list[str]) -> list[RawFile]:
-    """A file alone, or all tables of a folder or an archive in the order of their names, with a note of what else is
-    there.
+    """A file alone, or the tables of a folder or an archive by their names, with a note of what else is there.
 
     Files without an ending are tables where there are no others. Raises InputError where there are none, and for a
     table that is there twice.
@@ -248,10 +245,13 @@ def parts(place: Path, notes: list[str]) -> list[RawFile]:
     if not found:
         raise InputError("There is no table in it", where=str(place), hint=f"tables end in {', '.join(_TABLES)}")
     _check_once(place, found)
-    if other := [name for name in names if name not in found]:
-        more = f" and {len(other) - 3:,} more" if len(other) > 3 else ""
-        notes.append(f"not read in {place.name}, since tables end in .csv and the like: {', '.join(other[:3])}{more}")
-    return [RawFile(place, name) if place.is_file() else unpack(place / name) for name in found]
+    files = {name: RawFile(place, name) if place.is_file() else unpack(place / name) for name in found}
+    full = [name for name in found if files[name].head(1)] or found
+    for why, given, read in (("tables end in .csv and the like", names, found), ("they are empty", found, full)):
+        if other := sorted({*given} - {*read}):
+            more = f" and {len(other) - 3:,} more" if len(other) > 3 else ""
+            notes.append(f"not read in {place.name}, since {why}: {', '.join(other[:3])}{more}")
+    return [files[name] for name in full]
 
 
 def _is_said(name: str) -> bool:
@@ -307,7 +307,7 @@ def refusals(file: RawFile) -> Iterator[None]:
     except FileNotFoundError:
         raise InputError("The file does not exist", where=str(file), hint="check the path") from None
     except UnicodeError:
-        hint = "say which encoding it has with --encoding, as cp1252 or utf-16"
+        hint = "say which encoding it has with --encoding, as cp1252, utf-16, cp932 or gb18030"
         raise InputError("The file is not text of that encoding", where=str(file), hint=hint) from None
     except MemoryError:
         raise InputError("The file asks for more memory than there is", where=str(file), hint=_AGAIN) from None

@@ -17,6 +17,7 @@ _ROWS = 1000
 _LONGEST = 1 << 30
 _EXCEL = re.compile("sep=[,;\t|]\r?\n")  # the line that tells Excel the delimiter
 _DELIMITERS = (",", ";", "\t", "|", "::")
+ENCODING = "say which encoding the file has, as --encoding cp1252, which is a guess"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Layout:
 def text_layout(file: RawFile, shape: Shape, needed: Sequence[str]) -> Layout:
     """That of a file of delimited text, or of one JSON object a line.
 
-    Where no delimiter is given it is the one that yields all columns that are `needed`, else a comma. Without a header
+    Where no delimiter is given it is the one that yields all columns that are `needed`, else the most. Without a header
     it yields rows as long as the first, and is the first to come up. Raises InputError where the file has no line.
     """
     with file.open(shape.encoding) as stream:
@@ -70,7 +71,10 @@ def text_layout(file: RawFile, shape: Shape, needed: Sequence[str]) -> Layout:
     if start.lstrip().startswith("{") and (keys := _keys(start)):
         return Layout("json", keys, encoding=shape.encoding)
     if re.match(r"\s*(\[\s*)?\{", start):
-        hint = "write one JSON object a line, as jq --compact-output '.[]' does"
+        hint = "write one JSON object a line, as jq --compact-output '.[]' does with an array"
+        if re.match(r"\s*(\[\s*)?\{\s*u?'", start):
+            hint = "write each line as Python's json.dumps(ast.literal_eval(line)) has it"
+            raise InputError("The file holds Python's dicts, which are not JSON", where=str(file), hint=hint)
         raise InputError("The file is JSON, but not one object a line", where=str(file), hint=hint)
     told = (start[4],) if _EXCEL.match(start) else ()
     tried = [
@@ -78,7 +82,7 @@ def text_layout(file: RawFile, shape: Shape, needed: Sequence[str]) -> Layout:
     ]
 
     def merit(one: Layout) -> tuple[int, ...]:
-        order = (_even(start, one), -start.find(one.delimiter)) if shape.numbered else ()
+        order = (_even(start, one), -start.find(one.delimiter)) if shape.numbered else (len(one.names),)
         found = sum(name in one.names for name in needed)
         return found, sum(bool(akin(one.names, name)) for name in needed), *order
 
@@ -144,6 +148,41 @@ def _keys(start: str) -> tuple[str, ...]:
         if isinstance(read, dict) and not all(isinstance(value, dict | list) for value in read.values()):
             keys |= dict.fromkeys(read)
     return tuple(keys)
+
+
+def advice(file: RawFile, layout: Layout, shape: Shape, name: str, needed: Sequence[str], part: bool) -> str:
+    """What to do where `name`, one of the columns that are `needed`, is missing; of `part` of a table too."""
+    known = " ".join(", ".join(layout.known)[:200].split())
+    text, named = layout.form == "csv", not shape.numbered
+    if any(map(is_broken, layout.names)):
+        return f"its columns are {known}; {ENCODING}"
+    if text and named and (line := _line_of(file, shape, needed)):
+        return f"line {line} names it: take away what stands above"
+    if text and len(layout.names) == 1 < len(needed):
+        return f"its only column is {known}: values are separated by a comma, a semicolon, a tab, | or ::"
+    if near := akin(layout.known, name):
+        return f"did you mean {near}? Files that call it differently are given each with an --input of its own"
+    if text and named and not all(map(_is_name, layout.names)):
+        return f"its columns are {known}; say --no-header where its first line holds values"
+    return f"its columns are {known}" + "; where another table has it, name that one or join the two" * (part and named)
+
+
+def _line_of(file: RawFile, shape: Shape, needed: Sequence[str]) -> int | None:
+    """The first line that names all columns that are `needed`."""
+    with file.open(shape.encoding) as stream:
+        lines = enumerate(io.StringIO(_head(stream), newline=None), 1)
+    split = ((number, {value.strip(' "\n') for value in re.split("::|[,;\t|]", line)}) for number, line in lines)
+    return next((number for number, values in split if values.issuperset(needed)), None)
+
+
+def _is_name(column: str) -> bool:
+    """Not a number or a date."""
+    return not column or (any(map(str.isalpha, column)) and not column[0].isdigit())
+
+
+def is_broken(text: str) -> bool:
+    """Whether it holds half a letter: a byte that is no UTF-8, or half of a pair."""
+    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def akin(names: Sequence[str], name: str) -> str | None:

@@ -20,8 +20,8 @@ from spfedrec_cli.data.raw import Progress, Request
 from spfedrec_cli.data.reading.batches import Batch, Job, Problem
 from spfedrec_cli.data.reading.files import RawFile
 from spfedrec_cli.data.reading.kinds import ANOTHER, Kind, missing
-from spfedrec_cli.data.reading.layout import Layout, Shape, akin, text_layout
-from spfedrec_cli.data.reading.text import ENCODING, is_broken, text_jobs
+from spfedrec_cli.data.reading.layout import Layout, Shape, advice, text_layout
+from spfedrec_cli.data.reading.text import text_jobs
 from spfedrec_cli.data.reading.texts import Texts, beside, encoded
 from spfedrec_cli.data.reading.times import TimeForm, time_form
 from spfedrec_cli.data.reading.typed import typed_jobs, typed_names
@@ -114,20 +114,9 @@ def layout_of(file: RawFile, wanted: Wanted, request: Request, check: bool = Tru
         if layout.names.count(name) > 1:
             raise InputError(f"The column {name} occurs twice", where=where, hint="rename one of them")
         if name not in layout.known:
-            hint = f"its columns are {' '.join(', '.join(layout.known)[:200].split())}"
-            if layout.form == "csv" and not wanted.shape.numbered and not all(map(_is_name, layout.names)):
-                hint += "; say --no-header where its first line holds values"
-            if near := akin(layout.known, name):
-                hint = f"did you mean {near}? Files that call it differently are given each with an --input of its own"
-            if any(map(is_broken, layout.names)):
-                hint += f"; {ENCODING}"
+            hint = advice(file, layout, wanted.shape, name, needed, wanted.part)
             raise InputError(f"The column {name} is missing", where=where, hint=hint)
     return layout
-
-
-def _is_name(column: str) -> bool:
-    """Not a number or a date."""
-    return not column or any(map(str.isalpha, column))
 
 
 def form_of(file: RawFile, wanted: Wanted, request: Request) -> TimeForm:
@@ -250,7 +239,7 @@ class _Reader:
             if kind.numbers is not None:
                 columns[role] = to_numpy(pc.coalesce(values, scalar(0))).astype(kind.numbers)[codes]
         kept[list(wrong)] = False
-        problems = [*batch.problems, *self._problems(batch, texts, wrong)]
+        problems = [*batch.problems, *self._problems(batch, texts, wrong), *self._headers(batch, texts, kept)]
         if not kept.all():
             columns = {role: taken(column, kept) for role, column in columns.items()}
         problems.sort(key=lambda one: one.line)
@@ -270,6 +259,18 @@ class _Reader:
                 left_out[f"{rule.name}, where {rule.column} is no number"] += count
             kept &= meets
         return kept, left_out
+
+    def _headers(self, batch: Batch, texts: Mapping[str, pa.DictionaryArray], kept: Bool) -> list[Problem]:
+        """Lines that hold the names of all wanted columns, as where files were joined. They are no longer kept."""
+        columns = {name: texts[name] for name, _ in self.wanted.columns.values()}
+        is_text = self.layout.line > 1 < len(columns)
+        if not is_text or any(pc.index(one.dictionary, scalar(name)).as_py() < 0 for name, one in columns.items()):
+            return []
+        same = [to_numpy(pc.equal(one, scalar(name))) for name, one in columns.items()]
+        again = np.flatnonzero(np.logical_and.reduce([*same, kept])).tolist()
+        kept[again] = False
+        own = batch.texts()
+        return [Problem(int(batch.lines[row]), "The line holds the header again", own[row]) for row in again]
 
     def _problems(
         self, batch: Batch, texts: Mapping[str, pa.DictionaryArray], wrong: Mapping[int, tuple[str, Kind]]

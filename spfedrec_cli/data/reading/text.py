@@ -5,6 +5,7 @@ row by row, and it is known which line says what. Arrow alone would name no phys
 behind a quote that is not closed for one value.
 """
 
+import csv
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ import pyarrow.csv
 from spfedrec_cli.data.arrays import scalar, texts
 from spfedrec_cli.data.reading.batches import Batch, Job, Problem
 from spfedrec_cli.data.reading.files import RawFile, Stream
-from spfedrec_cli.data.reading.layout import Layout, split_lines
+from spfedrec_cli.data.reading.layout import ENCODING, Layout, is_broken, split_lines
 from spfedrec_cli.errors import InputError
 
 BLOCK = 1 << 23
@@ -26,8 +27,7 @@ LONGEST = 1 << 25  # bytes of a row, beyond which a quote is taken for one that 
 _LINE_FEED = ord("\n")
 _MARK = 1 << 20
 _REPEATING = pa.dictionary(pa.int32(), pa.string())
-_NO_TEXT, _COLUMNS = " is not UTF-8 text", " columns where the first has "
-ENCODING = "say which encoding the file has, as --encoding cp1252, which is a guess"
+_NO_TEXT, _COLUMNS, _NO_VALUE = " is not UTF-8 text", " columns where the first has ", " is no single value"
 Row = tuple[int, str, Sequence[str] | str]
 
 
@@ -128,11 +128,9 @@ def _by_row(lines: "_Lines", layout: Layout, columns: Sequence[str]) -> Batch:
     good = [row for row in read if not isinstance(row[2], str)]
     by_column = zip(*(values for _, _, values in good), strict=True) if good else [()] * len(columns)
     arrays = [texts(values) for values in by_column]
-    problems = [
-        Problem(line, values, text, _hint(values, len(read) > 1 and not good))
-        for line, text, values in read
-        if isinstance(values, str)
-    ]
+    wrong = [(line, text, values) for line, text, values in read if isinstance(values, str)]
+    alike = not good and len(wrong) > 1 and len({problem for _, _, problem in wrong}) == 1
+    problems = [Problem(line, problem, text, _hint(problem, text, alike, bool(good))) for line, text, problem in wrong]
     numbers = np.array([line for line, _, _ in good], np.int64)
     found = dict(zip(columns, arrays, strict=True))
     return Batch(found, lines.number, numbers, lambda: [text for _, text, _ in good], problems)
@@ -231,7 +229,7 @@ def _rows(lines: _Lines, layout: Layout, columns: Sequence[str]) -> Iterator[Row
     while True:
         for row in split_lines(lines, layout.delimiter, layout.quotes):
             number, text = lines.number, "".join(lines.row)
-            if lines.ended and lines.row:
+            if (lines.ended and lines.row) or (len(lines.row) > 1 and _swallows(lines.row, layout)):
                 yield number, lines.row[0], "The line opens a quote that is not closed"
                 lines.next_row(1)
                 break
@@ -242,11 +240,27 @@ def _rows(lines: _Lines, layout: Layout, columns: Sequence[str]) -> Iterator[Row
             return
 
 
-def _hint(problem: str, all_wrong: bool) -> Callable[[], str | None]:
-    if problem.endswith(_NO_TEXT):
-        return lambda: ENCODING
-    uneven = all_wrong and _COLUMNS in problem
-    return lambda: "write a first line with a name for each column, or --no-header without one" if uneven else None
+def _swallows(lines: Sequence[str], layout: Layout) -> bool:
+    """Whether a quote that one of them opens ends within a value of another, or all have all columns by themselves."""
+    sign, columns = layout.delimiter, len(layout.names)
+    if sign != "," and all(line.count(sign) + 1 == columns for line in lines):
+        return True
+    try:
+        return not list(csv.reader(lines, delimiter=sign, strict=True))
+    except csv.Error:
+        return True
+
+
+def _hint(problem: str, text: str, alike: bool, others: bool) -> Callable[[], str | None]:
+    """What to do beyond mending the line; `alike` are all lines wrong, or `others` are right."""
+    quote = 'write a quote within a value as "", not as \\"' + ", or leave bad rows out with --skip-bad-rows" * others
+    tried = {
+        ENCODING: problem.endswith(_NO_TEXT),
+        quote: '\\"' in text and ("quote" in problem or _COLUMNS in problem),
+        "name another column, or write a row for each value": alike and problem.endswith(_NO_VALUE),
+        "write a first line with a name for each column, or --no-header without one": alike and _COLUMNS in problem,
+    }
+    return lambda: next((hint for hint, fits in tried.items() if fits), None)
 
 
 def _values(row: Sequence[str], places: Sequence[int], layout: Layout) -> Sequence[str] | str:
@@ -274,12 +288,7 @@ def _object(line: str, columns: Sequence[str]) -> Sequence[str] | str:
         return "The line is not one JSON object"
     wrong = next((name for name, value in zip(columns, values, strict=True) if isinstance(value, dict | list)), None)
     if wrong is not None:
-        return f"The {wrong} is no single value"
+        return f"The {wrong}{_NO_VALUE}"
     texts = [value if isinstance(value, str) else "" if value is None else json.dumps(value) for value in values]
     broken = next((name for name, text in zip(columns, texts, strict=True) if is_broken(text)), None)
     return texts if broken is None else f"The {broken}{_NO_TEXT}"
-
-
-def is_broken(text: str) -> bool:
-    """Whether it holds half a letter: a byte that is no UTF-8, or half of a pair."""
-    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)

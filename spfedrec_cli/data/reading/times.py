@@ -47,12 +47,13 @@ _DAYS_IN_WORDS = (
     *(order.replace("-", sign) for sign in "/.-" for order in _ORDERS),
     *("%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%m %d, %Y", "%d%b%Y"),
 )
-_HOURS_IN_WORDS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
-_CLOCKS_IN_WORDS = ("", *(sign + hours for sign in (" ", ", ", "T", ":") for hours in _HOURS_IN_WORDS))
+_HOURS_IN_WORDS = ("%H", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
+_CLOCKS_IN_WORDS = ("", *(sign + hours for sign in (" ", ", ", "T", ":", " @ ") for hours in _HOURS_IN_WORDS))
 _WORDS = (
     *(day + clock for clock in _CLOCKS_IN_WORDS for day in _DAYS_IN_WORDS),
-    *(f"{day} {hours} %z" for hours in _HOURS_IN_WORDS for day in _DAYS_IN_WORDS),
+    *(f"{day} {hours}{zone}" for zone in (" %z", "%z") for hours in _HOURS_IN_WORDS for day in _DAYS_IN_WORDS),
     *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z"),
+    *("%a, %d %b %Y %H:%M:%S GMT", "%a %b %d %H:%M:%S UTC %Y", "%Y-%m-%dT%H:%M:%S,%f", "%Y年%m月%d日"),
     *("%Y%m%dT%H%M%S", "%Y%m%dT%H%M%S%z", "%Y-%m-%d %H:%M:%S,%f", "%d-%b-%y %I.%M.%S.%f %p", "%Y-%m"),
     *("%Y%m%d%H%M%S.%f", "%Y%m%d%H%M%S%f"),
 )
@@ -105,7 +106,7 @@ def _told(format: str, texts: pa.Array) -> TimeForm:
     if format in _EPOCHS:
         return _epoch(format, 0)
     if format == "excel":
-        parts = pc.any(pc.match_substring_regex(texts, r"^[0-9]+\.0*[1-9]")).as_py()
+        parts = pc.any(pc.match_substring_regex(texts, r"^[0-9]+[.,]0*[1-9]")).as_py()
         if parts:
             return _form("a day of Excel with its time, like 44096.4375", "second", _excel(86400), local=True)
         return _form("a day of Excel, like 44096", "day", _excel(1))
@@ -257,7 +258,7 @@ def _excel(a_day: int) -> Read:
     pattern = r"^[0-9]{1,7}(\.0*)?$" if a_day == 1 else r"^[0-9]{1,7}(\.[0-9]*)?$"
 
     def read(texts: pa.Array) -> pa.Array:
-        days = matching(texts, pattern).cast(pa.float64())
+        days = matching(pc.replace_substring(texts, ",", "."), pattern).cast(pa.float64())
         return pc.round(pc.multiply(pc.add(days, _EXCEL), a_day)).cast(pa.int64())
 
     return read

@@ -232,6 +232,18 @@ def test_what_is_not_read_is_said(tmp_path: Path) -> None:
     assert raw.notes == (f"not read in {tmp_path.name}, {said}",)
 
 
+@pytest.mark.parametrize("empty", [b"", gzip.compress(b"")], ids=["plain", "gz"])
+def test_an_empty_part_holds_no_rows(tmp_path: Path, empty: bytes) -> None:
+    """As Spark writes them where it writes no header. Where all are empty, that is the error."""
+    (tmp_path / "part-0.csv").write_bytes(empty)
+    with pytest.raises(InputError, match=r"The file is empty \(.*part-0.csv\)"):
+        read(tmp_path)
+    part(tmp_path, "part-1.csv", 0)
+    raw = source.read(Request((tmp_path,), 0, reading=Reading(COLUMNS)))
+    assert len(raw.client) == 1
+    assert raw.notes == (f"not read in {tmp_path.name}, since they are empty: part-0.csv",)
+
+
 @pytest.mark.parametrize("packing", ["folder", "zip"])
 def test_folders_may_say_what_all_their_rows_have_in_common(tmp_path: Path, packing: str) -> None:
     """As Hive and Spark lay tables out. What a file says itself counts."""
@@ -311,6 +323,11 @@ FOREIGN = {
     "xls": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook", "save it as CSV, and name that"),
     "xlsx in gz": (gzip.compress(zipped(b"", "[Content_Types].xml")), "an Excel workbook", "save it as CSV"),
     "ods": (zipped(b"", "content.xml"), "an Excel workbook", "save it as CSV, and name that"),
+    "mysqldump": (b"-- MySQL dump 10.13\n--\nCREATE TABLE `s`", "SQL", "save the table as CSV"),
+    "mariadb-dump": (b"/*M!999999\\- enable the sandbox mode */ \n-- MariaDB dump", "SQL", "save the table as CSV"),
+    "pg_dump": (b"--\n-- PostgreSQL database dump\n", "SQL", "save the table as CSV"),
+    "copy": (b"COPY public.s (user, sku) FROM stdin;\nu\ts\n\\.\n", "SQL", "save the table as CSV"),
+    "insert": (b"INSERT INTO `s` VALUES (1,'a');\n", "SQL", "save the table as CSV"),
     "html": (b"\n<html><table><tr><td>user</td></tr></table>", "HTML or XML", "save the table as CSV"),
     "feather": (b"ARROW1\0\0", "neither text nor Parquet", "write it as CSV or Parquet"),
     "pickle": (b"\x80\4\x95", "neither text nor Parquet", "write it as CSV or Parquet"),

@@ -47,7 +47,7 @@ def path(tmp_path: Path) -> Path:
         ("a;b,c\n", ("a",), ("a", "b,c"), ";", 2),
         ("a\tb;c\n", ("a", "b;c"), ("a", "b;c"), "\t", 2),
         ("a|b\n", ("a", "b"), ("a", "b"), "|", 2),
-        ("a;b\n", ("x",), ("a;b",), ",", 2),
+        ("a;b\n", ("x",), ("a", "b"), ";", 2),
         (" a , b\t\n", ("a", "b"), ("a", "b"), ",", 2),
         ('"a, b",c\n', ("a, b",), ("a, b", "c"), ",", 2),
         ('"a;b";c\n', ("a;b", "c"), ("a;b", "c"), ";", 2),
@@ -111,6 +111,37 @@ def test_json_is_told_by_its_beginning(path: Path) -> None:
     for whole in (lines, {"rows": lines}):
         with pytest.raises(InputError, match=r"The file is JSON, but not one object a line"):
             layout(path, json.dumps(whole, indent=2))
+
+
+@pytest.mark.parametrize("line", ["{'user': 'u', 'text': \"it's\"}", "{u'user': 'u'}", "[{'user': 'u'}]"])
+def test_dicts_of_python_are_no_json(path: Path, line: str) -> None:
+    with pytest.raises(InputError, match=r"The file holds Python's dicts, .* write each line as Python's json.dumps"):
+        layout(path, f"{line}\n" * 2)
+
+
+@pytest.mark.parametrize(
+    "content, advice",
+    [
+        ("# Sales\n\nuser;sku;at\n", "line 3 names it: take away what stands above"),
+        ("user sku at\nu s 1\n", "its only column is user sku at: values are separated by a comma, a semicolon"),
+        ("a\tb\tc\n", "its columns are a, b, c; where another table has it, name that one or join the two"),
+        ("u;s;2020-09-22T10:30:00Z\n", "its columns are u, s, 2020-09-22T10:30:00Z; say --no-header where"),
+        (b"users,sku,gr\xf6\xdfe\n", "its columns are users, sku, gr..e; say which encoding the file has"),
+        ("users,sku,at\nuser,sku,1\n", "did you mean users"),
+        ('{"who": 1}\n', "its columns are who; where another table has it"),
+    ],
+)
+def test_what_to_do_where_a_column_is_missing(path: Path, content: str | bytes, advice: str) -> None:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=rf"The column user is missing \(.*line 1\); {advice}"):
+        read(path)
+
+
+def test_without_a_header_a_single_column_is_one_that_is_not_divided(path: Path) -> None:
+    """As where a film stands above its ratings, or blanks between values."""
+    path.write_text("1:\n2,3\n4,3\n")
+    with pytest.raises(InputError, match=r"The column 2 is missing .*; its only column is 1: values are separated"):
+        read(path, columns={"customer": "1", "item": "2"}, header=False)
 
 
 def test_an_empty_file(path: Path) -> None:
@@ -179,6 +210,12 @@ def test_a_bad_line_of_json(path: Path, line: str | bytes, problem: str) -> None
         read(path)
     assert str(caught.value).startswith(f"{problem} ({path}, line 3);")
     assert rows(read(path, skip=True)) == [("u", "s", 18262)] * 2
+
+
+def test_where_all_values_of_json_are_nested_none_is_to_be_left_out(path: Path) -> None:
+    path.write_text('{"user": "u", "sku": "s", "at": {"$date": "2020-01-01"}}\n' * 2)
+    with pytest.raises(InputError, match=r"The at is no single value .*line 1\); name another column, or write a row"):
+        read(path)
 
 
 @pytest.mark.parametrize(

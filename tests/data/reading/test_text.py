@@ -187,8 +187,17 @@ def test_where_all_rows_are_longer_than_the_header_none_is_to_be_left_out(write:
         InputError, match=r"has 7 columns where the first has 6 .*line 2\); write a first line with a name"
     ):
         read(write(line() + end, line() + end))
-    with pytest.raises(InputError, match=r"line 3\); mend or remove that line"):
-        read(write(line(), line() + end))
+    for lines in ((line(), line() + end), (line(price="x" + end), line() + end + end)):
+        with pytest.raises(InputError, match=r"line [23]\); mend or remove that line"):
+            read(write(*lines))
+
+
+@pytest.mark.parametrize("note", ['"5\\", 6"', '"\\""'])
+def test_quotes_behind_backslashes_are_to_be_written_twice(write: Write, note: str) -> None:
+    with pytest.raises(InputError, match=r'line 3\); write a quote within a value as "", not as \\", or leave bad'):
+        read(write(line(), line(note=note), line()))
+    with pytest.raises(InputError, match=r'line 2\); write a quote within a value as "", not as \\"\.$'):
+        read(write(line(note=note), line(note=note)))
 
 
 def test_a_quote_that_is_not_closed_spoils_one_line(write: Write) -> None:
@@ -197,6 +206,28 @@ def test_a_quote_that_is_not_closed_spoils_one_line(write: Write) -> None:
         file = write(line(), line(**{place: '"5 inch'}), line(), line())
         found, rejects = read(file, skip=True)
         assert (len(found), [one.line for one in rejects.listed]) == (3, [3])
+
+
+@pytest.mark.parametrize("sign, other", [(",", '7" pipe'), (",", '"7" pipe'), ("\t", 'pipe of 7"'), ("\t", '7" pipe')])
+def test_a_quote_that_a_later_line_seems_to_close_is_not_closed(write: Write, sign: str, other: str) -> None:
+    """The lines between would be lost in a value, and not missed: the row has as many columns as others."""
+    lines = [line(note=note, extra="x").replace(",", sign) for note in ("", '"Best mug', other, "")]
+    found, rejects = read(write(*lines, header=HEADER.replace(",", sign)), skip=True)
+    problems = [(one.line, one.problem) for one in rejects.listed]
+    assert (len(found), problems) == (3, [(3, "The line opens a quote that is not closed")])
+
+
+def test_a_value_of_several_lines_may_read_like_rows(write: Write) -> None:
+    assert len(read(write(line(extra='"1,2,3,4,5\n1,2,3,4,5,6\n1,2,3,4,5,""6"""')))[0]) == 1
+
+
+def test_a_header_that_comes_again_is_no_row(write: Write) -> None:
+    """As where files were joined end to end. A value may be called like its column."""
+    file = write(line(), line(note="note"), HEADER, line())
+    wanted = Wanted({"note": ("note", CATEGORY), "extra": ("extra", CATEGORY)})
+    rejects = Rejects(skip=True)
+    assert scan(file, wanted, asked(rejects)).rows == 3
+    assert [(one.line, one.problem) for one in rejects.listed] == [(4, "The line holds the header again")]
 
 
 def test_a_quote_that_is_not_closed_in_a_large_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

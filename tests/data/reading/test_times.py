@@ -281,7 +281,8 @@ def test_words_read_numbers_that_became_floats() -> None:
 def test_days_of_excel() -> None:
     """44096 is 22 September 2020 to Excel; its clock is the fraction of the day, to the second."""
     assert (values("44096", "44097.0", format="excel"), unit("44096", format="excel")) == ([DAY, DAY + 1], "day")
-    assert unit("44096.4375", format="excel") == "second"
+    assert unit("44096.4375", format="excel") == unit("44096,4375", format="excel") == "second"
+    assert values("44096,4375", format="excel") == [HALF_TEN]
     assert values("44096.4375", "44096", "44096.99999", format="excel") == [HALF_TEN, DAY * 86400, DAY * 86400 + 86399]
     days = time_form(["44096"], "excel").kind
     assert days.read(pa.array(["44096", "x", "-1", "44096.5.5", ""])).to_pylist() == [DAY, None, None, None, None]
@@ -386,6 +387,7 @@ def test_refusals(texts: list[str], format: str | None, zone: str | None, senten
         (["9/22/2020 10:30:00 PM"], ["%m/%d/%Y %I:%M:%S %p"]),
         ([" 22-Sep-2020 "], ["%d-%b-%Y"]),
         (["2020/09/22"], ["%Y/%m/%d"]),
+        (["2014-11-26 20"], ["%Y-%m-%d %H"]),
     ],
 )
 def test_the_words_are_guessed(texts: list[str], words: list[str]) -> None:
@@ -397,7 +399,9 @@ WORDS = [
     *("%m/%d/%y %H:%M", "%Y-%m-%d", "%Y-%m-%d %H:%M", "%d-%b-%y", "%d %B %Y", "%B %d, %Y %I:%M %p", "%m %d, %Y"),
     *("%d%b%Y:%H:%M:%S", "%d/%b/%Y:%H:%M:%S %z", "%m/%d/%Y, %I:%M:%S %p", "%d.%m.%Y %H:%M:%S.%f", "%Y-%m"),
     *("%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%Y%m%dT%H%M%S%z", "%d-%b-%y %I.%M.%S.%f %p"),
-    *("%m/%d/%Y %H:%M %z", "%m/%d/%Y %I:%M%p", "%b-%d-%y", "%Y%m%d%H%M%S%f"),
+    *("%m/%d/%Y %H:%M %z", "%m/%d/%Y %I:%M%p", "%b-%d-%y", "%Y%m%d%H%M%S%f", "%Y/%m/%d %H:%M:%S%z"),
+    *("%a, %d %b %Y %H:%M:%S GMT", "%a %b %d %H:%M:%S UTC %Y", "%Y-%m-%dT%H:%M:%S,%f", "%b %d, %Y @ %H:%M:%S.%f"),
+    "%Y年%m月%d日",
 ]
 
 
