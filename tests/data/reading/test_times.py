@@ -534,7 +534,7 @@ def test_moments_of_96_bits_are_what_they_are_beyond_those_of_64(tmp_path: Path)
     moments = pa.array([datetime(2020, 9, 22, 10, 30), datetime(2600, 1, 1)], pa.timestamp("us"))
     table = pa.table({"user": ["u", "u"], "sku": ["s", "t"], "at": moments})
     pq.write_table(table, path, use_deprecated_int96_timestamps=True)
-    with pytest.raises(InputError, match=r"The at '2600-01-01 00:00:00\.0*' is not a date and time"):
+    with pytest.raises(InputError, match=r"The at '2600-01-01 00:00:00' is not a date and time"):
         read(path)
     assert read(path, skip=True).time.tolist() == [HALF_TEN]
 
