@@ -431,7 +431,7 @@ def test_what_is_no_table(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-DAYS_AS_IDS = ["2020-09-22 00:00:00", "2020-09-22 10:30:00.500000"]
+DAYS_AS_IDS = ["2020-09-22 00:00:00", "2020-09-22 10:30:00.5"]
 
 
 @pytest.mark.parametrize(
@@ -523,6 +523,8 @@ def test_uuids_of_parquet_are_their_text(shop: Shop) -> None:
 
 def test_a_bad_row_of_a_table_in_memory_is_named(tmp_path: Path) -> None:
     frame = shop_frame()
+    with pytest.raises(InputError, match=r"The user '' is not .* \(table 2, row 4\)"):
+        prepare([frame.dropna(), frame], output=tmp_path / "out", columns=parse_columns(COLUMNS))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"The user '' is not .* \(the table, row 4\); .* --drop-missing"):
         prepare(frame, output=tmp_path / "out", columns=parse_columns(COLUMNS))
     wrong = frame.dropna(subset="user").assign(n=[1, -1, 1, 1])

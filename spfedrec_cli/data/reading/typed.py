@@ -113,6 +113,6 @@ def _texts(values: pa.Array, kind: pa.DataType) -> pa.Array:
         return pc.coalesce(integers.cast(pa.string()), other.cast(pa.string()))
     if pa.types.is_timestamp(values.type):
         moments = values.cast(pa.timestamp(values.type.unit)).cast(pa.string())
-        whole = pc.replace_substring_regex(moments, r"\.0+$", "")
+        whole = pc.replace_substring_regex(moments, r"\.0+$|(\.\d*[1-9])0+$", r"\1")
         return pc.binary_join_element_wise(whole, "Z" if values.type.tz else "", "")
     return values.cast(pa.string())

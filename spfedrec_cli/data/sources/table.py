@@ -97,7 +97,7 @@ def read(request: Request) -> Raw:
     pieces = [
         _read_file(file, place, inline, request, notes)
         for place, input in enumerate(request.inputs)
-        for file in _files(input, notes)
+        for file in _files(input, place, notes)
     ]
     table, unit = _joined(pieces, notes)
     items, item_notes = _attributes(table, "item", item_columns, request.reading.item_table, request)
@@ -154,8 +154,10 @@ def _text(value: object) -> bytes:
     return str(int(value) if whole else value).encode("utf-8", "surrogatepass")  # type: ignore[call-overload]
 
 
-def _files(input: Path | pa.Table, notes: list[str]) -> list[RawFile]:
-    return [RawFile(Path("the table"), table=input)] if isinstance(input, pa.Table) else parts(Path(input), notes)
+def _files(input: Path | pa.Table, place: int, notes: list[str]) -> list[RawFile]:
+    if isinstance(input, pa.Table):
+        return [RawFile(Path(f"table {place + 1}" if place else "the table"), table=input)]
+    return parts(Path(input), notes)
 
 
 @dataclass(frozen=True)
