@@ -445,7 +445,7 @@ DAYS_AS_IDS = ["2020-09-22 00:00:00", "2020-09-22 10:30:00.5"]
         (pd.array(["é", "b", None, "b", "b"], "string[pyarrow]"), ["b", "é"]),
         (pd.Categorical([UUID(int=1), UUID(int=2), None, None, None]), [str(UUID(int=1)), str(UUID(int=2))]),
         (np.array([0.1, 2.5, 7, 7, 7], np.float32), ["0.1", "2.5", "7"]),
-        ([np.float32(5), "5", "85123A", None, None], ["5", "85123A"]),
+        ([np.float32(5), "5", b"5", 5, "85123A"], ["5", "85123A"]),
         (pd.to_datetime(["2020-09-22", "2020-09-22 10:30:00.5"] * 2 + [None], format="ISO8601"), DAYS_AS_IDS),
     ],
 )

@@ -122,7 +122,7 @@ def as_table(frame: "pa.Table | pd.DataFrame") -> pa.Table:
         return frame
     try:
         named = [level for level, name in enumerate(frame.index.names) if name not in (None, *frame.columns)]
-        frame = frame.reset_index(named, allow_duplicates=True)
+        frame = frame.reset_index(named, allow_duplicates=True) if named else frame
         names = [str(name) for name in frame.columns]
         return pa.Table.from_arrays([_column(frame.iloc[:, place]) for place in range(len(names))], names)
     except AttributeError:
@@ -150,6 +150,8 @@ def _are_of_one_kind(times: "pd.Series[Any]") -> bool:
 
 def _text(value: object) -> bytes:
     """In UTF-8; half a letter is found where the column is asked for."""
+    if isinstance(value, bytes):
+        return value
     whole = isinstance(value, float | np.floating) and value.is_integer()
     return str(int(value) if whole else value).encode("utf-8", "surrogatepass")  # type: ignore[call-overload]
 
