@@ -65,7 +65,7 @@ class CsvSummary:
 
 def prepare(
     source: "str | pa.Table | pd.DataFrame",
-    input: "Path | str | pa.Table | pd.DataFrame | Sequence[Path | str] | None" = None,
+    input: "Path | str | pa.Table | pd.DataFrame | Sequence[Any] | None" = None,
     output: Path | str | None = None,
     split: str | None = None,
     seed: int = 0,
@@ -80,18 +80,16 @@ def prepare(
 ) -> Summary:
     """Reads `source` and writes the Dataset `output`, replacing one that is there.
 
-    In the place of a name and an `input`, `source` may be a table itself, of pandas or Arrow, with its `columns` by
-    role. `customers` is the number or, as a float, the fraction of buyers to keep (synthetic: the number to make, and
-    `items` likewise); `subset` cuts further. `repeats` says whether bought items stay in the ranking; None asks the
-    data. `reading` says how files are read; `tell` is called with the progress of each stage. Raises InputError for
-    bad input; then, and on an interrupt, nothing is left behind.
+    In the place of a name and an `input`, `source` may be a table itself, of pandas or Arrow, or a list of tables and
+    paths, with its `columns` by role. `customers` is the number or, as a float, the fraction of buyers to keep
+    (synthetic: the number to make, and `items` likewise); `subset` cuts further. `repeats` says whether bought items
+    stay in the ranking; None asks the data. `reading` says how files are read; `tell` is called with the progress of
+    each stage. Raises InputError for bad input; then, and on an interrupt, nothing is left behind.
     """
     started = time.perf_counter()
-    if not isinstance(source, str):
-        source, input = "table", source
+    source, input = _given(source, input)
     row = _row(SOURCES, source, "source")
-    how = reading or Reading()
-    how = replace(how, columns=check_columns(columns)) if columns else how
+    how = _how(reading or Reading(), columns)
     inputs = _inputs(input)
     _check(source, row, inputs, customers, items, how)
     ordered = row.needs_columns and "time" not in how.columns
@@ -123,9 +121,29 @@ def prepare(
     return _summary(output, manifest, time.perf_counter() - started)
 
 
+def _given(source: Any, input: Any) -> tuple[str, Any]:
+    """The source by its name, and its input."""
+    if isinstance(source, str):
+        return source, input
+    if input is not None:
+        raise InputError("An input stands behind a table", hint="give both in one list, as prepare([one, other])")
+    return "table", source
+
+
+def _how(reading: Reading, columns: Mapping[str, str] | None) -> Reading:
+    by_role = check_columns(columns) if columns else reading.columns
+    item_table, customer_table = _input(reading.item_table), _input(reading.customer_table)
+    return replace(reading, columns=by_role, item_table=item_table, customer_table=customer_table)
+
+
 def _inputs(input: Any) -> tuple[Path | pa.Table, ...]:
     given = input if isinstance(input, list | tuple) else [] if input is None else [input]
-    return tuple(Path(one) if isinstance(one, str | Path) else as_table(one) for one in given)
+    return tuple(map(_input, given))
+
+
+def _input(one: Any) -> Any:
+    """A path or an Arrow table; None where there is none."""
+    return Path(one) if isinstance(one, str | Path) else None if one is None else as_table(one)
 
 
 def prepare_csv(
@@ -185,6 +203,7 @@ def _check(
     wrong = [
         (row.needs_input and not inputs, "needs an input", "give its folder or file with --input"),
         (not row.needs_input and inputs, "takes no input", "leave --input out"),
+        (not row.needs_columns and any(isinstance(one, pa.Table) for one in inputs), "reads files", "give its path"),
         (len(inputs) > 1 and not row.needs_columns, "takes one input", "give --input once"),
         (not row.makes and items is not None, "has its own items", "leave --items out"),
         (row.makes and isinstance(customers, float), fraction, "give the number of customers to make"),

@@ -43,8 +43,8 @@ class Reading:
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
-    item_table: Path | None = None
-    customer_table: Path | None = None
+    item_table: Path | pa.Table | None = None
+    customer_table: Path | pa.Table | None = None
     where: tuple[str, ...] = ()
     drop_missing: bool = False
     returns: Literal["refuse", "drop"] = "refuse"

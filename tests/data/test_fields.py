@@ -1,4 +1,5 @@
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +10,21 @@ def test_whole_numbers_sort_as_numbers() -> None:
     codes, vocabulary = encode(pa.array(["10", "9", None, "10", "-1"]))
     assert vocabulary == ("-1", "9", "10")
     assert codes.tolist() == [3, 2, 0, 3, 1]
+
+
+@pytest.mark.parametrize(
+    "values, known",
+    [
+        (["36.0", "7", "36", "", "7.00"], ("7", "36")),
+        (["36.0", "36.5", "-7.0"], ("-7", "36", "36.5")),
+        (["36.0", "36a"], ("36.0", "36a")),
+        (["36.0", "1e3", "v1.0"], ("1e3", "36.0", "v1.0")),
+    ],
+)
+def test_numbers_that_became_decimals_are_what_they_were(values: list[str], known: tuple[str, ...]) -> None:
+    codes, vocabulary = encode(pa.array(values))
+    assert vocabulary == known
+    assert [code > 0 for code in codes] == [value != "" for value in values]
 
 
 def test_text_sorts_as_text_and_all_kinds_of_nothing_are_one() -> None:

@@ -1,7 +1,7 @@
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -40,9 +40,13 @@ class Shop:
         (self.folder / name).write_text("\n".join([header, *lines]) + "\n")
         return self.folder / name
 
-    def read(self, path: Path, columns: str = COLUMNS, skip: bool = False, **tables: Path) -> Raw:
+    def read(self, path: Path | pa.Table, columns: str = COLUMNS, skip: bool = False, **tables: Path) -> Raw:
         reading = Reading(parse_columns(columns), **tables)  # type: ignore[arg-type]
         return source.read(Request((path,), 0, rejects=Rejects(skip), reading=reading))
+
+    def read_all(self, table: Any) -> list[tuple[object, ...]]:
+        raw = self.read(source.as_table(table))
+        return list(zip(raw.client.to_pylist(), raw.item.to_pylist(), raw.time.tolist(), strict=True))
 
     def prepare(self, path: Path, columns: str = COLUMNS, **options: object) -> tuple[Dataset, Summary]:
         out = self.folder / "out"
@@ -245,6 +249,9 @@ def test_tables_of_items_and_customers(shop: Shop) -> None:
     assert dataset.item_codes.ravel().tolist() == [2, 1, 0, 0]
     assert dataset.item_labels([1, 3]) == [{"name": "Socks"}, {}]
     assert dataset.client_codes.ravel().tolist() == [0, 1, 0]
+    in_memory: Any = {"item_table": pd.read_csv(items, sep=";"), "customer_table": str(customers)}
+    shop.prepare(path, DESCRIBED, reading=Reading(**in_memory))
+    assert Dataset.open(shop.folder / "out").manifest.files == dataset.manifest.files
     assert dataset.manifest.time_unit == "day"
     assert summary.notes[-2:] == [
         "1 item sold but not in the catalogue: kept, features unknown",
@@ -408,6 +415,12 @@ def test_what_is_no_table(tmp_path: Path) -> None:
     how = {"output": tmp_path / "out", "columns": parse_columns(COLUMNS)}
     with pytest.raises(InputError, match=r"int is no table; give a path, a pandas.DataFrame or a pyarrow.Table"):
         prepare(7, **how)  # type: ignore[arg-type]
+    with pytest.raises(
+        InputError, match=r"An input stands behind a table; give both in one list, as prepare\(\[one, o"
+    ):
+        prepare(shop_frame(), shop_frame(), **how)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="The source hm reads files; give its path"):
+        prepare("hm", shop_frame(), tmp_path / "out")
     with pytest.raises(InputError, match="Series is no table"):
         prepare(pd.Series([7]), **how)  # type: ignore[arg-type]
     texts = pd.DataFrame({"user": ["u", "1"], "sku": ["s", "t"], "at": ["2020-09-22"] * 2})
@@ -416,6 +429,9 @@ def test_what_is_no_table(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^The input holds no purchases; check that it is the right one"):
         prepare(texts.head(0), **how)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
+
+
+DAYS_AS_IDS = ["2020-09-22 00:00:00", "2020-09-22 10:30:00.5"]
 
 
 @pytest.mark.parametrize(
@@ -427,6 +443,10 @@ def test_what_is_no_table(tmp_path: Path) -> None:
         (pd.array([b"a", "b", "b", "b", "b"], object), ["a", "b"]),
         ([UUID(int=1), UUID(int=2**127), None, None, None], [str(UUID(int=1)), str(UUID(int=2**127))]),
         (pd.array(["é", "b", None, "b", "b"], "string[pyarrow]"), ["b", "é"]),
+        (pd.Categorical([UUID(int=1), UUID(int=2), None, None, None]), [str(UUID(int=1)), str(UUID(int=2))]),
+        (np.array([0.1, 2.5, 7, 7, 7], np.float32), ["0.1", "2.5", "7"]),
+        ([np.float32(5), "5", b"5", 5, "85123A"], ["5", "85123A"]),
+        (pd.to_datetime(["2020-09-22", "2020-09-22 10:30:00.5"] * 2 + [None], format="ISO8601"), DAYS_AS_IDS),
     ],
 )
 def test_ids_of_any_kind_in_a_frame(tmp_path: Path, values: Any, ids: list[str]) -> None:
@@ -439,6 +459,39 @@ def test_ids_of_any_kind_in_a_frame(tmp_path: Path, values: Any, ids: list[str])
     columns: Any = {"customer": 0, "item": 1, "time": 2}
     prepare(frame, output=tmp_path / "out", columns=columns, reading=Reading(drop_missing=True))
     assert Dataset.open(tmp_path / "out").client_ids == ids
+
+
+NAIVE, STOCKHOLM = datetime(2020, 9, 22, 10, 30), datetime(2020, 9, 22, 12, 30, tzinfo=timezone(timedelta(hours=2)))
+
+
+@pytest.mark.parametrize(
+    "values, problem",
+    [
+        ([NAIVE.date(), NAIVE, None], "'2020-09-22 10:30:00' is not a date like 2020-09-22"),
+        ([NAIVE, STOCKHOLM, STOCKHOLM], "'2020-09-22 10:30:00' is not a date, time and zone"),
+        ([NAIVE, pd.Timestamp(NAIVE), STOCKHOLM], r"'2020-09-22 12:30:00\+02:00' is not a date and time"),
+        (pd.to_timedelta([1, 2, 3], "D"), "the column at holds duration"),
+        (pd.Series(["2020-09-22", "\ud800", None], dtype=object), "the column at holds binary that is not UTF-8 text"),
+    ],
+)
+def test_times_that_arrow_would_bend_are_refused(tmp_path: Path, values: Any, problem: str) -> None:
+    """Days and moments in one column, moments with a zone and without, spans of time, half a letter."""
+    frame = pd.DataFrame({"user": ["u"] * 3, "sku": list("xyz"), "at": pd.Series(values)})
+    with pytest.raises(InputError, match=problem):
+        prepare(frame, output=tmp_path / "out", columns=parse_columns(COLUMNS))
+
+
+def test_what_a_table_in_memory_calls_its_columns(shop: Shop) -> None:
+    """Levels of an index that have a name are columns, as in a file that the table is written to."""
+    frame = shop_frame().dropna(subset="user")
+    expected = shop.read_all(frame)
+    for form in (
+        frame.set_index(["at", "user"]),
+        frame.set_index("at", append=True),
+        frame.rename_axis("sku"),
+        pa.RecordBatch.from_pandas(frame, preserve_index=False),
+    ):
+        assert shop.read_all(form) == expected
 
 
 def test_blanks_around_names_count_in_no_form(shop: Shop) -> None:
@@ -470,6 +523,8 @@ def test_uuids_of_parquet_are_their_text(shop: Shop) -> None:
 
 def test_a_bad_row_of_a_table_in_memory_is_named(tmp_path: Path) -> None:
     frame = shop_frame()
+    with pytest.raises(InputError, match=r"The user '' is not .* \(table 2, row 4\)"):
+        prepare([frame.dropna(), frame], output=tmp_path / "out", columns=parse_columns(COLUMNS))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"The user '' is not .* \(the table, row 4\); .* --drop-missing"):
         prepare(frame, output=tmp_path / "out", columns=parse_columns(COLUMNS))
     wrong = frame.dropna(subset="user").assign(n=[1, -1, 1, 1])

@@ -10,19 +10,21 @@ import pyarrow.compute as pc
 from spfedrec_cli.data.raw import Reading
 from spfedrec_cli.data.reading.kinds import matching, missing, whole_numbers
 from spfedrec_cli.data.reading.scan import Rule
-from spfedrec_cli.data.reading.times import TimeForm, time_form
+from spfedrec_cli.data.reading.times import TimeForm, dated, time_form
 from spfedrec_cli.errors import InputError
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _CONDITION = re.compile(r'(?s)("[^"]+"|.+?)\s*(!=|<=|>=|!~|=|<|>|~)\s*(.*)')
 _WHOLE = 2.0**53  # from where on floats leave whole numbers out
 _ORDERS = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
+_SIGNS = {**_ORDERS, "=": pc.equal, "!=": pc.not_equal}
 
 
 def rules(reading: Reading, columns: Mapping[str, str]) -> tuple[Rule, ...]:
     """What is asked of each row, given the names of the `columns` by role. Raises InputError for a condition that is
     none, and for returns where no column of quantities is named."""
-    found = [_where(text, reading.timezone) for text in reading.where]
+    stated = [reading.where] if isinstance(reading.where, str) else reading.where
+    found = [_where(text, reading.timezone) for text in stated]
     if reading.drop_missing:
         needed = [columns[role] for role in ("customer", "item", "time") if role in columns]
         found += [Rule("--drop-missing", column, lambda texts: pc.invert(missing(texts))) for column in needed]
@@ -53,9 +55,13 @@ def _where(text: str, zone: str | None) -> Rule:
 def _test(sign: str, value: str, text: str) -> Callable[[pa.Array], pa.Array]:
     if sign.endswith("~"):
         return _search(sign, value, text)
-    if sign in _ORDERS:
-        return _ordered(sign, value)
-    return lambda texts: pc.xor(_equal(texts, value), sign == "!=")
+    moment = dated(pa.array([_begin(value)]))[0].as_py()
+
+    def keeps(texts: pa.Array) -> pa.Array:
+        plain = _ordered(texts, sign, value) if sign in _ORDERS else pc.xor(_equal(texts, value), sign == "!=")
+        return plain if moment is None else pc.coalesce(_SIGNS[sign](dated(texts), moment), plain)
+
+    return keeps
 
 
 def _search(sign: str, pattern: str, text: str) -> Callable[[pa.Array], pa.Array]:
@@ -67,13 +73,11 @@ def _search(sign: str, pattern: str, text: str) -> Callable[[pa.Array], pa.Array
     return lambda texts: pc.xor(pc.match_substring_regex(texts, pattern), sign == "!~")
 
 
-def _ordered(sign: str, value: str) -> Callable[[pa.Array], pa.Array]:
-    """Numbers by size, where `value` is one; else texts, and with them ISO dates, by letter."""
-    if re.fullmatch(_NUMBER, value):
-        return lambda texts: pc.and_kleene(
-            _ORDERS[sign](_numbers(texts), float(value)), pc.invert(missing(pc.utf8_trim_whitespace(texts)))
-        )
-    return lambda texts: _ORDERS[sign](texts, value)
+def _ordered(texts: pa.Array, sign: str, value: str) -> pa.Array:
+    """Numbers by size, where `value` is one, else texts by letter. What is missing is in no order."""
+    is_number = re.fullmatch(_NUMBER, value)
+    found = _ORDERS[sign](_numbers(texts), float(value)) if is_number else _ORDERS[sign](texts, value)
+    return pc.and_kleene(found, pc.invert(missing(texts)))
 
 
 def _timed(sign: str, value: str, text: str, zone: str | None, form: TimeForm) -> Callable[[pa.Array], pa.Array] | None:
@@ -82,20 +86,23 @@ def _timed(sign: str, value: str, text: str, zone: str | None, form: TimeForm) -
     if sign.endswith("~"):
         return None
     moment = form.seconds(pa.array([value]))[0].as_py()
-    if moment is None and (day := re.fullmatch(r"[0-9]{4}(-[0-9]{2})?(-[0-9]{2})?", value)):
-        value += "-01" * day.groups().count(None) + " 00:00"
     if moment is None:
+        value = _begin(value)
         moment = time_form([value], None, zone if form.local else None).seconds(pa.array([value]))[0].as_py()
     if moment is None and sign in _ORDERS:
         hint = "write it as at>=2020-09-22"
         raise InputError(f"{text!r} compares times with something else", where="--where", hint=hint)
-    compare = {**_ORDERS, "=": pc.equal, "!=": pc.not_equal}[sign]
 
     def keeps(texts: pa.Array) -> pa.Array:
-        there = pc.invert(missing(pc.utf8_trim_whitespace(texts)))
-        return pc.and_(pc.fill_null(compare(form.seconds(texts), moment), True), there)
+        return pc.and_(pc.fill_null(_SIGNS[sign](form.seconds(texts), moment), True), pc.invert(missing(texts)))
 
     return None if moment is None else keeps
+
+
+def _begin(value: str) -> str:
+    """The moment at which a year, a month or a day begins; anything else as it is."""
+    day = re.fullmatch(r"[0-9]{4}(-[0-9]{2})?(-[0-9]{2})?", value)
+    return value + "-01" * day.groups().count(None) + " 00:00" if day else value
 
 
 def _equal(texts: pa.Array, value: str) -> pa.Array:

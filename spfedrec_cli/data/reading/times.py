@@ -144,6 +144,11 @@ def _localized(seconds: pa.Array, zone: str) -> pa.Array:
     return pa.array(there.dt.tz_convert("UTC").dt.tz_localize(None), pa.timestamp("s")).cast(pa.int64())
 
 
+def dated(texts: pa.Array) -> pa.Array:
+    """Seconds since 1970 (n,) of ISO dates and moments, int64; null for anything else."""
+    return pc.coalesce(pc.multiply(_days(texts), scalar(86400)), _naive(texts), _zoned(texts))
+
+
 def guess(values: Sequence[str], right: int = 0) -> str | None:
     """What to do about `values`, of which so many are in the form that they are read in: the words for them, where some
     fit more, and most."""
@@ -167,7 +172,8 @@ def guess(values: Sequence[str], right: int = 0) -> str | None:
 
 def _is(text: str, words: str) -> bool:
     try:
-        return bool(datetime.strptime(text, words))
+        year = datetime.strptime(text, words).year
+        return 1902 <= year <= 2037 or not _CLOCK_WORDS.search(words)
     except ValueError:
         return False
 

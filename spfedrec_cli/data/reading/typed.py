@@ -77,6 +77,8 @@ def _as_text(column: pa.Array, name: str, role: str | None, file: RawFile) -> pa
     """Values as a file of text would hold them; a whole number that was read as a float is one again."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     try:
+        if pa.types.is_duration(kind):  # whose text would be a number of something
+            raise pa.ArrowNotImplementedError
         column = column.storage if column.type == pa.uuid() else column
         encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
         if role and pa.types.is_floating(kind):
@@ -84,8 +86,9 @@ def _as_text(column: pa.Array, name: str, role: str | None, file: RawFile) -> pa
         texts = pc.fill_null(_texts(encoded.dictionary, kind), "")
         texts.validate(full=True)
         return pc.fill_null(texts.take(encoded.indices), "")
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-        problem = f"The file cannot be read: the column {name} holds {kind}"
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        broken = " that is not UTF-8 text" if isinstance(error, pa.ArrowInvalid) else ""
+        problem = f"The file cannot be read: the column {name} holds {kind}{broken}"
         raise InputError(problem, where=str(file), hint="write it as text, numbers or dates") from None
 
 
@@ -100,14 +103,16 @@ def _check_exact(values: pa.Array, role: str, name: str, file: RawFile) -> None:
 
 def _texts(values: pa.Array, kind: pa.DataType) -> pa.Array:
     if kind == pa.uuid():
-        return pa.array([str(UUID(bytes=one)) for one in values.to_pylist()], pa.string())
+        values = values.storage if isinstance(values, pa.ExtensionArray) else values
+        return pa.array([one and str(UUID(bytes=one)) for one in values.to_pylist()], pa.string())
     if pa.types.is_floating(values.type):
-        values = values.cast(pa.float64())
-        whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), _EXACT[64]))
+        values = values.cast(pa.float32()) if pa.types.is_float16(values.type) else values
+        whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), pa.scalar(_EXACT[64], values.type)))
         integers = pc.if_else(whole, values, None).cast(pa.int64())
         other = pc.if_else(pc.is_nan(values), None, values)
         return pc.coalesce(integers.cast(pa.string()), other.cast(pa.string()))
     if pa.types.is_timestamp(values.type):
         moments = values.cast(pa.timestamp(values.type.unit)).cast(pa.string())
-        return pc.binary_join_element_wise(moments, "Z" if values.type.tz else "", "")
+        whole = pc.replace_substring_regex(moments, r"\.0+$|(\.\d*[1-9])0+$", r"\1")
+        return pc.binary_join_element_wise(whole, "Z" if values.type.tz else "", "")
     return values.cast(pa.string())

@@ -97,7 +97,7 @@ def read(request: Request) -> Raw:
     pieces = [
         _read_file(file, place, inline, request, notes)
         for place, input in enumerate(request.inputs)
-        for file in _files(input, notes)
+        for file in _files(input, place, notes)
     ]
     table, unit = _joined(pieces, notes)
     items, item_notes = _attributes(table, "item", item_columns, request.reading.item_table, request)
@@ -116,32 +116,50 @@ def read(request: Request) -> Raw:
 
 
 def as_table(frame: "pa.Table | pd.DataFrame") -> pa.Table:
-    """A column of several kinds of values holds their texts. Raises InputError for what is no table."""
+    """With those levels of an index that have a name. A column of several kinds of values holds their texts. Raises
+    InputError for what is no table."""
     if isinstance(frame, pa.Table):
         return frame
     try:
+        named = [level for level, name in enumerate(frame.index.names) if name not in (None, *frame.columns)]
+        frame = frame.reset_index(named, allow_duplicates=True) if named else frame
         names = [str(name) for name in frame.columns]
         return pa.Table.from_arrays([_column(frame.iloc[:, place]) for place in range(len(names))], names)
     except AttributeError:
+        if hasattr(frame, "__arrow_c_stream__") and hasattr(frame, "columns"):
+            return pa.table(frame)
         hint = "give a path, a pandas.DataFrame or a pyarrow.Table"
         raise InputError(f"{type(frame).__name__} is no table", hint=hint) from None
 
 
 def _column(values: "pd.Series[Any]") -> pa.Array | pa.ChunkedArray:
     try:
-        return pa.Array.from_pandas(values)
+        column = pa.Array.from_pandas(values)
+        if not pa.types.is_temporal(column.type) or values.dtype != object or _are_of_one_kind(values):
+            return column
     except (ValueError, TypeError, NotImplementedError, OverflowError):
         if any(isinstance(one, list | tuple | dict | set | np.ndarray) for one in values):
             return pa.nulls(len(values), pa.list_(pa.string()))  # refused where it is asked for
-        return pa.array([None if gone else _text(one) for one, gone in zip(values, values.isna(), strict=True)])
+    return pa.array([None if gone else _text(one) for one, gone in zip(values, values.isna(), strict=True)])
 
 
-def _text(value: object) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def _are_of_one_kind(times: "pd.Series[Any]") -> bool:
+    """Neither days among moments nor moments of which some have a zone: Arrow would make one of both."""
+    return len({(type(one), getattr(one, "tzinfo", None) is None) for one in times[times.notna()]}) < 2
 
 
-def _files(input: Path | pa.Table, notes: list[str]) -> list[RawFile]:
-    return [RawFile(Path("the table"), table=input)] if isinstance(input, pa.Table) else parts(Path(input), notes)
+def _text(value: object) -> bytes:
+    """In UTF-8; half a letter is found where the column is asked for."""
+    if isinstance(value, bytes):
+        return value
+    whole = isinstance(value, float | np.floating) and value.is_integer()
+    return str(int(value) if whole else value).encode("utf-8", "surrogatepass")  # type: ignore[call-overload]
+
+
+def _files(input: Path | pa.Table, place: int, notes: list[str]) -> list[RawFile]:
+    if isinstance(input, pa.Table):
+        return [RawFile(Path(f"table {place + 1}" if place else "the table"), table=input)]
+    return parts(Path(input), notes)
 
 
 @dataclass(frozen=True)
@@ -252,11 +270,12 @@ def _described_by(start: str, columns: Mapping[str, str]) -> dict[str, str]:
 
 
 def _attributes(
-    table: Scanned, what: str, columns: Mapping[str, str], path: Path | None, request: Request
+    table: Scanned, what: str, columns: Mapping[str, str], beside: Path | pa.Table | None, request: Request
 ) -> tuple[Attributes, list[str]]:
-    if path is not None:
-        found, notes = _from_table(what, columns, path, request)
-        return found, [*notes, *_strange(table.texts(what).dictionary, found.ids, what, path)]
+    if beside is not None:
+        file = _beside(what, columns, beside)
+        found, notes = _from_table(what, columns, file, request)
+        return found, [*notes, *_strange(table.texts(what).dictionary, found.ids, what, file)]
     if not columns:
         return no_attributes(), []
     ids = table.texts(what)
@@ -274,24 +293,30 @@ def _last(ids: pa.DictionaryArray, values: pa.DictionaryArray) -> pa.DictionaryA
     return pa.DictionaryArray.from_arrays(pa.array(last, mask=last < 0), values.dictionary)
 
 
-def _from_table(what: str, columns: Mapping[str, str], path: Path, request: Request) -> tuple[Attributes, list[str]]:
+def _beside(what: str, columns: Mapping[str, str], table: Path | pa.Table) -> RawFile:
     option = f"--{what}-table"
     if not columns:
         raise InputError(f"No column is named for {option}", where="--columns", hint=f"add {what}.FIELD=… to it")
-    if not path.is_file():
-        state = "is not a file" if path.exists() else "does not exist"
-        raise InputError(f"The table {state}", where=str(path), hint=f"give a CSV or Parquet file with {option}")
+    if isinstance(table, pa.Table):
+        return RawFile(Path(f"the table of {what}s"), table=table)
+    if not table.is_file():
+        state = "is not a file" if table.exists() else "does not exist"
+        raise InputError(f"The table {state}", where=str(table), hint=f"give a CSV or Parquet file with {option}")
+    return unpack(table)
+
+
+def _from_table(what: str, columns: Mapping[str, str], file: RawFile, request: Request) -> tuple[Attributes, list[str]]:
     key, named = request.reading.columns[what], tuple(dict.fromkeys(columns.values()))
-    found = read_attributes(unpack(path), (key, _ID), named, request, _shape(request), needed=True)
+    found = read_attributes(file, (key, _ID), named, request, _shape(request), needed=True)
     return _named(found.ids, {role: found.columns[column] for role, column in columns.items()}), found.notes
 
 
-def _strange(bought: pa.Array, described: pa.Array, what: str, path: Path) -> list[str]:
+def _strange(bought: pa.Array, described: pa.Array, what: str, file: RawFile) -> list[str]:
     """A table that knows nobody is one that writes ids otherwise."""
     if not len(bought) or not len(described) or (dense(described, bought) >= 0).any():
         return []
     ids = f"{str(described[0])!r} there and {str(bought[0])!r} in the purchases"
-    return [f"{path.name} describes no {what} of the purchases: write ids alike in both, as {ids}"]
+    return [f"{file.name} describes no {what} of the purchases: write ids alike in both, as {ids}"]
 
 
 def _named(ids: pa.Array, values: Mapping[str, pa.DictionaryArray]) -> Attributes:

@@ -56,10 +56,21 @@ def kept(condition: str, *values: str) -> list[str]:
         ("x=9007199254740993", ["9007199254740992", "9007199254740993"], ["9007199254740993"]),
         ("x=True", ["true", "True", "TRUE", "false", "1", ""], ["true", "True", "TRUE"]),
         ("x!=false", ["true", "False", ""], ["true", ""]),
+        ("x<2038", ["2020-09-22", "2038-01-01", "2039", "7", "", "nan", "9999-12-31"], ["2020-09-22", "7"]),
+        ("x<=2020-09-22", ["2020-09-22 00:00", "2020-09-22T00:01", ""], ["2020-09-22 00:00"]),
+        ("x=2020-09-22T10:00", ["2020-09-22 10:00:00", "2020-09-22"], ["2020-09-22 10:00:00"]),
+        ("x=2020-09-22", ["2020-09-22 02:00+02", "2020-09-22T00:00Z"], ["2020-09-22 02:00+02", "2020-09-22T00:00Z"]),
+        ("x!=2020-09-22", ["2020-09-22 00:00", "2020-09-23", "", "soon"], ["2020-09-23", "", "soon"]),
+        ("x>=2020-09", ["2020-08-31", "2020-09-01", "2020-10"], ["2020-09-01", "2020-10"]),
     ],
 )  # fmt: skip
 def test_conditions(condition: str, values: list[str], right: list[str]) -> None:
     assert kept(condition, *values) == right
+
+
+def test_one_condition_may_stand_alone() -> None:
+    (rule,) = rules(Reading(where="country=UK"), {})  # type: ignore[arg-type]
+    assert rule.column == "country"
 
 
 def test_a_column_with_blanks_in_its_name() -> None:
@@ -98,6 +109,8 @@ VALUE = st.sampled_from(["", "5", "5.0", "-5", " 5 ", "0", "nan", "inf", "1e3", 
 
 
 def reference(text: str, sign: str, value: str) -> bool:
+    if sign not in ("=", "!=") and text in ("", "nan"):
+        return False
     if not re.fullmatch(NUMBER, value):
         return bool(OPERATORS[sign](text.encode(), value.encode()))
     number = float(text) if re.fullmatch(NUMBER, text.strip()) else None

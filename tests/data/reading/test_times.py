@@ -430,6 +430,7 @@ def test_where_nothing_fits_the_option_is_named_all_the_same(texts: list[str]) -
 def test_words_that_are_wrong_are_to_be_left_out_where_that_is_enough() -> None:
     assert guess(["2020-09-22", "2020-09-23"]) == "leave --time-format out: such times are read without it"
     assert guess(["1.60077E+12", "1.6E+12"]) == "write them again with all their digits"
+    assert (guess(["2600-01-01 00:00:00"]) or "").endswith("or name another column"), "no words reach so far"
 
 
 @pytest.mark.parametrize("days", [31, 14])
@@ -538,7 +539,7 @@ def test_moments_of_96_bits_are_what_they_are_beyond_those_of_64(tmp_path: Path)
     moments = pa.array([datetime(2020, 9, 22, 10, 30), datetime(2600, 1, 1)], pa.timestamp("us"))
     table = pa.table({"user": ["u", "u"], "sku": ["s", "t"], "at": moments})
     pq.write_table(table, path, use_deprecated_int96_timestamps=True)
-    with pytest.raises(InputError, match=r"The at '2600-01-01 00:00:00\.0*' is not a date and time"):
+    with pytest.raises(InputError, match=r"The at '2600-01-01 00:00:00' is not a date and time"):
         read(path)
     assert read(path, skip=True).time.tolist() == [HALF_TEN]
 
