@@ -18,13 +18,13 @@ AGE_BUCKETS = ("0-19", "20-24", "25-29", "30-39", "40-49", "50-59", "60+")
 def encode(values: pa.Array) -> tuple[I32, tuple[str, ...]]:
     """Codes and vocabulary of text values: code 0 for unknown, code i for `vocabulary[i - 1]`.
 
-    The vocabulary is sorted as numbers where all its values are whole numbers, else as text. Where all
-    are numbers, `36.0` is `36`, as which a column with gaps comes out of a detour through floats.
+    The vocabulary is sorted as numbers where all its values are whole numbers, else as text. Where all are numbers and
+    some are written as 7, `36.0` is 36: a part of the table with gaps made a detour through floats.
     """
     encoded = values if isinstance(values, pa.DictionaryArray) else values.dictionary_encode()
     texts = encoded.dictionary.to_pylist()
     known = {text: text for text in texts if text is not None and text not in UNKNOWN}
-    if all(map(_NUMBER.fullmatch, known)):
+    if all(map(_NUMBER.fullmatch, known)) and not all("." in text for text in known):
         known = {text: re.sub(r"\.0+$", "", text) for text in known}
     vocabulary = _sorted(list(set(known.values())))
     code = {text: place for place, text in enumerate(vocabulary, 1)}
