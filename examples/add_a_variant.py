@@ -2,8 +2,11 @@
 
     python examples/add_a_variant.py
 
-Takes some seconds. Writes datasets/shop and runs/variant. CONTRIBUTING.md shows losses, towers and request modes.
+Takes some seconds. Writes datasets/made-up and runs/variant, anew each time. CONTRIBUTING.md shows losses, towers and
+request modes.
 """
+
+import shutil
 
 import numpy as np
 
@@ -42,10 +45,11 @@ AGGREGATIONS["whole_or_nothing"] = Row(WholeOrNothing, WholeOrNothingByMessages)
 
 
 def main() -> None:
-    spfedrec.prepare("synthetic", output="datasets/shop", customers=500, items=200)
-    shop = spfedrec.Dataset.open("datasets/shop")
+    spfedrec.prepare("synthetic", output="datasets/made-up", customers=500, items=200)
+    shop = spfedrec.Dataset.open("datasets/made-up")
     settings = ["train.rounds=20", "train.eval_every=10", "federated.aggregation=whole_or_nothing"]
     settings += ["federated.cohort_size=64", "federated.dropout=0.01"]
+    shutil.rmtree("runs/variant", ignore_errors=True)
     result = spfedrec.train(shop, spfedrec.resolve("synthetic", settings=settings), "runs/variant")
     report = spfedrec.evaluate("variant", ks=[10], baselines=["popularity"])
     print(f"{result.client_updates:,} client updates, {result.survivors:,} of them in a sum")

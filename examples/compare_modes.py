@@ -2,8 +2,10 @@
 
     python examples/compare_modes.py
 
-Takes about a minute. Writes datasets/shop, and runs/mode-paper and runs/mode-slate.
+Takes about a minute. Writes datasets/made-up, runs/mode-paper and runs/mode-slate, anew each time.
 """
+
+import shutil
 
 import spfedrec_cli as spfedrec
 
@@ -11,11 +13,12 @@ MODES = {"paper": "each client requests its items", "slate": "nobody requests an
 
 
 def main() -> None:
-    spfedrec.prepare("synthetic", output="datasets/shop", customers=2000, items=400)
-    shop = spfedrec.Dataset.open("datasets/shop")
+    spfedrec.prepare("synthetic", output="datasets/made-up", customers=2000, items=400)
+    shop = spfedrec.Dataset.open("datasets/made-up")
     settings = ["train.rounds=60", "train.eval_every=20", "federated.cohort_size=512"]
     for mode in MODES:
         config = spfedrec.resolve("synthetic", settings=[*settings, f"request.mode={mode}"])
+        shutil.rmtree(f"runs/mode-{mode}", ignore_errors=True)
         spfedrec.train(shop, config, f"runs/mode-{mode}", preset="synthetic")
 
     found = spfedrec.compare(["mode-paper", "mode-slate"], ks=[10], metrics=["ndcg@10"])

@@ -319,6 +319,16 @@ def test_figures_of_results(monkeypatch: pytest.MonkeyPatch) -> None:
     assert results.ratios([found], rivals, [("NDCG", "full", "ndcg@10")], ("one", "two")) == ["0.75"]
 
 
+def test_seeds_are_one_curve_over_the_rounds_that_all_of_them_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    trials, curves = the_module("trials", monkeypatch), the_module("curves", monkeypatch)
+    one = trials.Found("run", 8.0, 4, 1, 1.0, 1.0, {}, [(1, 0.125), (2, 0.5), (4, 0.5)])
+    two = trials.Found("run", 4.0, 2, 1, 1.0, 1.0, {}, [(1, 0.375), (2, 0.75)])
+    curve, seconds = curves._over_seeds("the same model, not federated (`central`)", [one, two])
+    assert (curve.name, seconds) == ("not federated", 2.0)
+    assert (curve.x.tolist(), curve.y.tolist()) == ([1, 2], [0.25, 0.625])
+    assert curve.band.tolist() == [[0.125, 0.375], [0.5, 0.75]]
+
+
 @pytest.mark.slow
 def test_results_of_the_made_up_shop(tmp_path: Path) -> None:
     """Twenty rounds: a row a case and baseline, each with what it says of itself, and the picture."""

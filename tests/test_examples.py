@@ -67,6 +67,7 @@ def test_every_script_says_how_it_is_run_and_stands_in_docs() -> None:
 @pytest.mark.slow
 def test_a_variant_of_ones_own(tmp_path: Path) -> None:
     said = script("add_a_variant.py", tmp_path)
+    assert script("add_a_variant.py", tmp_path) == said
     updates, summed = (int(each.replace(",", "")) for each in re.findall(r"([\d,]+)(?= client updates| of them)", said))
     assert 0 < summed < updates
     assert "half@10" in said

@@ -9,6 +9,7 @@ import typer
 
 from spfedrec_cli.cli.options import AsJson, Debug, Quiet
 from spfedrec_cli.cli.output import Cell, Output, counted, facts, size, table
+from spfedrec_cli.cli.ranked import LABELS
 from spfedrec_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,11 +57,9 @@ def command(
     opened = bundles.opened(Path(bundle))
     bought, days = _dated([id.strip() for value in history for id in value.split(",") if id.strip()])
     found = rank(opened, bought, k, _said(fields or []), exclude_seen, days)
-    shown = ["name", "type", "colour"]
-    rows: list[tuple[Cell, ...]] = [
-        (place, id, *labels, score) for place, (id, score, *labels) in enumerate(found.items, 1)
-    ]
-    items = [dict(zip(("article_id", "score", *shown), each, strict=True)) for each in found.items]
+    items = [dict(zip(("article_id", "score", *LABELS), each, strict=True)) for each in found.items]
+    shown = ["article_id", *(label for label in LABELS if any(item[label] for item in items)), "score"]
+    rows: list[tuple[Cell, ...]] = [(place, *(item[head] for head in shown)) for place, item in enumerate(items, 1)]
     up, down = _service(opened, len(found.items))
     timing = {
         "engine": found.engine,
@@ -71,7 +70,7 @@ def command(
     costs = {"bundle_bytes": opened.size, "service_bytes_up": up, "service_bytes_down": down}
     out.result(
         {"bundle": bundle, "items": items, **timing, **costs},
-        table(f"Recommended on the device, by the {found.ranked_by}", ["", "article", *shown, "score"], rows),
+        table(f"Recommended on the device, by the {found.ranked_by}", ["", "article", *shown[1:]], rows),
         facts("What it costs", _costs(opened, found, up, down)),
     )
     if k is not None and len(found.items) < k:

@@ -92,7 +92,7 @@ Channel = Annotated[int | None, typer.Option(metavar="N", min=1, help="Keep this
 Split = Annotated[
     str | None, typer.Option(metavar="NAME", help="temporal or leave-one-out; left out, the source's own choice.")
 ]
-Seed = Annotated[int | None, typer.Option(min=0, help="Seed of everything drawn; left out, 0.")]
+Seed = Annotated[int | None, typer.Option(metavar="N", min=0, help="Seed of everything drawn; left out, 0.")]
 SkipBadRows = Annotated[
     bool, typer.Option("--skip-bad-rows", help="Leave out rows that cannot be read, and list them in a file.")
 ]

@@ -21,8 +21,8 @@ EXAMPLES = """Examples:
 Runs = Annotated[
     list[str],
     typer.Argument(
-        metavar="RUN...",
-        help="Runs: paths, or names under ./runs. The first is told in full.",
+        metavar="RUN",
+        help="Runs: paths, or names under ./runs.",
         autocompletion=run_names,
     ),
 ]
@@ -47,8 +47,8 @@ def command(
     """Write a page on a run, and on others beside it.
 
     A verdict in plain words, what the server saw, learning curves, quality beside baselines, bytes, a map of the items,
-    a few customers' lists, and the settings. One file, which loads nothing. What has not been evaluated yet is
-    evaluated first.
+    a few customers' lists, and the settings. The first run is told in full. One file, which loads nothing. What has not
+    been evaluated yet is evaluated first.
     """
     from spfedrec_cli import engine
 

@@ -159,7 +159,14 @@ def _start(
         announce = _announcing(out, dataset.n_clients, config)
         result = engine.train(dataset, config, target, follow, preset, announce, log=log)
         _warn(follow.warn, result.warnings)
+    if result.rounds < config.train.rounds:
+        out.say(f"Ended after {result.rounds:,} of {config.train.rounds:,} rounds: {_out_of_patience(config, result)}")
     return result
+
+
+def _out_of_patience(config: "Config", result: "TrainResult") -> str:
+    of = f"train.patience = {config.train.patience}; a new run with 0 trains all rounds"
+    return f"no validation after round {result.best_round:,} was better ({of})"
 
 
 def _repeat(
@@ -280,7 +287,10 @@ def _resume(
         _warn(follow.warn, result.warnings)
     if before and before[-1] == result.rounds and follow.idle:
         out.say(f"{folder} was finished already, with {counted(result.rounds, 'round')}: nothing was trained")
-        out.say(f"To prolong it: spfedrec train --resume {folder} --set train.rounds={2 * result.rounds}")
+        config = engine.load_config(folder)
+        longer = f"To prolong it: spfedrec train --resume {folder} --set train.rounds={2 * result.rounds}"
+        ended = f"It cannot be prolonged: {_out_of_patience(config, result)}"
+        out.say(ended if result.rounds < config.train.rounds else longer)
     return result
 
 

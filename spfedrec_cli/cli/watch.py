@@ -18,11 +18,12 @@ class Pace:
 
     def __init__(self, monitor: str | None = None) -> None:
         self.monitor = monitor
-        self.rounds, self.clients, self.seconds, self.left = 0, 0, 0.0, 0
+        self.rounds, self.clients, self.seconds, self.first, self.left = 0, 0, 0.0, 0.0, 0
         self.loss = float("nan")
         self.validation: dict[str, float] = {}
 
     def add(self, round_: "engine.Progress") -> None:
+        self.first = self.first if self.rounds else round_.seconds
         self.rounds += 1
         self.clients += round_.clients
         self.seconds += round_.seconds
@@ -33,11 +34,12 @@ class Pace:
     def sentence(self) -> str:
         """Time left at the mean pace so far, the last value of the monitored metric, loss, and rates.
 
-        The first matters most: a narrow terminal cuts the rest.
+        Time left matters most: a narrow terminal cuts the rest. The first round may have compiled, which comes once.
         """
         seconds = max(self.seconds, 1e-9)
+        steady = (seconds - self.first) / (self.rounds - 1) if self.rounds > 1 else seconds
         parts = [
-            f"{duration(self.left * seconds / max(self.rounds, 1))} left",
+            f"{duration(self.left * steady)} left",
             *self._validated(),
             f"loss {self.loss:.4f}",
             f"{self.clients / seconds:,.0f} clients/s",

@@ -204,7 +204,7 @@ def _of(config: Settings, section: str, key: str) -> object:
 def _attack(name: str) -> Attack:
     if name not in ATTACKS:
         near = nearest(name, list(ATTACKS))
-        hint = f"did you mean {near!r}?" if near else f"choose among {', '.join(ATTACKS)}"
+        hint = f"did you mean {near!r}?" if near else f"choose among {', '.join(map(repr, ATTACKS))}"
         raise InputError(f"There is no attack {name!r}", hint=hint)
     return ATTACKS[name]
 

@@ -126,6 +126,8 @@ class _Graph:
         return self._model("tower", inputs, outputs)
 
     def _model(self, name: str, inputs: list[Any], outputs: list[Any]) -> bytes:
-        graph = self._onnx.make_graph(self._nodes, name, inputs, outputs, self._constants)
+        read = {each for node in self._nodes for each in node.input}  # ONNX Runtime warns of what no node reads
+        constants = [each for each in self._constants if each.name in read]
+        graph = self._onnx.make_graph(self._nodes, name, inputs, outputs, constants)
         made = self._onnx.make_model(graph, opset_imports=[self._onnx.make_opsetid("", OPSET)], ir_version=IR)
         return bytes(made.SerializeToString())

@@ -2,12 +2,17 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spfedrec_cli.report.numbers import number
 from spfedrec_cli.report.parts import FOUND, Page, Table
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 TEMPLATES = Path(__file__).parent / "templates"
 LONGEST_NUMBER = 24
+CODE = re.compile(r"`([^`]+)`")
 UNBROKEN = re.compile(r"(?<=\d) (?=%|[kMGT]?B\b)|(?<=\bp) (?== )|(?<=\bp =) ")
 
 
@@ -23,7 +28,7 @@ def rendered(page: Page, version: str) -> str:
         lstrip_blocks=True,
         finalize=unbroken,
     )
-    environment.filters |= {"number": number, "numeric": numeric, "wordy": wordy}
+    environment.filters |= {"number": number, "numeric": numeric, "wordy": wordy, "coded": coded}
     style = (TEMPLATES / "page.css").read_text(encoding="utf-8")
     return environment.get_template("page.html").render(page=page, found=FOUND, style=style, version=version).lstrip()
 
@@ -31,6 +36,13 @@ def rendered(page: Page, version: str) -> str:
 def unbroken(value: object) -> object:
     """No line ends between a number and what belongs to it; what is markup already stays as it is."""
     return UNBROKEN.sub("\N{NO-BREAK SPACE}", value) if type(value) is str else value
+
+
+def coded(text: str) -> "Markup":
+    """Text, escaped, with what stands between backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(unbroken(text)))))
 
 
 def numeric(table: Table, column: int) -> bool:

@@ -92,6 +92,7 @@ def _baskets(axes: "Axes", baskets: I64) -> None:
     axes.bar(places, sizes / len(baskets), 0.8, color=INK)
     axes.set_xticks(places, [*map(str, places[:-1]), f"{LARGEST_BASKET}+"])
     axes.grid(axis="x", visible=False)
+    axes.margins(y=0.25)  # for the remark, above the highest bar
     _percent(axes)
     titled(axes, "Baskets: what a client buys on one day", "purchases", "share of baskets")
     _remark(axes, f"{len(baskets):,} baskets\nmean {baskets.mean():.1f}, median {np.median(baskets):g}")

@@ -79,11 +79,12 @@ def test_every_command_takes_the_common_flags(invoke: Invoke, words: Sequence[st
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_option_is_explained(words: Sequence[str]) -> None:
+def test_every_option_is_explained(invoke: Invoke, words: Sequence[str]) -> None:
     command: Any = get_command(app)
     for word in words:
         command = command.commands[word]
     assert [param.name for param in command.params if not param.help] == []
+    assert " range>" not in invoke(*words, "--help").stdout  # but a letter, and its bounds behind
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -15,6 +15,7 @@ def test_a_list_and_what_it_costs(invoke: Invoke, made: Path, sample_dataset: Da
     assert result.exit_code == 0, result.stderr
     assert "Recommended on the device" in result.stdout
     assert "sent by the device for a list" in result.stdout
+    assert "colour" not in result.stdout  # the sample has none
     told = the_json(invoke("device", made, "--history", first, "--history", second, "-k", "3", "--json"))
     assert len(told["items"]) == 3
     assert told["service_bytes_up"] == 4 * resolve("sample").model.dim

@@ -128,6 +128,15 @@ def test_a_finished_run_says_so_and_how_to_prolong_it(invoke: Invoke, sample: Da
     assert "finished" not in invoke("train", "--resume", "done", "--set", "train.rounds=3").stderr
 
 
+def test_a_training_out_of_patience_says_so_and_that_no_rounds_prolong_it(invoke: Invoke, sample: Dataset) -> None:
+    settings = [word for key in ("rounds=9", "eval_every=1", "patience=1") for word in ("--set", f"train.{key}")]
+    told = invoke("train", "sample", "--preset", "sample", *settings, "--name", "done").stderr
+    assert "Ended after 2 of 9 rounds: no validation after round 1 was better (train.patience = 1;" in told
+    told = invoke("train", "--resume", "done").stderr
+    assert "It cannot be prolonged: no validation after round 1 was better" in told
+    assert "--set train.rounds" not in told
+
+
 def test_a_training_is_announced_after_the_checks(invoke: Invoke, sample: Dataset) -> None:
     refused = invoke("train", "sample", "--preset", "sample", "--set", "train.monitor=ndgc@10")
     assert refused.exit_code == 2

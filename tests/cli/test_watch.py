@@ -17,6 +17,13 @@ def test_pace_is_worked_out_from_the_rounds_seen() -> None:
     assert pace.sentence() == "1.0 s left, ndcg@10 0.2500, loss 1.5000, 16 clients/s, 2.0 rounds/s"
 
 
+def test_a_first_round_that_compiled_is_not_taken_for_the_pace_of_those_that_follow() -> None:
+    pace = Pace()
+    pace.add(progress(1, seconds=20.0))
+    pace.add(progress(2, seconds=0.5))
+    assert pace.sentence().startswith("1.0 s left")
+
+
 def test_the_last_validation_stays_until_the_next() -> None:
     pace = Pace("ndcg@10")
     pace.add(progress(1, validation={"ndcg@10": 0.25}))

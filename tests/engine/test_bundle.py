@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from spfedrec_cli import engine
 from spfedrec_cli.cli.app import app
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Config, ModelConfig
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.bundle import in_eight_bits
+from spfedrec_cli.engine.graphs import query_graph
 from spfedrec_cli.engine.ranker import opened
 from spfedrec_cli.engine.recommend import stranger_query
 from spfedrec_cli.errors import InputError
@@ -210,6 +211,13 @@ def test_onnx_graphs_are_read_by_their_own_library(trained: engine.TrainResult, 
     zeros = np.zeros((3, len(model.world.devices.fields.names)), np.int64)
     (found,) = session.run(None, {"codes": zeros, "history": pooled.astype(np.float32)})
     assert found == pytest.approx(queries.numpy(), abs=1e-5)
+
+
+def test_a_graph_holds_no_constant_that_no_node_reads() -> None:
+    onnx = pytest.importorskip("onnx")
+    weights = {"mlp.0.weight": torch.zeros(4, 4), "mlp.0.bias": torch.zeros(4)}
+    graph = onnx.load_from_string(query_graph(ModelConfig(dim=4), weights, fields=())).graph
+    assert {each.name for each in graph.initializer} <= {name for node in graph.node for name in node.input}
 
 
 def test_a_faiss_index_gives_the_same_lists(trained: engine.TrainResult, shop: Dataset, tmp_path: Path) -> None:

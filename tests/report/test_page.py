@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from facts import HOSTILE, facts, measured, told, versus
 
-from spfedrec_cli.report.page import TEMPLATES, numeric, rendered, wordy
+from spfedrec_cli.report.page import TEMPLATES, coded, numeric, rendered, wordy
 from spfedrec_cli.report.parts import Entry, Page, Table
 from spfedrec_cli.report.sections import sections
 
@@ -71,6 +71,11 @@ def test_markup_and_scripts_in_names_are_text() -> None:
     assert set(read.tags) <= set(plain.tags)
     assert not [key for _, key, _ in read.attributes if key.startswith("on")]
     assert sum(HOSTILE in words for words in read.words) > 8
+
+
+def test_a_command_in_a_sentence_stands_as_code() -> None:
+    assert coded("<b> `spfedrec audit` of 3 kB") == "&lt;b&gt; <code>spfedrec audit</code> of 3\N{NO-BREAK SPACE}kB"
+    assert "`" not in re.sub(r"<style>.*?</style>", "", page(), flags=re.DOTALL)
 
 
 def test_everything_has_a_name_and_a_place() -> None:

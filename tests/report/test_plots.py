@@ -59,6 +59,15 @@ def test_one_purchase_by_one_client_can_be_drawn(shop: Drawn, tmp_path: Path) ->
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_no_bar_of_baskets_reaches_the_words_above_it() -> None:
+    with drawing.figure(5, 4) as made:
+        axes = made.add_subplot()
+        plots._baskets(axes, np.full(9, 20))
+        made.draw_without_rendering()
+        (words,) = axes.texts
+        assert max(bar.get_window_extent().y1 for bar in axes.patches) < words.get_window_extent().y0
+
+
 def test_a_week_has_the_colour_of_its_split() -> None:
     split = {"validation_from": "1970-01-15", "test_from": "1970-01-22"}
     colours = [plots.COLOURS[name] for name in ("train", "train", "validation", "test")]
