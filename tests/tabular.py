@@ -82,7 +82,7 @@ def reference(content: bytes) -> tuple[list[tuple[object, ...]], list[int]]:
     names: list[str] | None = None
     for row in reader:
         number, before = before + 1, reader.line_num
-        if not row:
+        if not "".join(row).strip(" ") and len(row) < 2:
             continue
         if names is None:
             names = row

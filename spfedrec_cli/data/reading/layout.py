@@ -12,7 +12,8 @@ from typing import Literal
 from spfedrec_cli.data.reading.files import RawFile, Stream, empty, no_text
 from spfedrec_cli.errors import InputError
 
-_HEAD, _BLANK = 1 << 18, 1 << 25  # bytes that are looked at, and that may be empty lines
+_HEAD, _FAR = 1 << 18, 1 << 21  # bytes that are looked at, and within which the first line has to end
+_BEGUN = re.compile(rb"\s*([{[]|\S[^\r\n]*[\r\n])")  # of JSON a whole line may be far too much
 _ROWS = 1000
 _LONGEST = 1 << 30
 _EXCEL = re.compile("sep=[,;\t|]\r?\n")  # the line that tells Excel the delimiter
@@ -92,9 +93,13 @@ def _even(start: str, layout: Layout) -> int:
 
 
 def _head(stream: Stream) -> str:
+    """The beginning, with the whole of the first line that is not blank."""
     text = part = stream.text.read(_HEAD)
-    while part and not part.strip() and len(text) < _BLANK:
+    while part and not _BEGUN.match(text) and len(text) < _FAR:
         text += (part := stream.text.read(_HEAD))
+    if part and not _BEGUN.match(text):
+        hint = "check that it is a table of text"
+        raise InputError(f"The first {_FAR >> 20} MiB hold no whole line", where=str(stream.file), hint=hint)
     if not text.strip():
         raise empty(stream.file)
     return text.decode("utf-8", "surrogateescape")

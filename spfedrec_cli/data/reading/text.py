@@ -8,14 +8,15 @@ behind a quote that is not closed for one value.
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial, reduce
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from spfedrec_cli.data.arrays import scalar, texts
+from spfedrec_cli.data.arrays import texts
 from spfedrec_cli.data.reading.batches import Batch, Job, Problem
 from spfedrec_cli.data.reading.files import RawFile, Stream
 from spfedrec_cli.data.reading.layout import Layout, split_lines
@@ -25,6 +26,7 @@ BLOCK = 1 << 23
 LONGEST = 1 << 25  # bytes of a row, beyond which a quote is taken for one that is not closed
 _LINE_FEED = ord("\n")
 _MARK = 1 << 20
+_EMPTY = (b"\n\n", b"\n\r", b"\r\r")  # where an empty line stands behind another
 _REPEATING = pa.dictionary(pa.int32(), pa.string())
 _NO_TEXT, _COLUMNS = " is not UTF-8 text", " columns where the first has "
 ENCODING = "say which encoding the file has, as --encoding cp1252, which is a guess"
@@ -45,7 +47,11 @@ def text_jobs(
         while data := blocks.next():
             if layout.form == "csv" and layout.quotes and b'"' in data:
                 # Where this block ends is not known before its quotes have been read.
-                batch = _at_once(data, layout, types) or _by_row(_Lines(data, blocks.next), layout, columns)
+                batch = _at_once(data, layout, types)
+                if batch is None:
+                    lines = _Lines(data, blocks.next)
+                    batch = _by_row(lines, layout, columns)
+                    blocks.put_back(lines.left())
                 yield Job(partial(_as_it_is, batch), stream.tell())
             else:
                 yield Job(partial(_block, data, layout, types), stream.tell())
@@ -62,24 +68,36 @@ def _block(data: bytearray, layout: Layout, columns: Mapping[str, pa.DataType]) 
 
 
 def _at_once(data: bytearray, layout: Layout, columns: Mapping[str, pa.DataType]) -> Batch | None:
-    """By Arrow; None where something is wrong, or a row is not a line.
+    """By Arrow; None where something is wrong, or a row is not a line."""
+    return _every_line(data, layout, columns) or _without_blanks(data, layout, columns)
 
-    Behind quotes one more row is put: where one of them stayed open, it is swallowed, and a row is missing.
-    """
-    if data.startswith((b"\n", b"\r")):  # which Arrow takes for a row where it stands alone
+
+def _without_blanks(data: bytearray, layout: Layout, columns: Mapping[str, pa.DataType]) -> Batch | None:
+    """Without lines that are empty, or blank in a table of several columns; None where there are none."""
+    blanks = b"\r\n" if len(layout.names) == 1 else b" \r\n"
+    if not data.strip(blanks):
+        return replace(_by_row(_Lines(bytearray()), layout, list(columns)), height=_count(data))
+    lines = bytes(data).splitlines(keepends=True)
+    filled = np.flatnonzero([bool(line.strip(blanks)) for line in lines])
+    if len(filled) == len(lines):
+        return None
+    batch = _every_line(bytearray().join(lines[line] for line in filled), layout, columns)
+    return batch and replace(batch, height=len(lines), lines=filled[batch.lines])
+
+
+def _every_line(data: bytearray, layout: Layout, columns: Mapping[str, pa.DataType]) -> Batch | None:
+    """Behind quotes one more row is put: where one of them stayed open, it is swallowed, and a row is missing."""
+    if data.startswith((b"\n", b"\r")) or any(ends in data for ends in _EMPTY):  # a row of empty values to Arrow
         return None
     quoted = layout.quotes and b'"' in data
     delimiter = layout.delimiter if len(layout.delimiter) == 1 else "\t"
     names = [str(place) for place in range(len(layout.names))]
     types = {names[layout.names.index(name)]: type for name, type in columns.items()}
-    blank, as_it_stands = 0, data
+    as_it_stands = data
     if delimiter != layout.delimiter:
         if b"\t" in data:
             return None
         data = data.replace(layout.delimiter.encode(), b"\t")
-    if data.endswith((b"\n\n", b"\n\r\n", b"\r\r")):
-        whole, data = data, data.rstrip(b"\r\n") + b"\n"
-        blank = _count(whole) - _count(data)
     last = [b"" if data.endswith((b"\n", b"\r")) else b"\n", delimiter.join(names).encode()]
     try:
         table = pyarrow.csv.read_csv(
@@ -98,10 +116,10 @@ def _at_once(data: bytearray, layout: Layout, columns: Mapping[str, pa.DataType]
         return None
     rows = len(table) - quoted
     read = [_first(column, rows) for column in table.columns]
-    if (quoted and rows != _count(data)) or _may_be_empty(read):
-        return None  # A row that is no line, or one that may be an empty line.
+    if quoted and rows != _count(data):
+        return None
     found = dict(zip(columns, read, strict=True))
-    return Batch(found, rows + blank, np.arange(rows), partial(_split, as_it_stands))
+    return Batch(found, rows, np.arange(rows), partial(_split, as_it_stands))
 
 
 def _first(column: pa.ChunkedArray, rows: int) -> pa.Array:
@@ -111,15 +129,6 @@ def _first(column: pa.ChunkedArray, rows: int) -> pa.Array:
         return array
     held = array.dictionary.slice(0, pc.max(array.indices).as_py() + 1)
     return pa.DictionaryArray.from_arrays(array.indices, held, safe=False)
-
-
-def _may_be_empty(columns: Sequence[pa.Array]) -> bool:
-    """Whether some row is empty in all columns."""
-    texts = [getattr(column, "dictionary", column) for column in columns]
-    if any(pc.min(pc.binary_length(each)).as_py() for each in texts):
-        return False
-    empty = (pc.equal(pc.binary_length(column.cast(pa.string())), scalar(0)) for column in columns)
-    return bool(pc.any(reduce(pc.and_, empty)).as_py())
 
 
 def _by_row(lines: "_Lines", layout: Layout, columns: Sequence[str]) -> Batch:
@@ -178,6 +187,9 @@ class _Blocks:
         self._rest = b""
         return data
 
+    def put_back(self, data: bytes) -> None:
+        self._rest = data + self._rest
+
     def _read_behind(self, start: bytearray) -> bytearray | None:
         """`start` and what comes behind it; None where nothing does."""
         data = bytearray(len(start) + self._size)
@@ -220,33 +232,34 @@ class _Lines:
         self.number += lines
         self.row, self._size, self.ended = [], 0, False
 
+    def left(self) -> bytes:
+        """What no row has taken."""
+        return "".join(self._lines).encode("utf-8", "surrogateescape")
+
 
 def _rows(lines: _Lines, layout: Layout, columns: Sequence[str]) -> Iterator[Row]:
     """The line of each row, its text, and its values or what is wrong. Empty lines are passed over, and those of
     blanks alone.
 
-    A quote that is not closed spoils its own line only.
+    A quote that is not closed spoils its own line only: it is the last, and what is behind it is left.
     """
     places = [layout.names.index(name) for name in columns]
-    while True:
-        for row in split_lines(lines, layout.delimiter, layout.quotes):
-            number, text = lines.number, "".join(lines.row)
-            if lines.ended and lines.row:
-                yield number, lines.row[0], "The line opens a quote that is not closed"
-                lines.next_row(1)
-                break
-            lines.next_row()
-            if row and (len(layout.names) == 1 or text.strip(" \r\n")):
-                yield number, text, _values(row, places, layout)
-        else:
+    for row in split_lines(lines, layout.delimiter, layout.quotes):
+        number, text = lines.number, "".join(lines.row)
+        if lines.ended and lines.row:
+            yield number, lines.row[0], "The line opens a quote that is not closed"
+            lines.next_row(1)
             return
+        lines.next_row()
+        if row and (len(layout.names) == 1 or text.strip(" \r\n")):
+            yield number, text, _values(row, places, layout)
 
 
 def _hint(problem: str, all_wrong: bool) -> Callable[[], str | None]:
     if problem.endswith(_NO_TEXT):
         return lambda: ENCODING
     uneven = all_wrong and _COLUMNS in problem
-    return lambda: "write a first line with a name for each column, or --no-header without one" if uneven else None
+    return lambda: "write a first line with a name for each column" if uneven else None
 
 
 def _values(row: Sequence[str], places: Sequence[int], layout: Layout) -> Sequence[str] | str:

@@ -338,15 +338,24 @@ def test_utf_16_without_a_mark_is_told_with_its_option(tmp_path: Path, order: st
     assert read(tmp_path / "t.csv", encoding=f"utf-16-{order}") == ROWS
 
 
-def test_empty_lines_without_end_are_an_empty_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not read to the end, which may be far behind what there is memory for."""
+@pytest.mark.parametrize("filler", [b"\n", b"user,"])
+def test_a_first_line_is_read_whole_unless_it_has_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filler: bytes
+) -> None:
+    """Not to the end of the file, which may be far behind what there is memory for."""
     monkeypatch.setattr(layout, "_HEAD", 1 << 10)
-    monkeypatch.setattr(layout, "_BLANK", 1 << 12)
+    monkeypatch.setattr(layout, "_FAR", 1 << 12)
     (tmp_path / "t.csv").write_bytes(b"\n" * (1 << 11) + CSV)
     assert read(tmp_path / "t.csv") == ROWS
-    (tmp_path / "t.csv").write_bytes(b"\n" * (1 << 14) + CSV)
-    with pytest.raises(InputError, match="The file is empty"):
+    (tmp_path / "t.csv").write_bytes(filler * (1 << 14) + CSV)
+    with pytest.raises(InputError, match=r"The first 0 MiB hold no whole line \(.*t.csv\)"):
         read(tmp_path / "t.csv")
+
+
+def test_a_name_far_behind_is_a_column_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "_HEAD", 8)
+    (tmp_path / "t.csv").write_bytes(CSV)
+    assert read(tmp_path / "t.csv") == ROWS
 
 
 def test_frames_that_hold_nothing_come_first(tmp_path: Path) -> None:
