@@ -12,12 +12,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 
+from spfedrec_cli.data.schema import MANIFEST
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.files import FULL
 
@@ -40,7 +42,7 @@ _FOREIGN = (  # how files begin that are no text, what they are, and what to do
         "packed twice, or in a way that is not read",
         "unpack it",
     ),
-    (rb"(?i)\s*<(!doctype|html|table|meta|\?xml)", "HTML or XML", "save the table as CSV"),
+    (rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype|html|table|meta|\?xml)", "HTML or XML", "save the table as CSV"),
     (
         rb"ARROW1\0|\xff{4}|ORC[^\w,;\t| ]|Obj\x01|\x89HDF|SQLite f|\x80[\x02-\x05]|RDX\d\n|%PDF|\x93NUMPY",
         *_NO_TEXT,
@@ -82,8 +84,7 @@ class RawFile:
         with refusals(self):
             if self.member is None:
                 return self.path.stat().st_size
-            with zipfile.ZipFile(self.path) as archive:
-                return archive.getinfo(self.member).compress_size
+            return _archive(self.path).getinfo(self.member).compress_size
 
     @property
     def is_parquet(self) -> bool:
@@ -136,7 +137,7 @@ class RawFile:
             raw: Any = stack.enter_context(pa.OSFile(str(self.path)))
             place = _Place(raw)
             if self.member is not None:
-                archive = stack.enter_context(zipfile.ZipFile(stack.enter_context(open(self.path, "rb"))))
+                archive = _archive(self.path)
                 raw = stack.enter_context(archive.open(self.member))
                 place = _Place(raw, archive.getinfo(self.member))
                 start = raw.peek(4)[:4]
@@ -173,8 +174,19 @@ class Stream:
         return self._place.tell()
 
 
+def _archive(path: Path) -> zipfile.ZipFile:
+    """Open until others are: to learn what a large one holds takes longer than to read a member."""
+    return _opened(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(4)
+def _opened(path: Path, changed: int) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
+
+
 def _known(encoding: str) -> str:
     try:
+        "".encode(encoding)  # which hex and rot13 are none for
         return codecs.lookup(encoding).name
     except LookupError:
         hint = "write one as utf-8, cp1252, latin-1 or utf-16"
@@ -203,25 +215,11 @@ def find(place: Path, stem: str) -> RawFile | None:
     return RawFile(place, name) if place.is_file() else unpack(place / name)
 
 
-def need(place: Path, stem: str) -> RawFile:
-    """As `find`; raises InputError where the place or the file is missing."""
-    exists(place)
-    if place.is_file() and not is_archive(place):
-        raise InputError("The input is not a folder", where=str(place), hint=f"name the folder that holds {stem}")
-    found = find(place, stem)
-    if found is None:
-        if (parts := place / f"{Path(stem).stem}.parquet").is_dir() or (parts := place / stem).is_dir():
-            raise InputError("The table is a folder of parts", where=str(parts), hint="write it as one file")
-        kind = "folder" if place.is_dir() else "archive"
-        state = "is empty: it holds" if place.is_dir() and not any(place.iterdir()) else "holds"
-        problem = f"The {kind} {state} neither {stem} nor {stem}.gz, {stem}.zip or {Path(stem).stem}.parquet"
-        raise InputError(problem, where=str(place), hint="name the folder or the .zip with the source's own files")
-    return found
-
-
 def exists(place: Path) -> None:
     if not place.exists():
         raise InputError("The input does not exist", where=str(place), hint="check the path given to --input")
+    if not (place.is_file() or place.is_dir()):
+        raise InputError("The input is neither a file nor a folder", where=str(place), hint="write it to a file first")
 
 
 def parts(place: Path, notes: list[str]) -> list[RawFile]:
@@ -237,8 +235,9 @@ def parts(place: Path, notes: list[str]) -> list[RawFile]:
     if place.is_file():
         names = members(place)
     else:
-        there = (path for path in place.rglob("*") if path.is_file() or path.is_symlink())
-        names = [str(path.relative_to(place)) for path in there]
+        there = [path for path in place.rglob("*") if path.is_file() or path.is_symlink()]
+        made = {path.parent for path in there if path.name == MANIFEST}  # Datasets, that of an earlier run perhaps
+        names = [str(path.relative_to(place)) for path in there if path.parent not in made]
     if not place.is_file() or len(names) > 1:
         names = sorted(filter(_is_said, names))
         found = [name for name in names if _bare(name).lower().endswith(_TABLES)]
@@ -292,8 +291,8 @@ def unpack(path: Path) -> RawFile:
 
 def members(path: Path) -> list[str]:
     """The files in an archive, but for those that macOS adds. Raises InputError for a workbook, which is one too."""
-    with refusals(RawFile(path)), zipfile.ZipFile(path) as archive:
-        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    with refusals(RawFile(path)):
+        names = [info.filename for info in _archive(path).infolist() if not info.is_dir()]
     if not set(names).isdisjoint(_BOOKS):
         raise InputError(f"The file is {_WORKBOOK[0]}", where=str(path), hint=_WORKBOOK[1])
     return [name for name in names if not name.startswith("__MACOSX/")]
