@@ -165,9 +165,9 @@ class Stream:
     def __init__(self, file: RawFile, text: io.BufferedReader, place: _Place) -> None:
         self.file, self.text = file, text
         self._place = place
-        if not (start := text.peek(3)):
+        if not text.peek(3):
             raise empty(file)
-        if start.startswith(codecs.BOM_UTF8):
+        while text.peek(3).startswith(codecs.BOM_UTF8):  # of files that were saved twice there are two
             text.read(3)
 
     def tell(self) -> int:

@@ -115,10 +115,13 @@ def layout_of(file: RawFile, wanted: Wanted, request: Request, check: bool = Tru
             raise InputError(f"The column {name} occurs twice", where=where, hint="rename one of them")
         if name not in layout.known:
             hint = f"its columns are {' '.join(', '.join(layout.known)[:200].split())}"
-            if layout.form == "csv" and not wanted.shape.numbered and not all(map(_is_name, layout.names)):
-                hint += "; say --no-header where its first line holds values"
-            if near := akin(layout.known, name):
+            if layout.form == "csv" and sum(map(bool, layout.names)) == 1:
+                hint += "; the first line has to hold the names of all, with , ; | :: or a tab between them"
+            elif near := akin(layout.known, name):
                 hint = f"did you mean {near}? Files that call it differently are given each with an --input of its own"
+                hint = hint if wanted.part else f"rename {near} to {name} there"
+            elif layout.form == "csv" and not wanted.shape.numbered and not all(map(_is_name, layout.names)):
+                hint += "; say --no-header where its first line holds values"
             if any(map(is_broken, layout.names)):
                 hint += f"; {ENCODING}"
             raise InputError(f"The column {name} is missing", where=where, hint=hint)
@@ -258,8 +261,9 @@ class _Reader:
 
     def _kept(self, texts: Mapping[str, pa.DictionaryArray]) -> tuple[Bool, Counter[str]]:
         """The rows that meet all rules, and how many did not meet which."""
-        kept = np.ones(len(next(iter(texts.values()))), bool)
-        left_out = Counter[str]()
+        kept, left_out = self._is_no_header(texts), Counter[str]()
+        if count := int((~kept).sum()):
+            left_out["the header once more"] = count
         for rule in self.wanted.rules:
             column = texts[rule.column]
             answers, codes = rule.keeps(column.dictionary), to_numpy(column.indices)
@@ -270,6 +274,14 @@ class _Reader:
                 left_out[f"{rule.name}, where {rule.column} is no number"] += count
             kept &= meets
         return kept, left_out
+
+    def _is_no_header(self, texts: Mapping[str, pa.DictionaryArray]) -> Bool:
+        """Whether each row holds something other than the names of all columns: files are put one behind another."""
+        others = {name: pc.not_equal(column.dictionary, scalar(name)) for name, column in texts.items()}
+        if self.wanted.shape.numbered or any(pc.all(other).as_py() for other in others.values()):
+            return np.ones(len(next(iter(texts.values()))), bool)
+        kept: Bool = np.any([to_numpy(other)[to_numpy(texts[name].indices)] for name, other in others.items()], axis=0)
+        return kept
 
     def _problems(
         self, batch: Batch, texts: Mapping[str, pa.DictionaryArray], wrong: Mapping[int, tuple[str, Kind]]

@@ -77,8 +77,8 @@ def _check_role(role: str) -> None:
     if role in _ROLES or any(role.startswith(start) and role != start for start in (_OF_ITEMS, _OF_CUSTOMERS)):
         return
     near = nearest(role, [*_ROLES, _OF_ITEMS + "FIELD", _OF_CUSTOMERS + "FIELD"])
-    hint = f"did you mean {near}?" if near else f"roles are {', '.join(_ROLES)}, item.FIELD and customer.FIELD"
-    raise _wrong(f"There is no role {role!r}", hint)
+    hint = f"roles are {', '.join(_ROLES)}, item.FIELD and customer.FIELD"
+    raise _wrong(f"There is no role {role!r}", f"did you mean {near}? The {hint}" if near else hint)
 
 
 def _wrong(problem: str, hint: str) -> InputError:
@@ -224,7 +224,7 @@ def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUn
 def _alike(pieces: Sequence[_Piece]) -> list[str]:
     """Whether parts of one input say the same: a copy, whose rows count once more."""
     first = dict[tuple[int, ...], RawFile]()
-    read = [(piece.file, (piece.place, *map(_sum, piece.table.columns.values()))) for piece in pieces]
+    read = [(one.file, (one.place, one.file.size, *map(_sum, one.table.columns.values()))) for one in pieces]
     alike = [(file, first[sums]) for file, sums in read if first.setdefault(sums, file) is not file]
     if not alike:
         return []

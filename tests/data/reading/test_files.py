@@ -397,6 +397,11 @@ def test_a_name_far_behind_is_a_column_too(tmp_path: Path, monkeypatch: pytest.M
     assert read(tmp_path / "t.csv") == ROWS
 
 
+def test_a_file_that_was_marked_as_utf_8_twice(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(2 * b"\xef\xbb\xbf" + b'"user",sku,at\nu,s,2020-01-01\n')
+    assert read(tmp_path / "t.csv") == [("u", "s", 0)]
+
+
 def test_frames_that_hold_nothing_come_first(tmp_path: Path) -> None:
     """As pzstd begins."""
     (tmp_path / "t.csv.zst").write_bytes(b"\x50\x2a\x4d\x18\4\0\0\0\1\2\3\4" + PACK["zst"](CSV))
