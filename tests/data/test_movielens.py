@@ -154,6 +154,15 @@ def test_a_bad_line_of_a_million_is_named(million: Path, tmp_path: Path, line: s
         prepare("movielens", million, tmp_path / "out")
 
 
+def test_another_delimiter_is_for_another_source(million: Path, tmp_path: Path) -> None:
+    path = million / "ratings.dat"
+    path.write_text(path.read_text().replace("::", ","))
+    with pytest.raises(InputError, match=r"line 1\); read it with --source table --no-header, which takes other deli"):
+        prepare("movielens", million, tmp_path / "out")
+    columns = {"customer": "1", "item": "2", "time": "4"}
+    prepare("table", path, tmp_path / "out", "leave-one-out", columns=columns, reading=Reading(header=False))
+
+
 def test_archives_as_they_are_downloaded(million: Path, movielens_folder: Path, tmp_path: Path) -> None:
     for folder, name in ((million, "ml-1m"), (movielens_folder, "ml-100k")):
         prepare("movielens", folder, tmp_path / "plain")

@@ -121,7 +121,8 @@ def layout_of(file: RawFile, wanted: Wanted, request: Request, check: bool = Tru
                 hint = f"did you mean {near}? Files that call it differently are given each with an --input of its own"
                 hint = hint if wanted.part else f"rename {near} to {name} there"
             elif layout.form == "csv" and not wanted.shape.numbered and not all(map(_is_name, layout.names)):
-                hint += "; say --no-header where its first line holds values"
+                how = "say --no-header" if wanted.part else "put a line with their names in front"
+                hint += f"; {how} where its first line holds values"
             if any(map(is_broken, layout.names)):
                 hint += f"; {ENCODING}"
             raise InputError(f"The column {name} is missing", where=where, hint=hint)

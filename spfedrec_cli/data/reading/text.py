@@ -138,7 +138,7 @@ def _by_row(lines: "_Lines", layout: Layout, columns: Sequence[str]) -> Batch:
     by_column = zip(*(values for _, _, values in good), strict=True) if good else [()] * len(columns)
     arrays = [texts(values) for values in by_column]
     problems = [
-        Problem(line, values, text, _hint(values, len(read) > 1 and not good))
+        Problem(line, values, text, _hint(values, len(read) > 1 and not good, layout))
         for line, text, values in read
         if isinstance(values, str)
     ]
@@ -255,11 +255,12 @@ def _rows(lines: _Lines, layout: Layout, columns: Sequence[str]) -> Iterator[Row
             yield number, text, _values(row, places, layout)
 
 
-def _hint(problem: str, all_wrong: bool) -> Callable[[], str | None]:
+def _hint(problem: str, all_wrong: bool, layout: Layout) -> Callable[[], str | None]:
     if problem.endswith(_NO_TEXT):
         return lambda: ENCODING
-    uneven = all_wrong and _COLUMNS in problem
-    return lambda: "write a first line with a name for each column" if uneven else None
+    named = f"write a first line with a name for each column, and quotes around values that hold {layout.delimiter!r}"
+    uneven = named if layout.line > 1 else "read it with --source table --no-header, which takes other delimiters"
+    return lambda: uneven if all_wrong and _COLUMNS in problem else None
 
 
 def _values(row: Sequence[str], places: Sequence[int], layout: Layout) -> Sequence[str] | str:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from spfedrec_cli.data import arrays
 from spfedrec_cli.data.arrays import scalar, where
-from spfedrec_cli.data.reading.kinds import Kind, drop_missing, matching, missing, within
+from spfedrec_cli.data.reading.kinds import ANOTHER, Kind, drop_missing, matching, missing, within
 from spfedrec_cli.data.schema import TimeUnit
 from spfedrec_cli.errors import InputError
 
@@ -54,7 +54,7 @@ _WORDS = (
     *(f"{day} {hours} %z" for hours in _HOURS_IN_WORDS for day in _DAYS_IN_WORDS),
     *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z"),
     *("%Y%m%dT%H%M%S", "%Y%m%dT%H%M%S%z", "%Y-%m-%d %H:%M:%S,%f", "%d-%b-%y %I.%M.%S.%f %p", "%Y-%m"),
-    *("%Y%m%d%H%M%S.%f", "%Y%m%d%H%M%S%f"),
+    *("%Y%m%d%H%M%S.%f", "%Y%m%d%H%M%S%f", "%a, %d %b %Y %H:%M:%S %Z"),
 )
 _FEW = 10  # values of which one must fit the words
 _ANY = "a date like 2020-09-22, a date and time like 2020-09-22T10:30:00 or a number of seconds since 1970"
@@ -160,7 +160,7 @@ def guess(values: Sequence[str], right: int = 0) -> str | None:
         named = (f"--time-format '{words}'" for words, fit in fitting.items() if fit == best)
         return f"say how they are written with {' or '.join(named)}"
     words = "strptime's words as '%d/%m/%Y %H:%M'"
-    generic = f"say how they are written with --time-format, in {words}, or name another column"
+    generic = f"say how they are written with --time-format, in {words}, or {ANOTHER}"
     return generic if 2 * right < len(tried) or not tried else None
 
 

@@ -397,7 +397,7 @@ WORDS = [
     *("%m/%d/%y %H:%M", "%Y-%m-%d", "%Y-%m-%d %H:%M", "%d-%b-%y", "%d %B %Y", "%B %d, %Y %I:%M %p", "%m %d, %Y"),
     *("%d%b%Y:%H:%M:%S", "%d/%b/%Y:%H:%M:%S %z", "%m/%d/%Y, %I:%M:%S %p", "%d.%m.%Y %H:%M:%S.%f", "%Y-%m"),
     *("%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%Y%m%dT%H%M%S%z", "%d-%b-%y %I.%M.%S.%f %p"),
-    *("%m/%d/%Y %H:%M %z", "%m/%d/%Y %I:%M%p", "%b-%d-%y", "%Y%m%d%H%M%S%f"),
+    *("%m/%d/%Y %H:%M %z", "%m/%d/%Y %I:%M%p", "%b-%d-%y", "%Y%m%d%H%M%S%f", "%a, %d %b %Y %H:%M:%S %Z"),
 ]
 
 
