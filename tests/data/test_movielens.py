@@ -227,6 +227,24 @@ def latest(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    "content, note",
+    [
+        ("movieId,title,genres\n", "movies.csv holds no rows: ids only, no features"),
+        (2 * "movieId,title,genres\n" + "1,A,B\n", "1 row of movies.csv left out: the header once more"),
+    ],
+)
+def test_what_is_odd_about_the_films_is_told(latest: Path, tmp_path: Path, content: str, note: str) -> None:
+    (latest / "movies.csv").write_text(content)
+    assert note in prepare("movielens", latest, tmp_path / "out").notes
+
+
+def test_a_column_that_the_films_lack_is_named(latest: Path, tmp_path: Path) -> None:
+    (latest / "movies.csv").write_text("movieId,title\n1,A\n")
+    with pytest.raises(InputError, match=r"The column genres is missing \(.*movies.csv, line 1\)"):
+        prepare("movielens", latest, tmp_path / "out")
+
+
 def test_the_editions_with_a_header(latest: Path, tmp_path: Path) -> None:
     summary = prepare("movielens", latest, tmp_path / "out")
     dataset = Dataset.open(tmp_path / "out")

@@ -185,7 +185,7 @@ def test_where_all_rows_are_longer_than_the_header_none_is_to_be_left_out(write:
     """As R writes the names of rows; or with a comma at the end of each."""
     with pytest.raises(
         InputError,
-        match=r"has 7 columns where the first has 6 .*line 2\); write a first line with a name for each column, and quo",
+        match=r"has 7 columns where the first has 6 .*line 2\); write a first line with a name for each column, and",
     ):
         read(write(line() + end, line() + end))
     with pytest.raises(InputError, match=r"line 3\); mend or remove that line"):
