@@ -115,12 +115,14 @@ def layout_of(file: RawFile, wanted: Wanted, request: Request, check: bool = Tru
             raise InputError(f"The column {name} occurs twice", where=where, hint="rename one of them")
         if name not in layout.known:
             hint = f"its columns are {' '.join(', '.join(layout.known)[:200].split())}"
-            if layout.form == "csv" and sum(map(bool, layout.names)) == 1:
+            if layout.form == "csv" and wanted.shape.numbered:
+                hint += ", the values of its first line counted"
+            elif layout.form == "csv" and sum(map(bool, layout.names)) == 1:
                 hint += "; the first line has to hold the names of all, with , ; | :: or a tab between them"
             elif near := akin(layout.known, name):
                 hint = f"did you mean {near}? Files that call it differently are given each with an --input of its own"
                 hint = hint if wanted.part else f"rename {near} to {name} there"
-            elif layout.form == "csv" and not wanted.shape.numbered and not all(map(_is_name, layout.names)):
+            elif layout.form == "csv" and not all(map(_is_name, layout.names)):
                 how = "say --no-header" if wanted.part else "put a line with their names in front"
                 hint += f"; {how} where its first line holds values"
             if any(map(is_broken, layout.names)):

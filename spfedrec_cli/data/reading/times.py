@@ -150,7 +150,7 @@ def guess(values: Sequence[str], right: int = 0) -> str | None:
     texts = arrays.texts(tried)
     enough = max(right, len(tried) // 2)
     if _found(texts).kind.read(texts).is_valid().true_count > enough:
-        return "leave --time-format out: such times are read without it"
+        return "leave --time-format out: such times are read without it; if other files need it, write all times alike"
     if tried and not right and pc.all(pc.match_substring_regex(texts, _POWER)).as_py():
         return "write them again with all their digits"
     likely = [words for words in _WORDS if any(_is(one, words) for one in tried[:_FEW])]

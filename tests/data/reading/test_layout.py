@@ -138,7 +138,9 @@ def test_a_file_without_a_header_is_read_by_numbers(path: Path, delimiter: str) 
 def test_without_a_header_numbers_are_all_the_names_there_are(path: Path) -> None:
     path.write_text("u,s,2020-01-01\n")
     for wrong in ("4", "0", "sku"):
-        with pytest.raises(InputError, match=rf"The column {wrong} is missing \(.*line 1\); its columns are 1, 2, 3"):
+        with pytest.raises(
+            InputError, match=rf"The column {wrong} is missing \(.*line 1\); its columns are 1, 2, 3, the v"
+        ):
             read(path, columns={"customer": "1", "item": wrong, "time": "3"}, header=False)
 
 

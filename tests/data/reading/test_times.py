@@ -424,7 +424,9 @@ def test_where_nothing_fits_the_option_is_named_all_the_same(texts: list[str]) -
 
 
 def test_words_that_are_wrong_are_to_be_left_out_where_that_is_enough() -> None:
-    assert guess(["2020-09-22", "2020-09-23"]) == "leave --time-format out: such times are read without it"
+    assert guess(["2020-09-22", "2020-09-23"]) == (
+        "leave --time-format out: such times are read without it; if other files need it, write all times alike"
+    )
     assert guess(["1.60077E+12", "1.6E+12"]) == "write them again with all their digits"
 
 
