@@ -7,6 +7,7 @@ import re
 import shutil
 import struct
 import tempfile
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -48,8 +49,7 @@ _FOREIGN = (  # how files begin that are no text, what they are, and what to do
         *_NO_TEXT,
     ),
 )
-_BUFFER, _BEGIN = 1 << 20, 300
-_LARGEST = 1 << 36  # bytes of a Parquet file that is unpacked
+_BUFFER, _BEGIN, _LARGEST = 1 << 20, 300, 1 << 36  # bytes: the last are of a Parquet file that is unpacked
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,10 @@ def _archive(path: Path) -> zipfile.ZipFile:
 
 @lru_cache(4)
 def _opened(path: Path, changed: int) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path)
+    with ExitStack() as stack:  # it would close a file of its own as soon as two threads miscount who reads
+        archive = zipfile.ZipFile(stack.enter_context(open(path, "rb")))
+        weakref.finalize(archive, stack.pop_all().close)
+    return archive
 
 
 def _known(encoding: str) -> str:
@@ -197,10 +200,9 @@ def find(place: Path, stem: str) -> RawFile | None:
     """`stem` in a folder or a .zip archive, itself plain, packed or as Parquet, in large letters or small; None where
     there is none, and of several in an archive the one in the fewest folders."""
     wanted = [(name + end).lower() for name in (stem, f"{Path(stem).stem}.parquet") for end in _PACKED]
+    names = [path.name for path in place.glob("*") if path.is_file()]
     if place.is_file():
         names = members(place) if is_archive(place) else []
-    else:
-        names = [path.name for path in place.glob("*") if path.is_file()]
     found = [name for name in names if Path(name).name.lower() in wanted]
     if not found:
         return None
@@ -315,9 +317,8 @@ def refusals(file: RawFile) -> Iterator[None]:
             raise damaged(file) from None
         if error.errno in FULL:
             raise InputError("There is no room to unpack the file", where=str(file), hint="make room") from None
-        raise InputError(
-            "The file cannot be read", where=str(file), hint=_first_line(error.strerror or error)
-        ) from None
+        hint = _first_line(error.strerror or error)
+        raise InputError("The file cannot be read", where=str(file), hint=hint) from None
     except (EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError):
         raise damaged(file) from None
     except RuntimeError as error:
