@@ -322,7 +322,8 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
     if not path.exists():
         raise InputError("The Dataset does not exist", where=str(path), hint="make it with `spfedrec prepare`")
     if not file.is_file():
-        raise InputError(f"The folder is not a Dataset: it has no {MANIFEST}", where=str(path), hint=_PREPARE)
+        what = "folder is not a Dataset: it has no" if path.is_dir() else "file is not a Dataset: that is a folder with"
+        raise InputError(f"The {what} {MANIFEST}", where=str(path), hint=_PREPARE)
     try:
         content = read_json(file)
         version = content["schema_version"]

@@ -97,11 +97,13 @@ def test_a_mistyped_dataset_is_answered_with_a_near_one(invoke: Invoke, sample: 
     assert "did you mean sample?" in result.stderr
 
 
-def test_a_folder_that_is_no_dataset_is_named(invoke: Invoke, workplace: Path) -> None:
-    (workplace / "empty").mkdir()
-    result = invoke("describe", "empty")
-    assert result.exit_code == 2
-    assert "is not a Dataset" in result.stderr
+def test_what_is_no_dataset_is_named(invoke: Invoke, workplace: Path) -> None:
+    (workplace / "folder").mkdir()
+    (workplace / "file").write_text("user,sku\n")
+    for kind in ("folder", "file"):
+        result = invoke("describe", kind)
+        assert result.exit_code == 2
+        assert f"The {kind} is not a Dataset: " in result.stderr
 
 
 def test_describe_repeats_prepare_and_names_a_client_with_a_history(invoke: Invoke, sample: Dataset) -> None:

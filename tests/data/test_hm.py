@@ -226,6 +226,12 @@ def test_a_missing_column_is_named(write_hm: WriteHm, column: str) -> None:
         read(folder)
 
 
+def test_a_file_without_a_header_is_not_advised_what_its_source_cannot_do(write_hm: WriteHm) -> None:
+    folder = write_hm([GOOD], header=",".join(GOOD))
+    with pytest.raises(InputError, match=r"column t_dat is missing .*; put a line with their names in front where its"):
+        read(folder)
+
+
 def test_articles_without_ids_are_refused(write_hm: WriteHm) -> None:
     with pytest.raises(InputError, match=r"column article_id is missing \(.*articles.csv, line 1\)"):
         read(write_hm([GOOD], articles=["prod_name", "Top"]))

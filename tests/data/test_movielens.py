@@ -154,6 +154,15 @@ def test_a_bad_line_of_a_million_is_named(million: Path, tmp_path: Path, line: s
         prepare("movielens", million, tmp_path / "out")
 
 
+def test_another_delimiter_is_for_another_source(million: Path, tmp_path: Path) -> None:
+    path = million / "ratings.dat"
+    path.write_text(path.read_text().replace("::", ","))
+    with pytest.raises(InputError, match=r"line 1\); read it with --source table --no-header, which takes other deli"):
+        prepare("movielens", million, tmp_path / "out")
+    columns = {"customer": "1", "item": "2", "time": "4"}
+    prepare("table", path, tmp_path / "out", "leave-one-out", columns=columns, reading=Reading(header=False))
+
+
 def test_archives_as_they_are_downloaded(million: Path, movielens_folder: Path, tmp_path: Path) -> None:
     for folder, name in ((million, "ml-1m"), (movielens_folder, "ml-100k")):
         prepare("movielens", folder, tmp_path / "plain")
@@ -216,6 +225,24 @@ def latest(tmp_path: Path) -> Path:
     (folder / "movies.csv").write_text("\n".join(("movieId,title,genres", *movies)) + "\n", encoding="utf-8")
     (folder / "links.csv").write_text("movieId,imdbId,tmdbId\n1,0114709,862\n")
     return folder
+
+
+@pytest.mark.parametrize(
+    "content, note",
+    [
+        ("movieId,title,genres\n", "movies.csv holds no rows: ids only, no features"),
+        (2 * "movieId,title,genres\n" + "1,A,B\n", "1 row of movies.csv left out: the header once more"),
+    ],
+)
+def test_what_is_odd_about_the_films_is_told(latest: Path, tmp_path: Path, content: str, note: str) -> None:
+    (latest / "movies.csv").write_text(content)
+    assert note in prepare("movielens", latest, tmp_path / "out").notes
+
+
+def test_a_column_that_the_films_lack_is_named(latest: Path, tmp_path: Path) -> None:
+    (latest / "movies.csv").write_text("movieId,title\n1,A\n")
+    with pytest.raises(InputError, match=r"The column genres is missing \(.*movies.csv, line 1\)"):
+        prepare("movielens", latest, tmp_path / "out")
 
 
 def test_the_editions_with_a_header(latest: Path, tmp_path: Path) -> None:

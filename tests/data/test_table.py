@@ -82,7 +82,7 @@ def test_columns_are_named_by_their_roles() -> None:
         ("customer=a,customer=b", r"The role customer is given twice \(--columns\)"),
         ("item=b", r"No column is named for customer \(--columns\); write --columns customer=user_id"),
         ("time=b", "No column is named for customer and item"),
-        ("costumer=a", "There is no role 'costumer' .*; did you mean customer?"),
+        ("costumer=a", "There is no role 'costumer' .*; did you mean customer? The roles are customer, item, time"),
         ("customer=a,item=b,item.=c", r"There is no role 'item.' .*did you mean item"),
         ("zzz=a", "There is no role 'zzz' .*; roles are customer, item, time, price, quantity, name, item.FIELD"),
         ("customer=a,item=a,time=b", "The column a cannot be both customer and item"),
@@ -589,6 +589,36 @@ def test_that_rows_in_common_cannot_be_told_is_said(shop: Shop) -> None:
             raw = source.read(Request(inputs, 0, reading=Reading(columns)))
             said = any(note.startswith("rows in common count twice") for note in raw.notes)
             assert said == (len(inputs) > 1 and (other in inputs or "time" not in columns))
+
+
+@pytest.mark.parametrize("top", ["# made in 2020", "Sales 2020,,", "user^sku^at", "user sku at"])
+def test_a_first_line_that_names_not_each_column_is_told_as_such(shop: Shop, top: str) -> None:
+    path = shop.write("u,s,2020-09-22")
+    path.write_text(f"{top}\n{path.read_text()}")
+    with pytest.raises(InputError, match=r"line 2 names it: take away what stands above"):
+        shop.read(path)
+    path.write_text(f"{top}\nu,s,2020-09-22\n")
+    with pytest.raises(InputError, match=r"its columns are .*; the first line has to hold the names of all, with a "):
+        shop.read(path)
+
+
+def test_a_column_of_another_table_is_to_be_renamed_there(shop: Shop) -> None:
+    path, items = shop.write("u,s,2020-09-22"), shop.folder / "items.csv"
+    items.write_text("SKU,c\ns,red\n")
+    with pytest.raises(InputError, match=r"The column sku is missing \(.*items.csv, line 1\); rename SKU to sku there"):
+        shop.read(path, COLUMNS + ",item.colour=c", item_table=items)
+
+
+@pytest.mark.parametrize("columns", ["customer=user,item=sku", COLUMNS])
+def test_where_files_were_put_one_behind_another_their_headers_are_left_out(shop: Shop, columns: str) -> None:
+    raw = shop.read(shop.write("u,s,2020-09-22", "user,sku,at", "user,sku2,2020-09-23", "user,sku,at"), columns)
+    assert raw.item.to_pylist() == ["s", "sku2"]
+    assert "2 rows of shop.csv left out: the header once more" in raw.notes
+
+
+def test_numbers_of_columns_are_ids_too(shop: Shop) -> None:
+    raw = shop.read(shop.write("1,2,2020-09-22", header="1,2,2020-09-21"), "customer=1,item=2", header=False)
+    assert raw.item.to_pylist() == ["2", "2"]
 
 
 def test_names_of_parts_of_one_input_must_be_the_same(tmp_path: Path) -> None:

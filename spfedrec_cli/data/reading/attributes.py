@@ -55,7 +55,8 @@ def read_attributes(
         texts = {column: values.take(to_arrow(first)) for column, values in texts.items()}
     missing = [column for column in dict.fromkeys(columns) if column not in table]
     lacking = [f"{file.name} lacks {', '.join(missing)}: left out"] if missing else []
-    return Described(keys.dictionary, texts, [*notes, *lacking])
+    nothing = [] if len(keys) else [f"{file.name} holds no rows: ids only, no features"]
+    return Described(keys.dictionary, texts, [*notes, *lacking, *nothing])
 
 
 def _seconds(keys: pa.DictionaryArray, first: I64, texts: Mapping[str, pa.DictionaryArray]) -> tuple[int, I64]:

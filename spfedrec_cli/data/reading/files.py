@@ -7,17 +7,20 @@ import re
 import shutil
 import struct
 import tempfile
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 
+from spfedrec_cli.data.schema import MANIFEST
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.files import FULL
 
@@ -37,15 +40,14 @@ _FOREIGN = (  # how files begin that are no text, what they are, and what to do
     (rb"\xd0\xcf\x11\xe0|PK\x03\x04.{26}(\[Content_Types|_rels/|xl/|mimetype)", *_WORKBOOK),
     (rb"7z\xbc\xaf|Rar!|.{257}ustar|PK\x03\x04", "an archive", "unpack it, and name what it holds"),
     (rb"\x1f[\x8b\x9d]|BZh\d1AY|\x28\xb5\x2f\xfd|\xfd7zXZ|\x04\x22\x4d\x18", *_TWICE),
-    (rb"(?i)\s*<(!doctype|html|table|meta|\?xml)", "HTML or XML", "save the table as CSV"),
+    (rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype|html|table|meta|\?xml)", "HTML or XML", "save the table as CSV"),
     (rb"(--\s|/\*).*(SQL|dump)|COPY .* FROM stdin|(INSERT INTO|CREATE TABLE) .*\(", "SQL", "save the table as CSV"),
     (
         rb"ARROW1\0|\xff{4}|ORC[^\w,;\t| ]|Obj\x01|\x89HDF|SQLite f|\x80[\x02-\x05]|RDX\d\n|%PDF|\x93NUMPY",
         *_NO_TEXT,
     ),
 )
-_BUFFER, _BEGIN = 1 << 20, 300
-_LARGEST = 1 << 36  # bytes of a Parquet file that is unpacked
+_BUFFER, _BEGIN, _LARGEST = 1 << 20, 300, 1 << 36  # bytes: the last are of a Parquet file that is unpacked
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,7 @@ class RawFile:
         with refusals(self):
             if self.member is None:
                 return self.path.stat().st_size
-            with zipfile.ZipFile(self.path) as archive:
-                return archive.getinfo(self.member).compress_size
+            return _archive(self.path).getinfo(self.member).compress_size
 
     @property
     def is_parquet(self) -> bool:
@@ -134,7 +135,7 @@ class RawFile:
             raw: Any = stack.enter_context(pa.OSFile(str(self.path)))
             place = _Place(raw)
             if self.member is not None:
-                archive = stack.enter_context(zipfile.ZipFile(stack.enter_context(open(self.path, "rb"))))
+                archive = _archive(self.path)
                 raw = stack.enter_context(archive.open(self.member))
                 place = _Place(raw, archive.getinfo(self.member))
                 start = raw.peek(4)[:4]
@@ -162,17 +163,31 @@ class Stream:
     def __init__(self, file: RawFile, text: io.BufferedReader, place: _Place) -> None:
         self.file, self.text = file, text
         self._place = place
-        if not (start := text.peek(3)):
+        if not text.peek(3):
             raise empty(file)
-        if start.startswith(codecs.BOM_UTF8):
+        while text.peek(3).startswith(codecs.BOM_UTF8):  # of files that were saved twice there are two
             text.read(3)
 
     def tell(self) -> int:
         return self._place.tell()
 
 
+def _archive(path: Path) -> zipfile.ZipFile:
+    """Open until others are: to learn what a large one holds takes longer than to read a member."""
+    return _opened(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(4)
+def _opened(path: Path, changed: int) -> zipfile.ZipFile:
+    with ExitStack() as stack:  # it would close a file of its own as soon as two threads miscount who reads
+        archive = zipfile.ZipFile(stack.enter_context(open(path, "rb")))
+        weakref.finalize(archive, stack.pop_all().close)
+    return archive
+
+
 def _known(encoding: str) -> str:
     try:
+        "".encode(encoding)  # which hex and rot13 are none for
         return codecs.lookup(encoding).name
     except LookupError:
         hint = "write one as utf-8, cp1252, latin-1 or utf-16"
@@ -183,10 +198,9 @@ def find(place: Path, stem: str) -> RawFile | None:
     """`stem` in a folder or a .zip archive, itself plain, packed or as Parquet, in large letters or small; None where
     there is none, and of several in an archive the one in the fewest folders."""
     wanted = [(name + end).lower() for name in (stem, f"{Path(stem).stem}.parquet") for end in _PACKED]
+    names = [path.name for path in place.glob("*") if path.is_file()]
     if place.is_file():
         names = members(place) if is_archive(place) else []
-    else:
-        names = [path.name for path in place.glob("*") if path.is_file()]
     found = [name for name in names if Path(name).name.lower() in wanted]
     if not found:
         return None
@@ -201,25 +215,11 @@ def find(place: Path, stem: str) -> RawFile | None:
     return RawFile(place, name) if place.is_file() else unpack(place / name)
 
 
-def need(place: Path, stem: str) -> RawFile:
-    """As `find`; raises InputError where the place or the file is missing."""
-    exists(place)
-    if place.is_file() and not is_archive(place):
-        raise InputError("The input is not a folder", where=str(place), hint=f"name the folder that holds {stem}")
-    found = find(place, stem)
-    if found is None:
-        if (parts := place / f"{Path(stem).stem}.parquet").is_dir() or (parts := place / stem).is_dir():
-            raise InputError("The table is a folder of parts", where=str(parts), hint="write it as one file")
-        kind = "folder" if place.is_dir() else "archive"
-        state = "is empty: it holds" if place.is_dir() and not any(place.iterdir()) else "holds"
-        problem = f"The {kind} {state} neither {stem} nor {stem}.gz, {stem}.zip or {Path(stem).stem}.parquet"
-        raise InputError(problem, where=str(place), hint="name the folder or the .zip with the source's own files")
-    return found
-
-
 def exists(place: Path) -> None:
     if not place.exists():
         raise InputError("The input does not exist", where=str(place), hint="check the path given to --input")
+    if not (place.is_file() or place.is_dir()):
+        raise InputError("The input is neither a file nor a folder", where=str(place), hint="write it to a file first")
 
 
 def parts(place: Path, notes: list[str]) -> list[RawFile]:
@@ -234,8 +234,9 @@ def parts(place: Path, notes: list[str]) -> list[RawFile]:
     if place.is_file():
         names = members(place)
     else:
-        there = (path for path in place.rglob("*") if path.is_file() or path.is_symlink())
-        names = [str(path.relative_to(place)) for path in there]
+        there = [path for path in place.rglob("*") if path.is_file() or path.is_symlink()]
+        made = {path.parent for path in there if path.name == MANIFEST}  # Datasets, that of an earlier run perhaps
+        names = [str(path.relative_to(place)) for path in there if path.parent not in made]
     if not place.is_file() or len(names) > 1:
         names = sorted(filter(_is_said, names))
         found = [name for name in names if _bare(name).lower().endswith(_TABLES)]
@@ -292,8 +293,8 @@ def unpack(path: Path) -> RawFile:
 
 def members(path: Path) -> list[str]:
     """The files in an archive, but for those that macOS adds. Raises InputError for a workbook, which is one too."""
-    with refusals(RawFile(path)), zipfile.ZipFile(path) as archive:
-        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    with refusals(RawFile(path)):
+        names = [info.filename for info in _archive(path).infolist() if not info.is_dir()]
     if not set(names).isdisjoint(_BOOKS):
         raise InputError(f"The file is {_WORKBOOK[0]}", where=str(path), hint=_WORKBOOK[1])
     return [name for name in names if not name.startswith("__MACOSX/")]
@@ -316,9 +317,8 @@ def refusals(file: RawFile) -> Iterator[None]:
             raise damaged(file) from None
         if error.errno in FULL:
             raise InputError("There is no room to unpack the file", where=str(file), hint="make room") from None
-        raise InputError(
-            "The file cannot be read", where=str(file), hint=_first_line(error.strerror or error)
-        ) from None
+        hint = _first_line(error.strerror or error)
+        raise InputError("The file cannot be read", where=str(file), hint=hint) from None
     except (EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError):
         raise damaged(file) from None
     except RuntimeError as error:

@@ -12,7 +12,8 @@ from typing import Literal
 from spfedrec_cli.data.reading.files import RawFile, Stream, empty, no_text
 from spfedrec_cli.errors import InputError
 
-_HEAD, _BLANK = 1 << 18, 1 << 25  # bytes that are looked at, and that may be empty lines
+_HEAD, _FAR = 1 << 18, 1 << 21  # bytes that are looked at, and within which the first line has to end
+_BEGUN = re.compile(rb"\s*([{[]|\S[^\r\n]*[\r\n])")  # of JSON a whole line may be far too much
 _ROWS = 1000
 _LONGEST = 1 << 30
 _EXCEL = re.compile("sep=[,;\t|]\r?\n")  # the line that tells Excel the delimiter
@@ -96,9 +97,13 @@ def _even(start: str, layout: Layout) -> int:
 
 
 def _head(stream: Stream) -> str:
+    """The beginning, with the whole of the first line that is not blank."""
     text = part = stream.text.read(_HEAD)
-    while part and not part.strip() and len(text) < _BLANK:
+    while part and not _BEGUN.match(text) and len(text) < _FAR:
         text += (part := stream.text.read(_HEAD))
+    if part and not _BEGUN.match(text):
+        hint = "check that it is a table of text"
+        raise InputError(f"The first {_FAR >> 20} MiB hold no whole line", where=str(stream.file), hint=hint)
     if not text.strip():
         raise empty(stream.file)
     return text.decode("utf-8", "surrogateescape")
@@ -152,19 +157,24 @@ def _keys(start: str) -> tuple[str, ...]:
 
 def advice(file: RawFile, layout: Layout, shape: Shape, name: str, needed: Sequence[str], part: bool) -> str:
     """What to do where `name`, one of the columns that are `needed`, is missing; of `part` of a table too."""
-    known = " ".join(", ".join(layout.known)[:200].split())
+    known = f"its columns are {' '.join(', '.join(layout.known)[:200].split())}"
     text, named = layout.form == "csv", not shape.numbered
     if any(map(is_broken, layout.names)):
-        return f"its columns are {known}; {ENCODING}"
+        return f"{known}; {ENCODING}"
     if text and named and (line := _line_of(file, shape, needed)):
         return f"line {line} names it: take away what stands above"
-    if text and len(layout.names) == 1 < len(needed):
-        return f"its only column is {known}: values are separated by a comma, a semicolon, a tab, | or ::"
+    if text and sum(map(bool, layout.names)) == 1 < len(needed):
+        what = "the first line has to hold the names of all" if named else "values have to stand beside each other"
+        return f"{known}; {what}, with a comma, a semicolon, a tab, | or :: between"
+    if text and not named:
+        return f"{known}, the values of its first line counted"
     if near := akin(layout.known, name):
-        return f"did you mean {near}? Files that call it differently are given each with an --input of its own"
-    if text and named and not all(map(_is_name, layout.names)):
-        return f"its columns are {known}; say --no-header where its first line holds values"
-    return f"its columns are {known}" + "; where another table has it, name that one or join the two" * (part and named)
+        other = "Files that call it differently are given each with an --input of its own"
+        return f"did you mean {near}? {other}" if part else f"rename {near} to {name} there"
+    if text and not all(map(_is_name, layout.names)):
+        how = "say --no-header" if part else "put a line with their names in front"
+        return f"{known}; {how} where its first line holds values"
+    return known + "; where another table has it, name that one or join the two" * part
 
 
 def _line_of(file: RawFile, shape: Shape, needed: Sequence[str]) -> int | None:

@@ -239,7 +239,7 @@ class _Reader:
             if kind.numbers is not None:
                 columns[role] = to_numpy(pc.coalesce(values, scalar(0))).astype(kind.numbers)[codes]
         kept[list(wrong)] = False
-        problems = [*batch.problems, *self._problems(batch, texts, wrong), *self._headers(batch, texts, kept)]
+        problems = [*batch.problems, *self._problems(batch, texts, wrong)]
         if not kept.all():
             columns = {role: taken(column, kept) for role, column in columns.items()}
         problems.sort(key=lambda one: one.line)
@@ -247,8 +247,9 @@ class _Reader:
 
     def _kept(self, texts: Mapping[str, pa.DictionaryArray]) -> tuple[Bool, Counter[str]]:
         """The rows that meet all rules, and how many did not meet which."""
-        kept = np.ones(len(next(iter(texts.values()))), bool)
-        left_out = Counter[str]()
+        kept, left_out = self._is_no_header(texts), Counter[str]()
+        if count := int((~kept).sum()):
+            left_out["the header once more"] = count
         for rule in self.wanted.rules:
             column = texts[rule.column]
             answers, codes = rule.keeps(column.dictionary), to_numpy(column.indices)
@@ -260,17 +261,13 @@ class _Reader:
             kept &= meets
         return kept, left_out
 
-    def _headers(self, batch: Batch, texts: Mapping[str, pa.DictionaryArray], kept: Bool) -> list[Problem]:
-        """Lines that hold the names of all wanted columns, as where files were joined. They are no longer kept."""
-        columns = {name: texts[name] for name, _ in self.wanted.columns.values()}
-        is_text = self.layout.line > 1 < len(columns)
-        if not is_text or any(pc.index(one.dictionary, scalar(name)).as_py() < 0 for name, one in columns.items()):
-            return []
-        same = [to_numpy(pc.equal(one, scalar(name))) for name, one in columns.items()]
-        again = np.flatnonzero(np.logical_and.reduce([*same, kept])).tolist()
-        kept[again] = False
-        own = batch.texts()
-        return [Problem(int(batch.lines[row]), "The line holds the header again", own[row]) for row in again]
+    def _is_no_header(self, texts: Mapping[str, pa.DictionaryArray]) -> Bool:
+        """Whether each row holds something other than the names of all columns: files are put one behind another."""
+        others = {name: pc.not_equal(column.dictionary, scalar(name)) for name, column in texts.items()}
+        if self.wanted.shape.numbered or any(pc.all(other).as_py() for other in others.values()):
+            return np.ones(len(next(iter(texts.values()))), bool)
+        kept: Bool = np.any([to_numpy(other)[to_numpy(texts[name].indices)] for name, other in others.items()], axis=0)
+        return kept
 
     def _problems(
         self, batch: Batch, texts: Mapping[str, pa.DictionaryArray], wrong: Mapping[int, tuple[str, Kind]]

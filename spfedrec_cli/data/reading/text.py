@@ -9,6 +9,7 @@ import csv
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial, reduce
 
 import numpy as np
@@ -45,7 +46,11 @@ def text_jobs(
         while data := blocks.next():
             if layout.form == "csv" and layout.quotes and b'"' in data:
                 # Where this block ends is not known before its quotes have been read.
-                batch = _at_once(data, layout, types) or _by_row(_Lines(data, blocks.next), layout, columns)
+                batch = _at_once(data, layout, types)
+                if batch is None:
+                    lines = _Lines(data, blocks.next)
+                    batch = _by_row(lines, layout, columns)
+                    blocks.put_back(lines.left())
                 yield Job(partial(_as_it_is, batch), stream.tell())
             else:
                 yield Job(partial(_block, data, layout, types), stream.tell())
@@ -62,24 +67,36 @@ def _block(data: bytearray, layout: Layout, columns: Mapping[str, pa.DataType]) 
 
 
 def _at_once(data: bytearray, layout: Layout, columns: Mapping[str, pa.DataType]) -> Batch | None:
-    """By Arrow; None where something is wrong, or a row is not a line.
+    """By Arrow; None where something is wrong, or a row is not a line."""
+    return _every_line(data, layout, columns) or _without_blanks(data, layout, columns)
 
-    Behind quotes one more row is put: where one of them stayed open, it is swallowed, and a row is missing.
-    """
+
+def _without_blanks(data: bytearray, layout: Layout, columns: Mapping[str, pa.DataType]) -> Batch | None:
+    """Without lines that are empty, or blank in a table of several columns."""
+    blanks = b"\r\n" if len(layout.names) == 1 else b" \r\n"
+    if not data.strip(blanks):
+        return replace(_by_row(_Lines(bytearray()), layout, list(columns)), height=_count(data))
+    lines = bytes(data).splitlines(keepends=True)
+    filled = np.flatnonzero([bool(line.strip(blanks)) for line in lines])
+    batch = _every_line(bytearray().join(lines[line] for line in filled), layout, columns, may_be_blank=False)
+    return batch and replace(batch, height=len(lines), lines=filled[batch.lines])
+
+
+def _every_line(
+    data: bytearray, layout: Layout, columns: Mapping[str, pa.DataType], may_be_blank: bool = True
+) -> Batch | None:
+    """Behind quotes one more row is put: where one of them stayed open, it is swallowed, and a row is missing."""
     if data.startswith((b"\n", b"\r")):  # which Arrow takes for a row where it stands alone
         return None
     quoted = layout.quotes and b'"' in data
     delimiter = layout.delimiter if len(layout.delimiter) == 1 else "\t"
     names = [str(place) for place in range(len(layout.names))]
     types = {names[layout.names.index(name)]: type for name, type in columns.items()}
-    blank, as_it_stands = 0, data
+    as_it_stands = data
     if delimiter != layout.delimiter:
         if b"\t" in data:
             return None
         data = data.replace(layout.delimiter.encode(), b"\t")
-    if data.endswith((b"\n\n", b"\n\r\n", b"\r\r")):
-        whole, data = data, data.rstrip(b"\r\n") + b"\n"
-        blank = _count(whole) - _count(data)
     last = [b"" if data.endswith((b"\n", b"\r")) else b"\n", delimiter.join(names).encode()]
     try:
         table = pyarrow.csv.read_csv(
@@ -98,10 +115,10 @@ def _at_once(data: bytearray, layout: Layout, columns: Mapping[str, pa.DataType]
         return None
     rows = len(table) - quoted
     read = [_first(column, rows) for column in table.columns]
-    if (quoted and rows != _count(data)) or _may_be_empty(read):
+    if (quoted and rows != _count(data)) or (may_be_blank and _may_be_empty(read)):
         return None  # A row that is no line, or one that may be an empty line.
     found = dict(zip(columns, read, strict=True))
-    return Batch(found, rows + blank, np.arange(rows), partial(_split, as_it_stands))
+    return Batch(found, rows, np.arange(rows), partial(_split, as_it_stands))
 
 
 def _first(column: pa.ChunkedArray, rows: int) -> pa.Array:
@@ -130,7 +147,9 @@ def _by_row(lines: "_Lines", layout: Layout, columns: Sequence[str]) -> Batch:
     arrays = [texts(values) for values in by_column]
     wrong = [(line, text, values) for line, text, values in read if isinstance(values, str)]
     alike = not good and len(wrong) > 1 and len({problem for _, _, problem in wrong}) == 1
-    problems = [Problem(line, problem, text, _hint(problem, text, alike, bool(good))) for line, text, problem in wrong]
+    problems = [
+        Problem(line, problem, text, _hint(problem, text, alike, bool(good), layout)) for line, text, problem in wrong
+    ]
     numbers = np.array([line for line, _, _ in good], np.int64)
     found = dict(zip(columns, arrays, strict=True))
     return Batch(found, lines.number, numbers, lambda: [text for _, text, _ in good], problems)
@@ -176,6 +195,9 @@ class _Blocks:
         self._rest = b""
         return data
 
+    def put_back(self, data: bytes) -> None:
+        self._rest = data + self._rest
+
     def _read_behind(self, start: bytearray) -> bytearray | None:
         """`start` and what comes behind it; None where nothing does."""
         data = bytearray(len(start) + self._size)
@@ -218,20 +240,28 @@ class _Lines:
         self.number += lines
         self.row, self._size, self.ended = [], 0, False
 
+    def left(self) -> bytes:
+        """What no row has taken."""
+        return "".join(self._lines).encode("utf-8", "surrogateescape")
+
 
 def _rows(lines: _Lines, layout: Layout, columns: Sequence[str]) -> Iterator[Row]:
     """The line of each row, its text, and its values or what is wrong. Empty lines are passed over, and those of
     blanks alone.
 
-    A quote that is not closed spoils its own line only.
+    A quote that is not closed spoils its own line only. Where there is no end to it, that line is the last, and what is
+    behind it is left.
     """
     places = [layout.names.index(name) for name in columns]
     while True:
         for row in split_lines(lines, layout.delimiter, layout.quotes):
             number, text = lines.number, "".join(lines.row)
-            if (lines.ended and lines.row) or (len(lines.row) > 1 and _swallows(lines.row, layout)):
+            endless = bool(lines.ended and lines.row)
+            if endless or (len(lines.row) > 1 and _swallows(lines.row, layout)):
                 yield number, lines.row[0], "The line opens a quote that is not closed"
                 lines.next_row(1)
+                if endless:
+                    return
                 break
             lines.next_row()
             if row and (len(layout.names) == 1 or text.strip(" \r\n")):
@@ -251,14 +281,16 @@ def _swallows(lines: Sequence[str], layout: Layout) -> bool:
         return True
 
 
-def _hint(problem: str, text: str, alike: bool, others: bool) -> Callable[[], str | None]:
+def _hint(problem: str, text: str, alike: bool, others: bool, layout: Layout) -> Callable[[], str | None]:
     """What to do beyond mending the line; `alike` are all lines wrong, or `others` are right."""
     quote = 'write a quote within a value as "", not as \\"' + ", or leave bad rows out with --skip-bad-rows" * others
+    named = f"write a first line with a name for each column, and quotes around values that hold {layout.delimiter!r}"
+    uneven = named if layout.line > 1 else "read it with --source table --no-header, which takes other delimiters"
     tried = {
         ENCODING: problem.endswith(_NO_TEXT),
         quote: '\\"' in text and ("quote" in problem or _COLUMNS in problem),
         "name another column, or write a row for each value": alike and problem.endswith(_NO_VALUE),
-        "write a first line with a name for each column, or --no-header without one": alike and _COLUMNS in problem,
+        uneven: alike and _COLUMNS in problem,
     }
     return lambda: next((hint for hint, fits in tried.items() if fits), None)
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from spfedrec_cli.data import arrays
 from spfedrec_cli.data.arrays import scalar, where
-from spfedrec_cli.data.reading.kinds import Kind, drop_missing, matching, missing, within
+from spfedrec_cli.data.reading.kinds import ANOTHER, Kind, drop_missing, matching, missing, within
 from spfedrec_cli.data.schema import TimeUnit
 from spfedrec_cli.errors import InputError
 
@@ -156,7 +156,7 @@ def guess(values: Sequence[str], right: int = 0) -> str | None:
     texts = arrays.texts(tried)
     enough = max(right, len(tried) // 2)
     if _found(texts).kind.read(texts).is_valid().true_count > enough:
-        return "leave --time-format out: such times are read without it"
+        return "leave --time-format out: such times are read without it; if other files need it, write all times alike"
     if tried and not right and pc.all(pc.match_substring_regex(texts, _POWER)).as_py():
         return "write them again with all their digits"
     likely = [words for words in _WORDS if any(_is(one, words) for one in tried[:_FEW])]
@@ -166,7 +166,7 @@ def guess(values: Sequence[str], right: int = 0) -> str | None:
         named = (f"--time-format '{words}'" for words, fit in fitting.items() if fit == best)
         return f"say how they are written with {' or '.join(named)}"
     words = "strptime's words as '%d/%m/%Y %H:%M'"
-    generic = f"say how they are written with --time-format, in {words}, or name another column"
+    generic = f"say how they are written with --time-format, in {words}, or {ANOTHER}"
     return generic if 2 * right < len(tried) or not tried else None
 
 

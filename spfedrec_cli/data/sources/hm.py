@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -11,13 +12,14 @@ from spfedrec_cli.data.ids import FORMS
 from spfedrec_cli.data.parallel import both
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.reading.attributes import read_attributes
-from spfedrec_cli.data.reading.files import RawFile, exists, find, is_archive, members, need, unpack
+from spfedrec_cli.data.reading.files import RawFile, exists, find, is_archive, members, unpack
 from spfedrec_cli.data.reading.kinds import CATEGORY, CHANNEL, PRICE, ids
 from spfedrec_cli.data.reading.layout import Shape
 from spfedrec_cli.data.reading.rules import rules
 from spfedrec_cli.data.reading.scan import Wanted, form_of, scan
 from spfedrec_cli.data.schema import COLOUR, NAME, TYPE
 from spfedrec_cli.dtypes import I32
+from spfedrec_cli.errors import InputError
 
 _STEM = "transactions_train.csv"
 _CUSTOMER, _ARTICLE = ids(FORMS["customer"]), ids(FORMS["article"])
@@ -84,7 +86,16 @@ def _transactions(path: Path) -> RawFile:
     exists(path)
     if path.is_file() and (not is_archive(path) or (find(path, _STEM) is None and len(members(path)) == 1)):
         return unpack(path)
-    return need(path, _STEM)
+    return find(path, _STEM) or _absent(path)
+
+
+def _absent(place: Path) -> NoReturn:
+    if (parts := place / f"{Path(_STEM).stem}.parquet").is_dir() or (parts := place / _STEM).is_dir():
+        raise InputError("The table is a folder of parts", where=str(parts), hint="write it as one file")
+    kind = "folder" if place.is_dir() else "archive"
+    state = "is empty: it holds" if place.is_dir() and not any(place.iterdir()) else "holds"
+    problem = f"The {kind} {state} neither {_STEM} nor {_STEM}.gz, {_STEM}.zip or {Path(_STEM).stem}.parquet"
+    raise InputError(problem, where=str(place), hint="name the folder or the .zip with the source's own files")
 
 
 def _articles(file: RawFile | None, request: Request) -> tuple[Attributes, list[str]]:

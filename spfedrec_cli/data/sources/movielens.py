@@ -110,17 +110,21 @@ def read(request: Request) -> Raw:
     movies = file.sibling(edition.movies)
     users = file.sibling(edition.users) if edition.users else None
     absent = [name for name, found in ((edition.movies, movies), (edition.users, users)) if name and found is None]
+    items, item_notes = _movies(movies, edition, request) if movies else (no_attributes(), [])
+    clients, client_notes = _users(users, edition, request) if users else (no_attributes(), [])
     return Raw(
         client=once.texts("client"),
         item=once.texts("item"),
         time=once.columns["time"],
         price=no_prices(once.rows),
-        items=_movies(movies, edition, request) if movies else no_attributes(),
-        clients=_users(users, edition, request) if users else no_attributes(),
+        items=items,
+        clients=clients,
         time_unit=form.unit,
         notes=(
             *([form.note] if form.note else []),
             *table.notes,
+            *item_notes,
+            *client_notes,
             *(f"{name} is absent: ids only, no features" for name in absent),
         ),
     )
@@ -154,17 +158,14 @@ def _first_ratings(table: Scanned, file: RawFile, request: Request) -> Scanned:
     )
 
 
-def _movies(file: RawFile, edition: Edition, request: Request) -> Attributes:
+def _movies(file: RawFile, edition: Edition, request: Request) -> tuple[Attributes, list[str]]:
     names = edition.movie_columns
     shape = edition.shape(names, edition.delimiters[1], _encoding(file))
-    table = read_attributes(file, (names[0], _NUMBER), names[1:], request, shape)
+    table = read_attributes(file, (names[0], _NUMBER), names[1:], request, shape, needed=True)
     title = table.columns["title"]
     genres = table.columns["genres"] if "genres" in names else _genres(table)
-    return Attributes(
-        ids=table.ids,
-        display={NAME: title, TYPE: genres},
-        fields={"year": _years(table.columns.get("released", title)), "genres": genres},
-    )
+    fields = {"year": _years(table.columns.get("released", title)), "genres": genres}
+    return Attributes(table.ids, display={NAME: title, TYPE: genres}, fields=fields), table.notes
 
 
 def _encoding(file: RawFile) -> str:
@@ -189,8 +190,8 @@ def _years(texts: pa.DictionaryArray) -> pa.Array:
     return pc.fill_null(pc.struct_field(found, "year"), "")
 
 
-def _users(file: RawFile, edition: Edition, request: Request) -> Attributes:
+def _users(file: RawFile, edition: Edition, request: Request) -> tuple[Attributes, list[str]]:
     names = edition.user_columns
     table = read_attributes(file, (names[0], _NUMBER), names[1:], request, edition.shape(names, edition.delimiters[1]))
     fields = {"gender": table.columns["gender"], "occupation": table.columns["occupation"]}
-    return Attributes(table.ids, fields={"age_bucket": edition.ages(table.columns["age"]), **fields})
+    return Attributes(table.ids, fields={"age_bucket": edition.ages(table.columns["age"]), **fields}), table.notes

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
 
+from spfedrec_cli.data.arrays import letters, to_numpy
 from spfedrec_cli.data.ids import FORMS, dense
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.reading.attributes import read_attributes
@@ -75,8 +77,8 @@ def _check_role(role: str) -> None:
     if role in _ROLES or any(role.startswith(start) and role != start for start in (_OF_ITEMS, _OF_CUSTOMERS)):
         return
     near = nearest(role, [*_ROLES, _OF_ITEMS + "FIELD", _OF_CUSTOMERS + "FIELD"])
-    hint = f"did you mean {near}?" if near else f"roles are {', '.join(_ROLES)}, item.FIELD and customer.FIELD"
-    raise _wrong(f"There is no role {role!r}", hint)
+    hint = f"roles are {', '.join(_ROLES)}, item.FIELD and customer.FIELD"
+    raise _wrong(f"There is no role {role!r}", f"did you mean {near}? The {hint}" if near else hint)
 
 
 def _wrong(problem: str, hint: str) -> InputError:
@@ -212,6 +214,7 @@ def _shape(request: Request) -> Shape:
 
 def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUnit]:
     """All pieces in one, and its unit of time. What an earlier input holds already is left out."""
+    notes += _alike([piece for piece in pieces if piece.table.rows]) if len(pieces) > 1 else []
     units: set[TimeUnit] = {piece.form.unit if piece.form else "row" for piece in pieces if piece.table.rows} or {"row"}
     mixed = len(units) > 1
     for piece in pieces:
@@ -234,6 +237,23 @@ def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUn
     if pieces[-1].place and (mixed or "time" not in columns):
         notes.append(_NOT_MATCHED)
     return Scanned(columns, len(source), [], pieces[0].table.lines), "second" if mixed else units.pop()
+
+
+def _alike(pieces: Sequence[_Piece]) -> list[str]:
+    """Whether parts of one input say the same: a copy, whose rows count once more."""
+    first = dict[tuple[int, ...], RawFile]()
+    read = [(one.file, (one.place, one.file.size, *map(_sum, one.table.columns.values()))) for one in pieces]
+    alike = [(file, first[sums]) for file, sums in read if first.setdefault(sums, file) is not file]
+    if not alike:
+        return []
+    more = f" (and {len(alike) - 1:,} more such parts)" if len(alike) > 1 else ""
+    return [f"{alike[0][0]} says the same as {alike[0][1]}{more}: its rows count twice; if it is a copy, take it away"]
+
+
+def _sum(column: Column) -> int:
+    if isinstance(column, pa.DictionaryArray):
+        return crc32(letters(column.dictionary).data, crc32(to_numpy(column.indices).data))
+    return crc32(column)
 
 
 def _midnight(piece: _Piece) -> I32:

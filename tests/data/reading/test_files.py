@@ -2,6 +2,7 @@ import errno
 import gzip
 import io
 import lzma
+import os
 import shutil
 import tarfile
 import zipfile
@@ -14,9 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from tabular import PACK
 
+from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.raw import Reading, Request
 from spfedrec_cli.data.reading import files, layout
-from spfedrec_cli.data.reading.files import RawFile, find, is_archive, members, need, parts, refusals, unpack
+from spfedrec_cli.data.reading.files import RawFile, find, is_archive, members, parts, refusals, unpack
+from spfedrec_cli.data.sources import SOURCES
 from spfedrec_cli.data.sources import table as source
 from spfedrec_cli.errors import InputError
 
@@ -278,6 +281,41 @@ def test_a_folder_may_be_called_like_a_table(tmp_path: Path) -> None:
     assert [day for _, _, day in read(tmp_path / "shop")] == [0, 1]
 
 
+@pytest.mark.parametrize("packing", ["folder", "zip"])
+def test_a_copy_among_parts_is_told(tmp_path: Path, packing: str) -> None:
+    """Header alone twice is no copy, nor is another input that says the same."""
+    for name in ("a.csv", "a (1).csv", "other.csv"):
+        part(tmp_path, f"shop/{name}", name == "other.csv")
+    for name in ("none.csv", "nothing.csv"):
+        (tmp_path / "shop" / name).write_text(HEADER)
+    if packing == "zip":
+        shutil.make_archive(str(tmp_path / "shop"), "zip", tmp_path / "shop")
+    shop = tmp_path / ("shop.zip" if packing == "zip" else "shop")
+    raw = source.read(Request((shop, tmp_path / "shop/a.csv"), 0, reading=Reading(COLUMNS)))
+    assert raw.notes[0] == (
+        f"{shop}/a.csv says the same as {shop}/a (1).csv: its rows count twice; if it is a copy, take it away"
+    )
+    assert len(raw.time) == 3
+
+
+def test_a_dataset_among_parts_is_none_of_them(tmp_path: Path) -> None:
+    """Somebody prepares into the folder that the parts lie in, and does so again."""
+    (tmp_path / "a.csv").write_bytes(CSV)
+    for _ in range(2):
+        assert prepare("table", tmp_path, tmp_path / "made", columns=COLUMNS).purchases == len(ROWS)
+
+
+def test_an_archive_is_opened_once_however_many_parts_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = list[object]()
+    original = zipfile.ZipFile
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *path: opened.append(path) or original(*path))
+    for rows in (1, 2):
+        with original(tmp_path / "all.zip", "w") as made:
+            for name in range(rows):
+                made.writestr(f"{name}.csv", HEADER + f"u,{name},2020-01-01\n")
+        assert len(read(tmp_path / "all.zip")) == len(opened) == rows
+
+
 def test_parts_of_one_input_are_no_overlap(tmp_path: Path) -> None:
     """The same purchase in two parts was made twice; in two inputs it is told twice."""
     for name in ("a/0.csv", "a/1.csv", "b/0.csv"):
@@ -329,6 +367,7 @@ FOREIGN = {
     "copy": (b"COPY public.s (user, sku) FROM stdin;\nu\ts\n\\.\n", "SQL", "save the table as CSV"),
     "insert": (b"INSERT INTO `s` VALUES (1,'a');\n", "SQL", "save the table as CSV"),
     "html": (b"\n<html><table><tr><td>user</td></tr></table>", "HTML or XML", "save the table as CSV"),
+    "html of Excel": (b"\xef\xbb\xbf<table><tr><td>user</td></tr></table>", "HTML or XML", "save the table as CSV"),
     "feather": (b"ARROW1\0\0", "neither text nor Parquet", "write it as CSV or Parquet"),
     "pickle": (b"\x80\4\x95", "neither text nor Parquet", "write it as CSV or Parquet"),
     "zeros": (b"\0" * 999, "neither text nor Parquet", "write it as CSV or Parquet"),
@@ -355,15 +394,29 @@ def test_utf_16_without_a_mark_is_told_with_its_option(tmp_path: Path, order: st
     assert read(tmp_path / "t.csv", encoding=f"utf-16-{order}") == ROWS
 
 
-def test_empty_lines_without_end_are_an_empty_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not read to the end, which may be far behind what there is memory for."""
+@pytest.mark.parametrize("filler", [b"\n", b"user,"])
+def test_a_first_line_is_read_whole_unless_it_has_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filler: bytes
+) -> None:
+    """Not to the end of the file, which may be far behind what there is memory for."""
     monkeypatch.setattr(layout, "_HEAD", 1 << 10)
-    monkeypatch.setattr(layout, "_BLANK", 1 << 12)
+    monkeypatch.setattr(layout, "_FAR", 1 << 12)
     (tmp_path / "t.csv").write_bytes(b"\n" * (1 << 11) + CSV)
     assert read(tmp_path / "t.csv") == ROWS
-    (tmp_path / "t.csv").write_bytes(b"\n" * (1 << 14) + CSV)
-    with pytest.raises(InputError, match="The file is empty"):
+    (tmp_path / "t.csv").write_bytes(filler * (1 << 14) + CSV)
+    with pytest.raises(InputError, match=r"The first 0 MiB hold no whole line \(.*t.csv\)"):
         read(tmp_path / "t.csv")
+
+
+def test_a_name_far_behind_is_a_column_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "_HEAD", 8)
+    (tmp_path / "t.csv").write_bytes(CSV)
+    assert read(tmp_path / "t.csv") == ROWS
+
+
+def test_a_file_that_was_marked_as_utf_8_twice(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(2 * b"\xef\xbb\xbf" + b'"user",sku,at\nu,s,2020-01-01\n')
+    assert read(tmp_path / "t.csv") == [("u", "s", 0)]
 
 
 def test_frames_that_hold_nothing_come_first(tmp_path: Path) -> None:
@@ -424,8 +477,9 @@ def test_other_encodings_are_named(tmp_path: Path, encoding: str) -> None:
 def test_encodings_that_are_wrong(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(TEXT.encode("cp1252"))
-    with pytest.raises(InputError, match=r"There is no encoding 'klingon' \(--encoding\); write one as utf-8, cp1252"):
-        read(path, encoding="klingon")
+    for name in ("klingon", "hex", "rot13"):
+        with pytest.raises(InputError, match=rf"no encoding '{name}' \(--encoding\); write one as utf-8, cp1252"):
+            read(path, encoding=name)
     with pytest.raises(InputError, match=r"The file is not text of that encoding \(.*t.csv\); .* --encoding"):
         read(path, encoding="ascii")
     with pytest.raises(InputError, match=r"The user is not UTF-8 text \(.*t.csv, line 2\)"):
@@ -480,7 +534,7 @@ def test_a_file_in_every_packing_is_found(tmp_path: Path, archive: Zip) -> None:
 def test_in_an_archive_folders_do_not_matter(archive: Zip) -> None:
     path = archive("x/deep/a.csv", "x/a.csv", "x/b.csv", "__MACOSX/x/._a.csv", "x/")
     assert find(path, "a.csv") == RawFile(path, "x/a.csv")
-    assert need(path, "a.csv").sibling("b.csv") == RawFile(path, "x/b.csv")
+    assert RawFile(path, "x/a.csv").sibling("b.csv") == RawFile(path, "x/b.csv")
     assert find(path, "c.csv") is None
     assert len(members(path)) == 3
 
@@ -499,12 +553,13 @@ def test_only_members_of_macos_beside_one(archive: Zip) -> None:
         unpack(archive("a.csv", "b.csv"))
 
 
-def test_needed_and_missing(tmp_path: Path, archive: Zip) -> None:
-    with pytest.raises(InputError, match=r"The archive holds neither a.csv nor a.csv.gz, a.csv.zip or a.parquet"):
-        need(archive("b.csv"), "a.csv")
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match=r"The input is not a folder \(.*file\); name the folder that holds a.csv"):
-        need(tmp_path / "file", "a.csv")
+@pytest.mark.parametrize("name", ["table", "hm", "movielens"])
+def test_what_is_no_file(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(
+        InputError, match=r"The input is neither a file nor a folder \(.*fifo\); write it to a file fir"
+    ):
+        SOURCES[name].read(Request((tmp_path / "fifo",), 0, reading=Reading(COLUMNS)))
     with pytest.raises(InputError, match=r"The file does not exist"):
         content(RawFile(tmp_path / "nowhere"))
     with pytest.raises(InputError, match=r"The file cannot be read \(.*\); Is a directory"):

@@ -123,7 +123,7 @@ def test_dicts_of_python_are_no_json(path: Path, line: str) -> None:
     "content, advice",
     [
         ("# Sales\n\nuser;sku;at\n", "line 3 names it: take away what stands above"),
-        ("user sku at\nu s 1\n", "its only column is user sku at: values are separated by a comma, a semicolon"),
+        ("user sku at\nu s 1\n", "its columns are user sku at; the first line has to hold the names of all"),
         ("a\tb\tc\n", "its columns are a, b, c; where another table has it, name that one or join the two"),
         ("u;s;2020-09-22T10:30:00Z\n", "its columns are u, s, 2020-09-22T10:30:00Z; say --no-header where"),
         (b"users,sku,gr\xf6\xdfe\n", "its columns are users, sku, gr..e; say which encoding the file has"),
@@ -140,7 +140,7 @@ def test_what_to_do_where_a_column_is_missing(path: Path, content: str | bytes, 
 def test_without_a_header_a_single_column_is_one_that_is_not_divided(path: Path) -> None:
     """As where a film stands above its ratings, or blanks between values."""
     path.write_text("1:\n2,3\n4,3\n")
-    with pytest.raises(InputError, match=r"The column 2 is missing .*; its only column is 1: values are separated"):
+    with pytest.raises(InputError, match=r"The column 2 is missing .*; its columns are 1; values have to stand beside"):
         read(path, columns={"customer": "1", "item": "2"}, header=False)
 
 
@@ -169,7 +169,9 @@ def test_a_file_without_a_header_is_read_by_numbers(path: Path, delimiter: str) 
 def test_without_a_header_numbers_are_all_the_names_there_are(path: Path) -> None:
     path.write_text("u,s,2020-01-01\n")
     for wrong in ("4", "0", "sku"):
-        with pytest.raises(InputError, match=rf"The column {wrong} is missing \(.*line 1\); its columns are 1, 2, 3"):
+        with pytest.raises(
+            InputError, match=rf"The column {wrong} is missing \(.*line 1\); its columns are 1, 2, 3, the v"
+        ):
             read(path, columns={"customer": "1", "item": wrong, "time": "3"}, header=False)
 
 

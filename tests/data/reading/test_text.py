@@ -184,7 +184,8 @@ def test_lines_of_blanks_are_empty(write: Write) -> None:
 def test_where_all_rows_are_longer_than_the_header_none_is_to_be_left_out(write: Write, end: str) -> None:
     """As R writes the names of rows; or with a comma at the end of each."""
     with pytest.raises(
-        InputError, match=r"has 7 columns where the first has 6 .*line 2\); write a first line with a name"
+        InputError,
+        match=r"has 7 columns where the first has 6 .*line 2\); write a first line with a name for each column, and",
     ):
         read(write(line() + end, line() + end))
     for lines in ((line(), line() + end), (line(price="x" + end), line() + end + end)):
@@ -225,9 +226,8 @@ def test_a_header_that_comes_again_is_no_row(write: Write) -> None:
     """As where files were joined end to end. A value may be called like its column."""
     file = write(line(), line(note="note"), HEADER, line())
     wanted = Wanted({"note": ("note", CATEGORY), "extra": ("extra", CATEGORY)})
-    rejects = Rejects(skip=True)
-    assert scan(file, wanted, asked(rejects)).rows == 3
-    assert [(one.line, one.problem) for one in rejects.listed] == [(4, "The line holds the header again")]
+    found = scan(file, wanted, asked(Rejects()))
+    assert (found.rows, found.notes) == (3, [f"1 row of {file.name} left out: the header once more"])
 
 
 def test_a_quote_that_is_not_closed_in_a_large_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,6 +239,28 @@ def test_a_quote_that_is_not_closed_in_a_large_file(write: Write, monkeypatch: p
     assert (len(found), [one.line for one in rejects.listed]) == (49, [9])
     with pytest.raises(InputError, match="A line is longer than"):
         read(write("x" * 5000))
+
+
+@pytest.fixture
+def slowly(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What was read row by row, of blocks of a dozen rows."""
+    rows, values = list[object](), module._values
+    monkeypatch.setattr(module, "_values", lambda *row: rows.append(row) or values(*row))
+    monkeypatch.setattr(module, "BLOCK", 1000)
+    monkeypatch.setattr(module, "LONGEST", 3000)
+    return rows
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\r"])
+def test_blank_lines_are_counted_as_fast_as_others(write: Write, slowly: list[object], blank: str) -> None:
+    rows = [*[line(), blank] * 40, *[blank] * 9000, line(price="x")]
+    found, rejects = read(write(*rows), skip=True)
+    assert (len(found), [one.line for one in rejects.listed], slowly) == (40, [9082], [])
+
+
+def test_behind_an_open_quote_rows_are_read_as_fast_as_before(write: Write, slowly: list[object]) -> None:
+    found, rejects = read(write(line(extra='"'), *[line()] * 99, line(price="x")), skip=True)
+    assert (len(found), [one.line for one in rejects.listed], slowly) == (99, [2, 102], [])
 
 
 def test_lines_that_end_as_on_an_old_mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

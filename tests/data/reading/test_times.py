@@ -428,9 +428,11 @@ def test_where_nothing_fits_the_option_is_named_all_the_same(texts: list[str]) -
 
 
 def test_words_that_are_wrong_are_to_be_left_out_where_that_is_enough() -> None:
-    assert guess(["2020-09-22", "2020-09-23"]) == "leave --time-format out: such times are read without it"
+    assert guess(["2020-09-22", "2020-09-23"]) == (
+        "leave --time-format out: such times are read without it; if other files need it, write all times alike"
+    )
     assert guess(["1.60077E+12", "1.6E+12"]) == "write them again with all their digits"
-    assert (guess(["2600-01-01 00:00:00"]) or "").endswith("or name another column"), "no words reach so far"
+    assert "or name another column" in (guess(["2600-01-01 00:00:00"]) or ""), "no words reach so far"
 
 
 @pytest.mark.parametrize("days", [31, 14])
