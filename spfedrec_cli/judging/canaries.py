@@ -39,7 +39,7 @@ def draw(purchased: Ragged, n_items: int, count: int, root: str) -> Canaries:
     room = min(len(able) // SPARSE, len(free) // SPARSE)
     if count > room:
         hint = f"plant {room} or fewer" if room else "prepare more customers or items"
-        raise InputError(f"There is no room for {count:,} canaries in this Dataset", hint=hint)
+        raise InputError(f"The Dataset has no room for so many canaries: {count:,}", hint=hint)
     own = free[np.argsort(sold[free], kind="stable")][:count]
     few = able[np.argsort(lengths[able], kind="stable")][: SPARSE * count]
     clients = np.sort(rng.choice(few, count, replace=False))
