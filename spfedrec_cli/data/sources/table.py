@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from spfedrec_cli.data.arrays import letters, to_numpy
+from spfedrec_cli.data.fields import UNKNOWN
 from spfedrec_cli.data.ids import FORMS, dense
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.reading.attributes import read_attributes
@@ -303,8 +304,8 @@ def _attributes(
 
 
 def _last(ids: pa.DictionaryArray, values: pa.DictionaryArray) -> pa.DictionaryArray:
-    """The last value of each id that is not empty; null where there is none."""
-    said = values.dictionary.to_numpy(zero_copy_only=False) != ""
+    """The last value of each id that is known; null where there is none."""
+    said = ~np.isin(values.dictionary.to_numpy(zero_copy_only=False), UNKNOWN)
     codes = values.indices.to_numpy()
     rows = np.flatnonzero(said[codes]) if len(said) else np.empty(0, np.int64)
     row = np.full(len(ids.dictionary), -1, np.int64)
