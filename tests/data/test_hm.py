@@ -145,6 +145,20 @@ def test_times_of_other_forms_are_days(write_hm: WriteHm, tmp_path: Path, form: 
     assert "--skip-bad-rows" not in str(caught.value)
 
 
+@pytest.mark.parametrize("numbers", [range(1, 5), range(18_001, 18_005), range(202_001, 202_005)])
+def test_numbers_that_tell_the_order_alone_keep_it(write_hm: WriteHm, tmp_path: Path, numbers: range) -> None:
+    """As weeks do, or days since 1970: what the error about a temporal split advises then."""
+    folder = write_hm([(str(number), "a", str(90 - place), "1") for place, number in enumerate(numbers)][::-1])
+    with pytest.raises(InputError, match="or use --split leave-one-out where they tell the order alone"):
+        prepare("hm", folder, tmp_path / "out")
+    prepare("hm", folder, tmp_path / "out", split="leave-one-out")
+    dataset = Dataset.open(tmp_path / "out")
+    assert [dataset.item_id(int(dataset.truth(split).values[0]))[-2:] for split in ("validation", "test")] == [
+        "88",
+        "87",
+    ]
+
+
 @pytest.mark.parametrize(
     "values, day",
     [
@@ -247,8 +261,11 @@ def test_missing_and_empty_inputs(tmp_path: Path, write_hm: WriteHm) -> None:
         read(tmp_path / "void")
     folder = write_hm([GOOD])
     (folder / "transactions_train.csv").rename(folder / "other.csv")
-    with pytest.raises(InputError, match=r"folder holds neither transactions_train.csv nor transactions_train.csv.gz"):
+    with pytest.raises(
+        InputError, match=r"folder holds neither transactions_train.csv nor .*, the file of transactions itself"
+    ):
         read(folder)
+    assert texts(read(folder / "other.csv").item) == ["0000000010"]
 
 
 @pytest.mark.parametrize("content", [b"", gzip.compress(b"")], ids=["plain", "gzip"])

@@ -280,6 +280,21 @@ def test_times_of_other_forms(latest: Path, tmp_path: Path) -> None:
     assert [Dataset.open(tmp_path / "out").purchases(split).time.tolist() for split in SPLITS] == before
 
 
+def test_a_file_of_ratings_as_parquet(latest: Path, tmp_path: Path) -> None:
+    prepare("movielens", latest, tmp_path / "plain")
+    pd.read_csv(latest / "ratings.csv").to_parquet(latest / "ratings.parquet")
+    prepare("movielens", latest / "ratings.parquet", tmp_path / "out")
+    assert Dataset.open(tmp_path / "out").manifest.files == Dataset.open(tmp_path / "plain").manifest.files
+
+
+def test_films_of_another_encoding(latest: Path, tmp_path: Path) -> None:
+    (latest / "movies.csv").write_text((latest / "movies.csv").read_text("utf-8"), encoding="cp1252")
+    with pytest.raises(InputError, match=r"title is not UTF-8 text \(.*line 4\); say .* as --encoding cp1252"):
+        prepare("movielens", latest, tmp_path / "out")
+    prepare("movielens", latest, tmp_path / "out", reading=Reading(encoding="cp1252"))
+    assert Dataset.open(tmp_path / "out").item_labels([2])[0]["name"] == 'Misérables, Les "1995"'
+
+
 def test_likes_alone_may_be_chosen(latest: Path, ten_million: Path, tmp_path: Path) -> None:
     """Every rating counts as a purchase, unless the user says which; --where knows half stars as numbers."""
     for folder, items in ((latest, ["1", "2"]), (ten_million, ["122", "185"])):

@@ -225,7 +225,12 @@ def test_columns_that_the_file_lacks(shop: Shop) -> None:
         shop.read(shop.folder / "t.parquet")
 
 
-ROWS = ("u,s,2020-09-01,Sock,,old", "v,t,2020-09-02,Top,red,", "u,s,2020-09-03,Socks,blue,young", "u,s,2020-09-04,,,")
+ROWS = (
+    "u,s,2020-09-01,Sock,,old",
+    "v,t,2020-09-02,Top,red,",
+    "u,s,2020-09-03,Socks,blue,young",
+    "u,s,2020-09-04,,nan,None",
+)
 DESCRIBED = COLUMNS + ",name=title,item.colour=c,customer.age=a"
 
 
@@ -311,13 +316,13 @@ def test_options_of_other_sources(tmp_path: Path) -> None:
         prepare("sample", None, tmp_path / "out", columns={"customer": "a", "item": "b"})
     with pytest.raises(InputError, match="The source hm knows its own columns; leave --item-table out"):
         prepare("hm", tmp_path, tmp_path / "out", reading=Reading(item_table=tmp_path))
-    for option, reading in (
-        ("--returns", Reading(returns="drop")),
-        ("--no-header", Reading(header=False)),
-        ("--encoding", Reading(encoding="cp1252")),
+    for name, option, reading in (
+        ("movielens", "--returns", Reading(returns="drop")),
+        ("movielens", "--no-header", Reading(header=False)),
+        ("hm", "--timezone", Reading(timezone="Europe/Stockholm")),
     ):
-        with pytest.raises(InputError, match=f"The source movielens has nothing to read so; leave {option} out"):
-            prepare("movielens", tmp_path, tmp_path / "out", reading=reading)
+        with pytest.raises(InputError, match=f"The source {name} has nothing to read so; leave {option} out"):
+            prepare(name, tmp_path, tmp_path / "out", reading=reading)
 
 
 def test_ids_are_looked_up_as_they_stand(shop: Shop) -> None:

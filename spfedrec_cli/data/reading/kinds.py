@@ -16,7 +16,7 @@ _PRICE = r"^\+?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?$"
 _WHOLE = r"^\+?-?[0-9]{1,18}(\.0*)?$"
 _EXPONENT = r"^-?[0-9](\.[0-9]{1,15})?[eE]\+?[0-9]{1,2}$"
 _MOST = 2**31 - 1
-_PRICES = "write prices as 1234.5, or leave price= out of --columns"
+_PRICES = "write prices as 1234.5, or leave price= out of --columns, which takes --source table"
 _QUANTITIES = "write quantities as 1234, or leave quantity= out of --columns: each row is one piece then"
 _HIGHEST = float(np.finfo(np.float32).max)
 # What programs write where they have no value, in small letters; and what a name may be in other letters.
