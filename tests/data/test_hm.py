@@ -17,6 +17,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.raw import Raw, Reading, Request
 from spfedrec_cli.data.sources import hm
+from spfedrec_cli.data.subset import Subset
 from spfedrec_cli.errors import InputError
 
 WriteHm = Callable[..., Path]
@@ -238,6 +239,14 @@ def test_a_missing_column_is_named(write_hm: WriteHm, column: str) -> None:
     folder = write_hm([GOOD], header="t_dat,customer_id,article_id,price,sales_channel_id".replace(column, "other"))
     with pytest.raises(InputError, match=rf"column {column} is missing .*line 1\); its columns are .*other"):
         read(folder)
+
+
+def test_channels_by_name_are_chosen_as_the_error_advises(write_hm: WriteHm, tmp_path: Path) -> None:
+    rows = [f"2020-0{1 + place}-01,{'a' * 64},{place},1,{name}" for place, name in enumerate(["web", "shop"] * 4)]
+    with pytest.raises(InputError, match=r"leave --channel out, .* --where sales_channel_id=NAME"):
+        prepare("hm", write_hm(rows), tmp_path / "out", subset=Subset(channel=2))
+    how = Reading(where=("sales_channel_id=web",))
+    assert prepare("hm", write_hm(rows), tmp_path / "out", reading=how).purchases == 4
 
 
 def test_a_file_without_a_header_is_not_advised_what_its_source_cannot_do(write_hm: WriteHm) -> None:

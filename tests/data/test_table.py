@@ -654,6 +654,12 @@ def test_one_customer_stays_one_where_a_single_input_holds_whole_numbers_alone(s
     assert not any("restored" in note for note in raw.notes)
 
 
+def test_ids_that_two_inputs_write_in_two_ways_are_told(shop: Shop) -> None:
+    first, second = shop.write("u,007,2020-09-01"), shop.write("U,7,2020-09-02", name="more.csv")
+    raw = source.read(Request((first, second), 0, reading=Reading(parse_columns(COLUMNS))))
+    assert [note.partition(" is ")[0] for note in raw.notes] == ["1 customer", "1 item"]
+
+
 def test_without_times_nothing_can_be_told_to_be_the_same(shop: Shop) -> None:
     """Whoever buys milk in both years bought it twice; no moment says that it is the same purchase."""
     first, second = (shop.write("u,s", "v,s", header="user,sku", name=name) for name in ("a.csv", "b.csv"))

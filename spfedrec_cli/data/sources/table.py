@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from spfedrec_cli.data.arrays import letters, to_numpy
 from spfedrec_cli.data.fields import UNKNOWN
-from spfedrec_cli.data.ids import FORMS, dense
+from spfedrec_cli.data.ids import FORMS, dense, several_ways
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.reading.attributes import read_attributes
 from spfedrec_cli.data.reading.files import RawFile, parts, unpack
@@ -229,6 +229,7 @@ def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUn
     notes += told(left_out, name)
     for role in _NEEDED:
         columns[role] = restored(columns[role], FORMS["any"], name, notes)
+        notes += several_ways(columns[role].dictionary, role)
     source = np.repeat([piece.place for piece in pieces], [piece.table.rows for piece in pieces])
     if source.max(initial=0) and "time" in columns:
         again = seen_before({role: columns[role] for role in _ROLES if role in columns}, source)
