@@ -190,7 +190,7 @@ def ten_million(tmp_path: Path) -> Path:
     movies = (
         "122::Boomerang (1992)::Comedy|Romance",
         '185::"Amélie" – Le Fabuleux (2001)::Comedy',
-        "231::Plain::Drama",
+        "231::Runner 2049::Drama",
     )
     (folder / "movies.dat").write_text("\n".join(movies) + "\n", encoding="utf-8")
     (folder / "tags.dat").write_text("15::122::excellent!::1215184630\n")

@@ -191,7 +191,7 @@ def _genres(table: Described) -> pa.Array:
 
 def _years(texts: pa.DictionaryArray) -> pa.Array:
     """The year that ends a date ("01-Jan-1995") or a title ("Toy Story (1995)"); "" where none does."""
-    found = pc.extract_regex(texts.dictionary_decode(), r"(?P<year>[0-9]{4})\)?\s*$")
+    found = pc.extract_regex(texts.dictionary_decode(), r"[-–(](?P<year>[0-9]{4})\)?\s*$")
     return pc.fill_null(pc.struct_field(found, "year"), "")
 
 
