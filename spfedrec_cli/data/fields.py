@@ -10,7 +10,7 @@ from spfedrec_cli.data.arrays import scalar, texts, to_numpy, where
 from spfedrec_cli.dtypes import I32
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-UNKNOWN = ("", "NONE", "None")
+UNKNOWN = ("", "NONE", "None", "nan", "NaN", "NULL", "null", "<NA>", r"\N")
 _AGES = (0, 20, 25, 30, 40, 50, 60)
 AGE_BUCKETS = ("0-19", "20-24", "25-29", "30-39", "40-49", "50-59", "60+")
 

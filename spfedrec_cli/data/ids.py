@@ -85,6 +85,22 @@ def _whole(ids: pa.Array) -> tuple[pa.Array, str]:
     return pc.replace_with_mask(mended, short, texts([f"{one:.0f}" for one in written])), _SHORTENED
 
 
+def several_ways(ids: pa.Array, what: str) -> list[str]:
+    """A sentence where distinct ids are one but for case, leading zeros, a `.0` and blanks around them."""
+    bare = pc.utf8_ltrim(pc.utf8_lower(pc.utf8_trim_whitespace(ids)), "0")
+    bare = pc.replace_substring_regex(bare, r"\.0+$", "")
+    changed = bare.filter(pc.not_equal(bare, ids))  # most are none: to count these alone takes less time
+    values, counts = bare.filter(pc.is_in(bare, value_set=changed)).value_counts().flatten()
+    again = values.filter(pc.greater(counts, scalar(1)))
+    if not len(again):
+        return []
+    one, other = ids.filter(pc.equal(bare, again[0]))[:2].to_pylist()
+    are = f"{what} is" if len(again) == 1 else f"{what}s are"
+    return [
+        f"{len(again):,} {are} written in several ways, as {one!r} and {other!r}: write ids alike where they mean one"
+    ]
+
+
 def dense(ids: pa.Array, known: pa.Array) -> I32:
     """The dense number of each id, -1 where `known` does not hold it."""
     return to_numpy(pc.coalesce(pc.index_in(ids, value_set=known), scalar(np.int32(-1))))

@@ -69,13 +69,12 @@ def test_counts_are_those_of_pandas(made: tuple[Dataset, Summary], goods: pd.Dat
 
 
 def test_rows_are_those_of_pandas(made: tuple[Dataset, Summary], goods: pd.DataFrame) -> None:
-    """Of the last week: every household, product, moment and price."""
+    """Of the last week: every household, product, moment and price of one piece."""
     dataset, _ = made
     last = goods[goods["there"] >= "2017-12-24"].copy()
     last["time"] = (last["there"] - pd.Timestamp(0)) // pd.Timedelta(seconds=1)
-    last["spent"] = last["sales_value"] * last["quantity"]
     key = ["household_id", "product_id", "time"]
-    expected = last.groupby(key, as_index=False)[["quantity", "spent"]].sum()
+    expected = last.groupby(key, as_index=False)[["quantity", "sales_value"]].sum()
     part = dataset.purchases("test")
     found = pd.DataFrame(
         {
@@ -90,7 +89,7 @@ def test_rows_are_those_of_pandas(made: tuple[Dataset, Summary], goods: pd.DataF
     pd.testing.assert_frame_equal(
         found[[*key, "quantity"]].astype("int64"), expected[[*key, "quantity"]].astype("int64")
     )
-    np.testing.assert_allclose(found["price"], expected["spent"] / expected["quantity"], rtol=1e-5)
+    np.testing.assert_allclose(found["price"], expected["sales_value"] / expected["quantity"], rtol=1e-5)
 
 
 def test_the_caveat_is_said(made: tuple[Dataset, Summary]) -> None:

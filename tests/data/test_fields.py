@@ -29,9 +29,9 @@ def test_numbers_that_became_decimals_are_what_they_were(values: list[str], know
 
 
 def test_text_sorts_as_text_and_all_kinds_of_nothing_are_one() -> None:
-    codes, vocabulary = encode(pa.array(["b", "NONE", "", "10", "None", "9", None]))
+    codes, vocabulary = encode(pa.array(["b", "NONE", "", "10", "None", "9", None, "nan", "NULL", "<NA>"]))
     assert vocabulary == ("10", "9", "b")
-    assert codes.tolist() == [3, 0, 0, 1, 0, 2, 0]
+    assert codes.tolist() == [3, 0, 0, 1, 0, 2, 0, 0, 0, 0]
 
 
 def test_nothing_known() -> None:

@@ -17,6 +17,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.raw import Raw, Reading, Request
 from spfedrec_cli.data.sources import hm
+from spfedrec_cli.data.subset import Subset
 from spfedrec_cli.errors import InputError
 
 WriteHm = Callable[..., Path]
@@ -145,6 +146,20 @@ def test_times_of_other_forms_are_days(write_hm: WriteHm, tmp_path: Path, form: 
     assert "--skip-bad-rows" not in str(caught.value)
 
 
+@pytest.mark.parametrize("numbers", [range(1, 5), range(18_001, 18_005), range(202_001, 202_005)])
+def test_numbers_that_tell_the_order_alone_keep_it(write_hm: WriteHm, tmp_path: Path, numbers: range) -> None:
+    """As weeks do, or days since 1970: what the error about a temporal split advises then."""
+    folder = write_hm([(str(number), "a", str(90 - place), "1") for place, number in enumerate(numbers)][::-1])
+    with pytest.raises(InputError, match="or use --split leave-one-out where they tell the order alone"):
+        prepare("hm", folder, tmp_path / "out")
+    prepare("hm", folder, tmp_path / "out", split="leave-one-out")
+    dataset = Dataset.open(tmp_path / "out")
+    assert [dataset.item_id(int(dataset.truth(split).values[0]))[-2:] for split in ("validation", "test")] == [
+        "88",
+        "87",
+    ]
+
+
 @pytest.mark.parametrize(
     "values, day",
     [
@@ -226,6 +241,14 @@ def test_a_missing_column_is_named(write_hm: WriteHm, column: str) -> None:
         read(folder)
 
 
+def test_channels_by_name_are_chosen_as_the_error_advises(write_hm: WriteHm, tmp_path: Path) -> None:
+    rows = [f"2020-0{1 + place}-01,{'a' * 64},{place},1,{name}" for place, name in enumerate(["web", "shop"] * 4)]
+    with pytest.raises(InputError, match=r"leave --channel out, .* --where sales_channel_id=NAME"):
+        prepare("hm", write_hm(rows), tmp_path / "out", subset=Subset(channel=2))
+    how = Reading(where=("sales_channel_id=web",))
+    assert prepare("hm", write_hm(rows), tmp_path / "out", reading=how).purchases == 4
+
+
 def test_a_file_without_a_header_is_not_advised_what_its_source_cannot_do(write_hm: WriteHm) -> None:
     folder = write_hm([GOOD], header=",".join(GOOD))
     with pytest.raises(InputError, match=r"column t_dat is missing .*; put a line with their names in front where its"):
@@ -247,8 +270,11 @@ def test_missing_and_empty_inputs(tmp_path: Path, write_hm: WriteHm) -> None:
         read(tmp_path / "void")
     folder = write_hm([GOOD])
     (folder / "transactions_train.csv").rename(folder / "other.csv")
-    with pytest.raises(InputError, match=r"folder holds neither transactions_train.csv nor transactions_train.csv.gz"):
+    with pytest.raises(
+        InputError, match=r"folder holds neither transactions_train.csv nor .*, the file of transactions itself"
+    ):
         read(folder)
+    assert texts(read(folder / "other.csv").item) == ["0000000010"]
 
 
 @pytest.mark.parametrize("content", [b"", gzip.compress(b"")], ids=["plain", "gzip"])

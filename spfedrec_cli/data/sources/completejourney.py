@@ -23,7 +23,7 @@ _COLUMNS = {
     "item.product_type": "product_type",
     **{f"customer.{field}": field for field in ("age", "income", "home_ownership", "household_size", "kids_count")},
 }
-_TIME = _COLUMNS["time"]
+_TIME, _PRICE = _COLUMNS["time"], _COLUMNS["price"]
 _BOUGHT = [_COLUMNS[role] for role in ("customer", "item", "time", "price", "quantity")]
 _NOT_GOODS = ("FUEL", "COUPON", "MISCELLANEOUS")
 _BEHIND_UTC, _END = timedelta(hours=5), datetime(2017, 12, 31)  # of 52 whole weeks
@@ -56,7 +56,8 @@ def _folder() -> Path:
 
 
 def _goods(folder: Path) -> pa.Table:
-    """The purchases of whole weeks, but for departments that sell no goods; times are those of the shop's clocks."""
+    """The purchases of whole weeks, but for departments that sell no goods; times are those of the shop's clocks, and
+    prices those of one piece: a row has that of all its pieces."""
     import pyarrow.parquet as pq
 
     bought = pq.read_table(folder / "transactions.parquet", columns=_BOUGHT)
@@ -65,5 +66,7 @@ def _goods(folder: Path) -> pa.Table:
     # Not above: `pa.scalar` imports pandas, as data.arrays says, and every command imports this module.
     behind, end = pa.scalar(_BEHIND_UTC, pa.duration("s")), pa.scalar(_END, pa.timestamp("s"))
     there = pc.subtract(bought[_TIME].cast(pa.timestamp("s"), safe=False), behind)
-    bought = bought.set_column(bought.schema.get_field_index(_TIME), _TIME, there)
+    each = pc.divide(bought[_PRICE], bought[_COLUMNS["quantity"]].cast(pa.float64()))
+    for name, column in ((_TIME, there), (_PRICE, each)):
+        bought = bought.set_column(bought.schema.get_field_index(name), name, column)
     return bought.filter(pc.and_not(pc.less(there, end), pc.is_in(bought["product_id"], value_set=none)))

@@ -17,7 +17,8 @@ from spfedrec_cli.data.reading.kinds import CATEGORY, CHANNEL, PRICE, ids
 from spfedrec_cli.data.reading.layout import Shape
 from spfedrec_cli.data.reading.rules import rules
 from spfedrec_cli.data.reading.scan import Wanted, form_of, scan
-from spfedrec_cli.data.schema import COLOUR, NAME, TYPE
+from spfedrec_cli.data.schema import COLOUR, NAME, TYPE, TimeUnit
+from spfedrec_cli.data.split import EARLIEST, UNITS_A_DAY
 from spfedrec_cli.dtypes import I32
 from spfedrec_cli.errors import InputError
 
@@ -68,17 +69,25 @@ def read(request: Request) -> Raw:
     )
     request.rejects.extend(articles.rejects)
     request.rejects.extend(customers.rejects)
-    time: I32 = table.columns["time"]
+    time, unit = _days(table.columns["time"], form.unit)
     return Raw(
         client=table.texts("client"),
         item=table.texts("item"),
-        time=time if form.unit == "day" else np.asarray(time // np.int32(86400)),
+        time=time,
         price=table.columns["price"] if "price" in table else no_prices(table.rows),
         channel=table.columns.get("channel"),
         items=items,
         clients=clients,
+        time_unit=unit,
         notes=(*([form.note] if form.note else []), *table.notes, *item_notes, *client_notes),
     )
+
+
+def _days(time: I32, unit: TimeUnit) -> tuple[I32, TimeUnit]:
+    """Moments become days. Numbers that count something else, as weeks, would all be one day: they keep their order."""
+    days = time // np.int32(UNITS_A_DAY[unit])
+    alone = len(days) > 0 and days.min() == days.max() < EARLIEST
+    return (time, unit) if alone else (np.asarray(days), "day")
 
 
 def _transactions(path: Path) -> RawFile:
@@ -95,7 +104,8 @@ def _absent(place: Path) -> NoReturn:
     kind = "folder" if place.is_dir() else "archive"
     state = "is empty: it holds" if place.is_dir() and not any(place.iterdir()) else "holds"
     problem = f"The {kind} {state} neither {_STEM} nor {_STEM}.gz, {_STEM}.zip or {Path(_STEM).stem}.parquet"
-    raise InputError(problem, where=str(place), hint="name the folder or the .zip with the source's own files")
+    hint = "name the folder or the .zip with the source's own files, or, unpacked, the file of transactions itself"
+    raise InputError(problem, where=str(place), hint=hint)
 
 
 def _articles(file: RawFile | None, request: Request) -> tuple[Attributes, list[str]]:

@@ -62,8 +62,18 @@ class Edition:
     header: bool = False
     ages: Callable[[pa.DictionaryArray], pa.DictionaryArray] = age_buckets
 
-    def shape(self, names: tuple[str, ...], delimiter: str, encoding: str | None = None) -> Shape:
-        return Shape() if self.header else Shape(names, delimiter=delimiter, quotes=False, encoding=encoding)
+    def shape(self, names: tuple[str, ...], delimiter: str, encoding: str | None) -> Shape:
+        if self.header:
+            return Shape(encoding=encoding)
+        return Shape(names, delimiter=delimiter, quotes=False, encoding=encoding)
+
+    def encoding(self, file: RawFile) -> str | None:
+        """Titles are Latin-1 in 100K and 1M, UTF-8 in all others."""
+        try:
+            file.head(_NOT_READ).decode()
+        except UnicodeDecodeError:
+            return None if self.header else "latin-1"
+        return None
 
 
 EDITIONS = (
@@ -103,7 +113,8 @@ def read(request: Request) -> Raw:
     user, movie, _, time = edition.rating_columns
     columns = {"client": (user, _NUMBER), "item": (movie, _NUMBER), "time": (time, CATEGORY)}
     tests = rules(request.reading, {"customer": user, "item": movie, "time": time})
-    wanted = Wanted(columns, (), tests, edition.shape(edition.rating_columns, edition.delimiters[0]), True)
+    shape = edition.shape(edition.rating_columns, edition.delimiters[0], request.reading.encoding)
+    wanted = Wanted(columns, (), tests, shape, with_lines=True)
     form = form_of(file, wanted, request)
     table = scan(file, wanted.at(form), request)
     once = _first_ratings(table, file, request)
@@ -135,10 +146,13 @@ def _ratings(place: Path) -> tuple[RawFile, Edition]:
     exists(place)
     for edition in EDITIONS:
         found = find(place, edition.ratings)
-        if found or (place.is_file() and RawFile(place).name.lower() == edition.ratings):
+        names = edition.ratings, f"{Path(edition.ratings).stem}.parquet"
+        if found or (place.is_file() and RawFile(place).name.lower() in names):
             return found or unpack(place), edition
     problem = f"There are none of {', '.join(edition.ratings for edition in EDITIONS)}"
-    raise InputError(problem, where=str(place), hint="name the folder, or the .zip, that GroupLens serves")
+    raise InputError(
+        problem, where=str(place), hint="name the folder, or the .zip, that GroupLens serves, or call its files so"
+    )
 
 
 def _first_ratings(table: Scanned, file: RawFile, request: Request) -> Scanned:
@@ -160,21 +174,12 @@ def _first_ratings(table: Scanned, file: RawFile, request: Request) -> Scanned:
 
 def _movies(file: RawFile, edition: Edition, request: Request) -> tuple[Attributes, list[str]]:
     names = edition.movie_columns
-    shape = edition.shape(names, edition.delimiters[1], _encoding(file))
+    shape = edition.shape(names, edition.delimiters[1], request.reading.encoding or edition.encoding(file))
     table = read_attributes(file, (names[0], _NUMBER), names[1:], request, shape, needed=True)
     title = table.columns["title"]
     genres = table.columns["genres"] if "genres" in names else _genres(table)
     fields = {"year": _years(table.columns.get("released", title)), "genres": genres}
     return Attributes(table.ids, display={NAME: title, TYPE: genres}, fields=fields), table.notes
-
-
-def _encoding(file: RawFile) -> str:
-    """Titles are Latin-1 in 100K and 1M, UTF-8 in all others."""
-    try:
-        file.head(_NOT_READ).decode()
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
 
 
 def _genres(table: Described) -> pa.Array:
@@ -186,12 +191,13 @@ def _genres(table: Described) -> pa.Array:
 
 def _years(texts: pa.DictionaryArray) -> pa.Array:
     """The year that ends a date ("01-Jan-1995") or a title ("Toy Story (1995)"); "" where none does."""
-    found = pc.extract_regex(texts.dictionary_decode(), r"(?P<year>[0-9]{4})\)?\s*$")
+    found = pc.extract_regex(texts.dictionary_decode(), r"[-–(](?P<year>[0-9]{4})\)?\s*$")
     return pc.fill_null(pc.struct_field(found, "year"), "")
 
 
 def _users(file: RawFile, edition: Edition, request: Request) -> tuple[Attributes, list[str]]:
     names = edition.user_columns
-    table = read_attributes(file, (names[0], _NUMBER), names[1:], request, edition.shape(names, edition.delimiters[1]))
+    shape = edition.shape(names, edition.delimiters[1], request.reading.encoding)
+    table = read_attributes(file, (names[0], _NUMBER), names[1:], request, shape)
     fields = {"gender": table.columns["gender"], "occupation": table.columns["occupation"]}
     return Attributes(table.ids, fields={"age_bucket": edition.ages(table.columns["age"]), **fields}), table.notes

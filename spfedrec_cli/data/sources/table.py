@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from spfedrec_cli.data.arrays import letters, to_numpy
-from spfedrec_cli.data.ids import FORMS, dense
+from spfedrec_cli.data.fields import UNKNOWN
+from spfedrec_cli.data.ids import FORMS, dense, several_ways
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.reading.attributes import read_attributes
 from spfedrec_cli.data.reading.files import RawFile, parts, unpack
@@ -228,6 +229,7 @@ def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUn
     notes += told(left_out, name)
     for role in _NEEDED:
         columns[role] = restored(columns[role], FORMS["any"], name, notes)
+        notes += several_ways(columns[role].dictionary, role)
     source = np.repeat([piece.place for piece in pieces], [piece.table.rows for piece in pieces])
     if source.max(initial=0) and "time" in columns:
         again = seen_before({role: columns[role] for role in _ROLES if role in columns}, source)
@@ -303,8 +305,8 @@ def _attributes(
 
 
 def _last(ids: pa.DictionaryArray, values: pa.DictionaryArray) -> pa.DictionaryArray:
-    """The last value of each id that is not empty; null where there is none."""
-    said = values.dictionary.to_numpy(zero_copy_only=False) != ""
+    """The last value of each id that is known; null where there is none."""
+    said = ~np.isin(values.dictionary.to_numpy(zero_copy_only=False), UNKNOWN)
     codes = values.indices.to_numpy()
     rows = np.flatnonzero(said[codes]) if len(said) else np.empty(0, np.int64)
     row = np.full(len(ids.dictionary), -1, np.int64)

@@ -152,8 +152,8 @@ def test_what_stands_for_nothing() -> None:
         ("free", " ", "leave such rows out with --drop-missing"),
         ("customer", "", "leave such rows out with --drop-missing"),
         ("price", "-1", None),
-        ("price", "$1.5", "write prices as 1234.5, or leave price= out of --columns"),
-        ("price", "1,50", "write prices as 1234.5, or leave price= out of --columns"),
+        ("price", "$1.5", "write prices as 1234.5, or leave price= out of --columns, which takes --source table"),
+        ("price", "1,50", "write prices as 1234.5, or leave price= out of --columns, which takes --source table"),
     ],
 )
 def test_hints_name_the_option_that_mends_it(name: str, value: str, hint: str | None) -> None:

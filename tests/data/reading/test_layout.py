@@ -137,6 +137,14 @@ def test_what_to_do_where_a_column_is_missing(path: Path, content: str | bytes, 
         read(path)
 
 
+def test_numbers_of_columns_are_no_names_that_a_row_could_hold(path: Path) -> None:
+    path.write_text("22\t377\t3\n1\t2\t3\n")
+    with pytest.raises(
+        InputError, match=r"The column 1 is missing .*; its columns are 22, 377, 3; say --no-header where"
+    ):
+        read(path, columns={"customer": "1", "item": "2"})
+
+
 def test_without_a_header_a_single_column_is_one_that_is_not_divided(path: Path) -> None:
     """As where a film stands above its ratings, or blanks between values."""
     path.write_text("1:\n2,3\n4,3\n")
