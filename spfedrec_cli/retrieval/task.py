@@ -117,7 +117,7 @@ def _active(dataset: "Dataset") -> Bool:
     if unit not in UNITS_PER_DAY:
         raise InputError("The Dataset has no dates, so no item is active", where=str(dataset.path), hint="use all")
     time = dataset.column("train", TIME)
-    since = int(time.max(initial=0)) - ACTIVE_DAYS * UNITS_PER_DAY[unit]
+    since = int(time.max()) - ACTIVE_DAYS * UNITS_PER_DAY[unit]
     active = np.zeros(dataset.n_items, np.bool_)
     active[dataset.column("train", ITEM)[time > since]] = True
     return active

@@ -84,9 +84,11 @@ def test_a_task_of_validation_never_reads_test(
     assert history_splits("validation") == ("train",)
 
 
-@pytest.mark.parametrize("unit, length", [("day", 1), ("second", 86_400)])
-def test_active_items_were_sold_in_the_last_28_days_of_train(unit: str, length: int, make_dataset: Any) -> None:
-    train = [(client, item, time * length, quantity) for client, item, time, quantity in TRAIN]
+@pytest.mark.parametrize("unit, length, earlier", [("day", 1, 0), ("second", 86_400, 0), ("day", 1, 12_000)])
+def test_active_items_were_sold_in_the_last_28_days_of_train(
+    unit: str, length: int, earlier: int, make_dataset: Any
+) -> None:
+    train = [(client, item, (time - earlier) * length, quantity) for client, item, time, quantity in TRAIN]
     made = make_task(make_dataset(4, 6, train, VALIDATION, TEST, time_unit=unit), "test", candidates="active")
     # The last day is 100, so day 73 is the first of 28: item 0 (day 100) and item 2 (day 73), not item 5 (day 72).
     assert made.candidates is not None
