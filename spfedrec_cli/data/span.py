@@ -92,7 +92,7 @@ def _apart(purchases: Purchases, unit: TimeUnit, days: Days, counts: Counts) -> 
             if some
             else ", but leaves too little to split"
         )
-    held = f"validation holds {counts.validation:,} and test {counts.test:,} of all purchases"
+    held = f"validation holds {counts.validation:,} and test {counts.test:,} purchase{'s' * (counts.test > 1)}"
     return [f"{behind}, behind a gap of {empty:,} days: {held}; --to {iso(last)} ends before it{rest}"]
 
 

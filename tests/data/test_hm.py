@@ -47,7 +47,7 @@ def test_a_small_folder(hm_folder: Path, tmp_path: Path) -> None:
         "index_code, section_no, garment_group_no: left out",
         "purchases from 2020-08-01 to 2020-09-22",
         "3 purchases from 2020-09-10 to 2020-09-22, behind a gap of 38 days: "
-        "validation holds 1 and test 2 of all purchases; --to 2020-08-02 ends before it, "
+        "validation holds 1 and test 2 purchases; --to 2020-08-02 ends before it, "
         "but leaves too little to split",
         "25.0% of pairs of customer and item, a single one, were bought again: bought items leave the ranking "
         "(--repeats overrules it)",

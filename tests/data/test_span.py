@@ -85,7 +85,7 @@ def test_where_all_dates_are_wrong_they_are_not_to_be_left_out(first: str, what:
 def test_a_date_that_stands_apart_is_named_with_the_gap_and_the_option() -> None:
     told = notes(bought(*days("2020-01-01", 40), "2020-12-24"))
     assert told[1:] == [
-        "1 purchase on 2020-12-24, behind a gap of 318 days: validation holds 3 and test 1 of all purchases; "
+        "1 purchase on 2020-12-24, behind a gap of 318 days: validation holds 3 and test 1 purchase; "
         "--to 2020-02-09 ends before it"
     ]
     assert notes(bought(*days("2020-01-01", 40), "2020-12-24"), "leave-one-out")[1:] == []
