@@ -88,7 +88,8 @@ def make_task(dataset: "Dataset", split: str = "test", protocol: str = "full", c
     truth = dataset.truth(split)
     clients = np.flatnonzero(truth.lengths).astype(np.int32)
     if not clients.size:
-        raise InputError(f"No client has ground truth in {split}", where=str(dataset.path), hint="choose another split")
+        hint = "prepare it again with the option that `spfedrec describe` names below its tables"
+        raise InputError(f"No client has ground truth in {split}", where=str(dataset.path), hint=hint)
     drop_seen = not (sampled or dataset.repeats)
     return Task(
         split=split,

@@ -112,7 +112,7 @@ def test_sampled_takes_the_negatives_of_each_client(make_dataset: Any) -> None:
         (("test", "full", "some"), {}, "Unknown candidates 'some'; choose from all, active"),
         (("test", "sampled", "active"), {}, "has its own candidates"),
         (("test", "full", "active"), {"time_unit": "row"}, "no dates"),
-        (("validation",), {"validation": []}, "No client has ground truth in validation"),
+        (("validation",), {"validation": []}, "No client has ground truth in validation .*; prepare it again"),
         (("test", "sampled"), {"negatives": (np.array([1]), np.zeros((1, 99), int))}, "Client 2 has no negatives"),
     ],
 )
