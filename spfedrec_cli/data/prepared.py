@@ -15,6 +15,8 @@ from spfedrec_cli.data.sources import Source
 from spfedrec_cli.data.split import FEWEST_ITEMS, Division
 from spfedrec_cli.dtypes import I32, I64
 
+FEWEST_CLIENTS = 3  # in validation and in test, without a warning
+
 
 @dataclass(frozen=True)
 class Made:
@@ -103,4 +105,10 @@ def _notes(described: tuple[bool, bool], division: Division, counts: Counts) -> 
         (train_only, "client", f"with fewer than {FEWEST_ITEMS} different items: for training only"),
     ]
     counted = [f"{n:,} {what}{'s' if n > 1 else ''} {fate}" for n, what, fate in notes if n]
-    return [*counted, *division.warnings]
+    held = {split: len(np.unique(division.rows(split).client)) for split in SPLITS[1:]}
+    few = [
+        f"{split} is of {n} client{'s' * (n != 1)}, too few to tell models apart: prepare more customers or more time"
+        for split, n in held.items()
+        if n < FEWEST_CLIENTS
+    ]
+    return [*counted, *division.warnings, *few]

@@ -53,6 +53,8 @@ def test_a_small_folder(hm_folder: Path, tmp_path: Path) -> None:
         "(--repeats overrules it)",
         "1 item sold but not in the catalogue: kept, features unknown",
         "1 client not in the table of customers: kept, features unknown",
+        "validation is of 1 client, too few to tell models apart: prepare more customers or more time",
+        "test is of 2 clients, too few to tell models apart: prepare more customers or more time",
     ]
 
 
