@@ -52,6 +52,14 @@ class Task:
         """The name of the candidates."""
         return CANDIDATES[self.candidates is not None]
 
+    @property
+    def out_of_reach(self) -> int:
+        """How much of the ground truth is an item that its client may not be ranked."""
+        if self.seen is None:
+            return 0
+        truth, seen = (of.row_index() * self.n_items + of.values for of in (self.truth, self.seen))
+        return int(np.isin(truth, seen).sum())
+
     def take(self, rows: I32) -> "Task":
         """The same for some of its clients."""
         return Task(

@@ -69,6 +69,9 @@ def test_seen_items_are_left_out_where_nothing_is_bought_again(make_dataset: Any
     dataset = make_dataset(4, 6, TRAIN, VALIDATION, TEST, repeats=False)
     assert rows(make_task(dataset, "validation").seen) == [[0], [1, 2]]  # clients 0 and 1: train
     assert [sorted(row) for row in rows(make_task(dataset, "test").seen)] == [[1, 2, 5], []]  # 1, 2: validation too
+    # In validation client 1 buys its item 1 again; where the Dataset repeats, that is ranked.
+    assert [make_task(dataset, split).out_of_reach for split in ("validation", "test")] == [1, 0]
+    assert make_task(make_dataset(4, 6, TRAIN, VALIDATION, TEST), "validation").out_of_reach == 0
 
 
 @pytest.mark.parametrize("repeats", [True, False])
