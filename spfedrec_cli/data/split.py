@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
 import numpy as np
 
@@ -114,4 +114,4 @@ SPLITTERS: dict[str, Callable[[Purchases, TimeUnit], Division]] = {
 
 def iso(day: int) -> str:
     """Days since 1970-01-01 as a date."""
-    return datetime.fromtimestamp(day * 86400, UTC).date().isoformat()
+    return str(np.datetime64(day, "D"))

@@ -59,6 +59,11 @@ def test_temporal_needs_dates_and_something_to_train_on() -> None:
         temporal(purchases([(0, 0, 19_000), (0, 1, 19_001), (0, 2, 19_001)]), "day")
 
 
+def test_the_first_day_that_a_calendar_has_is_no_reason_to_fail() -> None:
+    with pytest.raises(InputError, match="in the last 14 days, from 0000-12-19 to 0001-01-01"):
+        temporal(purchases([(0, 0, -719_162)]), "day")
+
+
 def test_days_that_were_taken_for_seconds_are_to_be_read_otherwise() -> None:
     """Days of Excel and months as numbers are seconds of January 1970 as they stand."""
     with pytest.raises(
