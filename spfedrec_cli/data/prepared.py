@@ -107,8 +107,8 @@ def _notes(described: tuple[bool, bool], division: Division, counts: Counts) -> 
     ]
     counted = [f"{n:,} {what}{'s' if n > 1 else ''} {fate}" for n, what, fate in notes if n]
     few = [
-        f"{split} is of {n} client{'s' * (n != 1)}, too few to tell models apart: prepare more customers or more time"
+        f"{split} is of {n} client{'s' * (n > 1)}, too few to tell models apart: prepare more customers or more time"
         for split, n in held.items()
-        if n < FEWEST_CLIENTS
+        if 0 < n < FEWEST_CLIENTS  # of none data/span.py tells
     ]
     return [*counted, *division.warnings, *few]
