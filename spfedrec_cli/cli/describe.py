@@ -118,11 +118,10 @@ def _fields(fields: Mapping[str, int]) -> str:
 
 
 def _spread(quantiles: Mapping[str, Mapping[str, float]]) -> Group:
-    """One row for each side; the mean alone needs a decimal."""
+    """One row for each side; a decimal where the mean or a quantile lies between two counts."""
     names = list(next(iter(quantiles.values())))
     rows: list[list[Cell]] = [
-        [side, *(f"{value:,.1f}" if name == "mean" else f"{value:,.0f}" for name, value in row.items())]
-        for side, row in quantiles.items()
+        [side, *(f"{value:,.1f}".removesuffix(".0") for value in row.values())] for side, row in quantiles.items()
     ]
     return table("Purchases", ["", *names], rows, right=names)
 

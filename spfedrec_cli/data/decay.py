@@ -23,6 +23,6 @@ def decayed_sales(dataset: Dataset, half_life: float) -> Ragged:
     A client counts once for an item however often it bought it, as in the sum without decay.
     """
     time = dataset.column("train", TIME)
-    days = (time.max(initial=0) - time) / UNITS_A_DAY[dataset.manifest.time_unit]
+    days = (time.max() - time) / UNITS_A_DAY[dataset.manifest.time_unit]
     weights = np.rint(UNIT * np.exp2(-days / half_life)).astype(np.int32)
     return latest(dataset.bought("train"), dataset.n_items, of=weights)

@@ -100,7 +100,7 @@ def _quantiles(counts: I64) -> dict[str, float]:
 
 
 def _top_items(dataset: Dataset, by_item: I64) -> list[dict[str, Any]]:
-    top = np.lexsort((np.arange(len(by_item)), -by_item))[:TOP]
+    top = np.lexsort((np.arange(len(by_item)), -by_item))[: min(TOP, np.count_nonzero(by_item))]
     labels = dataset.item_labels(top)
     return [
         {"article_id": dataset.item_id(int(item)), "purchases": int(by_item[item]), **label}

@@ -18,7 +18,7 @@ from spfedrec_cli.data.prepared import Made, describe
 from spfedrec_cli.data.purchases import merge
 from spfedrec_cli.data.raw import Progress, Raw, Reading, Request, Tell, silent
 from spfedrec_cli.data.reading.rejects import Rejects
-from spfedrec_cli.data.rows import Rows
+from spfedrec_cli.data.rows import Mask, Rows
 from spfedrec_cli.data.schema import CLIENT_ID, ITEM_ID, SPLITS, Manifest, StepEntry
 from spfedrec_cli.data.sources import SOURCES, Source
 from spfedrec_cli.data.sources.table import as_table, check_columns
@@ -236,9 +236,10 @@ def _make(row: Source, request: Request, subset: Subset) -> Made:
     request.tell(Progress("choosing", rows=len(rows)))
     unit = raw.time_unit or row.time_unit
     whole = merge(replace(rows, quantity=None))[1] if subset else None
+    sold = rows.per_item() > 0
     steps = keep(rows, subset, unit, request.seed)
     request.tell(Progress("numbering clients and items", rows=len(rows)))
-    items, clients = _number(raw, rows, row, subset)
+    items, clients = _number(raw, rows, row, subset, sold)
     described = (len(raw.items.ids) > 0, len(raw.clients.ids) > 0)
     notes, oracle = raw.notes, raw.oracle
     del raw
@@ -248,12 +249,14 @@ def _make(row: Source, request: Request, subset: Subset) -> Made:
     return Made(notes, unit, oracle, described, steps, items, clients, purchases, again if whole is None else whole)
 
 
-def _number(raw: Raw, rows: Rows, row: Source, subset: Subset) -> list[Catalogue]:
-    """Both catalogues; `rows` have their numbers afterwards."""
+def _number(raw: Raw, rows: Rows, row: Source, subset: Subset, sold: Mask) -> list[Catalogue]:
+    """Both catalogues, that of items with all that were `sold` before the subset; `rows` have their numbers
+    afterwards."""
     item_form, client_form = FORMS[row.item_form], FORMS[row.client_form]
     only_sold, only_buyers = subset.min_sales is not None, bool(subset)
+    sold = rows.per_item() > 0 if only_sold else sold
     (items, item), (clients, client) = both(
-        lambda: catalogue(ITEM_ID, raw.items, rows.item_ids, rows.per_item() > 0, item_form, only_sold),
+        lambda: catalogue(ITEM_ID, raw.items, rows.item_ids, sold, item_form, only_sold),
         lambda: catalogue(CLIENT_ID, raw.clients, rows.client_ids, rows.per_client() > 0, client_form, only_buyers),
     )
     rows.renumber(item, client)

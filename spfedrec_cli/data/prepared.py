@@ -15,6 +15,8 @@ from spfedrec_cli.data.sources import Source
 from spfedrec_cli.data.split import FEWEST_ITEMS, Division
 from spfedrec_cli.dtypes import I32, I64
 
+FEWEST_CLIENTS = 3  # in validation and in test, without a warning
+
 
 @dataclass(frozen=True)
 class Made:
@@ -96,11 +98,17 @@ def _notes(described: tuple[bool, bool], division: Division, counts: Counts) -> 
     """Sentences on what was kept though something about it is missing, and on what to be wary of."""
     train_only = division.entry.clients_train_only
     unknown_items, unknown_clients = counts.unknown_items * described[0], counts.unknown_clients * described[1]
+    held = {split: len(np.unique(division.rows(split).client)) for split in SPLITS[1:]}
     notes = [
         (unknown_items, "item", "sold but not in the catalogue: kept, features unknown"),
         (unknown_clients, "client", "not in the table of customers: kept, features unknown"),
-        (counts.cold_clients, "client", "in the test split without history: kept, marked cold"),
+        (counts.cold_clients, "client", f"of {held['test']:,} in the test split without history: kept, marked cold"),
         (train_only, "client", f"with fewer than {FEWEST_ITEMS} different items: for training only"),
     ]
     counted = [f"{n:,} {what}{'s' if n > 1 else ''} {fate}" for n, what, fate in notes if n]
-    return [*counted, *division.warnings]
+    few = [
+        f"{split} is of {n} client{'s' * (n > 1)}, too few to tell models apart: prepare more customers or more time"
+        for split, n in held.items()
+        if 0 < n < FEWEST_CLIENTS  # of none data/span.py tells
+    ]
+    return [*counted, *division.warnings, *few]

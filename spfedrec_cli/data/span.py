@@ -62,7 +62,7 @@ def _implausible(days: Days) -> list[str]:
         (early, "before 1990", f"--from {iso(EARLIEST)}"),
         (late, "after today", f"--to {iso(today())}"),
     ]
-    left_out = "leaves them out, and --time-format says how to read them otherwise"
+    left_out = "leaves such dates out, and --time-format says how to read them otherwise"
     return [
         f"{days.some(dates)}, {what}: "
         + (f"where that is wrong, {OTHERWISE}" if dates.all() else f"{option} {left_out}")
@@ -72,21 +72,27 @@ def _implausible(days: Days) -> list[str]:
 
 
 def _apart(purchases: Purchases, unit: TimeUnit, days: Days, counts: Counts) -> list[str]:
-    """Of days behind a gap that touches the held-out weeks, so that one of these is all but empty."""
+    """Of days behind a gap that touches the held-out weeks, so that one of these is all but empty; of several such
+    gaps behind most of the purchases, the first."""
     place = _gap(days.day)
     if place is None:
         return []
+    clean = place
+    while (further := _gap(days.day[:clean])) is not None:
+        clean = further
+    if days.day[clean - 1] - days.day[0] >= 2 * WEEK and 2 * days.count[:clean].sum() > days.count.sum():
+        place = clean
     before, behind = days.some(slice(place)), days.some(slice(place, None))
     last, empty = int(before.day[-1]), int(behind.day[0] - before.day[-1]) - 1
     left, rest = last - int(before.day[0]) + 1, ""
     if left <= 2 * WEEK or _gap(before.day) is not None:
         some = enough(purchases.take(purchases.time < (last + 1) * UNITS_A_DAY[unit])).any()
         rest = (
-            f", and --split leave-one-out suits the {left} days that are left"
+            f", and --split leave-one-out suits what is left: {left:,} day{'s' if left > 1 else ''}"
             if some
             else ", but leaves too little to split"
         )
-    held = f"validation holds {counts.validation:,} and test {counts.test:,} purchases"
+    held = f"validation holds {counts.validation:,} and test {counts.test:,} purchase{'s' * (counts.test > 1)}"
     return [f"{behind}, behind a gap of {empty:,} days: {held}; --to {iso(last)} ends before it{rest}"]
 
 

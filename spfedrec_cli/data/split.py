@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
 import numpy as np
 
@@ -101,9 +101,9 @@ def enough(purchases: Purchases) -> Bool:
 def _future(purchases: Purchases, part: I8, unit: TimeUnit) -> tuple[str, ...]:
     """How much of train lies in the future of most of test: nothing of the kind happens to a shop that is open."""
     moment = int(np.median(purchases.time[part == 2]))
-    later = float((purchases.time[part == 0] > moment).mean())
-    half = f"half of the test purchases were made until {iso(moment // UNITS_A_DAY[unit])}"
-    return (f"leave-one-out trains on the future: {half}, and {later:.0%} of train after that day",) if later else ()
+    later = float(np.average(purchases.time[part == 0] > moment, weights=purchases.purchases[part == 0]))
+    half = f"half of the test purchases were made until {np.datetime64(moment, 'D' if unit == 'day' else 's')}"
+    return (f"leave-one-out trains on the future: {half}, and {later:.0%} of train after that",) if later else ()
 
 
 SPLITTERS: dict[str, Callable[[Purchases, TimeUnit], Division]] = {
@@ -114,4 +114,4 @@ SPLITTERS: dict[str, Callable[[Purchases, TimeUnit], Division]] = {
 
 def iso(day: int) -> str:
     """Days since 1970-01-01 as a date."""
-    return datetime.fromtimestamp(day * 86400, UTC).date().isoformat()
+    return str(np.datetime64(day, "D"))

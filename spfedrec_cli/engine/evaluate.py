@@ -180,7 +180,11 @@ def measured(folder: Path, way: Way, dataset: Path | str | None = None, tell: Te
         customers=len(task.clients),
         second_stage=beside.second_stage[SECOND_STAGE].metrics if beside.second_stage else {},
         second_stage_mix=() if ranker is None else ranker.mix,
-        notes=(*few_hits([found, *others.values()], cutoffs[0]), *_untold(trained, state.round)),
+        notes=(
+            *few_hits([found, *others.values()], cutoffs[0]),
+            *_out_of_reach(task),
+            *_untold(trained, state.round),
+        ),
     )
     return Evaluated(_kept(report, found, others), found, others, parts)
 
@@ -223,6 +227,14 @@ def few_hits(every: Sequence[Evaluation], k: int) -> tuple[str, ...]:
     of = "the only client" if clients == 1 else f"{clients:,} clients"
     told = f"Of {of} ranked, at most {most} found a purchase in the first {k}: too few to tell recommenders apart"
     return (f"{told}. Prepare more customers, or a longer history.",)
+
+
+def _out_of_reach(task: Task) -> tuple[str, ...]:
+    """A note where something was bought again, though what was bought is not ranked."""
+    if not (again := task.out_of_reach):
+        return ()
+    of = f"Of {len(task.truth.values):,} purchases to be found, {again:,} repeat an earlier one"
+    return (f"{of}: counted as missed, for what was bought is not ranked. `prepare --repeats` would rank it.",)
 
 
 def _untold(trained: Bool | None, rounds: int) -> tuple[str, ...]:

@@ -117,7 +117,7 @@ def recent_purchases(dataset: "Dataset", split: str) -> Past:
     items = dataset.bought(*known)
     times = reduce(Ragged.followed_by, (Ragged(dataset.offsets(s), dataset.column(s, TIME)) for s in known))
     week = 7 * UNITS_PER_DAY[dataset.manifest.time_unit] if dataset.manifest.time_unit in UNITS_PER_DAY else None
-    now = int(times.values.max(initial=0))
+    now = int(times.values.max())
     return lambda clients: _recent(items.take(clients), times.take(clients), dataset.n_items, now, week)
 
 

@@ -52,6 +52,14 @@ class Task:
         """The name of the candidates."""
         return CANDIDATES[self.candidates is not None]
 
+    @property
+    def out_of_reach(self) -> int:
+        """How much of the ground truth is an item that its client may not be ranked."""
+        if self.seen is None:
+            return 0
+        truth, seen = (of.row_index() * self.n_items + of.values for of in (self.truth, self.seen))
+        return int(np.isin(truth, seen).sum())
+
     def take(self, rows: I32) -> "Task":
         """The same for some of its clients."""
         return Task(
@@ -88,7 +96,8 @@ def make_task(dataset: "Dataset", split: str = "test", protocol: str = "full", c
     truth = dataset.truth(split)
     clients = np.flatnonzero(truth.lengths).astype(np.int32)
     if not clients.size:
-        raise InputError(f"No client has ground truth in {split}", where=str(dataset.path), hint="choose another split")
+        hint = "prepare it again with the option that `spfedrec describe` names below its tables"
+        raise InputError(f"No client has ground truth in {split}", where=str(dataset.path), hint=hint)
     drop_seen = not (sampled or dataset.repeats)
     return Task(
         split=split,
@@ -117,7 +126,7 @@ def _active(dataset: "Dataset") -> Bool:
     if unit not in UNITS_PER_DAY:
         raise InputError("The Dataset has no dates, so no item is active", where=str(dataset.path), hint="use all")
     time = dataset.column("train", TIME)
-    since = int(time.max(initial=0)) - ACTIVE_DAYS * UNITS_PER_DAY[unit]
+    since = int(time.max()) - ACTIVE_DAYS * UNITS_PER_DAY[unit]
     active = np.zeros(dataset.n_items, np.bool_)
     active[dataset.column("train", ITEM)[time > since]] = True
     return active

@@ -118,6 +118,9 @@ def test_describe_shows_tables(invoke: Invoke, sample: Dataset) -> None:
     result = invoke("describe", "sample")
     for text in ("leave-one-out", "Clients by purchases", "Bought most", "#"):
         assert text in result.stdout
+    told = the_json(invoke("describe", "sample", "--json"))["purchases_per_client"]
+    assert told["p90"] % 1
+    assert f" {told['p90']:.1f} " in result.stdout  # and not rounded to a count
 
 
 @pytest.fixture

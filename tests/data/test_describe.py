@@ -28,7 +28,7 @@ def test_numbers_by_hand(dataset: Dataset) -> None:
     assert told["purchases_per_client"]["mean"] == 3
     assert (told["purchases_per_client"]["min"], told["purchases_per_client"]["max"]) == (2, 4)
     assert told["histogram"] == [0, 1, 1]
-    assert [(row["article_id"], row["purchases"]) for row in told["top_items"][:3]] == [
+    assert [(row["article_id"], row["purchases"]) for row in told["top_items"]] == [  # one was never sold
         ("0000000010", 3),
         ("0000000020", 2),
         ("0000000099", 1),

@@ -47,12 +47,15 @@ def test_a_small_folder(hm_folder: Path, tmp_path: Path) -> None:
         "articles.csv lacks product_group_name, graphical_appearance_no, perceived_colour_master_id, department_no, "
         "index_code, section_no, garment_group_no: left out",
         "purchases from 2020-08-01 to 2020-09-22",
-        "3 purchases from 2020-09-10 to 2020-09-22, behind a gap of 38 days: validation holds 1 and test 2 purchases; "
-        "--to 2020-08-02 ends before it, but leaves too little to split",
+        "3 purchases from 2020-09-10 to 2020-09-22, behind a gap of 38 days: "
+        "validation holds 1 and test 2 purchases; --to 2020-08-02 ends before it, "
+        "but leaves too little to split",
         "25.0% of pairs of customer and item, a single one, were bought again: bought items leave the ranking "
         "(--repeats overrules it)",
         "1 item sold but not in the catalogue: kept, features unknown",
         "1 client not in the table of customers: kept, features unknown",
+        "validation is of 1 client, too few to tell models apart: prepare more customers or more time",
+        "test is of 2 clients, too few to tell models apart: prepare more customers or more time",
     ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -257,6 +258,12 @@ def test_purchases_are_source_rows_and_pieces_sum_quantities(tmp_path: Path) -> 
     assert (counts.purchases, counts.pieces, counts.rows) == (4, 3 * most + 3, 2)
     train = dataset.purchases("train")
     assert (train.purchases.tolist(), train.pieces.tolist()) == ([3], [2 * most + 3])
+
+
+def test_how_many_of_the_test_split_are_cold_is_told(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"who": list("abcb"), "sku": "x", "day": ["2020-01-01", *["2020-02-01"] * 2, "2020-01-02"]})
+    made = prepare(frame, output=tmp_path / "out", columns={"customer": "who", "item": "sku", "time": "day"})
+    assert "1 client of 2 in the test split without history: kept, marked cold" in made.notes
 
 
 def test_notes_are_told_and_recorded(tmp_path: Path) -> None:

@@ -135,6 +135,15 @@ def test_the_steps_of_a_subset_are_recorded(write_hm: WriteHm, tmp_path: Path) -
     assert summary.items == 4  # the catalogue stays whole: three articles that are described, and one that was bought
 
 
+@pytest.mark.parametrize("described", [{}, {"name": "title"}])
+def test_the_catalogue_stays_whole_with_and_without_words_for_items(described: dict[str, str], tmp_path: Path) -> None:
+    rows = [f"u,s{month},2020-0{month}-01,a title" for month in range(1, 8)]
+    (tmp_path / "sales.csv").write_text("\n".join(["user,sku,at,title", *rows]))
+    columns = {"customer": "user", "item": "sku", "time": "at", **described}
+    prepare("table", tmp_path / "sales.csv", tmp_path / "out", columns=columns, subset=Subset(first="2020-03-01"))
+    assert Dataset.open(tmp_path / "out").item_ids == [f"s{month}" for month in range(1, 8)]
+
+
 def test_with_min_sales_the_catalogue_is_what_is_left(write_hm: WriteHm, tmp_path: Path) -> None:
     rows = [("2020-06-01", "a", "10", "1"), ("2020-09-22", "a", "10", "1"), ("2020-09-22", "a", "20", "1")]
     prepare("hm", write_hm(rows), tmp_path / "out", subset=Subset(min_sales=2))

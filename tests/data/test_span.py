@@ -66,7 +66,7 @@ def test_seconds_are_days_too() -> None:
 
 def test_dates_before_1990_and_after_today_are_counted_and_named() -> None:
     purchases = bought("1970-08-21", "1989-12-31", "1990-01-01", "2026-03-01", "2026-03-02", count=2)
-    otherwise = "leaves them out, and --time-format says how to read them otherwise"
+    otherwise = "leaves such dates out, and --time-format says how to read them otherwise"
     assert notes(purchases, "leave-one-out")[1:] == [
         f"4 purchases from 1970-08-21 to 1989-12-31, before 1990: --from 1990-01-01 {otherwise}",
         f"2 purchases on 2026-03-02, after today: --to 2026-03-01 {otherwise}",
@@ -85,7 +85,7 @@ def test_where_all_dates_are_wrong_they_are_not_to_be_left_out(first: str, what:
 def test_a_date_that_stands_apart_is_named_with_the_gap_and_the_option() -> None:
     told = notes(bought(*days("2020-01-01", 40), "2020-12-24"))
     assert told[1:] == [
-        "1 purchase on 2020-12-24, behind a gap of 318 days: validation holds 3 and test 1 purchases; "
+        "1 purchase on 2020-12-24, behind a gap of 318 days: validation holds 3 and test 1 purchase; "
         "--to 2020-02-09 ends before it"
     ]
     assert notes(bought(*days("2020-01-01", 40), "2020-12-24"), "leave-one-out")[1:] == []
@@ -96,7 +96,7 @@ def test_what_is_left_may_be_too_short_for_weeks_to_hold_out() -> None:
     assert notes(few)[1].endswith("--to 2020-01-08 ends before it, but leaves too little to split")
     many = replace(few, item=np.arange(len(few), dtype=np.int32))
     assert notes(many)[1].endswith(
-        "--to 2020-01-08 ends before it, and --split leave-one-out suits the 8 days that are left"
+        "--to 2020-01-08 ends before it, and --split leave-one-out suits what is left: 8 days"
     )
 
 
@@ -120,6 +120,14 @@ def test_a_shop_that_counts_by_week_is_no_shop_with_gaps() -> None:
 def test_of_two_gaps_the_longer_is_named() -> None:
     told = notes(bought(*days("2020-01-01", 60), "2033-01-01", "2033-01-12"))
     assert told[-1].startswith("2 purchases from 2033-01-01 to 2033-01-12, behind a gap of 4,689 days: ")
+
+
+def test_of_stray_dates_one_after_the_other_the_first_is_named() -> None:
+    told = notes(bought(*days("2020-01-01", 60), "2024-01-01", "2025-01-01", "2025-12-24"))
+    assert told[-1].startswith("3 purchases from 2024-01-01 to 2025-12-24, behind a gap of 1,401 days: ")
+    assert told[-1].endswith("--to 2020-02-29 ends before it")
+    thin = notes(bought(*days("2020-01-01", 15), *days("2020-02-01", 30, step=10)))  # most purchases are no strays
+    assert thin[-1].startswith("2 purchases from 2020-11-07 to 2020-11-17, behind a gap of 9 days: ")
 
 
 def test_the_option_mends_it() -> None:

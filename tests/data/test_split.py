@@ -59,6 +59,11 @@ def test_temporal_needs_dates_and_something_to_train_on() -> None:
         temporal(purchases([(0, 0, 19_000), (0, 1, 19_001), (0, 2, 19_001)]), "day")
 
 
+def test_the_first_day_that_a_calendar_has_is_no_reason_to_fail() -> None:
+    with pytest.raises(InputError, match="in the last 14 days, from 0000-12-19 to 0001-01-01"):
+        temporal(purchases([(0, 0, -719_162)]), "day")
+
+
 def test_days_that_were_taken_for_seconds_are_to_be_read_otherwise() -> None:
     """Days of Excel and months as numbers are seconds of January 1970 as they stand."""
     with pytest.raises(
@@ -157,6 +162,10 @@ def test_leave_one_out_says_how_much_of_train_lies_in_the_future() -> None:
     # Test purchases on days 5 and 50: half were made until day 27 (the mean of both). Train: days 1, 40 and 41, then 2.
     rows = [(0, 0, 1), (0, 1, 4), (0, 2, 5), (1, 0, 40), (1, 1, 41), (1, 2, 45), (1, 3, 50), (2, 0, 2)]
     (warning,) = leave_one_out(purchases(rows), "day").warnings
-    assert "half of the test purchases were made until 1970-01-28, and 50% of train after that day" in warning
+    assert "half of the test purchases were made until 1970-01-28, and 50% of train after that" in warning
+    (warning,) = leave_one_out(purchases([*rows, (1, 0, 40)]), "day").warnings  # that row is of two purchases now
+    assert "and 60% of train after that" in warning
+    (warning,) = leave_one_out(purchases(rows), "second").warnings
+    assert "until 1970-01-01T00:00:27, and 50% of train after that" in warning
     assert leave_one_out(purchases(rows), "row").warnings == ()
     assert leave_one_out(purchases([(0, i, i) for i in range(5)]), "day").warnings == ()

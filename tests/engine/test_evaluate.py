@@ -179,6 +179,17 @@ def test_few_hits_are_no_verdict(shop: Dataset, config: Callable[..., Config], t
     assert f"{report.clients} clients ranked, at most {most:.0f} found a purchase in the first 10" in note
 
 
+def test_what_is_bought_again_and_not_ranked_is_told(config: Callable[..., Config], tmp_path: Path) -> None:
+    prepare(source="synthetic", input=None, output=tmp_path / "once", customers=200, items=50, repeats=False)
+    dataset = Dataset.open(tmp_path / "once")
+    done = engine.train(dataset, config("train.rounds=1"), tmp_path / "run")
+    truth, seen = dataset.truth("test"), dataset.history("train", "validation")
+    again = sum(len(set(truth.row(client)) & set(seen.row(client))) for client in range(dataset.n_clients))
+    assert again
+    told = f"Of {len(truth.values)} purchases to be found, {again} repeat an earlier one: counted as missed"
+    assert any(note.startswith(told) for note in engine.evaluate(done.run).notes)
+
+
 def test_progress_names_what_is_measured(first: Path) -> None:
     told: list[Progress] = []
     report = engine.evaluate(first, baselines=["popularity"], tell=told.append)

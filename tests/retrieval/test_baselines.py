@@ -154,6 +154,17 @@ def test_the_last_week_goes_first_and_all_of_train_behind_it(make_dataset: Any) 
     assert popularity_7_days(make_dataset(3, 4, TRAIN, time_unit="row"), "test") is None
 
 
+@pytest.mark.parametrize("name", ["popularity_7_days", "repeat_often"])
+def test_dates_before_1970_are_dates_like_others(name: str, make_dataset: Any) -> None:
+    ranked = []
+    for earlier in (0, 12_000):
+        moved = [[(*row[:2], row[2] - earlier, row[3]) for row in rows] for rows in (TRAIN, [(0, 1, 12, 1)], TEST)]
+        scorer = BASELINES[name](make_dataset(3, 4, *moved), "test", "full")
+        assert scorer is not None
+        ranked.append(ranking(scorer(np.arange(3, dtype=np.int32))))
+    assert ranked[0] == ranked[1]
+
+
 def history(rows: Any, client: int, n_items: int) -> Any:
     return np.isin(np.arange(n_items), [row[1] for row in rows if row[0] == client]).astype(float)
 

@@ -16,8 +16,10 @@ def rows(found: Any, row: int) -> dict[int, list[float]]:
     return dict(zip(found.items.values[own].tolist(), found.features[own].tolist(), strict=True))
 
 
-def test_features_by_hand(make_dataset: Any) -> None:
-    found = recent_purchases(make_dataset(3, 5, TRAIN), "validation")(np.array([2, 0, 1]))
+@pytest.mark.parametrize("earlier", [0, 12_000])  # from 1937 too
+def test_features_by_hand(earlier: int, make_dataset: Any) -> None:
+    train = [(client, item, time - earlier, purchases) for client, item, time, purchases in TRAIN]
+    found = recent_purchases(make_dataset(3, 5, train), "validation")(np.array([2, 0, 1]))
     assert rows(found, 0) == {}
     # own, 1/(1 + items since), 1/(1 + weeks since), log2 purchases; item 3 was bought on two occasions, the last today.
     assert rows(found, 1) == {3: [1, 1, 1, 1], 1: [1, 1 / 2, 1 / 2, 0]}

@@ -69,6 +69,9 @@ def test_seen_items_are_left_out_where_nothing_is_bought_again(make_dataset: Any
     dataset = make_dataset(4, 6, TRAIN, VALIDATION, TEST, repeats=False)
     assert rows(make_task(dataset, "validation").seen) == [[0], [1, 2]]  # clients 0 and 1: train
     assert [sorted(row) for row in rows(make_task(dataset, "test").seen)] == [[1, 2, 5], []]  # 1, 2: validation too
+    # In validation client 1 buys its item 1 again; where the Dataset repeats, that is ranked.
+    assert [make_task(dataset, split).out_of_reach for split in ("validation", "test")] == [1, 0]
+    assert make_task(make_dataset(4, 6, TRAIN, VALIDATION, TEST), "validation").out_of_reach == 0
 
 
 @pytest.mark.parametrize("repeats", [True, False])
@@ -84,9 +87,11 @@ def test_a_task_of_validation_never_reads_test(
     assert history_splits("validation") == ("train",)
 
 
-@pytest.mark.parametrize("unit, length", [("day", 1), ("second", 86_400)])
-def test_active_items_were_sold_in_the_last_28_days_of_train(unit: str, length: int, make_dataset: Any) -> None:
-    train = [(client, item, time * length, quantity) for client, item, time, quantity in TRAIN]
+@pytest.mark.parametrize("unit, length, earlier", [("day", 1, 0), ("second", 86_400, 0), ("day", 1, 12_000)])
+def test_active_items_were_sold_in_the_last_28_days_of_train(
+    unit: str, length: int, earlier: int, make_dataset: Any
+) -> None:
+    train = [(client, item, (time - earlier) * length, quantity) for client, item, time, quantity in TRAIN]
     made = make_task(make_dataset(4, 6, train, VALIDATION, TEST, time_unit=unit), "test", candidates="active")
     # The last day is 100, so day 73 is the first of 28: item 0 (day 100) and item 2 (day 73), not item 5 (day 72).
     assert made.candidates is not None
@@ -110,7 +115,7 @@ def test_sampled_takes_the_negatives_of_each_client(make_dataset: Any) -> None:
         (("test", "full", "some"), {}, "Unknown candidates 'some'; choose from all, active"),
         (("test", "sampled", "active"), {}, "has its own candidates"),
         (("test", "full", "active"), {"time_unit": "row"}, "no dates"),
-        (("validation",), {"validation": []}, "No client has ground truth in validation"),
+        (("validation",), {"validation": []}, "No client has ground truth in validation .*; prepare it again"),
         (("test", "sampled"), {"negatives": (np.array([1]), np.zeros((1, 99), int))}, "Client 2 has no negatives"),
     ],
 )

@@ -29,7 +29,8 @@ def popularity_7_days(dataset: "Dataset", split: str, protocol: str = "full") ->
     if unit not in UNITS_PER_DAY:
         return None
     known = history_splits(split)
-    since = max(int(dataset.column(part, TIME).max(initial=0)) for part in known) - DAYS * UNITS_PER_DAY[unit]
+    last = max(int(time.max()) for time in (dataset.column(part, TIME) for part in known) if len(time))
+    since = last - DAYS * UNITS_PER_DAY[unit]
     counts = np.zeros(dataset.n_items)
     for part in known:
         recent = dataset.column(part, TIME) > since

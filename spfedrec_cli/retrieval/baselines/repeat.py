@@ -57,7 +57,7 @@ def _often(dataset: "Dataset", half_life: float) -> Fitted:
         known = history_splits(split)
         items = dataset.bought(*known)
         times, counts = (_joined(dataset, known, name) for name in (TIME, COUNT))
-        ages = int(times.values.max(initial=0)) - times.values.astype(np.float64)
+        ages = int(times.values.max()) - times.values.astype(np.float64)
         weights = np.asarray(counts.values * np.exp2(-ages / unit), np.float64)
         return partial(_by_weight, items, weights, train_counts(dataset))
 
