@@ -616,6 +616,16 @@ def test_where_files_were_put_one_behind_another_their_headers_are_left_out(shop
     assert "2 rows of shop.csv left out: the header once more" in raw.notes
 
 
+@pytest.mark.parametrize("name", ["shop.csv", "country=UK/shop.csv"])
+def test_a_header_that_comes_again_may_have_blanks_and_lie_in_a_folder_that_tells_a_column(
+    shop: Shop, name: str
+) -> None:
+    path = shop.folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("user, sku\nu,s\nuser, sku\n")
+    assert shop.read(path, "customer=user,item=sku").item.to_pylist() == ["s"]
+
+
 def test_numbers_of_columns_are_ids_too(shop: Shop) -> None:
     raw = shop.read(shop.write("1,2,2020-09-22", header="1,2,2020-09-21"), "customer=1,item=2", header=False)
     assert raw.item.to_pylist() == ["2", "2"]
