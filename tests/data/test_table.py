@@ -650,6 +650,24 @@ def test_one_row_in_common_is_one_row(shop: Shop) -> None:
     assert raw.notes == ("1 row stands in an earlier input too: it counts once",)
 
 
+def test_the_last_row_that_says_something_of_an_item_counts_one_in_common_too(shop: Shop) -> None:
+    header = HEADER + ",c"
+    first = shop.write("u,s,2020-09-01,", "u,t,2020-09-01,red", header=header)
+    second = shop.write("u,s,2020-09-01,blue", "u,t,2020-09-02,None", header=header, name="more.csv")
+    raw = source.read(Request((first, second), 0, reading=Reading(parse_columns(COLUMNS + ",item.colour=c"))))
+    assert (raw.item.to_pylist(), plain(raw.items.fields)) == (["s", "t", "t"], {"colour": ["blue", "red"]})
+    assert len(raw.client) == len(raw.time) == len(raw.price) == 3
+
+
+def test_a_column_of_a_later_input_is_not_two_of_the_first(shop: Shop) -> None:
+    """Without customers, what is called like them would be taken for them."""
+    first = shop.write("u,s,2020-09-01,Lund", header=HEADER + ",user city")
+    second = shop.write("Lund,s,2020-09-02", header="user_city,sku,at", name="more.csv")
+    reading = Reading(parse_columns(COLUMNS + ",customer.city=user city"))
+    with pytest.raises(InputError, match=r"^The column user_city cannot be both user and user city \(.*more.csv\); "):
+        source.read(Request((first, second), 0, reading=reading))
+
+
 def test_one_customer_stays_one_where_a_single_input_holds_whole_numbers_alone(shop: Shop) -> None:
     """Ids are mended by the whole column: `7.0` beside `TEST` is a text, in whichever input it stands."""
     first = shop.write("7.0,s,2020-09-01")
