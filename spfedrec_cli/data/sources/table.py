@@ -37,7 +37,7 @@ _NEEDED = ("customer", "item")
 _ROLES = (*_NEEDED, "time", "price", "quantity", "name")
 _OF_ITEMS, _OF_CUSTOMERS = "item.", "customer."
 _EXAMPLE = "write --columns customer=user_id,item=sku,time=bought_at with the names of your columns"
-_NOT_MATCHED = "rows in common count twice, since inputs have no times, or days here and moments there"
+_NOT_MATCHED = "rows in common count twice where inputs have no times, or days here and moments there"
 _KINDS = {"customer": _ID, "item": _ID, "price": PRICE, "quantity": QUANTITY}
 
 
