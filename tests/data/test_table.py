@@ -622,6 +622,16 @@ def test_where_files_were_put_one_behind_another_their_headers_are_left_out(shop
     assert "2 rows of shop.csv left out: the header once more" in raw.notes
 
 
+@pytest.mark.parametrize("name", ["shop.csv", "country=UK/shop.csv"])
+def test_a_header_that_comes_again_may_have_blanks_and_lie_in_a_folder_that_tells_a_column(
+    shop: Shop, name: str
+) -> None:
+    path = shop.folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("user, sku\nu,s\nuser, sku\n")
+    assert shop.read(path, "customer=user,item=sku").item.to_pylist() == ["s"]
+
+
 def test_numbers_of_columns_are_ids_too(shop: Shop) -> None:
     raw = shop.read(shop.write("1,2,2020-09-22", header="1,2,2020-09-21"), "customer=1,item=2", header=False)
     assert raw.item.to_pylist() == ["2", "2"]
@@ -644,6 +654,24 @@ def test_one_row_in_common_is_one_row(shop: Shop) -> None:
     first, second = shop.write("u,s,2020-09-01"), shop.write("u,s,2020-09-01", name="more.csv")
     raw = source.read(Request((first, second), 0, reading=Reading(parse_columns(COLUMNS))))
     assert raw.notes == ("1 row stands in an earlier input too: it counts once",)
+
+
+def test_the_last_row_that_says_something_of_an_item_counts_one_in_common_too(shop: Shop) -> None:
+    header = HEADER + ",c"
+    first = shop.write("u,s,2020-09-01,", "u,t,2020-09-01,red", header=header)
+    second = shop.write("u,s,2020-09-01,blue", "u,t,2020-09-02,None", header=header, name="more.csv")
+    raw = source.read(Request((first, second), 0, reading=Reading(parse_columns(COLUMNS + ",item.colour=c"))))
+    assert (raw.item.to_pylist(), plain(raw.items.fields)) == (["s", "t", "t"], {"colour": ["blue", "red"]})
+    assert len(raw.client) == len(raw.time) == len(raw.price) == 3
+
+
+def test_a_column_of_a_later_input_is_not_two_of_the_first(shop: Shop) -> None:
+    """Without customers, what is called like them would be taken for them."""
+    first = shop.write("u,s,2020-09-01,Lund", header=HEADER + ",user city")
+    second = shop.write("Lund,s,2020-09-02", header="user_city,sku,at", name="more.csv")
+    reading = Reading(parse_columns(COLUMNS + ",customer.city=user city"))
+    with pytest.raises(InputError, match=r"^The column user_city cannot be both user and user city \(.*more.csv\); "):
+        source.read(Request((first, second), 0, reading=reading))
 
 
 def test_one_customer_stays_one_where_a_single_input_holds_whole_numbers_alone(shop: Shop) -> None:

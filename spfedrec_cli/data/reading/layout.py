@@ -71,7 +71,7 @@ def text_layout(file: RawFile, shape: Shape, needed: Sequence[str]) -> Layout:
         start = _head(stream)
     if start.lstrip().startswith("{") and (keys := _keys(start)):
         return Layout("json", keys, encoding=shape.encoding)
-    if re.match(r"\s*(\[\s*)?\{", start):
+    if re.match(r"""\s*(\[\s*)?\{\s*(u?'|["}])""", start):
         hint = "write one JSON object a line, as jq --compact-output '.[]' does with an array"
         if re.match(r"\s*(\[\s*)?\{\s*u?'", start):
             hint = "write each line as Python's json.dumps(ast.literal_eval(line)) has it"

@@ -85,10 +85,13 @@ def _timed(sign: str, value: str, text: str, zone: str | None, form: TimeForm) -
     is found out later."""
     if sign.endswith("~"):
         return None
+    value = _begin(value)
     moment = form.seconds(pa.array([value]))[0].as_py()
     if moment is None:
-        value = _begin(value)
-        moment = time_form([value], None, zone if form.local else None).seconds(pa.array([value]))[0].as_py()
+        own = time_form([value])
+        says_zone = own.unit == "second" and not own.local
+        own = own if says_zone or not form.local else time_form([value], None, zone)
+        moment = own.seconds(pa.array([value]))[0].as_py()
     if moment is None and sign in _ORDERS:
         hint = "write it as at>=2020-09-22"
         raise InputError(f"{text!r} compares times with something else", where="--where", hint=hint)

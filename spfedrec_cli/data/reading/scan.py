@@ -263,10 +263,13 @@ class _Reader:
 
     def _is_no_header(self, texts: Mapping[str, pa.DictionaryArray]) -> Bool:
         """Whether each row holds something other than the names of all columns: files are put one behind another."""
-        others = {name: pc.not_equal(column.dictionary, scalar(name)) for name, column in texts.items()}
-        if self.wanted.shape.numbered or any(pc.all(other).as_py() for other in others.values()):
-            return np.ones(len(next(iter(texts.values()))), bool)
-        kept: Bool = np.any([to_numpy(other)[to_numpy(texts[name].indices)] for name, other in others.items()], axis=0)
+        names = [name for name in texts if name in self.layout.names and not self.wanted.shape.numbered]
+        kept = np.full(len(next(iter(texts.values()))), not names)
+        for name in sorted(names, key=lambda name: len(texts[name].dictionary)):
+            other = pc.not_equal(pc.utf8_trim_whitespace(texts[name].dictionary), scalar(name))
+            if pc.all(other).as_py():
+                return np.ones_like(kept)
+            kept |= to_numpy(other)[to_numpy(texts[name].indices)]
         return kept
 
     def _problems(

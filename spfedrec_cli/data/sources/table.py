@@ -26,7 +26,7 @@ from spfedrec_cli.data.reading.texts import Texts, beside
 from spfedrec_cli.data.reading.times import TimeForm
 from spfedrec_cli.data.schema import NAME, TimeUnit
 from spfedrec_cli.data.split import UNITS_A_DAY
-from spfedrec_cli.dtypes import I32
+from spfedrec_cli.dtypes import I32, Bool
 from spfedrec_cli.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _NEEDED = ("customer", "item")
 _ROLES = (*_NEEDED, "time", "price", "quantity", "name")
 _OF_ITEMS, _OF_CUSTOMERS = "item.", "customer."
 _EXAMPLE = "write --columns customer=user_id,item=sku,time=bought_at with the names of your columns"
-_NOT_MATCHED = "rows in common count twice, since inputs have no times, or days here and moments there"
+_NOT_MATCHED = "rows in common count twice where inputs have no times, or days here and moments there"
 _KINDS = {"customer": _ID, "item": _ID, "price": PRICE, "quantity": QUANTITY}
 
 
@@ -93,18 +93,19 @@ def read(request: Request) -> Raw:
     """
     columns, notes = request.reading.columns, list[str]()
     item_columns, customer_columns = _described_by(_OF_ITEMS, columns), _described_by(_OF_CUSTOMERS, columns)
-    inline = {
-        **(item_columns if request.reading.item_table is None else {}),
-        **(customer_columns if request.reading.customer_table is None else {}),
-    }
+    inline = item_columns if request.reading.item_table is None else {}
+    inline = inline | (customer_columns if request.reading.customer_table is None else {})
     pieces = [
         _read_file(file, place, inline, request, notes)
         for place, input in enumerate(request.inputs)
         for file in _files(input, place, notes)
     ]
-    table, unit = _joined(pieces, notes)
+    table, unit, new = _joined(pieces, notes)
     items, item_notes = _attributes(table, "item", item_columns, request.reading.item_table, request)
     clients, client_notes = _attributes(table, "customer", customer_columns, request.reading.customer_table, request)
+    if not new.all():
+        once = {role: taken(column, new) for role, column in table.columns.items()}
+        table = replace(table, columns=once, rows=int(new.sum()))
     return Raw(
         client=table.texts("customer"),
         item=table.texts("item"),
@@ -119,8 +120,7 @@ def read(request: Request) -> Raw:
 
 
 def as_table(frame: "pa.Table | pd.DataFrame") -> pa.Table:
-    """With those levels of an index that have a name. A column of several kinds of values holds their texts. Raises
-    InputError for what is no table."""
+    """With those levels of an index that have a name; values of several kinds as text. InputError for what is none."""
     if isinstance(frame, pa.Table):
         return frame
     try:
@@ -198,10 +198,14 @@ def _wanted(request: Request, inline: Mapping[str, str]) -> Wanted:
 
 
 def _renamed(wanted: Wanted, layout: Layout, file: RawFile, notes: list[str]) -> Wanted:
-    """As the columns of a later input are called, which may be a little otherwise."""
+    """As the columns of a later input are called, which may be a little otherwise; InputError where one is two."""
+    known: dict[str, str] = {}
 
     def own(name: str) -> str:
         found = akin(layout.known, name) or name
+        if known.setdefault(found, name) != name:
+            problem = f"The column {found} cannot be both {known[found]} and {name}"
+            raise InputError(problem, where=str(file), hint="call columns there as in the first input")
         notes.extend([f"{file.name}: {found} is read as {name}"] if found != name else [])
         return found
 
@@ -213,8 +217,8 @@ def _shape(request: Request) -> Shape:
     return Shape(numbered=not request.reading.header, encoding=request.reading.encoding)
 
 
-def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUnit]:
-    """All pieces in one, and its unit of time. What an earlier input holds already is left out."""
+def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUnit, Bool]:
+    """All pieces in one, its unit of time, and which rows (n,) are new: those that no earlier input holds already."""
     notes += _alike([piece for piece in pieces if piece.table.rows]) if len(pieces) > 1 else []
     units: set[TimeUnit] = {piece.form.unit if piece.form else "row" for piece in pieces if piece.table.rows} or {"row"}
     mixed = len(units) > 1
@@ -231,14 +235,13 @@ def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUn
         columns[role] = restored(columns[role], FORMS["any"], name, notes)
         notes += several_ways(columns[role].dictionary, role)
     source = np.repeat([piece.place for piece in pieces], [piece.table.rows for piece in pieces])
+    new = np.ones(len(source), bool)
     if source.max(initial=0) and "time" in columns:
-        again = seen_before({role: columns[role] for role in _ROLES if role in columns}, source)
-        columns = {role: taken(column, ~again) for role, column in columns.items()}
-        source = source[~again]
-        notes += [_told_once(int(again.sum()))] if again.any() else []
+        new = ~seen_before({role: columns[role] for role in _ROLES if role in columns}, source)
+        notes += [] if new.all() else [_told_once(int((~new).sum()))]
     if pieces[-1].place and (mixed or "time" not in columns):
         notes.append(_NOT_MATCHED)
-    return Scanned(columns, len(source), [], pieces[0].table.lines), "second" if mixed else units.pop()
+    return Scanned(columns, len(source), [], pieces[0].table.lines), "second" if mixed else units.pop(), new
 
 
 def _alike(pieces: Sequence[_Piece]) -> list[str]:

@@ -113,6 +113,10 @@ def test_json_is_told_by_its_beginning(path: Path) -> None:
             layout(path, json.dumps(whole, indent=2))
 
 
+def test_an_id_in_braces_is_no_json(path: Path) -> None:
+    assert layout(path, "{3F2504E0-4F89},s\n", ("1", "2"), Shape(numbered=True)).names == ("1", "2")
+
+
 @pytest.mark.parametrize("line", ["{'user': 'u', 'text': \"it's\"}", "{u'user': 'u'}", "[{'user': 'u'}]"])
 def test_dicts_of_python_are_no_json(path: Path, line: str) -> None:
     with pytest.raises(InputError, match=r"The file holds Python's dicts, .* write each line as Python's json.dumps"):

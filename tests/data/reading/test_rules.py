@@ -162,7 +162,7 @@ TIMES = {
     "digits": "%Y%m%d%H%M%S",
     "told": "%d/%m/%Y %H:%M",
 }
-VALUES = ["2020-01-15", "2020-02", "2020-01-15 12:00", "2020-01-15T12:00:00Z"]
+VALUES = ["2020-01-15", "2020-02", "2020", "2020-01-15 12:00", "2020-01-15T12:00:00Z"]
 
 
 @pytest.mark.parametrize("form", TIMES)
@@ -183,6 +183,13 @@ def test_times_are_compared_as_moments_however_they_are_written(
     own = shown[30] if form != "digits" else shown[30][:8]
     raw, _ = read(tmp_path / "t.csv", where=(f"at{sign}{own}",), time_format=format)
     assert raw.item.to_pylist() == [f"s{n}" for n, day in enumerate(days) if OPERATORS[sign](day, days[30])]
+
+
+@pytest.mark.parametrize("value", ["2020-01-15 12:00", "2020-01-15T11:00Z", "2020-01-15 12:00 +0100", "1579086000"])
+def test_a_moment_may_say_its_zone_where_the_clocks_of_a_zone_are_read(tmp_path: Path, value: str) -> None:
+    (tmp_path / "t.csv").write_text("user,sku,at,n,x\nu,s,2020-01-15T11:59,1,x\nu,t,2020-01-15T12:00,1,x")
+    raw, _ = read(tmp_path / "t.csv", where=(f"at>={value}",), timezone="Europe/Stockholm")
+    assert raw.item.to_pylist() == ["t"]
 
 
 def test_times_are_compared_with_times_alone(tmp_path: Path) -> None:
