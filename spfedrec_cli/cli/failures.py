@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import signal
 import sys
 import threading
@@ -23,6 +24,8 @@ from spfedrec_cli.run.folder import is_helper
 
 INTERRUPTED = 130
 UNFORESEEN = 1
+SOON = 0.05  # seconds
+_IMPORT, _ENGINE = "<frozen importlib._bootstrap>", "spfedrec_cli.engine"
 
 
 class Command(TyperCommand):
@@ -82,17 +85,36 @@ def _usage_told() -> Iterator[None]:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """While a command works, a signal to end makes it tidy up first."""
+    """While a command works, a signal to end makes it tidy up first.
+
+    What is being imported comes to its end before: torch aborts where an exception comes in between. But until the
+    engine is there nothing was begun: the program ends at once.
+    """
+    before = dict[int, Any]()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt if number == signal.SIGINT else Stopped(number)
+        under_way = list(_frames(frame))
+        if not any(each.f_code.co_filename == _IMPORT for each in under_way):
+            raise KeyboardInterrupt if number == signal.SIGINT else Stopped(number)
+        if callable(before[number]) and any(each.f_globals.get("__name__") == _ENGINE for each in under_way):
+            before[number](number, frame)
+        again = threading.Timer(SOON, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
 
     with ExitStack() as stack:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-                    stack.callback(signal.signal, number, signal.signal(number, stop))
+                    before[number] = signal.signal(number, stop)
+                    stack.callback(signal.signal, number, before[number])
         yield
+
+
+def _frames(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 class _Warnings(logging.Handler):

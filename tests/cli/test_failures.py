@@ -1,4 +1,8 @@
+import importlib
 import re
+import signal
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,6 +58,29 @@ def test_a_failing_command_says_one_line_on_stderr(
     last = result.stderr.splitlines()[-1]
     assert last == f"Error: {told(failure)[0]}"
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_being_imported_is_imported_before_a_signal_stops_the_command(
+    invoke: Invoke,
+    a_run: Path,
+    stand_in: StandIn,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+) -> None:
+    """As torch, which would abort the process."""
+    name = f"imported_by_{number.name}"
+    (tmp_path / f"{name}.py").write_text(f"import os\nos.kill(os.getpid(), {number})\nwhole = [*range(1000)]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def evaluate(*arguments: object, **more: object) -> None:
+        importlib.import_module(name)
+        time.sleep(30)
+
+    stand_in(evaluate=evaluate)
+    assert invoke("evaluate", "first").exit_code == 128 + number
+    assert len(sys.modules[name].whole) == 1000
 
 
 def test_debug_shows_the_traceback_and_keeps_the_code(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:
