@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from spfedrec_cli.data.arrays import scalar, texts, to_arrow, to_numpy
 from spfedrec_cli.data.ids import Form, restore
 from spfedrec_cli.data.raw import Progress, Request
-from spfedrec_cli.data.reading.batches import Batch, Job, Problem
+from spfedrec_cli.data.reading.batches import Batch, Job, Problem, Tall
 from spfedrec_cli.data.reading.files import RawFile
 from spfedrec_cli.data.reading.kinds import ANOTHER, Kind, missing
 from spfedrec_cli.data.reading.layout import Layout, Shape, advice, text_layout
@@ -82,8 +82,9 @@ class Wanted:
 class Scanned:
     """By role: an array of numbers, or for texts a dictionary array. All (n,), in the order of the file.
 
-    `notes` are sentences for the user; of a part of a table they do not say what each rule has `left_out`. `lines` (n,)
-    are where the rows are, where that was asked, in the `unit` that rows of the file are counted in.
+    `notes` are sentences for the user; of a part of a table they do not say what each rule has `left_out`, and which
+    rows are `tall`. `lines` (n,) are where the rows are, where that was asked, in the `unit` that rows of the file are
+    counted in.
     """
 
     columns: dict[str, Column]
@@ -92,6 +93,7 @@ class Scanned:
     lines: npt.NDArray[np.int64]
     unit: str = "line"
     left_out: Counter[str] = field(default_factory=Counter)
+    tall: Tall = field(default_factory=Tall)
 
     def __contains__(self, role: str) -> bool:
         return role in self.columns
@@ -169,6 +171,7 @@ class _Judged:
     rows: int
     left_out: Counter[str]
     problems: list[Problem]
+    tall: Tall
     done: int
 
 
@@ -190,7 +193,7 @@ class _Reader:
         columns: dict[str, Any] = {
             role: Texts(pool) if kind.numbers is None else [np.empty(0, kind.numbers)] for role, kind in kinds.items()
         }
-        lines = [np.empty(0, np.int64)]
+        lines, tall = [np.empty(0, np.int64)], list[Tall]()
         rows, first, total, left_out = 0, self.layout.line, self.file.size, Counter[str]()
         exact = {name: "id" if kind.form else role for role, (name, kind) in self.wanted.columns.items()}
         exact = {name: role for name, role in exact.items() if role in ("time", "id")}
@@ -202,16 +205,19 @@ class _Reader:
                 for role, column in one.columns.items():
                     columns[role].append(column)
                 lines += [first + one.lines] if self.wanted.with_lines else []
+                tall += [one.tall._replace(first=first + one.tall.first, file=self.file.name)] if one.tall.rows else []
                 first += one.height
                 rows += one.rows
                 left_out.update(one.left_out)
                 self.request.tell(Progress(f"reading {self.file.name}", min(one.done, total), total, rows))
-        notes = [] if self.wanted.part else told(left_out, self.file.name)
+        notes = list[str]()
         for column in columns.values():
             if isinstance(column, Texts):
                 column.close()
         whole = {role: self._whole(column, kinds[role], notes) for role, column in columns.items()}
-        return Scanned(whole, rows, notes, np.concatenate(lines), self.layout.unit, left_out)
+        found = Scanned(whole, rows, notes, np.concatenate(lines), self.layout.unit, left_out, Tall.of(tall))
+        notes[:0] = [] if self.wanted.part else told([found], self.file.name)
+        return found
 
     def _whole(self, parts: Any, kind: Kind, notes: list[str]) -> Column:
         if kind.numbers is not None:
@@ -243,7 +249,9 @@ class _Reader:
         if not kept.all():
             columns = {role: taken(column, kept) for role, column in columns.items()}
         problems.sort(key=lambda one: one.line)
-        return _Judged(columns, batch.height, batch.lines[kept], int(kept.sum()), left_out, problems, job.done)
+        return _Judged(
+            columns, batch.height, batch.lines[kept], int(kept.sum()), left_out, problems, batch.tall, job.done
+        )
 
     def _kept(self, texts: Mapping[str, pa.DictionaryArray]) -> tuple[Bool, Counter[str]]:
         """The rows that meet all rules, and how many did not meet which."""
@@ -292,10 +300,14 @@ class _Reader:
         return kind.hint(value) or kind.advice(values, right)
 
 
-def told(left_out: Mapping[str, int], name: str) -> list[str]:
-    """How many rows of `name` each rule left out."""
+def told(tables: Sequence[Scanned], name: str) -> list[str]:
+    """How many rows of `name` each rule left out, and which go over several lines."""
+    left_out = Counter[str]()
+    for table in tables:
+        left_out.update(table.left_out)
     counts = {rule: f"{count:,} row{'s' * (count > 1)}" if count else "no row" for rule, count in left_out.items()}
-    return [f"{count} of {name} left out: {rule}" for rule, count in counts.items()]
+    notes = [f"{count} of {name} left out: {rule}" for rule, count in counts.items()]
+    return notes + Tall.of(table.tall for table in tables).told()
 
 
 def restored(column: pa.DictionaryArray, form: Form, name: str, notes: list[str]) -> pa.DictionaryArray:

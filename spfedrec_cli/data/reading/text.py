@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from spfedrec_cli.data.arrays import scalar, texts
-from spfedrec_cli.data.reading.batches import Batch, Job, Problem
+from spfedrec_cli.data.reading.batches import Batch, Job, Problem, Tall
 from spfedrec_cli.data.reading.files import RawFile, Stream
 from spfedrec_cli.data.reading.layout import ENCODING, Layout, is_broken, split_lines
 from spfedrec_cli.errors import InputError
@@ -152,7 +152,14 @@ def _by_row(lines: "_Lines", layout: Layout, columns: Sequence[str]) -> Batch:
     ]
     numbers = np.array([line for line, _, _ in good], np.int64)
     found = dict(zip(columns, arrays, strict=True))
-    return Batch(found, lines.number, numbers, lambda: [text for _, text, _ in good], problems)
+    tall = Tall.of(
+        Tall(1, _count(text.encode("utf-8", "surrogateescape")), line) for line, text, _ in good if _is_tall(text)
+    )
+    return Batch(found, lines.number, numbers, lambda: [text for _, text, _ in good], problems, tall)
+
+
+def _is_tall(row: str) -> bool:
+    return "\n" in (row := row.rstrip("\r\n")) or "\r" in row
 
 
 def _count(data: bytes | bytearray) -> int:

@@ -1,7 +1,6 @@
 """Anybody's purchases: files whose columns the user names, or a table that is in memory."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -227,10 +226,7 @@ def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUn
             piece.table.columns["time"] = _midnight(piece)
     columns = {role: _concatenated([piece.table.columns[role] for piece in pieces]) for role in pieces[0].table.columns}
     name = pieces[0].file.name if len(pieces) == 1 else f"{len(pieces)} files"
-    left_out = Counter[str]()
-    for piece in pieces:
-        left_out.update(piece.table.left_out)
-    notes += told(left_out, name)
+    notes += told([piece.table for piece in pieces], name)
     for role in _NEEDED:
         columns[role] = restored(columns[role], FORMS["any"], name, notes)
         notes += several_ways(columns[role].dictionary, role)
