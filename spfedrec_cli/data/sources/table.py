@@ -15,10 +15,11 @@ from spfedrec_cli.data.fields import UNKNOWN
 from spfedrec_cli.data.ids import FORMS, dense, several_ways
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.reading.attributes import read_attributes
-from spfedrec_cli.data.reading.files import RawFile, parts, unpack
+from spfedrec_cli.data.reading.files import RawFile, unpack
 from spfedrec_cli.data.reading.kinds import CATEGORY, PRICE, QUANTITY, Kind, ids
 from spfedrec_cli.data.reading.layout import Layout, Shape, akin
 from spfedrec_cli.data.reading.overlap import seen_before
+from spfedrec_cli.data.reading.parts import parts
 from spfedrec_cli.data.reading.rules import rules
 from spfedrec_cli.data.reading.scan import Column, Scanned, Wanted, form_of, layout_of, restored, scan, taken, told
 from spfedrec_cli.data.reading.texts import Texts, beside

@@ -18,7 +18,8 @@ from tabular import PACK
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.raw import Reading, Request
 from spfedrec_cli.data.reading import files, layout
-from spfedrec_cli.data.reading.files import RawFile, find, is_archive, members, parts, refusals, unpack
+from spfedrec_cli.data.reading.files import RawFile, find, is_archive, members, refusals, unpack
+from spfedrec_cli.data.reading.parts import parts
 from spfedrec_cli.data.sources import SOURCES
 from spfedrec_cli.data.sources import table as source
 from spfedrec_cli.errors import InputError
@@ -188,8 +189,25 @@ def test_a_folder_of_parts(tmp_path: Path) -> None:
     notes: list[str] = []
     names = [file.name for file in parts(folder, notes)]
     assert names == ["x.tsv", "part-2.parquet", "part-0.csv", "part-1.csv", "t.csv"]
-    assert notes == ["not read in parts, since tables end in .csv and the like: notes.pdf"]
+    assert notes == [
+        "parts is a Delta table: what it has deleted or replaced counts too; export it",
+        "not read in parts, since tables end in .csv and the like: notes.pdf",
+    ]
     assert [day for _, _, day in read(folder)] == [4, 14, 0, 10, 2, 12, 1, 11, 3, 13]
+
+
+@pytest.mark.parametrize("packing", ["folder", "zip"])
+def test_parts_stand_in_the_order_of_their_numbers(tmp_path: Path, packing: str) -> None:
+    """Dask and Arrow write part.10 behind part.9; without times the order of rows is time."""
+    names = [f"shop/{name}.csv" for name in ("2", "part.0", "part.1", "part.01", "part.9", "part.10", "part.100", "x")]
+    for place, name in enumerate(names):
+        part(tmp_path, name, place)
+    if packing == "zip":
+        shutil.make_archive(str(tmp_path / "shop"), "zip", tmp_path / "shop")
+    shop = tmp_path / ("shop.zip" if packing == "zip" else "shop")
+    days = [day for _, _, day in read(shop)]
+    assert sorted(days[2:4]) == [2, 3]
+    assert [*days[:2], *days[4:]] == [0, 1, 4, 5, 6, 7]
 
 
 def test_names_of_parts_may_be_in_large_letters_or_without_an_ending(tmp_path: Path) -> None:
