@@ -31,6 +31,7 @@ _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 _AGAIN = "copy or download it again"
 _NO_TEXT = "neither text nor Parquet", "write it as CSV or Parquet"
+_UNREAD = re.compile("That compression method|compression type|too much memory|Dictionary mismatch")  # of unpackers
 _TWICE = "packed twice, or in a way that is not read", "unpack it"
 _WORKBOOK = "an Excel workbook", "save it as CSV, and name that"
 _FOREIGN = (  # how files begin that are no text, what they are, and what to do
@@ -262,13 +263,13 @@ def refusals(file: RawFile) -> Iterator[None]:
         raise InputError("The file asks for more memory than there is", where=str(file), hint=_AGAIN) from None
     except OSError as error:
         if error.errno is None:  # Arrow's unpackers
-            raise damaged(file) from None
+            raise _damaged(file, error) from None
         if error.errno in FULL:
             raise InputError("There is no room to unpack the file", where=str(file), hint="make room") from None
         hint = _first_line(error.strerror or error)
         raise InputError("The file cannot be read", where=str(file), hint=hint) from None
-    except (EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError):
-        raise damaged(file) from None
+    except (EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError) as error:
+        raise _damaged(file, error) from None
     except RuntimeError as error:
         if "encrypted" not in str(error) and "password" not in str(error):
             raise
@@ -277,7 +278,9 @@ def refusals(file: RawFile) -> Iterator[None]:
         raise InputError(f"The file cannot be read: {_first_line(error)}", where=str(file), hint=_AGAIN) from None
 
 
-def damaged(file: RawFile) -> InputError:
+def _damaged(file: RawFile, error: Exception) -> InputError:
+    if _UNREAD.search(str(error)):
+        return InputError("The file is damaged, or packed in a way that is not read", where=str(file), hint=_TWICE[1])
     return InputError("The file is cut short or damaged", where=str(file), hint=_AGAIN)
 
 

@@ -614,6 +614,19 @@ def test_a_flag_that_the_unpacker_does_not_know(archive: Zip) -> None:
         content(unpack(path))
 
 
+@pytest.mark.parametrize("packing", ["deflate64", "zstd --long=31", "zstd -D dictionary"])
+def test_what_this_unpacker_alone_cannot_do_is_to_be_unpacked(archive: Zip, packing: str) -> None:
+    """To download it again would not help: Windows packs what is larger than 2 GiB as deflate64."""
+    path = archive("a.csv")
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"PK\x01\x02") + 10] = 9
+    window = b"\x00\xa8" if "long" in packing else b"\x01\x58\x07"
+    frame = b"\x28\xb5\x2f\xfd" + window + (len(CSV) << 3 | 1).to_bytes(3, "little") + CSV
+    path.write_bytes(raw if packing == "deflate64" else frame)
+    with pytest.raises(InputError, match=r"damaged, or packed in a way that is not read \(.*\); unpack it"):
+        content(unpack(path))
+
+
 def test_an_encrypted_archive(archive: Zip) -> None:
     path = archive("a.csv")
     raw = bytearray(path.read_bytes())
