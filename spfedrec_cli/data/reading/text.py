@@ -6,7 +6,6 @@ behind a quote that is not closed for one value.
 """
 
 import csv
-import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from spfedrec_cli.data.arrays import scalar, texts
 from spfedrec_cli.data.reading.batches import Batch, Job, Problem, Tall
 from spfedrec_cli.data.reading.files import RawFile, Stream
 from spfedrec_cli.data.reading.layout import ENCODING, Layout, is_broken, split_lines
+from spfedrec_cli.data.reading.objects import NO_TEXT, NO_VALUE, objects_at_once, values_of
 from spfedrec_cli.errors import InputError
 
 BLOCK = 1 << 23
@@ -28,7 +28,7 @@ LONGEST = 1 << 25  # bytes of a row, beyond which a quote is taken for one that 
 _LINE_FEED = ord("\n")
 _MARK = 1 << 20
 _REPEATING = pa.dictionary(pa.int32(), pa.string())
-_NO_TEXT, _COLUMNS, _NO_VALUE = " is not UTF-8 text", " columns where the first has ", " is no single value"
+_COLUMNS = " columns where the first has "
 Row = tuple[int, str, Sequence[str] | str]
 
 
@@ -61,9 +61,15 @@ def _as_it_is(batch: Batch) -> Batch:
 
 
 def _block(data: bytearray, layout: Layout, columns: Mapping[str, pa.DataType]) -> Batch:
-    """A block without quotes."""
-    found = _at_once(data, layout, columns) if layout.form == "csv" else None
+    """A block without quotes, or of JSON lines."""
+    found = _at_once(data, layout, columns) if layout.form == "csv" else _objects(data, list(columns))
     return found or _by_row(_Lines(data), layout, list(columns))
+
+
+def _objects(data: bytearray, columns: Sequence[str]) -> Batch | None:
+    rows = _count(data)
+    found = objects_at_once(data, rows, columns)
+    return None if found is None else Batch(found, rows, np.arange(rows), partial(_split, data))
 
 
 def _at_once(data: bytearray, layout: Layout, columns: Mapping[str, pa.DataType]) -> Batch | None:
@@ -294,9 +300,9 @@ def _hint(problem: str, text: str, alike: bool, others: bool, layout: Layout) ->
     named = f"write a first line with a name for each column, and quotes around values that hold {layout.delimiter!r}"
     uneven = named if layout.line > 1 else "read it with --source table --no-header, which takes other delimiters"
     tried = {
-        ENCODING: problem.endswith(_NO_TEXT),
+        ENCODING: problem.endswith(NO_TEXT),
         quote: '\\"' in text and ("quote" in problem or _COLUMNS in problem),
-        "name another column, or write a row for each value": alike and problem.endswith(_NO_VALUE),
+        "name another column, or write a row for each value": alike and problem.endswith(NO_VALUE),
         uneven: alike and _COLUMNS in problem,
     }
     return lambda: next((hint for hint, fits in tried.items() if fits), None)
@@ -307,27 +313,12 @@ def _values(row: Sequence[str], places: Sequence[int], layout: Layout) -> Sequen
         return f"The line has {len(row)}{_COLUMNS}{len(layout.names)}"
     values = [row[place] for place in places]
     wrong = next((place for place in places if is_broken(row[place])), None)
-    return values if wrong is None else f"The {layout.names[wrong]}{_NO_TEXT}"
+    return values if wrong is None else f"The {layout.names[wrong]}{NO_TEXT}"
 
 
 def _json_rows(lines: _Lines, columns: Sequence[str]) -> Iterator[Row]:
-    """Numbers keep the digits that they have in the file; what is missing or null is empty."""
     for line in lines:
         number = lines.number
         lines.next_row()
         if line.strip():
-            yield number, line, _object(line, columns)
-
-
-def _object(line: str, columns: Sequence[str]) -> Sequence[str] | str:
-    try:
-        read = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
-        values = [read.get(name) for name in columns]
-    except (ValueError, AttributeError, RecursionError):
-        return "The line is not one JSON object"
-    wrong = next((name for name, value in zip(columns, values, strict=True) if isinstance(value, dict | list)), None)
-    if wrong is not None:
-        return f"The {wrong}{_NO_VALUE}"
-    texts = [value if isinstance(value, str) else "" if value is None else json.dumps(value) for value in values]
-    broken = next((name for name, text in zip(columns, texts, strict=True) if is_broken(text)), None)
-    return texts if broken is None else f"The {broken}{_NO_TEXT}"
+            yield number, line, values_of(line, columns)
