@@ -513,6 +513,16 @@ def test_text_that_is_not_utf_8_is_told_with_the_option_that_reads_it(tmp_path: 
     assert "--skip-bad-rows" not in str(caught.value)
 
 
+def test_a_row_that_was_damaged_among_others_in_utf_8_is_no_other_encoding(tmp_path: Path) -> None:
+    """Read as cp1252, each ü of the others would be another letter; and no encoding mends half a letter of JSON."""
+    rows = [HEADER.encode().strip(), *(b"%s,s,2020-01-01" % user for user in ("ü".encode(), "é".encode(), b"\xff"))]
+    objects = [b'{"user": "%s", "sku": "s", "at": "2020-01-01"}' % user for user in (b"u", b"v", b"w", b"\\ud800")]
+    for lines in (rows, objects):
+        (tmp_path / "t").write_bytes(b"\n".join([*lines, b""]))
+        with pytest.raises(InputError, match=r"The user is not UTF-8 text \(.*line 4\); mend or remove that line"):
+            read(tmp_path / "t")
+
+
 @pytest.mark.parametrize("header", [True, False])
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf_16_without_its_mark_is_told_with_the_option_that_reads_it(
