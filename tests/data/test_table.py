@@ -2,6 +2,7 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -396,7 +397,7 @@ def shop_frame() -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("form", ["pandas", "arrow", "chunked", "in the place of a path"])
+@pytest.mark.parametrize("form", ["pandas", "arrow", "chunked", "stream", "in the place of a path"])
 def test_a_table_that_is_in_memory(shop: Shop, form: str) -> None:
     """As if it had been written to a file first."""
     frame, columns = shop_frame(), parse_columns(COLUMNS + ",quantity=n,price=p")
@@ -408,7 +409,7 @@ def test_a_table_that_is_in_memory(shop: Shop, form: str) -> None:
         summary = prepare("table", frame, out, **how)  # type: ignore[arg-type]
     else:
         chunked = pa.concat_tables([table.slice(0, 2), table.slice(2)])
-        given = {"pandas": frame, "arrow": table, "chunked": chunked}[form]
+        given = {"pandas": frame, "arrow": table, "chunked": chunked, "stream": chunked.to_reader()}[form]
         summary = prepare(given, output=out, **how)  # type: ignore[arg-type]
     dataset, expected = Dataset.open(out), Dataset.open(shop.folder / "expected")
     assert dataset.manifest.files == expected.manifest.files
@@ -510,6 +511,23 @@ def test_blanks_around_names_count_in_no_form(shop: Shop) -> None:
             source.check_columns({"customer": " user ", "item": "sku", "time": "at"}),
         ):
             assert source.read(Request((form,), 0, reading=Reading(columns))).client.to_pylist() == ["u"]
+
+
+@pytest.mark.parametrize(
+    "values, ids",
+    [
+        (pa.array(map(Decimal, ("0", "7", "100")), pa.decimal128(38, 10)), ["0", "7", "100"]),
+        (pa.array(map(Decimal, ("0", "0.5", "7")), pa.decimal256(50, 12)), ["0", "0.500000000000", "7.000000000000"]),
+        (pa.array(map(Decimal, ("0", "7", "100")), pa.decimal32(5, 2)), ["0", "7", "100"]),
+        (pa.array(['{"a":1}', "2", '"x"'], pa.json_()), ['{"a":1}', "2", '"x"']),
+    ],
+)
+def test_what_databases_write_to_parquet_is_read(shop: Shop, values: pa.Array, ids: list[str]) -> None:
+    """Spark has a NUMBER of Oracle with ten places, of which nothing would be 0E-10."""
+    table = pa.table({"user": values, "sku": list("abc"), "at": ["2020-01-01", "2020-01-02", "2020-09-01"]})
+    pq.write_table(table, shop.folder / "t.parquet")
+    for form in (shop.folder / "t.parquet", source.as_table(table)):
+        assert source.read(Request((form,), 0, reading=Reading(parse_columns(COLUMNS)))).client.to_pylist() == ids
 
 
 def test_uuids_of_parquet_are_their_text(shop: Shop) -> None:

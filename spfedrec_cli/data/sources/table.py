@@ -129,7 +129,7 @@ def as_table(frame: "pa.Table | pd.DataFrame") -> pa.Table:
         names = [str(name) for name in frame.columns]
         return pa.Table.from_arrays([_column(frame.iloc[:, place]) for place in range(len(names))], names)
     except AttributeError:
-        if hasattr(frame, "__arrow_c_stream__") and hasattr(frame, "columns"):
+        if hasattr(frame, "__arrow_c_stream__") and (hasattr(frame, "columns") or hasattr(frame, "schema")):
             return pa.table(frame)
         hint = "give a path, a pandas.DataFrame or a pyarrow.Table"
         raise InputError(f"{type(frame).__name__} is no table", hint=hint) from None
