@@ -1,5 +1,6 @@
 """How a file is laid out, learnt from its first lines."""
 
+import codecs
 import csv
 import io
 import json
@@ -188,6 +189,18 @@ def _line_of(file: RawFile, shape: Shape, needed: Sequence[str]) -> int | None:
 def _is_name(column: str) -> bool:
     """Not a number or a date."""
     return not column or (any(map(str.isalpha, column)) and not column[0].isdigit())
+
+
+def doubts(file: RawFile, encoding: str | None) -> list[str]:
+    """Whether it is another encoding than UTF-8 that the user says of a file which is UTF-8 as it stands."""
+    if encoding is None or file.is_parquet or codecs.lookup(encoding).name.startswith("utf"):
+        return []
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(file.head(_HEAD))
+    except UnicodeError:
+        return []
+    how = f"leave --encoding out, or where other files are {encoding}, write all as UTF-8"
+    return [] if text.isascii() else [f"{file.name} is UTF-8, but was read as {encoding}: {how}"]
 
 
 def is_broken(text: str) -> bool:

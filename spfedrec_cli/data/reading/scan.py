@@ -20,7 +20,7 @@ from spfedrec_cli.data.raw import Progress, Request
 from spfedrec_cli.data.reading.batches import Batch, Job, Problem, Tall
 from spfedrec_cli.data.reading.files import RawFile
 from spfedrec_cli.data.reading.kinds import ANOTHER, Kind, missing
-from spfedrec_cli.data.reading.layout import Layout, Shape, advice, text_layout
+from spfedrec_cli.data.reading.layout import Layout, Shape, advice, doubts, text_layout
 from spfedrec_cli.data.reading.text import text_jobs
 from spfedrec_cli.data.reading.texts import Texts, beside, encoded
 from spfedrec_cli.data.reading.times import TimeForm, time_form
@@ -210,7 +210,7 @@ class _Reader:
                 rows += one.rows
                 left_out.update(one.left_out)
                 self.request.tell(Progress(f"reading {self.file.name}", min(one.done, total), total, rows))
-        notes = list[str]()
+        notes = doubts(self.file, self.request.reading.encoding)
         for column in columns.values():
             if isinstance(column, Texts):
                 column.close()

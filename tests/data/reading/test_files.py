@@ -513,6 +513,20 @@ def test_text_that_is_not_utf_8_is_told_with_the_option_that_reads_it(tmp_path: 
     assert "--skip-bad-rows" not in str(caught.value)
 
 
+def test_an_encoding_that_not_all_files_have_is_told(tmp_path: Path) -> None:
+    """What is UTF-8 has a text in cp1252 too, in which each é is two letters."""
+    for name, encoding in (("a.csv", "utf-8"), ("b.csv", "cp1252"), ("c.parquet", "")):
+        text = "user,sku,at\né,s,2020-01-01\n"
+        (tmp_path / name).write_bytes(text.encode(encoding) if encoding else parquet([("é", "s", 0)]))
+    raw = source.read(Request((tmp_path,), 0, reading=Reading(COLUMNS, encoding="cp1252")))
+    assert raw.client.to_pylist() == ["Ã©", "é", "é"]
+    how = "leave --encoding out, or where other files are cp1252, write all as UTF-8"
+    assert [note for note in raw.notes if "UTF-8" in note] == [f"a.csv is UTF-8, but was read as cp1252: {how}"]
+    for name, encoding in (("b.csv", "cp1252"), ("a.csv", "utf-8"), ("a.csv", "utf-8-sig")):
+        raw = source.read(Request((tmp_path / name,), 0, reading=Reading(COLUMNS, encoding=encoding)))
+        assert (raw.client.to_pylist(), raw.notes) == (["é"], ())
+
+
 def test_a_row_that_was_damaged_among_others_in_utf_8_is_no_other_encoding(tmp_path: Path) -> None:
     """Read as cp1252, each ü of the others would be another letter; and no encoding mends half a letter of JSON."""
     rows = [HEADER.encode().strip(), *(b"%s,s,2020-01-01" % user for user in ("ü".encode(), "é".encode(), b"\xff"))]
