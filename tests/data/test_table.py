@@ -478,6 +478,9 @@ NAIVE, STOCKHOLM = datetime(2020, 9, 22, 10, 30), datetime(2020, 9, 22, 12, 30, 
         ([NAIVE, STOCKHOLM, STOCKHOLM], "'2020-09-22 10:30:00' is not a date, time and zone"),
         ([NAIVE, pd.Timestamp(NAIVE), STOCKHOLM], r"'2020-09-22 12:30:00\+02:00' is not a date and time"),
         (pd.to_timedelta([1, 2, 3], "D"), "the column at holds duration"),
+        (
+            "the column at holds extension<pandas.period",
+        ),
         (pd.Series(["2020-09-22", "\ud800", None], dtype=object), "the column at holds binary that is not UTF-8 text"),
     ],
 )
@@ -638,6 +641,12 @@ def test_where_files_were_put_one_behind_another_their_headers_are_left_out(shop
     raw = shop.read(shop.write("u,s,2020-09-22", "user,sku,at", "user,sku2,2020-09-23", "user,sku,at"), columns)
     assert raw.item.to_pylist() == ["s", "sku2"]
     assert "2 rows of shop.csv left out: the header once more" in raw.notes
+
+
+def test_a_header_that_comes_again_may_have_its_mark(shop: Shop) -> None:
+    """What Windows calls UTF-8 begins with a mark, which then stands in the middle."""
+    file = shop.write("u,s,2020-09-22", "\ufeffuser,sku,at", '\ufeff"user","sku","at"', "u,s2,2020-09-23")
+    assert shop.read(file, "customer=user,item=sku").item.to_pylist() == ["s", "s2"]
 
 
 @pytest.mark.parametrize("name", ["shop.csv", "country=UK/shop.csv"])

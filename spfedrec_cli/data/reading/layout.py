@@ -163,7 +163,8 @@ def advice(file: RawFile, layout: Layout, shape: Shape, name: str, needed: Seque
     if any(map(is_broken, layout.names)):
         return f"{known}; {ENCODING}"
     if text and named and all(map(_is_name, needed)) and (line := _line_of(file, shape, needed)):
-        return f"line {line} names it: take away what stands above"
+        around = "but not by itself: look at its quotes, and at what else stands there"
+        return f"line {line} names it{f', {around}' if line < layout.line else ': take away what stands above'}"
     if text and sum(map(bool, layout.names)) == 1 < len(needed):
         what = "the first line has to hold the names of all" if named else "values have to stand beside each other"
         return f"{known}; {what}, with a comma, a semicolon, a tab, | or :: between"

@@ -34,6 +34,7 @@ Column = Any  # an array of numbers, or for texts a dictionary array
 
 _HEAD = 1 << 20  # bytes that are sampled
 _SAMPLE = 1000
+_AROUND = '"\ufeff'  # what stands around the first name of a file that was put behind another
 
 
 @dataclass(frozen=True)
@@ -274,7 +275,8 @@ class _Reader:
         names = [name for name in texts if name in self.layout.names and not self.wanted.shape.numbered]
         kept = np.full(len(next(iter(texts.values()))), not names)
         for name in sorted(names, key=lambda name: len(texts[name].dictionary)):
-            other = pc.not_equal(pc.utf8_trim_whitespace(texts[name].dictionary), scalar(name))
+            values = pc.utf8_trim(pc.utf8_trim_whitespace(texts[name].dictionary), _AROUND)
+            other = pc.not_equal(values, scalar(name))
             if pc.all(other).as_py():
                 return np.ones_like(kept)
             kept |= to_numpy(other)[to_numpy(texts[name].indices)]

@@ -127,6 +127,8 @@ def test_dicts_of_python_are_no_json(path: Path, line: str) -> None:
     "content, advice",
     [
         ("# Sales\n\nuser;sku;at\n", "line 3 names it: take away what stands above"),
+        ('"user,sku,at"\n"u,s,1"\n', "line 1 names it, but not by itself: look at its quotes"),
+        ('"user,sku,at\nu,s,1\n', "line 1 names it, but not by itself: look at its quotes"),
         ("user sku at\nu s 1\n", "its columns are user sku at; the first line has to hold the names of all"),
         ("a\tb\tc\n", "its columns are a, b, c; where another table has it, name that one or join the two"),
         ("u;s;2020-09-22T10:30:00Z\n", "its columns are u, s, 2020-09-22T10:30:00Z; say --no-header where"),
