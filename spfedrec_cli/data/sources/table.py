@@ -136,6 +136,8 @@ def as_table(frame: "pa.Table | pd.DataFrame") -> pa.Table:
 
 
 def _column(values: "pd.Series[Any]") -> pa.Array | pa.ChunkedArray:
+    kind = getattr(getattr(values.dtype, "categories", None), "dtype", None)
+    values = values.astype(kind) if str(kind).startswith("period") else values  # else Arrow takes their numbers
     try:
         column = pa.Array.from_pandas(values)
         if not pa.types.is_temporal(column.type) or values.dtype != object or _are_of_one_kind(values):
