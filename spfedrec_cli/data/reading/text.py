@@ -160,9 +160,7 @@ def _by_row(lines: "_Lines", layout: Layout, columns: Sequence[str]) -> Batch:
     ]
     numbers = np.array([line for line, _, _ in good], np.int64)
     found = dict(zip(columns, arrays, strict=True))
-    tall = Tall.of(
-        Tall(1, _count(text.encode("utf-8", "surrogateescape")), line) for line, text, _ in good if _is_tall(text)
-    )
+    tall = Tall.of(Tall(1, height, line) for line, text, _ in good if (height := _height(text)) > 1)
     return Batch(found, lines.number, numbers, lambda: [text for _, text, _ in good], problems, tall)
 
 
@@ -172,8 +170,10 @@ def _is_foreign(rows: Sequence[str]) -> bool:
     return 2 * sum(broken) > len(broken)
 
 
-def _is_tall(row: str) -> bool:
-    return "\n" in (row := row.rstrip("\r\n")) or "\r" in row
+def _height(row: str) -> int:
+    """Lines of one row."""
+    row = row.rstrip("\r\n")
+    return 1 + row.count("\n") + row.count("\r") - row.count("\r\n")
 
 
 def _count(data: bytes | bytearray) -> int:
