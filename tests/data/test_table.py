@@ -418,6 +418,19 @@ def test_a_table_that_is_in_memory(shop: Shop, form: str) -> None:
     assert dataset.purchases("train").time.tolist() == [1598961600, 1599307200]
 
 
+def test_columns_and_paths_may_be_given_as_other_programs_have_them(shop: Shop) -> None:
+    """As the option has columns, and paths of libraries."""
+
+    class Place:
+        def __fspath__(self) -> str:
+            return str(shop.folder / "t.parquet")
+
+    shop_frame().to_parquet(shop.folder / "t.parquet", index=False)
+    how = {"columns": COLUMNS, "reading": Reading(drop_missing=True), "split": "leave-one-out"}
+    for one in (shop_frame(), Place(), shop.folder / "t.parquet"):
+        assert prepare(one, output=shop.folder / "out", **how).purchases == 4  # type: ignore[arg-type]
+
+
 def test_what_is_no_table(tmp_path: Path) -> None:
     how = {"output": tmp_path / "out", "columns": parse_columns(COLUMNS)}
     with pytest.raises(InputError, match=r"int is no table; give a path, a pandas.DataFrame or a pyarrow.Table"):
