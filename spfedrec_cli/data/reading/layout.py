@@ -176,7 +176,8 @@ def advice(file: RawFile, layout: Layout, shape: Shape, name: str, needed: Seque
     if text and not all(map(_is_name, layout.names)):
         how = "say --no-header" if part else "put a line with their names in front"
         return f"{known}; {how} where its first line holds values"
-    return known + "; where another table has it, name that one or join the two" * part
+    late = "; where later lines alone have it, write it in the first too, as null" if layout.form == "json" else ""
+    return known + "; where another table has it, name that one or join the two" * part + late
 
 
 def _line_of(file: RawFile, shape: Shape, needed: Sequence[str]) -> int | None:

@@ -143,6 +143,17 @@ def test_what_to_do_where_a_column_is_missing(path: Path, content: str | bytes, 
         read(path)
 
 
+def test_a_key_that_only_late_objects_have_is_to_be_written_in_the_first(path: Path) -> None:
+    """Who writes no key where there is nothing to say may do so for a thousand lines."""
+    line, late = '{"user": "u", "sku": "s", "at": "2020-01-01"', ', "kind": "x"}\n'
+    path.write_text(f"{line}}}\n" * 1000 + line + late)
+    columns = COLUMNS | {"item.kind": "kind"}
+    with pytest.raises(InputError, match="where later lines alone have it, write it in the first too, as null"):
+        read(path, columns=columns)
+    path.write_text(f'{line}, "kind": null}}\n' + f"{line}}}\n" * 1000 + line + late)
+    assert read(path, columns=columns).items.fields["kind"].to_pylist() == ["x"]
+
+
 def test_numbers_of_columns_are_no_names_that_a_row_could_hold(path: Path) -> None:
     path.write_text("22\t377\t3\n1\t2\t3\n")
     with pytest.raises(
