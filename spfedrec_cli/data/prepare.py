@@ -18,11 +18,12 @@ from spfedrec_cli.data.parallel import both
 from spfedrec_cli.data.prepared import Made, describe
 from spfedrec_cli.data.purchases import merge
 from spfedrec_cli.data.raw import Progress, Raw, Reading, Request, Tell, silent
+from spfedrec_cli.data.reading.frames import as_table
 from spfedrec_cli.data.reading.rejects import Rejects
 from spfedrec_cli.data.rows import Mask, Rows
 from spfedrec_cli.data.schema import CLIENT_ID, ITEM_ID, SPLITS, Manifest, StepEntry
 from spfedrec_cli.data.sources import SOURCES, Source
-from spfedrec_cli.data.sources.table import as_table, check_columns, parse_columns
+from spfedrec_cli.data.sources.table import check_columns, parse_columns
 from spfedrec_cli.data.split import SPLITTERS
 from spfedrec_cli.data.subset import Subset, keep
 from spfedrec_cli.data.write import write

@@ -19,6 +19,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ids import FORMS
 from spfedrec_cli.data.prepare import Summary, prepare
 from spfedrec_cli.data.raw import Raw, Reading, Request
+from spfedrec_cli.data.reading.frames import as_table
 from spfedrec_cli.data.reading.rejects import Rejects
 from spfedrec_cli.data.schema import SPLITS
 from spfedrec_cli.data.sources import table as source
@@ -46,7 +47,7 @@ class Shop:
         return source.read(Request((path,), 0, rejects=Rejects(skip), reading=reading))
 
     def read_all(self, table: Any) -> list[tuple[object, ...]]:
-        raw = self.read(source.as_table(table))
+        raw = self.read(as_table(table))
         return list(zip(raw.client.to_pylist(), raw.item.to_pylist(), raw.time.tolist(), strict=True))
 
     def prepare(self, path: Path, columns: str = COLUMNS, **options: object) -> tuple[Dataset, Summary]:
@@ -523,7 +524,7 @@ def test_blanks_around_names_count_in_no_form(shop: Shop) -> None:
     frame = pd.DataFrame({" user ": ["u"], "sku": ["s"], " at": ["2020-01-01"]})
     frame.to_csv(shop.folder / "t.csv", index=False)
     frame.to_parquet(shop.folder / "t.parquet")
-    for form in (shop.folder / "t.csv", shop.folder / "t.parquet", source.as_table(frame)):
+    for form in (shop.folder / "t.csv", shop.folder / "t.parquet", as_table(frame)):
         for columns in (
             parse_columns(COLUMNS),
             source.check_columns({"customer": " user ", "item": "sku", "time": "at"}),
@@ -544,7 +545,7 @@ def test_what_databases_write_to_parquet_is_read(shop: Shop, values: pa.Array, i
     """Spark has a NUMBER of Oracle with ten places, of which nothing would be 0E-10."""
     table = pa.table({"user": values, "sku": list("abc"), "at": ["2020-01-01", "2020-01-02", "2020-09-01"]})
     pq.write_table(table, shop.folder / "t.parquet")
-    for form in (shop.folder / "t.parquet", source.as_table(table)):
+    for form in (shop.folder / "t.parquet", as_table(table)):
         assert source.read(Request((form,), 0, reading=Reading(parse_columns(COLUMNS)))).client.to_pylist() == ids
 
 

@@ -1,13 +1,12 @@
 """The wanted columns of a file in bounded memory, whatever its format."""
 
-import os
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 
 from spfedrec_cli.data.arrays import scalar, texts, to_arrow, to_numpy
 from spfedrec_cli.data.ids import Form, restore
+from spfedrec_cli.data.parallel import in_order
 from spfedrec_cli.data.raw import Progress, Request
 from spfedrec_cli.data.reading.batches import Batch, Job, Problem, Tall
 from spfedrec_cli.data.reading.files import RawFile
@@ -28,8 +28,6 @@ from spfedrec_cli.data.reading.typed import typed_jobs, typed_names
 from spfedrec_cli.dtypes import Bool
 from spfedrec_cli.errors import InputError
 
-T = TypeVar("T")
-R = TypeVar("R")
 Column = Any  # an array of numbers, or for texts a dictionary array
 
 _HEAD = 1 << 20  # bytes that are sampled
@@ -328,23 +326,3 @@ def taken(column: Column, kept: Bool) -> Column:
     if isinstance(column, pa.DictionaryArray):
         return column.filter(to_arrow(kept.view(np.uint8)).cast(pa.bool_())).dictionary_decode().dictionary_encode()
     return column[kept]
-
-
-def in_order(work: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
-    """What `work` makes of each item. A thread for each core works ahead, and one more asks for the items."""
-    workers, waiting = os.cpu_count() or 1, deque[Future[R]]()
-    source, end = iter(items), object()
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(workers) as pool:
-        asked: Future[Any] = reader.submit(next, source, end)
-        try:
-            while (item := asked.result()) is not end:
-                asked = reader.submit(next, source, end)
-                waiting.append(pool.submit(work, item))
-                del item
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in (asked, *waiting):
-                future.cancel()

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tabular import GOOD, NAMES, WANTED, asked, line, packed, read, reference
 
+from spfedrec_cli.data.parallel import in_order
 from spfedrec_cli.data.raw import Progress
 from spfedrec_cli.data.reading import text as module
 from spfedrec_cli.data.reading.batches import Tall
@@ -17,7 +18,7 @@ from spfedrec_cli.data.reading.files import RawFile
 from spfedrec_cli.data.reading.kinds import CATEGORY
 from spfedrec_cli.data.reading.layout import Shape
 from spfedrec_cli.data.reading.rejects import Rejects
-from spfedrec_cli.data.reading.scan import Wanted, in_order, scan
+from spfedrec_cli.data.reading.scan import Wanted, scan
 from spfedrec_cli.errors import InputError
 
 HEADER = ",".join(NAMES)
