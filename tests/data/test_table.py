@@ -680,6 +680,18 @@ def test_numbers_of_columns_are_ids_too(shop: Shop) -> None:
     assert raw.item.to_pylist() == ["2", "2"]
 
 
+def test_parts_without_a_header_that_have_other_columns_are_told(tmp_path: Path) -> None:
+    """The number of a column is all there is to know it by."""
+    for name, line in (("a.csv", "u,s,x"), ("b.csv", "v,t,x"), ("c.csv", "0,u,s,x"), ("d.csv", "u,s")):
+        (tmp_path / name).write_text(f"{line}\n")
+    reading = Reading({"customer": "1", "item": "2"}, header=False)
+    note = "c.csv has 4 columns where a.csv has 3: see that their numbers say the same"
+    assert note in source.read(Request((tmp_path,), 0, reading=reading)).notes
+    (tmp_path / "c.csv").unlink()
+    (tmp_path / "d.csv").unlink()
+    assert source.read(Request((tmp_path,), 0, reading=reading)).notes == ()
+
+
 def test_names_of_parts_of_one_input_must_be_the_same(tmp_path: Path) -> None:
     """The sentence says what makes one table of them: it then does."""
     for name, header in (("a.csv", "Customer ID,sku,at"), ("b.csv", "CustomerID,sku,at")):

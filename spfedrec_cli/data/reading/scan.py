@@ -83,7 +83,7 @@ class Scanned:
 
     `notes` are sentences for the user; of a part of a table they do not say what each rule has `left_out`, and which
     rows are `tall`. `lines` (n,) are where the rows are, where that was asked, in the `unit` that rows of the file are
-    counted in.
+    counted in. The file has `width` columns.
     """
 
     columns: dict[str, Column]
@@ -93,6 +93,7 @@ class Scanned:
     unit: str = "line"
     left_out: Counter[str] = field(default_factory=Counter)
     tall: Tall = field(default_factory=Tall)
+    width: int = 0
 
     def __contains__(self, role: str) -> bool:
         return role in self.columns
@@ -214,7 +215,8 @@ class _Reader:
             if isinstance(column, Texts):
                 column.close()
         whole = {role: self._whole(column, kinds[role], notes) for role, column in columns.items()}
-        found = Scanned(whole, rows, notes, np.concatenate(lines), self.layout.unit, left_out, Tall.of(tall))
+        unit, width = self.layout.unit, len(self.layout.names)
+        found = Scanned(whole, rows, notes, np.concatenate(lines), unit, left_out, Tall.of(tall), width)
         notes[:0] = [] if self.wanted.part else told([found], self.file.name)
         return found
 

@@ -96,6 +96,7 @@ def read(request: Request) -> Raw:
         for place, input in enumerate(request.inputs)
         for file in _files(input, place, notes)
     ]
+    notes += [] if request.reading.header else _uneven(pieces)
     table, unit, new = _joined(pieces, notes)
     items, item_notes = _attributes(table, "item", item_columns, request.reading.item_table, request)
     clients, client_notes = _attributes(table, "customer", customer_columns, request.reading.customer_table, request)
@@ -206,6 +207,16 @@ def _alike(pieces: Sequence[_Piece]) -> list[str]:
         return []
     more = f" (and {len(alike) - 1:,} more such parts)" if len(alike) > 1 else ""
     return [f"{alike[0][0]} says the same as {alike[0][1]}{more}: its rows count twice; if it is a copy, take it away"]
+
+
+def _uneven(pieces: Sequence[_Piece]) -> list[str]:
+    """Whether columns that numbers name may be others in some file: it has more or fewer of them."""
+    first = pieces[0]
+    for one in pieces:
+        if one.table.width != first.table.width:
+            counts = f"{one.table.width} columns where {first.file.name} has {first.table.width}"
+            return [f"{one.file.name} has {counts}: see that their numbers say the same"]
+    return []
 
 
 def _sum(column: Column) -> int:
