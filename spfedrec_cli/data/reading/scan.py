@@ -83,7 +83,7 @@ class Scanned:
 
     `notes` are sentences for the user; of a part of a table they do not say what each rule has `left_out`, and which
     rows are `tall`. `lines` (n,) are where the rows are, where that was asked, in the `unit` that rows of the file are
-    counted in. The file has `width` columns.
+    counted in. The file has `width` columns, and in those of `spoiled` such a text, to which an escaped quote came.
     """
 
     columns: dict[str, Column]
@@ -94,6 +94,7 @@ class Scanned:
     left_out: Counter[str] = field(default_factory=Counter)
     tall: Tall = field(default_factory=Tall)
     width: int = 0
+    spoiled: Mapping[str, str] = field(default_factory=dict)
 
     def __contains__(self, role: str) -> bool:
         return role in self.columns
@@ -216,9 +217,20 @@ class _Reader:
                 column.close()
         whole = {role: self._whole(column, kinds[role], notes) for role, column in columns.items()}
         unit, width = self.layout.unit, len(self.layout.names)
-        found = Scanned(whole, rows, notes, np.concatenate(lines), unit, left_out, Tall.of(tall), width)
+        spoiled = {
+            self.wanted.columns[role][0]: text for role, column in whole.items() for text in self._spoiled(column)
+        }
+        found = Scanned(whole, rows, notes, np.concatenate(lines), unit, left_out, Tall.of(tall), width, spoiled)
         notes[:0] = [] if self.wanted.part else told([found], self.file.name)
         return found
+
+    def _spoiled(self, column: Column) -> list[str]:
+        """A text in which a quote stood behind a backslash, if there is one: the quote ended it, and what is behind was
+        added as it stands."""
+        if self.layout.form != "csv" or not self.layout.quotes or not isinstance(column, pa.DictionaryArray):
+            return []
+        like = pc.match_substring_regex(column.dictionary, r'(?s)\\.*"$')
+        return column.dictionary.filter(like).slice(0, 1).to_pylist()  # type: ignore[no-any-return]
 
     def _whole(self, parts: Any, kind: Kind, notes: list[str]) -> Column:
         if kind.numbers is not None:
@@ -303,12 +315,15 @@ class _Reader:
 
 
 def told(tables: Sequence[Scanned], name: str) -> list[str]:
-    """How many rows of `name` each rule left out, and which go over several lines."""
+    """How many rows of `name` each rule left out, which columns hold spoiled texts, and which rows several lines."""
     left_out = Counter[str]()
     for table in tables:
         left_out.update(table.left_out)
     counts = {rule: f"{count:,} row{'s' * (count > 1)}" if count else "no row" for rule, count in left_out.items()}
     notes = [f"{count} of {name} left out: {rule}" for rule, count in counts.items()]
+    spoiled = {name: text for table in reversed(tables) for name, text in table.spoiled.items()}
+    how = 'where \\" was to be a quote, write it as ""'
+    notes += [f"{name} has values such as {text[:100]!r}: {how}" for name, text in spoiled.items()]
     return notes + Tall.of(table.tall for table in tables).told()
 
 

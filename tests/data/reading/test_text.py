@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -201,6 +202,16 @@ def test_quotes_behind_backslashes_are_to_be_written_twice(write: Write, note: s
         read(write(line(), line(note=note), line()))
     with pytest.raises(InputError, match=r'line 2\); write a quote within a value as "", not as \\"\.$'):
         read(write(line(note=note), line(note=note)))
+
+
+@pytest.mark.parametrize("note", ['"the \\"best\\" mug"', '"the 7\\" mug"', '"\\"best\\" mug"'])
+def test_quotes_behind_backslashes_are_told_where_they_spoil_a_value_alone(write: Write, note: str) -> None:
+    """As Spark writes them. One behind a backslash in a value without quotes, or as it should be, is no such thing."""
+    found = scan(write(line(), line(note=note), line(note="x")), WANTED, asked(Rejects()))
+    said = r"""note has values such as '.*"': where \\" was to be a quote, write it as ""$"""
+    assert re.match(said, found.notes[0])
+    for good in (r"7\" mug", r'"C:\mugs"', '"the ""best"" mug"'):
+        assert scan(write(line(note=good)), WANTED, asked(Rejects())).notes == []
 
 
 def test_a_quote_that_is_not_closed_spoils_one_line(write: Write) -> None:
