@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,11 +18,12 @@ from spfedrec_cli.data.parallel import both
 from spfedrec_cli.data.prepared import Made, describe
 from spfedrec_cli.data.purchases import merge
 from spfedrec_cli.data.raw import Progress, Raw, Reading, Request, Tell, silent
+from spfedrec_cli.data.reading.frames import as_table
 from spfedrec_cli.data.reading.rejects import Rejects
 from spfedrec_cli.data.rows import Mask, Rows
 from spfedrec_cli.data.schema import CLIENT_ID, ITEM_ID, SPLITS, Manifest, StepEntry
 from spfedrec_cli.data.sources import SOURCES, Source
-from spfedrec_cli.data.sources.table import as_table, check_columns
+from spfedrec_cli.data.sources.table import check_columns, parse_columns
 from spfedrec_cli.data.split import SPLITTERS
 from spfedrec_cli.data.subset import Subset, keep
 from spfedrec_cli.data.write import write
@@ -75,16 +77,17 @@ def prepare(
     repeats: bool | None = None,
     skip_bad_rows: bool = False,
     tell: Tell = silent,
-    columns: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | str | None = None,
     reading: Reading | None = None,
 ) -> Summary:
     """Reads `source` and writes the Dataset `output`, replacing one that is there.
 
     In the place of a name and an `input`, `source` may be a table itself, of pandas or Arrow, or a list of tables and
-    paths, with its `columns` by role. `customers` is the number or, as a float, the fraction of buyers to keep
-    (synthetic: the number to make, and `items` likewise); `subset` cuts further. `repeats` says whether bought items
-    stay in the ranking; None asks the data. `reading` says how files are read; `tell` is called with the progress of
-    each stage. Raises InputError for bad input; then, and on an interrupt, nothing is left behind.
+    paths, with its `columns` by role, or as --columns has them. `customers` is the number or, as a float, the
+    fraction of buyers to keep (synthetic: the number to make, and `items` likewise); `subset` cuts further. `repeats`
+    says whether bought items stay in the ranking; None asks the data. `reading` says how files are read; `tell` is
+    called with the progress of each stage. Raises InputError for bad input; then, and on an interrupt, nothing is
+    left behind.
     """
     started = time.perf_counter()
     source, input = _given(source, input)
@@ -130,7 +133,8 @@ def _given(source: Any, input: Any) -> tuple[str, Any]:
     return "table", source
 
 
-def _how(reading: Reading, columns: Mapping[str, str] | None) -> Reading:
+def _how(reading: Reading, columns: Mapping[str, str] | str | None) -> Reading:
+    columns = parse_columns(columns) if isinstance(columns, str) else columns
     by_role = check_columns(columns) if columns else reading.columns
     item_table, customer_table = _input(reading.item_table), _input(reading.customer_table)
     return replace(reading, columns=by_role, item_table=item_table, customer_table=customer_table)
@@ -143,7 +147,7 @@ def _inputs(input: Any) -> tuple[Path | pa.Table, ...]:
 
 def _input(one: Any) -> Any:
     """A path or an Arrow table; None where there is none."""
-    return Path(one) if isinstance(one, str | Path) else None if one is None else as_table(one)
+    return Path(one) if isinstance(one, str | PathLike) else None if one is None else as_table(one)
 
 
 def prepare_csv(

@@ -44,6 +44,7 @@ def test_a_small_folder(hm_folder: Path, tmp_path: Path) -> None:
     assert train.price[0] == pytest.approx(0.4)
     assert np.isnan(train.price[1])
     assert summary.notes == [
+        "1 row goes over several lines, from line 2 to 3 of articles.csv",
         "articles.csv lacks product_group_name, graphical_appearance_no, perceived_colour_master_id, department_no, "
         "index_code, section_no, garment_group_no: left out",
         "purchases from 2020-08-01 to 2020-09-22",

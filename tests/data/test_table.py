@@ -2,6 +2,7 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.ids import FORMS
 from spfedrec_cli.data.prepare import Summary, prepare
 from spfedrec_cli.data.raw import Raw, Reading, Request
+from spfedrec_cli.data.reading.frames import as_table
 from spfedrec_cli.data.reading.rejects import Rejects
 from spfedrec_cli.data.schema import SPLITS
 from spfedrec_cli.data.sources import table as source
@@ -45,7 +47,7 @@ class Shop:
         return source.read(Request((path,), 0, rejects=Rejects(skip), reading=reading))
 
     def read_all(self, table: Any) -> list[tuple[object, ...]]:
-        raw = self.read(source.as_table(table))
+        raw = self.read(as_table(table))
         return list(zip(raw.client.to_pylist(), raw.item.to_pylist(), raw.time.tolist(), strict=True))
 
     def prepare(self, path: Path, columns: str = COLUMNS, **options: object) -> tuple[Dataset, Summary]:
@@ -396,7 +398,7 @@ def shop_frame() -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("form", ["pandas", "arrow", "chunked", "in the place of a path"])
+@pytest.mark.parametrize("form", ["pandas", "arrow", "chunked", "stream", "in the place of a path"])
 def test_a_table_that_is_in_memory(shop: Shop, form: str) -> None:
     """As if it had been written to a file first."""
     frame, columns = shop_frame(), parse_columns(COLUMNS + ",quantity=n,price=p")
@@ -408,13 +410,26 @@ def test_a_table_that_is_in_memory(shop: Shop, form: str) -> None:
         summary = prepare("table", frame, out, **how)  # type: ignore[arg-type]
     else:
         chunked = pa.concat_tables([table.slice(0, 2), table.slice(2)])
-        given = {"pandas": frame, "arrow": table, "chunked": chunked}[form]
+        given = {"pandas": frame, "arrow": table, "chunked": chunked, "stream": chunked.to_reader()}[form]
         summary = prepare(given, output=out, **how)  # type: ignore[arg-type]
     dataset, expected = Dataset.open(out), Dataset.open(shop.folder / "expected")
     assert dataset.manifest.files == expected.manifest.files
     assert (dataset.client_ids, dataset.item_ids) == (["1", "2"], ["a", "b", "c"])
     assert (summary.purchases, summary.pieces) == (4, 70_006)
     assert dataset.purchases("train").time.tolist() == [1598961600, 1599307200]
+
+
+def test_columns_and_paths_may_be_given_as_other_programs_have_them(shop: Shop) -> None:
+    """As the option has columns, and paths of libraries."""
+
+    class Place:
+        def __fspath__(self) -> str:
+            return str(shop.folder / "t.parquet")
+
+    shop_frame().to_parquet(shop.folder / "t.parquet", index=False)
+    how = {"columns": COLUMNS, "reading": Reading(drop_missing=True), "split": "leave-one-out"}
+    for one in (shop_frame(), Place(), shop.folder / "t.parquet"):
+        assert prepare(one, output=shop.folder / "out", **how).purchases == 4  # type: ignore[arg-type]
 
 
 def test_what_is_no_table(tmp_path: Path) -> None:
@@ -477,6 +492,11 @@ NAIVE, STOCKHOLM = datetime(2020, 9, 22, 10, 30), datetime(2020, 9, 22, 12, 30, 
         ([NAIVE, STOCKHOLM, STOCKHOLM], "'2020-09-22 10:30:00' is not a date, time and zone"),
         ([NAIVE, pd.Timestamp(NAIVE), STOCKHOLM], r"'2020-09-22 12:30:00\+02:00' is not a date and time"),
         (pd.to_timedelta([1, 2, 3], "D"), "the column at holds duration"),
+        (pd.period_range("2020-07", periods=3, freq="M"), "the column at holds extension<pandas.period"),
+        (
+            pd.Categorical(pd.period_range("2020-07", periods=3, freq="M")),
+            "the column at holds extension<pandas.period",
+        ),
         (pd.Series(["2020-09-22", "\ud800", None], dtype=object), "the column at holds binary that is not UTF-8 text"),
     ],
 )
@@ -504,12 +524,29 @@ def test_blanks_around_names_count_in_no_form(shop: Shop) -> None:
     frame = pd.DataFrame({" user ": ["u"], "sku": ["s"], " at": ["2020-01-01"]})
     frame.to_csv(shop.folder / "t.csv", index=False)
     frame.to_parquet(shop.folder / "t.parquet")
-    for form in (shop.folder / "t.csv", shop.folder / "t.parquet", source.as_table(frame)):
+    for form in (shop.folder / "t.csv", shop.folder / "t.parquet", as_table(frame)):
         for columns in (
             parse_columns(COLUMNS),
             source.check_columns({"customer": " user ", "item": "sku", "time": "at"}),
         ):
             assert source.read(Request((form,), 0, reading=Reading(columns))).client.to_pylist() == ["u"]
+
+
+@pytest.mark.parametrize(
+    "values, ids",
+    [
+        (pa.array(map(Decimal, ("0", "7", "100")), pa.decimal128(38, 10)), ["0", "7", "100"]),
+        (pa.array(map(Decimal, ("0", "0.5", "7")), pa.decimal256(50, 12)), ["0", "0.500000000000", "7.000000000000"]),
+        (pa.array(map(Decimal, ("0", "7", "100")), pa.decimal32(5, 2)), ["0", "7", "100"]),
+        (pa.array(['{"a":1}', "2", '"x"'], pa.json_()), ['{"a":1}', "2", '"x"']),
+    ],
+)
+def test_what_databases_write_to_parquet_is_read(shop: Shop, values: pa.Array, ids: list[str]) -> None:
+    """Spark has a NUMBER of Oracle with ten places, of which nothing would be 0E-10."""
+    table = pa.table({"user": values, "sku": list("abc"), "at": ["2020-01-01", "2020-01-02", "2020-09-01"]})
+    pq.write_table(table, shop.folder / "t.parquet")
+    for form in (shop.folder / "t.parquet", as_table(table)):
+        assert source.read(Request((form,), 0, reading=Reading(parse_columns(COLUMNS)))).client.to_pylist() == ids
 
 
 def test_uuids_of_parquet_are_their_text(shop: Shop) -> None:
@@ -622,6 +659,12 @@ def test_where_files_were_put_one_behind_another_their_headers_are_left_out(shop
     assert "2 rows of shop.csv left out: the header once more" in raw.notes
 
 
+def test_a_header_that_comes_again_may_have_its_mark(shop: Shop) -> None:
+    """What Windows calls UTF-8 begins with a mark, which then stands in the middle."""
+    file = shop.write("u,s,2020-09-22", "\ufeffuser,sku,at", '\ufeff"user","sku","at"', "u,s2,2020-09-23")
+    assert shop.read(file, "customer=user,item=sku").item.to_pylist() == ["s", "s2"]
+
+
 @pytest.mark.parametrize("name", ["shop.csv", "country=UK/shop.csv"])
 def test_a_header_that_comes_again_may_have_blanks_and_lie_in_a_folder_that_tells_a_column(
     shop: Shop, name: str
@@ -635,6 +678,18 @@ def test_a_header_that_comes_again_may_have_blanks_and_lie_in_a_folder_that_tell
 def test_numbers_of_columns_are_ids_too(shop: Shop) -> None:
     raw = shop.read(shop.write("1,2,2020-09-22", header="1,2,2020-09-21"), "customer=1,item=2", header=False)
     assert raw.item.to_pylist() == ["2", "2"]
+
+
+def test_parts_without_a_header_that_have_other_columns_are_told(tmp_path: Path) -> None:
+    """The number of a column is all there is to know it by."""
+    for name, line in (("a.csv", "u,s,x"), ("b.csv", "v,t,x"), ("c.csv", "0,u,s,x"), ("d.csv", "u,s")):
+        (tmp_path / name).write_text(f"{line}\n")
+    reading = Reading({"customer": "1", "item": "2"}, header=False)
+    note = "c.csv has 4 columns where a.csv has 3: see that their numbers say the same"
+    assert note in source.read(Request((tmp_path,), 0, reading=reading)).notes
+    (tmp_path / "c.csv").unlink()
+    (tmp_path / "d.csv").unlink()
+    assert source.read(Request((tmp_path,), 0, reading=reading)).notes == ()
 
 
 def test_names_of_parts_of_one_input_must_be_the_same(tmp_path: Path) -> None:

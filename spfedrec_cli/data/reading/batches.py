@@ -1,6 +1,6 @@
 """The wanted columns of a file as batches of text."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,6 +18,28 @@ class Problem(NamedTuple):
     hint: Callable[[], str | None] = lambda: None
 
 
+class Tall(NamedTuple):
+    """How many rows go over several lines, and which is the longest: so many `lines` from `first` on, in `file`."""
+
+    rows: int = 0
+    lines: int = 0
+    first: int = 0
+    file: str = ""
+
+    @staticmethod
+    def of(found: Iterable["Tall"]) -> "Tall":
+        """All together."""
+        several = [Tall(), *found]
+        return max(several, key=lambda one: one.lines)._replace(rows=sum(one.rows for one in several))
+
+    def told(self) -> list[str]:
+        """Where a quote is not closed the next one closes it, and the rows between are gone."""
+        many = f"{self.rows:,} rows go over several lines, the longest"
+        go = many if self.rows > 1 else "1 row goes over several lines,"
+        end = self.first + self.lines - 1
+        return [f"{go} from line {self.first} to {end} of {self.file}"] if self.rows else []
+
+
 @dataclass(frozen=True)
 class Batch:
     """Texts of the same rows by column, none of them null, and the `lines` (n,) at which the rows begin.
@@ -31,6 +53,7 @@ class Batch:
     lines: npt.NDArray[np.int64]
     texts: Callable[[], Sequence[str]]
     problems: list[Problem] = field(default_factory=list)
+    tall: Tall = field(default_factory=Tall)
 
 
 @dataclass(frozen=True)

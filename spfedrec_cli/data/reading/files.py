@@ -20,20 +20,18 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from spfedrec_cli.data.schema import MANIFEST
 from spfedrec_cli.errors import InputError
 from spfedrec_cli.files import FULL
 
 _CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\x50\x2a\x4d\x18": "zstd"}
 _PARQUET, _ZIP = b"PAR1", (b"PK\x03\x04", b"PK\x05\x06")
 _PACKED = ("", ".gz", ".bz2", ".zst", ".zip")
-_TABLES = (".csv", ".tsv", ".txt", ".dat", ".data", ".parquet", ".json", ".jsonl", ".ndjson")
-_ABOUT = ("readme", "license", "licence")  # words about a table, in archives and folders of them
 _BOOKS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml", "Index/Document.iwa")  # of Excel, LibreOffice, Numbers
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 _AGAIN = "copy or download it again"
 _NO_TEXT = "neither text nor Parquet", "write it as CSV or Parquet"
+_UNREAD = re.compile("That compression method|compression type|too much memory|Dictionary mismatch")  # of unpackers
 _TWICE = "packed twice, or in a way that is not read", "unpack it"
 _WORKBOOK = "an Excel workbook", "save it as CSV, and name that"
 _FOREIGN = (  # how files begin that are no text, what they are, and what to do
@@ -66,7 +64,7 @@ class RawFile:
     @property
     def name(self) -> str:
         """The name without folders and packing."""
-        return _bare(self.member or self.path)
+        return bare(self.member or self.path)
 
     @property
     def said(self) -> dict[str, str]:
@@ -222,56 +220,7 @@ def exists(place: Path) -> None:
         raise InputError("The input is neither a file nor a folder", where=str(place), hint="write it to a file first")
 
 
-def parts(place: Path, notes: list[str]) -> list[RawFile]:
-    """A file alone, or the tables of a folder or an archive by their names, with a note of what else is there.
-
-    Files without an ending are tables where there are no others. Raises InputError where there are none, and for a
-    table that is there twice.
-    """
-    exists(place)
-    if place.is_file() and not is_archive(place):
-        return [RawFile(place)]
-    if place.is_file():
-        names = members(place)
-    else:
-        there = [path for path in place.rglob("*") if path.is_file() or path.is_symlink()]
-        made = {path.parent for path in there if path.name == MANIFEST}  # Datasets, that of an earlier run perhaps
-        names = [str(path.relative_to(place)) for path in there if path.parent not in made]
-    if not place.is_file() or len(names) > 1:
-        names = sorted(filter(_is_said, names))
-        found = [name for name in names if _bare(name).lower().endswith(_TABLES)]
-        found = found or [name for name in names if "." not in _bare(name)]
-    else:
-        found = names
-    if not found:
-        raise InputError("There is no table in it", where=str(place), hint=f"tables end in {', '.join(_TABLES)}")
-    _check_once(place, found)
-    files = {name: RawFile(place, name) if place.is_file() else unpack(place / name) for name in found}
-    full = [name for name in found if files[name].head(1)] or found
-    for why, given, read in (("tables end in .csv and the like", names, found), ("they are empty", found, full)):
-        if other := sorted({*given} - {*read}):
-            more = f" and {len(other) - 3:,} more" if len(other) > 3 else ""
-            notes.append(f"not read in {place.name}, since {why}: {', '.join(other[:3])}{more}")
-    return [files[name] for name in full]
-
-
-def _is_said(name: str) -> bool:
-    """Not what stands beside tables: README.txt, and what Spark and others put there (_SUCCESS, .crc)."""
-    hidden = any(part.startswith((".", "_")) for part in Path(name).parts)
-    return not hidden and Path(_bare(name)).stem.lower() not in _ABOUT
-
-
-def _check_once(place: Path, names: list[str]) -> None:
-    """Packed and unpacked, or as CSV and as Parquet, a table would count twice."""
-    first: dict[Path, str] = {}
-    for name in names:
-        other = first.setdefault(Path(name).parent / Path(_bare(name)).stem, name)
-        if other is not name:
-            hint = "take one of the two away, or name with --input what is to be read"
-            raise InputError(f"One table is there twice, as {other} and {name}", where=str(place), hint=hint)
-
-
-def _bare(name: Path | str) -> str:
+def bare(name: Path | str) -> str:
     """Without folders and packing."""
     name = Path(name).name
     return next((name[: -len(end)] for end in _PACKED[1:] if name.lower().endswith(end)), name)
@@ -314,13 +263,13 @@ def refusals(file: RawFile) -> Iterator[None]:
         raise InputError("The file asks for more memory than there is", where=str(file), hint=_AGAIN) from None
     except OSError as error:
         if error.errno is None:  # Arrow's unpackers
-            raise damaged(file) from None
+            raise _damaged(file, error) from None
         if error.errno in FULL:
             raise InputError("There is no room to unpack the file", where=str(file), hint="make room") from None
         hint = _first_line(error.strerror or error)
         raise InputError("The file cannot be read", where=str(file), hint=hint) from None
-    except (EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError):
-        raise damaged(file) from None
+    except (EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError) as error:
+        raise _damaged(file, error) from None
     except RuntimeError as error:
         if "encrypted" not in str(error) and "password" not in str(error):
             raise
@@ -329,7 +278,9 @@ def refusals(file: RawFile) -> Iterator[None]:
         raise InputError(f"The file cannot be read: {_first_line(error)}", where=str(file), hint=_AGAIN) from None
 
 
-def damaged(file: RawFile) -> InputError:
+def _damaged(file: RawFile, error: Exception) -> InputError:
+    if _UNREAD.search(str(error)):
+        return InputError("The file is damaged, or packed in a way that is not read", where=str(file), hint=_TWICE[1])
     return InputError("The file is cut short or damaged", where=str(file), hint=_AGAIN)
 
 

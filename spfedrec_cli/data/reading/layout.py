@@ -1,5 +1,6 @@
 """How a file is laid out, learnt from its first lines."""
 
+import codecs
 import csv
 import io
 import json
@@ -162,7 +163,8 @@ def advice(file: RawFile, layout: Layout, shape: Shape, name: str, needed: Seque
     if any(map(is_broken, layout.names)):
         return f"{known}; {ENCODING}"
     if text and named and all(map(_is_name, needed)) and (line := _line_of(file, shape, needed)):
-        return f"line {line} names it: take away what stands above"
+        around = "but not by itself: look at its quotes, and at what else stands there"
+        return f"line {line} names it{f', {around}' if line < layout.line else ': take away what stands above'}"
     if text and sum(map(bool, layout.names)) == 1 < len(needed):
         what = "the first line has to hold the names of all" if named else "values have to stand beside each other"
         return f"{known}; {what}, with a comma, a semicolon, a tab, | or :: between"
@@ -174,7 +176,8 @@ def advice(file: RawFile, layout: Layout, shape: Shape, name: str, needed: Seque
     if text and not all(map(_is_name, layout.names)):
         how = "say --no-header" if part else "put a line with their names in front"
         return f"{known}; {how} where its first line holds values"
-    return known + "; where another table has it, name that one or join the two" * part
+    late = "; where later lines alone have it, write it in the first too, as null" if layout.form == "json" else ""
+    return known + "; where another table has it, name that one or join the two" * part + late
 
 
 def _line_of(file: RawFile, shape: Shape, needed: Sequence[str]) -> int | None:
@@ -188,6 +191,18 @@ def _line_of(file: RawFile, shape: Shape, needed: Sequence[str]) -> int | None:
 def _is_name(column: str) -> bool:
     """Not a number or a date."""
     return not column or (any(map(str.isalpha, column)) and not column[0].isdigit())
+
+
+def doubts(file: RawFile, encoding: str | None) -> list[str]:
+    """Whether it is another encoding than UTF-8 that the user says of a file which is UTF-8 as it stands."""
+    if encoding is None or file.is_parquet or codecs.lookup(encoding).name.startswith("utf"):
+        return []
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(file.head(_HEAD))
+    except UnicodeError:
+        return []
+    how = f"leave --encoding out, or where other files are {encoding}, write all as UTF-8"
+    return [] if text.isascii() else [f"{file.name} is UTF-8, but was read as {encoding}: {how}"]
 
 
 def is_broken(text: str) -> bool:

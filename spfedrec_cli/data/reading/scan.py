@@ -1,13 +1,12 @@
 """The wanted columns of a file in bounded memory, whatever its format."""
 
-import os
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +15,12 @@ import pyarrow.compute as pc
 
 from spfedrec_cli.data.arrays import scalar, texts, to_arrow, to_numpy
 from spfedrec_cli.data.ids import Form, restore
+from spfedrec_cli.data.parallel import in_order
 from spfedrec_cli.data.raw import Progress, Request
-from spfedrec_cli.data.reading.batches import Batch, Job, Problem
+from spfedrec_cli.data.reading.batches import Batch, Job, Problem, Tall
 from spfedrec_cli.data.reading.files import RawFile
 from spfedrec_cli.data.reading.kinds import ANOTHER, Kind, missing
-from spfedrec_cli.data.reading.layout import Layout, Shape, advice, text_layout
+from spfedrec_cli.data.reading.layout import Layout, Shape, advice, doubts, text_layout
 from spfedrec_cli.data.reading.text import text_jobs
 from spfedrec_cli.data.reading.texts import Texts, beside, encoded
 from spfedrec_cli.data.reading.times import TimeForm, time_form
@@ -28,12 +28,11 @@ from spfedrec_cli.data.reading.typed import typed_jobs, typed_names
 from spfedrec_cli.dtypes import Bool
 from spfedrec_cli.errors import InputError
 
-T = TypeVar("T")
-R = TypeVar("R")
 Column = Any  # an array of numbers, or for texts a dictionary array
 
 _HEAD = 1 << 20  # bytes that are sampled
 _SAMPLE = 1000
+_AROUND = '"\ufeff'  # what stands around the first name of a file that was put behind another
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,9 @@ class Wanted:
 class Scanned:
     """By role: an array of numbers, or for texts a dictionary array. All (n,), in the order of the file.
 
-    `notes` are sentences for the user; of a part of a table they do not say what each rule has `left_out`. `lines` (n,)
-    are where the rows are, where that was asked, in the `unit` that rows of the file are counted in.
+    `notes` are sentences for the user; of a part of a table they do not say what each rule has `left_out`, and which
+    rows are `tall`. `lines` (n,) are where the rows are, where that was asked, in the `unit` that rows of the file are
+    counted in. The file has `width` columns, and in those of `spoiled` such a text, to which an escaped quote came.
     """
 
     columns: dict[str, Column]
@@ -92,6 +92,9 @@ class Scanned:
     lines: npt.NDArray[np.int64]
     unit: str = "line"
     left_out: Counter[str] = field(default_factory=Counter)
+    tall: Tall = field(default_factory=Tall)
+    width: int = 0
+    spoiled: Mapping[str, str] = field(default_factory=dict)
 
     def __contains__(self, role: str) -> bool:
         return role in self.columns
@@ -169,6 +172,7 @@ class _Judged:
     rows: int
     left_out: Counter[str]
     problems: list[Problem]
+    tall: Tall
     done: int
 
 
@@ -190,7 +194,7 @@ class _Reader:
         columns: dict[str, Any] = {
             role: Texts(pool) if kind.numbers is None else [np.empty(0, kind.numbers)] for role, kind in kinds.items()
         }
-        lines = [np.empty(0, np.int64)]
+        lines, tall = [np.empty(0, np.int64)], list[Tall]()
         rows, first, total, left_out = 0, self.layout.line, self.file.size, Counter[str]()
         exact = {name: "id" if kind.form else role for role, (name, kind) in self.wanted.columns.items()}
         exact = {name: role for name, role in exact.items() if role in ("time", "id")}
@@ -202,16 +206,31 @@ class _Reader:
                 for role, column in one.columns.items():
                     columns[role].append(column)
                 lines += [first + one.lines] if self.wanted.with_lines else []
+                tall += [one.tall._replace(first=first + one.tall.first, file=self.file.name)] if one.tall.rows else []
                 first += one.height
                 rows += one.rows
                 left_out.update(one.left_out)
                 self.request.tell(Progress(f"reading {self.file.name}", min(one.done, total), total, rows))
-        notes = [] if self.wanted.part else told(left_out, self.file.name)
+        notes = doubts(self.file, self.request.reading.encoding)
         for column in columns.values():
             if isinstance(column, Texts):
                 column.close()
         whole = {role: self._whole(column, kinds[role], notes) for role, column in columns.items()}
-        return Scanned(whole, rows, notes, np.concatenate(lines), self.layout.unit, left_out)
+        unit, width = self.layout.unit, len(self.layout.names)
+        spoiled = {
+            self.wanted.columns[role][0]: text for role, column in whole.items() for text in self._spoiled(column)
+        }
+        found = Scanned(whole, rows, notes, np.concatenate(lines), unit, left_out, Tall.of(tall), width, spoiled)
+        notes[:0] = [] if self.wanted.part else told([found], self.file.name)
+        return found
+
+    def _spoiled(self, column: Column) -> list[str]:
+        """A text in which a quote stood behind a backslash, if there is one: the quote ended it, and what is behind was
+        added as it stands."""
+        if self.layout.form != "csv" or not self.layout.quotes or not isinstance(column, pa.DictionaryArray):
+            return []
+        like = pc.match_substring_regex(column.dictionary, r'(?s)\\.*"$')
+        return column.dictionary.filter(like).slice(0, 1).to_pylist()  # type: ignore[no-any-return]
 
     def _whole(self, parts: Any, kind: Kind, notes: list[str]) -> Column:
         if kind.numbers is not None:
@@ -243,7 +262,9 @@ class _Reader:
         if not kept.all():
             columns = {role: taken(column, kept) for role, column in columns.items()}
         problems.sort(key=lambda one: one.line)
-        return _Judged(columns, batch.height, batch.lines[kept], int(kept.sum()), left_out, problems, job.done)
+        return _Judged(
+            columns, batch.height, batch.lines[kept], int(kept.sum()), left_out, problems, batch.tall, job.done
+        )
 
     def _kept(self, texts: Mapping[str, pa.DictionaryArray]) -> tuple[Bool, Counter[str]]:
         """The rows that meet all rules, and how many did not meet which."""
@@ -266,7 +287,8 @@ class _Reader:
         names = [name for name in texts if name in self.layout.names and not self.wanted.shape.numbered]
         kept = np.full(len(next(iter(texts.values()))), not names)
         for name in sorted(names, key=lambda name: len(texts[name].dictionary)):
-            other = pc.not_equal(pc.utf8_trim_whitespace(texts[name].dictionary), scalar(name))
+            values = pc.utf8_trim(pc.utf8_trim_whitespace(texts[name].dictionary), _AROUND)
+            other = pc.not_equal(values, scalar(name))
             if pc.all(other).as_py():
                 return np.ones_like(kept)
             kept |= to_numpy(other)[to_numpy(texts[name].indices)]
@@ -292,10 +314,17 @@ class _Reader:
         return kind.hint(value) or kind.advice(values, right)
 
 
-def told(left_out: Mapping[str, int], name: str) -> list[str]:
-    """How many rows of `name` each rule left out."""
+def told(tables: Sequence[Scanned], name: str) -> list[str]:
+    """How many rows of `name` each rule left out, which columns hold spoiled texts, and which rows several lines."""
+    left_out = Counter[str]()
+    for table in tables:
+        left_out.update(table.left_out)
     counts = {rule: f"{count:,} row{'s' * (count > 1)}" if count else "no row" for rule, count in left_out.items()}
-    return [f"{count} of {name} left out: {rule}" for rule, count in counts.items()]
+    notes = [f"{count} of {name} left out: {rule}" for rule, count in counts.items()]
+    spoiled = {name: text for table in reversed(tables) for name, text in table.spoiled.items()}
+    how = 'where \\" was to be a quote, write it as ""'
+    notes += [f"{name} has values such as {text[:100]!r}: {how}" for name, text in spoiled.items()]
+    return notes + Tall.of(table.tall for table in tables).told()
 
 
 def restored(column: pa.DictionaryArray, form: Form, name: str, notes: list[str]) -> pa.DictionaryArray:
@@ -314,23 +343,3 @@ def taken(column: Column, kept: Bool) -> Column:
     if isinstance(column, pa.DictionaryArray):
         return column.filter(to_arrow(kept.view(np.uint8)).cast(pa.bool_())).dictionary_decode().dictionary_encode()
     return column[kept]
-
-
-def in_order(work: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
-    """What `work` makes of each item. A thread for each core works ahead, and one more asks for the items."""
-    workers, waiting = os.cpu_count() or 1, deque[Future[R]]()
-    source, end = iter(items), object()
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(workers) as pool:
-        asked: Future[Any] = reader.submit(next, source, end)
-        try:
-            while (item := asked.result()) is not end:
-                asked = reader.submit(next, source, end)
-                waiting.append(pool.submit(work, item))
-                del item
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in (asked, *waiting):
-                future.cancel()

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from spfedrec_cli.data.arrays import scalar, texts
-from spfedrec_cli.data.reading.batches import Batch, Job, Problem
+from spfedrec_cli.data.reading.batches import Batch, Job, Problem, Tall
 from spfedrec_cli.data.reading.files import RawFile, Stream
 from spfedrec_cli.data.reading.layout import ENCODING, Layout, is_broken, split_lines
 from spfedrec_cli.data.reading.objects import NO_TEXT, NO_VALUE, objects_at_once, values_of
@@ -153,12 +153,27 @@ def _by_row(lines: "_Lines", layout: Layout, columns: Sequence[str]) -> Batch:
     arrays = [texts(values) for values in by_column]
     wrong = [(line, text, values) for line, text, values in read if isinstance(values, str)]
     alike = not good and len(wrong) > 1 and len({problem for _, _, problem in wrong}) == 1
+    foreign = any(problem.endswith(NO_TEXT) for _, _, problem in wrong) and _is_foreign([text for _, text, _ in read])
     problems = [
-        Problem(line, problem, text, _hint(problem, text, alike, bool(good), layout)) for line, text, problem in wrong
+        Problem(line, problem, text, _hint(problem, text, alike, bool(good), foreign, layout))
+        for line, text, problem in wrong
     ]
     numbers = np.array([line for line, _, _ in good], np.int64)
     found = dict(zip(columns, arrays, strict=True))
-    return Batch(found, lines.number, numbers, lambda: [text for _, text, _ in good], problems)
+    tall = Tall.of(Tall(1, height, line) for line, text, _ in good if (height := _height(text)) > 1)
+    return Batch(found, lines.number, numbers, lambda: [text for _, text, _ in good], problems, tall)
+
+
+def _is_foreign(rows: Sequence[str]) -> bool:
+    """Whether most of those that are not ASCII are no UTF-8 either; where few are, these were damaged."""
+    broken = [is_broken(row) for row in rows if not row.isascii()]
+    return 2 * sum(broken) > len(broken)
+
+
+def _height(row: str) -> int:
+    """Lines of one row."""
+    row = row.rstrip("\r\n")
+    return 1 + row.count("\n") + row.count("\r") - row.count("\r\n")
 
 
 def _count(data: bytes | bytearray) -> int:
@@ -287,13 +302,15 @@ def _swallows(lines: Sequence[str], layout: Layout) -> bool:
         return True
 
 
-def _hint(problem: str, text: str, alike: bool, others: bool, layout: Layout) -> Callable[[], str | None]:
-    """What to do beyond mending the line; `alike` are all lines wrong, or `others` are right."""
+def _hint(
+    problem: str, text: str, alike: bool, others: bool, foreign: bool, layout: Layout
+) -> Callable[[], str | None]:
+    """What to do beyond mending the line; `alike` are all lines wrong, or `others` are right, or most `foreign`."""
     quote = 'write a quote within a value as "", not as \\"' + ", or leave bad rows out with --skip-bad-rows" * others
     named = f"write a first line with a name for each column, and quotes around values that hold {layout.delimiter!r}"
     uneven = named if layout.line > 1 else "read it with --source table --no-header, which takes other delimiters"
     tried = {
-        ENCODING: problem.endswith(NO_TEXT),
+        ENCODING: foreign and problem.endswith(NO_TEXT),
         quote: '\\"' in text and ("quote" in problem or _COLUMNS in problem),
         "name another column, or write a row for each value": alike and problem.endswith(NO_VALUE),
         uneven: alike and _COLUMNS in problem,

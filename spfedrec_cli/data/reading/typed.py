@@ -79,7 +79,7 @@ def _as_text(column: pa.Array, name: str, role: str | None, file: RawFile) -> pa
     try:
         if pa.types.is_duration(kind):  # whose text would be a number of something
             raise pa.ArrowNotImplementedError
-        column = column.storage if column.type == pa.uuid() else column
+        column = _plain(column)
         encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
         if role and pa.types.is_floating(kind):
             _check_exact(encoded.dictionary, role, name, file)
@@ -90,6 +90,16 @@ def _as_text(column: pa.Array, name: str, role: str | None, file: RawFile) -> pa
         broken = " that is not UTF-8 text" if isinstance(error, pa.ArrowInvalid) else ""
         problem = f"The file cannot be read: the column {name} holds {kind}{broken}"
         raise InputError(problem, where=str(file), hint="write it as text, numbers or dates") from None
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Bytes and texts that have a name (UUIDs, JSON) without it; decimals as wide as those that Arrow can number."""
+    type = column.type
+    if isinstance(type, pa.BaseExtensionType):
+        bare = pa.types.is_primitive(type.storage_type) or pa.types.is_nested(type.storage_type)
+        return column if bare else column.storage
+    short = pa.types.is_decimal(type) and type.bit_width < 128
+    return column.cast(pa.decimal128(38, type.scale)) if short else column
 
 
 def _check_exact(values: pa.Array, role: str, name: str, file: RawFile) -> None:
@@ -111,6 +121,8 @@ def _texts(values: pa.Array, kind: pa.DataType) -> pa.Array:
         integers = pc.if_else(whole, values, None).cast(pa.int64())
         other = pc.if_else(pc.is_nan(values), None, values)
         return pc.coalesce(integers.cast(pa.string()), other.cast(pa.string()))
+    if pa.types.is_decimal(values.type):  # nothing of ten places would be 0E-10
+        return pc.replace_substring_regex(values.cast(pa.string()), r"^0E.*", "0")
     if pa.types.is_timestamp(values.type):
         moments = values.cast(pa.timestamp(values.type.unit)).cast(pa.string())
         whole = pc.replace_substring_regex(moments, r"\.0+$|(\.\d*[1-9])0+$", r"\1")

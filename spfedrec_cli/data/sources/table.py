@@ -1,11 +1,9 @@
 """Anybody's purchases: files whose columns the user names, or a table that is in memory."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
@@ -16,10 +14,11 @@ from spfedrec_cli.data.fields import UNKNOWN
 from spfedrec_cli.data.ids import FORMS, dense, several_ways
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.reading.attributes import read_attributes
-from spfedrec_cli.data.reading.files import RawFile, parts, unpack
+from spfedrec_cli.data.reading.files import RawFile, unpack
 from spfedrec_cli.data.reading.kinds import CATEGORY, PRICE, QUANTITY, Kind, ids
 from spfedrec_cli.data.reading.layout import Layout, Shape, akin
 from spfedrec_cli.data.reading.overlap import seen_before
+from spfedrec_cli.data.reading.parts import parts
 from spfedrec_cli.data.reading.rules import rules
 from spfedrec_cli.data.reading.scan import Column, Scanned, Wanted, form_of, layout_of, restored, scan, taken, told
 from spfedrec_cli.data.reading.texts import Texts, beside
@@ -28,9 +27,6 @@ from spfedrec_cli.data.schema import NAME, TimeUnit
 from spfedrec_cli.data.split import UNITS_A_DAY
 from spfedrec_cli.dtypes import I32, Bool
 from spfedrec_cli.errors import InputError, nearest
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _ID = ids(FORMS["any"])
 _NEEDED = ("customer", "item")
@@ -100,6 +96,7 @@ def read(request: Request) -> Raw:
         for place, input in enumerate(request.inputs)
         for file in _files(input, place, notes)
     ]
+    notes += [] if request.reading.header else _uneven(pieces)
     table, unit, new = _joined(pieces, notes)
     items, item_notes = _attributes(table, "item", item_columns, request.reading.item_table, request)
     clients, client_notes = _attributes(table, "customer", customer_columns, request.reading.customer_table, request)
@@ -117,46 +114,6 @@ def read(request: Request) -> Raw:
         notes=(*dict.fromkeys(notes), *item_notes, *client_notes),
         time_unit=unit,
     )
-
-
-def as_table(frame: "pa.Table | pd.DataFrame") -> pa.Table:
-    """With those levels of an index that have a name; values of several kinds as text. InputError for what is none."""
-    if isinstance(frame, pa.Table):
-        return frame
-    try:
-        named = [level for level, name in enumerate(frame.index.names) if name not in (None, *frame.columns)]
-        frame = frame.reset_index(named, allow_duplicates=True) if named else frame
-        names = [str(name) for name in frame.columns]
-        return pa.Table.from_arrays([_column(frame.iloc[:, place]) for place in range(len(names))], names)
-    except AttributeError:
-        if hasattr(frame, "__arrow_c_stream__") and hasattr(frame, "columns"):
-            return pa.table(frame)
-        hint = "give a path, a pandas.DataFrame or a pyarrow.Table"
-        raise InputError(f"{type(frame).__name__} is no table", hint=hint) from None
-
-
-def _column(values: "pd.Series[Any]") -> pa.Array | pa.ChunkedArray:
-    try:
-        column = pa.Array.from_pandas(values)
-        if not pa.types.is_temporal(column.type) or values.dtype != object or _are_of_one_kind(values):
-            return column
-    except (ValueError, TypeError, NotImplementedError, OverflowError):
-        if any(isinstance(one, list | tuple | dict | set | np.ndarray) for one in values):
-            return pa.nulls(len(values), pa.list_(pa.string()))  # refused where it is asked for
-    return pa.array([None if gone else _text(one) for one, gone in zip(values, values.isna(), strict=True)])
-
-
-def _are_of_one_kind(times: "pd.Series[Any]") -> bool:
-    """Neither days among moments nor moments of which some have a zone: Arrow would make one of both."""
-    return len({(type(one), getattr(one, "tzinfo", None) is None) for one in times[times.notna()]}) < 2
-
-
-def _text(value: object) -> bytes:
-    """In UTF-8; half a letter is found where the column is asked for."""
-    if isinstance(value, bytes):
-        return value
-    whole = isinstance(value, float | np.floating) and value.is_integer()
-    return str(int(value) if whole else value).encode("utf-8", "surrogatepass")  # type: ignore[call-overload]
 
 
 def _files(input: Path | pa.Table, place: int, notes: list[str]) -> list[RawFile]:
@@ -227,10 +184,7 @@ def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUn
             piece.table.columns["time"] = _midnight(piece)
     columns = {role: _concatenated([piece.table.columns[role] for piece in pieces]) for role in pieces[0].table.columns}
     name = pieces[0].file.name if len(pieces) == 1 else f"{len(pieces)} files"
-    left_out = Counter[str]()
-    for piece in pieces:
-        left_out.update(piece.table.left_out)
-    notes += told(left_out, name)
+    notes += told([piece.table for piece in pieces], name)
     for role in _NEEDED:
         columns[role] = restored(columns[role], FORMS["any"], name, notes)
         notes += several_ways(columns[role].dictionary, role)
@@ -253,6 +207,16 @@ def _alike(pieces: Sequence[_Piece]) -> list[str]:
         return []
     more = f" (and {len(alike) - 1:,} more such parts)" if len(alike) > 1 else ""
     return [f"{alike[0][0]} says the same as {alike[0][1]}{more}: its rows count twice; if it is a copy, take it away"]
+
+
+def _uneven(pieces: Sequence[_Piece]) -> list[str]:
+    """Whether columns that numbers name may be others in some file: it has more or fewer of them."""
+    first = pieces[0]
+    for one in pieces:
+        if one.table.width != first.table.width:
+            counts = f"{one.table.width} columns where {first.file.name} has {first.table.width}"
+            return [f"{one.file.name} has {counts}: see that their numbers say the same"]
+    return []
 
 
 def _sum(column: Column) -> int:

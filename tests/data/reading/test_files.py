@@ -18,7 +18,8 @@ from tabular import PACK
 from spfedrec_cli.data.prepare import prepare
 from spfedrec_cli.data.raw import Reading, Request
 from spfedrec_cli.data.reading import files, layout
-from spfedrec_cli.data.reading.files import RawFile, find, is_archive, members, parts, refusals, unpack
+from spfedrec_cli.data.reading.files import RawFile, find, is_archive, members, refusals, unpack
+from spfedrec_cli.data.reading.parts import parts
 from spfedrec_cli.data.sources import SOURCES
 from spfedrec_cli.data.sources import table as source
 from spfedrec_cli.errors import InputError
@@ -188,8 +189,25 @@ def test_a_folder_of_parts(tmp_path: Path) -> None:
     notes: list[str] = []
     names = [file.name for file in parts(folder, notes)]
     assert names == ["x.tsv", "part-2.parquet", "part-0.csv", "part-1.csv", "t.csv"]
-    assert notes == ["not read in parts, since tables end in .csv and the like: notes.pdf"]
+    assert notes == [
+        "parts is a Delta table: what it has deleted or replaced counts too; export it",
+        "not read in parts, since tables end in .csv and the like: notes.pdf",
+    ]
     assert [day for _, _, day in read(folder)] == [4, 14, 0, 10, 2, 12, 1, 11, 3, 13]
+
+
+@pytest.mark.parametrize("packing", ["folder", "zip"])
+def test_parts_stand_in_the_order_of_their_numbers(tmp_path: Path, packing: str) -> None:
+    """Dask and Arrow write part.10 behind part.9; without times the order of rows is time."""
+    names = [f"shop/{name}.csv" for name in ("2", "part.0", "part.1", "part.01", "part.9", "part.10", "part.100", "x")]
+    for place, name in enumerate(names):
+        part(tmp_path, name, place)
+    if packing == "zip":
+        shutil.make_archive(str(tmp_path / "shop"), "zip", tmp_path / "shop")
+    shop = tmp_path / ("shop.zip" if packing == "zip" else "shop")
+    days = [day for _, _, day in read(shop)]
+    assert sorted(days[2:4]) == [2, 3]
+    assert [*days[:2], *days[4:]] == [0, 1, 4, 5, 6, 7]
 
 
 def test_names_of_parts_may_be_in_large_letters_or_without_an_ending(tmp_path: Path) -> None:
@@ -495,6 +513,30 @@ def test_text_that_is_not_utf_8_is_told_with_the_option_that_reads_it(tmp_path: 
     assert "--skip-bad-rows" not in str(caught.value)
 
 
+def test_an_encoding_that_not_all_files_have_is_told(tmp_path: Path) -> None:
+    """What is UTF-8 has a text in cp1252 too, in which each é is two letters."""
+    for name, encoding in (("a.csv", "utf-8"), ("b.csv", "cp1252"), ("c.parquet", "")):
+        text = "user,sku,at\né,s,2020-01-01\n"
+        (tmp_path / name).write_bytes(text.encode(encoding) if encoding else parquet([("é", "s", 0)]))
+    raw = source.read(Request((tmp_path,), 0, reading=Reading(COLUMNS, encoding="cp1252")))
+    assert raw.client.to_pylist() == ["Ã©", "é", "é"]
+    how = "leave --encoding out, or where other files are cp1252, write all as UTF-8"
+    assert [note for note in raw.notes if "UTF-8" in note] == [f"a.csv is UTF-8, but was read as cp1252: {how}"]
+    for name, encoding in (("b.csv", "cp1252"), ("a.csv", "utf-8"), ("a.csv", "utf-8-sig")):
+        raw = source.read(Request((tmp_path / name,), 0, reading=Reading(COLUMNS, encoding=encoding)))
+        assert (raw.client.to_pylist(), raw.notes) == (["é"], ())
+
+
+def test_a_row_that_was_damaged_among_others_in_utf_8_is_no_other_encoding(tmp_path: Path) -> None:
+    """Read as cp1252, each ü of the others would be another letter; and no encoding mends half a letter of JSON."""
+    rows = [HEADER.encode().strip(), *(b"%s,s,2020-01-01" % user for user in ("ü".encode(), "é".encode(), b"\xff"))]
+    objects = [b'{"user": "%s", "sku": "s", "at": "2020-01-01"}' % user for user in (b"u", b"v", b"w", b"\\ud800")]
+    for lines in (rows, objects):
+        (tmp_path / "t").write_bytes(b"\n".join([*lines, b""]))
+        with pytest.raises(InputError, match=r"The user is not UTF-8 text \(.*line 4\); mend or remove that line"):
+            read(tmp_path / "t")
+
+
 @pytest.mark.parametrize("header", [True, False])
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf_16_without_its_mark_is_told_with_the_option_that_reads_it(
@@ -593,6 +635,19 @@ def test_a_flag_that_the_unpacker_does_not_know(archive: Zip) -> None:
     raw[raw.index(b"PK\x01\x02") + 8] |= 32
     path.write_bytes(raw)
     with pytest.raises(InputError, match=r"cut short or damaged \(.*all.zip/a.csv\)"):
+        content(unpack(path))
+
+
+@pytest.mark.parametrize("packing", ["deflate64", "zstd --long=31", "zstd -D dictionary"])
+def test_what_this_unpacker_alone_cannot_do_is_to_be_unpacked(archive: Zip, packing: str) -> None:
+    """To download it again would not help: Windows packs what is larger than 2 GiB as deflate64."""
+    path = archive("a.csv")
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"PK\x01\x02") + 10] = 9
+    window = b"\x00\xa8" if "long" in packing else b"\x01\x58\x07"
+    frame = b"\x28\xb5\x2f\xfd" + window + (len(CSV) << 3 | 1).to_bytes(3, "little") + CSV
+    path.write_bytes(raw if packing == "deflate64" else frame)
+    with pytest.raises(InputError, match=r"damaged, or packed in a way that is not read \(.*\); unpack it"):
         content(unpack(path))
 
 

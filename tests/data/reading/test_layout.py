@@ -127,6 +127,8 @@ def test_dicts_of_python_are_no_json(path: Path, line: str) -> None:
     "content, advice",
     [
         ("# Sales\n\nuser;sku;at\n", "line 3 names it: take away what stands above"),
+        ('"user,sku,at"\n"u,s,1"\n', "line 1 names it, but not by itself: look at its quotes"),
+        ('"user,sku,at\nu,s,1\n', "line 1 names it, but not by itself: look at its quotes"),
         ("user sku at\nu s 1\n", "its columns are user sku at; the first line has to hold the names of all"),
         ("a\tb\tc\n", "its columns are a, b, c; where another table has it, name that one or join the two"),
         ("u;s;2020-09-22T10:30:00Z\n", "its columns are u, s, 2020-09-22T10:30:00Z; say --no-header where"),
@@ -139,6 +141,17 @@ def test_what_to_do_where_a_column_is_missing(path: Path, content: str | bytes, 
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputError, match=rf"The column user is missing \(.*line 1\); {advice}"):
         read(path)
+
+
+def test_a_key_that_only_late_objects_have_is_to_be_written_in_the_first(path: Path) -> None:
+    """Who writes no key where there is nothing to say may do so for a thousand lines."""
+    line, late = '{"user": "u", "sku": "s", "at": "2020-01-01"', ', "kind": "x"}\n'
+    path.write_text(f"{line}}}\n" * 1000 + line + late)
+    columns = COLUMNS | {"item.kind": "kind"}
+    with pytest.raises(InputError, match="where later lines alone have it, write it in the first too, as null"):
+        read(path, columns=columns)
+    path.write_text(f'{line}, "kind": null}}\n' + f"{line}}}\n" * 1000 + line + late)
+    assert read(path, columns=columns).items.fields["kind"].to_pylist() == ["x"]
 
 
 def test_numbers_of_columns_are_no_names_that_a_row_could_hold(path: Path) -> None:

@@ -213,6 +213,13 @@ def test_what_conditions_leave_out_is_said_of_all_parts_at_once(tmp_path: Path) 
     )
 
 
+def test_rows_of_several_lines_are_told_of_all_parts_at_once(tmp_path: Path) -> None:
+    for name, value in (("a.csv", '"5\n6"'), ("b.csv", '"5\n\n6"'), ("c.csv", "5")):
+        (tmp_path / name).write_text(f"user,sku,at,n,x\nu,s,2020-01-01,1,1\nu,s,2020-01-02,1,{value}")
+    raw, _ = read(tmp_path, where=())
+    assert raw.notes == ("2 rows go over several lines, the longest from line 3 to 5 of b.csv",)
+
+
 def test_conditions_that_leave_nothing_are_named(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("user,sku,at,n,x\nu,s,2020-01-01,1,UK")
     hint = "1 row of t.csv left out: --where x==UK"

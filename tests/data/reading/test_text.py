@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,13 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tabular import GOOD, NAMES, WANTED, asked, line, packed, read, reference
 
+from spfedrec_cli.data.parallel import in_order
 from spfedrec_cli.data.raw import Progress
 from spfedrec_cli.data.reading import text as module
+from spfedrec_cli.data.reading.batches import Tall
 from spfedrec_cli.data.reading.files import RawFile
 from spfedrec_cli.data.reading.kinds import CATEGORY
 from spfedrec_cli.data.reading.layout import Shape
 from spfedrec_cli.data.reading.rejects import Rejects
-from spfedrec_cli.data.reading.scan import Wanted, in_order, scan
+from spfedrec_cli.data.reading.scan import Wanted, scan
 from spfedrec_cli.errors import InputError
 
 HEADER = ",".join(NAMES)
@@ -201,6 +204,16 @@ def test_quotes_behind_backslashes_are_to_be_written_twice(write: Write, note: s
         read(write(line(note=note), line(note=note)))
 
 
+@pytest.mark.parametrize("note", ['"the \\"best\\" mug"', '"the 7\\" mug"', '"\\"best\\" mug"'])
+def test_quotes_behind_backslashes_are_told_where_they_spoil_a_value_alone(write: Write, note: str) -> None:
+    """As Spark writes them. One behind a backslash in a value without quotes, or as it should be, is no such thing."""
+    found = scan(write(line(), line(note=note), line(note="x")), WANTED, asked(Rejects()))
+    said = r"""note has values such as '.*"': where \\" was to be a quote, write it as ""$"""
+    assert re.match(said, found.notes[0])
+    for good in (r"7\" mug", r'"C:\mugs"', '"the ""best"" mug"'):
+        assert scan(write(line(note=good)), WANTED, asked(Rejects())).notes == []
+
+
 def test_a_quote_that_is_not_closed_spoils_one_line(write: Write) -> None:
     """pyarrow alone would take the rest of the file for the last value of that line."""
     for place in ("note", "extra"):
@@ -220,6 +233,20 @@ def test_a_quote_that_a_later_line_seems_to_close_is_not_closed(write: Write, si
 
 def test_a_value_of_several_lines_may_read_like_rows(write: Write) -> None:
     assert len(read(write(line(extra='"1,2,3,4,5\n1,2,3,4,5,6\n1,2,3,4,5,""6"""')))[0]) == 1
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("size", [70, 1 << 20])
+def test_rows_of_several_lines_are_told(write: Write, monkeypatch: pytest.MonkeyPatch, end: str, size: int) -> None:
+    """Two quotes that are not closed close each other: the rows between are one value."""
+    monkeypatch.setattr(module, "BLOCK", size)
+    swallowed = [line(extra='"Best mug'), line(), line(extra='mug of 7"')]
+    rows = [line(), "", line(extra='"so,\n""so"""'), line(), *swallowed, line(extra='"one line"'), line()]
+    file = write("\n".join([HEADER, *rows, ""]).replace("\n", end), header="")
+    found = scan(file, WANTED, asked(Rejects()))
+    note = f"2 rows go over several lines, the longest from line 8 to 10 of {file.name}"
+    assert (found.rows, found.notes) == (6, [note])
+    assert Tall(1, 3, 8, "x.csv").told() == ["1 row goes over several lines, from line 8 to 10 of x.csv"]
 
 
 def test_a_header_that_comes_again_is_no_row(write: Write) -> None:
