@@ -42,10 +42,15 @@ _EPOCH = date(1970, 1, 1).toordinal()
 _EXCEL = date(1899, 12, 30).toordinal() - _EPOCH
 _RANGES = {"day": (date.min.toordinal() - _EPOCH, date.max.toordinal() - _EPOCH), "second": (-(2**31), 2**31 - 1)}
 _CLOCK_WORDS = re.compile("%[HIMSfpXTcszRr]")
-_ORDERS = ("%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d", "%d-%m-%y", "%m-%d-%y", "%d-%b-%Y", "%d-%b-%y", "%b-%d-%Y", "%b-%d-%y")
+_YEAR_WORDS = re.compile("%[YyGcxDFs]")
+_DIGITS_OF = {"%Y": 4, "%j": 3, **dict.fromkeys(("%y", "%m", "%d", "%H", "%I", "%M", "%S"), 2)}
+_ORDERS = (
+    *("%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d"),
+    *("%d-%b-%Y", "%d-%b-%y", "%b-%d-%Y", "%b-%d-%y"),
+)
 _DAYS_IN_WORDS = (
     *(order.replace("-", sign) for sign in "/.-" for order in _ORDERS),
-    *("%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%m %d, %Y", "%d%b%Y"),
+    *("%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%m %d, %Y", "%b %d %Y", "%d%b%Y"),
 )
 _HOURS_IN_WORDS = ("%H", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
 _CLOCKS_IN_WORDS = ("", *(sign + hours for sign in (" ", ", ", "T", ":", " @ ") for hours in _HOURS_IN_WORDS))
@@ -273,10 +278,16 @@ def _excel(a_day: int) -> Read:
 def _strptime(texts: pa.Array, format: str, unit: TimeUnit) -> pa.Array:
     import pandas as pd
 
-    # To pandas `today` is a date, and 201909.0 no %Y%m.
-    plain = pc.replace_substring_regex(matching(texts, "[0-9]"), r"^([0-9]+)\.0*$", r"\1").to_pandas()
+    # To pandas `today` is a date, 201909.0 no %Y%m, and 1012020, which lost a zero, the first of October by %m%d%Y.
+    plain = pc.replace_substring_regex(matching(texts, "[0-9]"), r"^([0-9]+)\.0*$", r"\1")
+    words = re.findall("%.", format)
+    several = len(words) > 1 + (words[:1] == ["%Y"])  # a month alone behind a year needs no zero
+    if several and "".join(words) == format and all(word in _DIGITS_OF for word in words):
+        digits = sum(_DIGITS_OF[word] for word in words)
+        whole = plain if words[0] == "%Y" else pc.utf8_lpad(plain, digits, "0")
+        plain = matching(whole, f"^[0-9]{{{digits}}}$")
     try:
-        moments = pd.to_datetime(plain, format=format, errors="coerce", utc=True).dt.tz_localize(None)
+        moments = pd.to_datetime(plain.to_pandas(), format=format, errors="coerce", utc=True).dt.tz_localize(None)
     except ValueError as error:
         problem = f"The time format {format!r} cannot be read: {str(error).splitlines()[0]}"
         raise InputError(problem, where="--time-format", hint="write it in strptime's words") from None

@@ -278,6 +278,23 @@ def test_words_read_numbers_that_became_floats() -> None:
     assert values("202009.0", format="%Y%m") == [DAY - 21]
 
 
+@pytest.mark.parametrize(
+    "words, texts, days",
+    [
+        ("%m%d%Y", ["9222020", "09222020", "1012020", "1012020.0"], ["2020-09-22"] * 2 + ["2020-01-01"] * 2),
+        ("%d%m%Y", ["1122019", "22092020"], ["2019-12-01", "2020-09-22"]),
+        ("%y%m%d", ["200922", "90101", "101"], ["2020-09-22", "2009-01-01", "2000-01-01"]),
+        ("%m%Y", ["12020", "122020"], ["2020-01-01", "2020-12-01"]),
+        ("%Y%m", ["20201", "202012"], ["2020-01-01", "2020-12-01"]),
+        ("%Y%m%d", ["20200922", "2020922", "2020111", "202009221"], ["2020-09-22", None, None, None]),
+    ],
+)
+def test_zeros_that_integers_lost_are_no_other_day(words: str, texts: list[str], days: list[str | None]) -> None:
+    """To strptime 1012020 is the first of October; behind a whole year it is not known which zero is missing."""
+    expected = [day and (date.fromisoformat(day) - EPOCH.date()).days for day in days]
+    assert values(*texts, format=words) == expected
+
+
 def test_days_of_excel() -> None:
     """44096 is 22 September 2020 to Excel; its clock is the fraction of the day, to the second."""
     assert (values("44096", "44097.0", format="excel"), unit("44096", format="excel")) == ([DAY, DAY + 1], "day")
