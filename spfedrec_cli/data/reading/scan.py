@@ -284,10 +284,11 @@ class _Reader:
         return problems
 
     def _hint(self, name: str, kind: Kind, value: str) -> str | None:
-        """What to do beyond mending the row: about such values, or about all, given the first ones."""
+        """What to do beyond mending the row: about such values, or about all, given this one and the first."""
         values = _sample(self.file, self.layout, name, self.request)
         if not values:
             return ANOTHER
+        values += [value] * (value not in values)
         right = len(values) - kind.read(texts(values)).null_count
         return kind.hint(value) or kind.advice(values, right)
 

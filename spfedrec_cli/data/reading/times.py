@@ -14,6 +14,7 @@ from spfedrec_cli.data import arrays
 from spfedrec_cli.data.arrays import scalar, where
 from spfedrec_cli.data.reading.kinds import ANOTHER, Kind, drop_missing, matching, missing, within
 from spfedrec_cli.data.schema import TimeUnit
+from spfedrec_cli.data.split import EARLIEST
 from spfedrec_cli.errors import InputError
 
 Read = Callable[[pa.Array], pa.Array]
@@ -60,7 +61,7 @@ _WORDS = (
     *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z"),
     *("%a, %d %b %Y %H:%M:%S GMT", "%a %b %d %H:%M:%S UTC %Y", "%Y-%m-%dT%H:%M:%S,%f", "%Y年%m月%d日"),
     *("%Y%m%dT%H%M%S", "%Y%m%dT%H%M%S%z", "%Y-%m-%d %H:%M:%S,%f", "%d-%b-%y %I.%M.%S.%f %p", "%Y-%m"),
-    *("%Y%m%d%H%M%S.%f", "%Y%m%d%H%M%S%f"),
+    *("%Y%m%d%H%M%S.%f", "%Y%m%d%H%M%S%f", "%Y-%m-%d-%H.%M.%S.%f"),
 )
 _FEW = 10  # values of which one must fit the words
 _ANY = "a date like 2020-09-22, a date and time like 2020-09-22T10:30:00 or a number of seconds since 1970"
@@ -121,6 +122,9 @@ def _told(format: str, texts: pa.Array) -> TimeForm:
     if ("%I" in format) != ("%p" in format):
         hint = "write %H for hours up to 23, and %I with %p for hours up to 12 with AM or PM"
         raise InputError(f"The time format {format!r} does not say which hour", where="--time-format", hint=hint)
+    if _CLOCK_WORDS.search(format) and not _YEAR_WORDS.search(format):
+        hint = "name a column that holds the date too, or the date alone"
+        raise InputError(f"The time format {format!r} does not say which day", where="--time-format", hint=hint)
     unit: TimeUnit = "second" if _CLOCK_WORDS.search(format) else "day"
     form = _form(f"a time like {format}", unit, lambda texts: _strptime(texts, format, unit))
     return replace(form, local=unit == "second" and not re.search("%[zZ]", format))
@@ -160,7 +164,8 @@ def guess(values: Sequence[str], right: int = 0) -> str | None:
     tried = [value.strip() for value in values]
     texts = arrays.texts(tried)
     enough = max(right, len(tried) // 2)
-    if _found(texts).kind.read(texts).is_valid().true_count > enough:
+    found = _found(texts).seconds(texts)
+    if pc.greater_equal(found, scalar(EARLIEST * 86400)).true_count > enough:
         return "leave --time-format out: such times are read without it; if other files need it, write all times alike"
     if tried and not right and pc.all(pc.match_substring_regex(texts, _POWER)).as_py():
         return "write them again with all their digits"
@@ -176,9 +181,11 @@ def guess(values: Sequence[str], right: int = 0) -> str | None:
 
 
 def _is(text: str, words: str) -> bool:
+    """Whether it may be such a time: two digits that say a year to come are days, in another order."""
     try:
         year = datetime.strptime(text, words).year
-        return 1902 <= year <= 2037 or not _CLOCK_WORDS.search(words)
+        last = date.today().year + 1 if "%y" in words else 2037
+        return 1902 <= year <= last or not ("%y" in words or _CLOCK_WORDS.search(words))
     except ValueError:
         return False
 
