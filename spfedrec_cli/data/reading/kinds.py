@@ -21,7 +21,10 @@ _QUANTITIES = "write quantities as 1234, or leave quantity= out of --columns: ea
 _CHANNELS = "leave --channel out, and say which rows to keep with --where sales_channel_id=NAME"
 _HIGHEST = float(np.finfo(np.float32).max)
 # What programs write where they have no value, in small letters; and what a name may be in other letters.
-_MISSING = ("", "nan", "null", "none", "<na>", "n/a", "#n/a", r"\n")
+_MISSING = (
+    *("", "nan", "null", "none", "<na>", "n/a", "#n/a", r"\n"),
+    *("(null)", "[null]", "<null>", "(not set)", "undefined"),
+)
 _MISSING_AS_WRITTEN = ("NA", "NaT")
 
 

@@ -124,8 +124,10 @@ def test_values_do_not_depend_on_their_neighbours(name: str, texts: list[str]) -
 
 
 def test_what_stands_for_nothing() -> None:
-    """What pandas, R (NA), SQL (\\N, NULL) and spreadsheets write; Nat and Na are names."""
+    """What pandas, R (NA), SQL (\\N, NULL), its clients ((null), [NULL], <null>), spreadsheets, JavaScript and Google
+    Analytics write; Nat and Na are names."""
     texts = ["", "nan", "NaN", "NULL", "None", "<NA>", "#N/A", "N/A", "NA", "NaT", "\\N", " ", " nan", "NA "]
+    texts += ["(null)", "[NULL]", "<null>", "(not set)", "undefined"]
     others = ["banana", "0", "-", "nil", "Na", "Nat", "N"]
     assert missing(pa.array(texts + others)).to_pylist() == [True] * len(texts) + [False] * len(others)
 
