@@ -1,4 +1,5 @@
 import csv
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -751,3 +752,17 @@ def test_lists_among_other_values_are_no_ids(tmp_path: Path) -> None:
     frame = pd.DataFrame({"user": ["a", ["b"], 3], "sku": ["x", "y", "z"]})
     with pytest.raises(InputError, match="user"):
         prepare(frame, output=tmp_path / "out", columns={"customer": "user", "item": "sku"})
+
+
+@pytest.mark.parametrize("guest", ["0", "-1", "guest", "cash & carry", "(none)"])
+def test_the_condition_that_leaves_guests_out_does_so(shop: Shop, guest: str) -> None:
+    known = [f"u{n},s{m},2020-0{m}-01" for n in range(30) for m in range(1, 4)]
+    path = shop.write(
+        *known, *[f"{guest},s{n % 9},2020-01-0{n % 9 + 1}" for n in range(99)], header="Customer ID,sku,at"
+    )
+    columns = COLUMNS.replace("user", "Customer ID")
+    notes = shop.prepare(path, columns)[1].notes
+    (where,) = [shlex.split(note.partition(" --where ")[2])[0] for note in notes if "of one customer" in note]
+    summary = shop.prepare(path, columns, reading=Reading(parse_columns(columns), where=(where,)))[1]
+    assert (summary.purchases, summary.clients) == (90, 30)
+    assert not [note for note in summary.notes if "of one customer" in note]

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from spfedrec_cli.data.arrays import letters, to_numpy
 from spfedrec_cli.data.fields import UNKNOWN
-from spfedrec_cli.data.ids import FORMS, dense, several_ways
+from spfedrec_cli.data.ids import FORMS, otherwise, several_ways, stand_in
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.reading.attributes import read_attributes
 from spfedrec_cli.data.reading.files import RawFile, parts, unpack
@@ -101,6 +101,7 @@ def read(request: Request) -> Raw:
         for file in _files(input, place, notes)
     ]
     table, unit, new = _joined(pieces, notes)
+    notes += stand_in(table.texts("customer"), columns["customer"])
     items, item_notes = _attributes(table, "item", item_columns, request.reading.item_table, request)
     clients, client_notes = _attributes(table, "customer", customer_columns, request.reading.customer_table, request)
     if not new.all():
@@ -300,7 +301,7 @@ def _attributes(
     if beside is not None:
         file = _beside(what, columns, beside)
         found, notes = _from_table(what, columns, file, request)
-        return found, [*notes, *_strange(table.texts(what).dictionary, found.ids, what, file)]
+        return found, [*notes, *otherwise(table.texts(what).dictionary, found.ids, what, file.name)]
     if not columns:
         return no_attributes(), []
     ids = table.texts(what)
@@ -334,14 +335,6 @@ def _from_table(what: str, columns: Mapping[str, str], file: RawFile, request: R
     key, named = request.reading.columns[what], tuple(dict.fromkeys(columns.values()))
     found = read_attributes(file, (key, _ID), named, request, _shape(request), needed=True)
     return _named(found.ids, {role: found.columns[column] for role, column in columns.items()}), found.notes
-
-
-def _strange(bought: pa.Array, described: pa.Array, what: str, file: RawFile) -> list[str]:
-    """A table that knows nobody is one that writes ids otherwise."""
-    if not len(bought) or not len(described) or (dense(described, bought) >= 0).any():
-        return []
-    ids = f"{str(described[0])!r} there and {str(bought[0])!r} in the purchases"
-    return [f"{file.name} describes no {what} of the purchases: write ids alike in both, as {ids}"]
 
 
 def _named(ids: pa.Array, values: Mapping[str, pa.DictionaryArray]) -> Attributes:
