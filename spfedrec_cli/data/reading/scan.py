@@ -40,14 +40,15 @@ _SAMPLE = 1000
 class Rule:
     """A condition on a column: rows that do not meet it are left out, and counted as what was left out by `name`.
 
-    It is null for a text that it cannot compare. `timed` makes the condition for a column of times, or None where it
-    is the same.
+    It is null for a text that it cannot compare, which is no `other`. `timed` makes the condition for a column of
+    times, or None where it is the same.
     """
 
     name: str
     column: str
     keeps: Callable[[pa.Array], pa.Array]
     timed: Callable[[TimeForm], Callable[[pa.Array], pa.Array] | None] = lambda form: None
+    other: str = "number"
 
 
 @dataclass(frozen=True)
@@ -257,7 +258,7 @@ class _Reader:
             unclear = to_numpy(answers.is_null())[codes]
             left_out[rule.name] += int((kept & ~meets & ~unclear).sum())
             if count := int((kept & unclear).sum()):
-                left_out[f"{rule.name}, where {rule.column} is no number"] += count
+                left_out[f"{rule.name}, where {rule.column} is no {rule.other}"] += count
             kept &= meets
         return kept, left_out
 
