@@ -766,3 +766,10 @@ def test_the_condition_that_leaves_guests_out_does_so(shop: Shop, guest: str) ->
     summary = shop.prepare(path, columns, reading=Reading(parse_columns(columns), where=(where,)))[1]
     assert (summary.purchases, summary.clients) == (90, 30)
     assert not [note for note in summary.notes if "of one customer" in note]
+
+
+def test_a_quantity_that_may_be_of_thousands_is_told(shop: Shop) -> None:
+    path = shop.write("u,s,2020-01-01,12", "u,t,2020-01-02,1.000", "u,v,2020-02-03,3", header=HEADER + ",n")
+    summary = shop.prepare(path, COLUMNS + ",quantity=n", split="leave-one-out")[1]
+    assert summary.pieces == 16
+    assert "shop.csv: n 1.000 is read as 1, beside 12: where the point marks thousands, write 1000" in summary.notes

@@ -17,7 +17,7 @@ from spfedrec_cli.data.ids import FORMS, otherwise, several_ways, stand_in
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.reading.attributes import read_attributes
 from spfedrec_cli.data.reading.files import RawFile, parts, unpack
-from spfedrec_cli.data.reading.kinds import CATEGORY, PRICE, QUANTITY, Kind, ids
+from spfedrec_cli.data.reading.kinds import CATEGORY, PRICE, QUANTITY, Kind, ids, thousands, watched
 from spfedrec_cli.data.reading.layout import Layout, Shape, akin
 from spfedrec_cli.data.reading.overlap import seen_before
 from spfedrec_cli.data.reading.rules import rules
@@ -38,7 +38,7 @@ _ROLES = (*_NEEDED, "time", "price", "quantity", "name")
 _OF_ITEMS, _OF_CUSTOMERS = "item.", "customer."
 _EXAMPLE = "write --columns customer=user_id,item=sku,time=bought_at with the names of your columns"
 _NOT_MATCHED = "rows in common count twice where inputs have no times, or days here and moments there"
-_KINDS = {"customer": _ID, "item": _ID, "price": PRICE, "quantity": QUANTITY}
+_KINDS = {"customer": _ID, "item": _ID, "price": PRICE}
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -177,7 +177,8 @@ class _Piece:
 
 
 def _read_file(file: RawFile, place: int, inline: Mapping[str, str], request: Request, notes: list[str]) -> _Piece:
-    wanted = _wanted(request, inline)
+    written = dict[str, str]()
+    wanted = _wanted(request, inline, watched(QUANTITY, written))
     if place:
         wanted = _renamed(wanted, layout_of(file, wanted, request, check=False), file, notes)
     form = form_of(file, wanted, request) if "time" in wanted.columns else None
@@ -185,15 +186,15 @@ def _read_file(file: RawFile, place: int, inline: Mapping[str, str], request: Re
         wanted = wanted.at(form)
         notes += [f"{file.name}: {form.note}"] if form.note else []
     table = scan(file, wanted, request)
-    notes += table.notes
+    notes += [*table.notes, *thousands(written, f"{file.name}: {request.reading.columns.get('quantity')}")]
     return _Piece(place, file, table, form)
 
 
-def _wanted(request: Request, inline: Mapping[str, str]) -> Wanted:
+def _wanted(request: Request, inline: Mapping[str, str], quantity: Kind) -> Wanted:
     """By the names that the user says; `inline` are the descriptions that stand in the purchases."""
     named = request.reading.columns
     columns = {role: named[role] for role in _ROLES[:-1] if role in named} | dict(inline)
-    kinds: dict[str, Kind] = {**dict.fromkeys(inline, CATEGORY), **_KINDS}
+    kinds: dict[str, Kind] = {**dict.fromkeys(inline, CATEGORY), **_KINDS, "quantity": quantity}
     by_role = {role: (column, kinds.get(role, CATEGORY)) for role, column in columns.items()}
     return Wanted(by_role, (), rules(request.reading, columns), _shape(request), part=True)
 

@@ -7,7 +7,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spfedrec_cli.data.ids import FORMS
-from spfedrec_cli.data.reading.kinds import CATEGORY, CHANNEL, COUNT, PRICE, QUANTITY, Kind, ids, missing
+from spfedrec_cli.data.reading.kinds import (
+    CATEGORY,
+    CHANNEL,
+    COUNT,
+    PRICE,
+    QUANTITY,
+    Kind,
+    ids,
+    missing,
+    thousands,
+    watched,
+)
 
 MOST = 2**31 - 1
 KINDS = {
@@ -74,6 +85,29 @@ def test_what_values_say() -> None:
     prices = PRICE.read(pa.array(["", "nan", "0.25"])).to_numpy()
     assert np.isnan(prices[:2]).all()
     assert prices[2] == 0.25
+
+
+@pytest.mark.parametrize(
+    "texts, told",
+    [
+        (["12", "1.000", "3"], True),
+        (["3", " 120.000 "], True),
+        (["12", "3"], False),
+        (["1.000", "12.000"], False),  # all have three decimals, as SAP and decimals of databases write them
+        (["12", "1.000", "2.0"], False),  # the point is one of decimals
+        (["12", "6.0"], False),
+        (["-12", "x", "1.000"], False),
+    ],
+)
+def test_a_point_that_may_mark_thousands_is_told(texts: list[str], told: bool) -> None:
+    seen = dict[str, str]()
+    for text in texts:
+        assert watched(QUANTITY, seen).read(pa.array([text])) == QUANTITY.read(pa.array([text]))
+    assert bool(thousands(seen, "n")) == told
+    if told:
+        assert re.match(
+            r"n (\d+)\.000 is read as \1, beside \d+: where .* thousands, write \d+000$", thousands(seen, "n")[0]
+        )
 
 
 def whole(text: str) -> int | None:
