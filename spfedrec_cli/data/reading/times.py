@@ -63,6 +63,7 @@ _WORDS = (
     *("%Y%m%dT%H%M%S", "%Y%m%dT%H%M%S%z", "%Y-%m-%d %H:%M:%S,%f", "%d-%b-%y %I.%M.%S.%f %p", "%Y-%m"),
     *("%Y%m%d%H%M%S.%f", "%Y%m%d%H%M%S%f", "%Y-%m-%d-%H.%M.%S.%f"),
 )
+_LEAVE = "leave {} out: such times are read without it; if other files need it, write all times alike"
 _FEW = 10  # values of which one must fit the words
 _ANY = "a date like 2020-09-22, a date and time like 2020-09-22T10:30:00 or a number of seconds since 1970"
 
@@ -134,7 +135,7 @@ def _in_zone(form: TimeForm, zone: str) -> TimeForm:
     """Moments on the clocks of `zone`. A moment that its clocks showed twice is the later one."""
     if not form.local:
         why = "are days without a time of day" if form.unit == "day" else "say their zone themselves"
-        raise InputError(f"The times {why}", where="--timezone", hint="leave --timezone out")
+        raise InputError(f"The times {why}", where="--timezone", hint=_LEAVE.format("--timezone"))
     _localized(pa.array([0]), zone)
     return replace(
         form, kind=replace(form.kind, read=lambda texts: _within(_localized(form.kind.read(texts), zone), form.unit))
@@ -166,7 +167,7 @@ def guess(values: Sequence[str], right: int = 0) -> str | None:
     enough = max(right, len(tried) // 2)
     found = _found(texts).seconds(texts)
     if pc.greater_equal(found, scalar(EARLIEST * 86400)).true_count > enough:
-        return "leave --time-format out: such times are read without it; if other files need it, write all times alike"
+        return _LEAVE.format("--time-format")
     if tried and not right and pc.all(pc.match_substring_regex(texts, _POWER)).as_py():
         return "write them again with all their digits"
     likely = [words for words in _WORDS if any(_is(one, words) for one in tried[:_FEW])]

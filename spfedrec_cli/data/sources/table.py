@@ -38,6 +38,7 @@ _ROLES = (*_NEEDED, "time", "price", "quantity", "name")
 _OF_ITEMS, _OF_CUSTOMERS = "item.", "customer."
 _EXAMPLE = "write --columns customer=user_id,item=sku,time=bought_at with the names of your columns"
 _NOT_MATCHED = "rows in common count twice where inputs have no times, or days here and moments there"
+_ZONES = "times of some files say their zone, and of others not: these are in UTC; where that is wrong, write all alike"
 _KINDS = {"customer": _ID, "item": _ID, "price": PRICE}
 
 
@@ -241,6 +242,7 @@ def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUn
     if source.max(initial=0) and "time" in columns:
         new = ~seen_before({role: columns[role] for role in _ROLES if role in columns}, source)
         notes += [] if new.all() else [_told_once(int((~new).sum()))]
+    notes += [_ZONES] * (len({one.form.local for one in pieces if one.form and one.form.unit == "second"}) > 1)
     if pieces[-1].place and (mixed or "time" not in columns):
         notes.append(_NOT_MATCHED)
     return Scanned(columns, len(source), [], pieces[0].table.lines), "second" if mixed else units.pop(), new
