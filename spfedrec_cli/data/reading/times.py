@@ -176,7 +176,7 @@ def guess(values: Sequence[str], right: int = 0) -> str | None:
     if best > enough:
         named = (f"--time-format '{words}'" for words, fit in fitting.items() if fit == best)
         return f"say how they are written with {' or '.join(named)}"
-    words = "strptime's words as '%d/%m/%Y %H:%M'"
+    words = "strptime's words as '%d/%m/%Y %H:%M', with names of months in English"
     generic = f"say how they are written with --time-format, in {words}, or {ANOTHER}"
     return generic if 2 * right < len(tried) or not tried else None
 

@@ -458,9 +458,12 @@ def test_what_is_guessed_reads_them(tmp_path: Path, words: str) -> None:
     assert found.time.tolist() == [moment // unit for moment in whole]
 
 
-@pytest.mark.parametrize("texts", [[], ["soon"], ["22/09/2020", "soon"], ["13/13/2020"]])
+@pytest.mark.parametrize(
+    "texts", [[], ["soon"], ["22/09/2020", "soon"], ["13/13/2020"], ["22 sept. 2020", "5 mai 2020"]]
+)
 def test_where_nothing_fits_the_option_is_named_all_the_same(texts: list[str]) -> None:
     assert (guess(texts) or "").startswith("say how they are written with --time-format, in strptime's words")
+    assert "names of months in English" in (guess(texts) or "")
 
 
 def test_words_that_are_wrong_are_to_be_left_out_where_that_is_enough() -> None:
