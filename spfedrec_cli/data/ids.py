@@ -19,6 +19,11 @@ _STEP = 1 << 20
 _SOME = 20  # customers, among whom one may stand out
 _WHOLE = r"^-?[0-9]+(\.0+)?$"
 _EXPONENT = r"^-?[0-9]([.,][0-9]+[eE]\+?|[eE]\+)[0-9]{1,2}$"
+_SHORT = r"^[0-9][.,][0-9]+[eE]\+[0-9]{2}$"
+_CUT_OFF = (
+    "are numbers that a spreadsheet shortened, as {}: {:,}; where digits were cut off, different ids are one now: "
+    "write them again as text"
+)
 _SHORTENED = (
     "had become decimals, as 1.5e+05 for 150000: {} restored; where digits were cut off, different ids are one now: "
     "write them again as text"
@@ -64,15 +69,18 @@ def restore(ids: pa.Array, form: Form) -> tuple[pa.Array, str]:
     """Well-formed distinct ids without what a detour through numbers did to them, and a sentence on what was mended.
 
     Leading zeros come back where ids have a width. Where all ids of a column are whole numbers, `17850.0` is 17850 and
-    `1.5e+05` is 150000.
+    `1.5e+05` is 150000; beside texts such are told alone.
     """
     if form.width:
         mended = pc.utf8_lpad(pc.replace_substring_regex(ids, r"\..*$", ""), form.width, "0")
         sentence = "had lost their leading zeros: {} restored"
-    elif form.free and pc.all(pc.match_substring_regex(ids, f"{_WHOLE}|{_EXPONENT}")).as_py():
+    elif not form.free:
+        return ids, ""
+    elif pc.all(pc.match_substring_regex(ids, f"{_WHOLE}|{_EXPONENT}")).as_py():
         mended, sentence = _whole(ids)
     else:
-        return ids, ""
+        short = ids.filter(pc.match_substring_regex(ids, _SHORT))
+        return ids, _CUT_OFF.format(short[0], len(short)) if len(short) else ""
     count = pc.sum(pc.not_equal(mended, ids)).as_py() or 0
     return mended, sentence.format(f"{count:,}") if count else ""
 
