@@ -1,9 +1,11 @@
 """Identifiers: the forms that sources write them in, and their dense numbers."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from unicodedata import normalize
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +16,15 @@ from spfedrec_cli.dtypes import I32
 from spfedrec_cli.errors import InputError, nearest
 
 _NEIGHBOURS = 1000
+_STEP = 1 << 20
+_SOME = 20  # customers, among whom one may stand out
 _WHOLE = r"^-?[0-9]+(\.0+)?$"
 _EXPONENT = r"^-?[0-9]([.,][0-9]+[eE]\+?|[eE]\+)[0-9]{1,2}$"
+_SHORT = r"^[0-9][.,][0-9]+[eE]\+[0-9]{2}$"
+_CUT_OFF = (
+    "are numbers that a spreadsheet shortened, as {}: {:,}; where digits were cut off, different ids are one now: "
+    "write them again as text"
+)
 _SHORTENED = (
     "had become decimals, as 1.5e+05 for 150000: {} restored; where digits were cut off, different ids are one now: "
     "write them again as text"
@@ -61,15 +70,18 @@ def restore(ids: pa.Array, form: Form) -> tuple[pa.Array, str]:
     """Well-formed distinct ids without what a detour through numbers did to them, and a sentence on what was mended.
 
     Leading zeros come back where ids have a width. Where all ids of a column are whole numbers, `17850.0` is 17850 and
-    `1.5e+05` is 150000.
+    `1.5e+05` is 150000; beside texts such are told alone.
     """
     if form.width:
         mended = pc.utf8_lpad(pc.replace_substring_regex(ids, r"\..*$", ""), form.width, "0")
         sentence = "had lost their leading zeros: {} restored"
-    elif form.free and pc.all(pc.match_substring_regex(ids, f"{_WHOLE}|{_EXPONENT}")).as_py():
+    elif not form.free:
+        return ids, ""
+    elif pc.all(pc.match_substring_regex(ids, f"{_WHOLE}|{_EXPONENT}")).as_py():
         mended, sentence = _whole(ids)
     else:
-        return ids, ""
+        short = ids.filter(pc.match_substring_regex(ids, _SHORT))
+        return ids, _CUT_OFF.format(short[0], len(short)) if len(short) else ""
     count = pc.sum(pc.not_equal(mended, ids)).as_py() or 0
     return mended, sentence.format(f"{count:,}") if count else ""
 
@@ -86,8 +98,12 @@ def _whole(ids: pa.Array) -> tuple[pa.Array, str]:
 
 
 def several_ways(ids: pa.Array, what: str) -> list[str]:
-    """A sentence where distinct ids are one but for case, leading zeros, a `.0` and blanks around them."""
-    bare = pc.utf8_ltrim(pc.utf8_lower(pc.utf8_trim_whitespace(ids)), "0")
+    """A sentence where distinct ids are one but for case, leading zeros, a `.0`, blanks around them, and forms of a
+    letter: one may be two, é an e and an accent."""
+    plain = ids
+    if not pc.all(pc.string_is_ascii(ids)).as_py():
+        plain = pc.replace_substring_regex(pc.utf8_normalize(ids, "NFKC"), r"\p{Cf}", "")
+    bare = pc.utf8_ltrim(pc.utf8_lower(pc.utf8_trim_whitespace(plain)), "0")
     bare = pc.replace_substring_regex(bare, r"\.0+$", "")
     changed = bare.filter(pc.not_equal(bare, ids))  # most are none: to count these alone takes less time
     values, counts = bare.filter(pc.is_in(bare, value_set=changed)).value_counts().flatten()
@@ -96,8 +112,38 @@ def several_ways(ids: pa.Array, what: str) -> list[str]:
         return []
     one, other = ids.filter(pc.equal(bare, again[0]))[:2].to_pylist()
     are = f"{what} is" if len(again) == 1 else f"{what}s are"
+    show = ascii if normalize("NFKC", one) == normalize("NFKC", other) else repr
+    ways = f"{show(one)} and {show(other)}"
+    return [f"{len(again):,} {are} written in several ways, as {ways}: write ids alike where they mean one"]
+
+
+def otherwise(bought: pa.Array, described: pa.Array, what: str, name: str) -> list[str]:
+    """A sentence where the table called `name` writes ids otherwise than the purchases do. Neither has an id twice."""
+    if not len(bought) or not len(described):
+        return []
+    strange, idle = (
+        one.filter(pa.array(dense(one, all) < 0)) for one, all in ((bought, described), (described, bought))
+    )
+    if len(idle) < len(described):
+        return several_ways(pa.concat_arrays([strange, idle]), what)
+    ids = f"{str(described[0])!r} there and {str(bought[0])!r} in the purchases"
+    return [f"{name} describes no {what} of the purchases: write ids alike in both, as {ids}"]
+
+
+def stand_in(ids: pa.DictionaryArray, column: str) -> list[str]:
+    """A sentence where one customer has a tenth of the rows (n,) and ten times what others have: those whom a shop does
+    not know share an id, as 0 or guest."""
+    rows, known = to_numpy(ids.indices), len(ids.dictionary)
+    steps = (np.bincount(rows[start : start + _STEP], minlength=known) for start in range(0, len(rows), _STEP))
+    counts = sum(steps, np.zeros(known, np.int64))
+    most = int(counts.max(initial=0))
+    if known < _SOME or 10 * most < len(rows) or most * (known - 1) < 10 * (len(rows) - most):
+        return []
+    id = ids.dictionary[int(counts.argmax())].as_py()
+    without = shlex.quote(f"{column}!={id}")
     return [
-        f"{len(again):,} {are} written in several ways, as {one!r} and {other!r}: write ids alike where they mean one"
+        f"{most:,} of {len(rows):,} purchases are of one customer, {id!r}: where it stands for all who are not known, "
+        f"leave it out with --where {without}"
     ]
 
 

@@ -15,6 +15,7 @@ from spfedrec_cli.data.sources import Source
 from spfedrec_cli.data.split import FEWEST_ITEMS, Division
 from spfedrec_cli.dtypes import I32, I64
 
+SOME_ROWS = 20  # of which it is no chance that each stands for several purchases
 FEWEST_CLIENTS = 3  # in validation and in test, without a warning
 
 
@@ -111,4 +112,6 @@ def _notes(described: tuple[bool, bool], division: Division, counts: Counts) -> 
         for split, n in held.items()
         if 0 < n < FEWEST_CLIENTS  # of none data/span.py tells
     ]
-    return [*counted, *division.warnings, *few]
+    times = int(division.purchases.purchases.min())
+    twice = f"every purchase is there {times} times or more: where the source was put together twice, keep half of it"
+    return [*counted, *division.warnings, *few, *[twice] * (times > 1 and len(division.part) >= SOME_ROWS)]

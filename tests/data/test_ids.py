@@ -2,7 +2,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from spfedrec_cli.data.ids import FORMS, Form, dense, fitting, look_up, near_id, restore, several_ways
+from spfedrec_cli.data.ids import (
+    FORMS,
+    Form,
+    dense,
+    fitting,
+    look_up,
+    near_id,
+    otherwise,
+    restore,
+    several_ways,
+    stand_in,
+)
 from spfedrec_cli.errors import InputError
 
 ARTICLE, NUMBER, CUSTOMER = FORMS["article"], FORMS["number"], FORMS["customer"]
@@ -38,6 +49,8 @@ def test_forms(form: str, good: str, bad: str) -> None:
         ),
         (["a", " A", "b ", "x", "b", "a "], "2 items are written in several ways, as 'a' and ' A': write"),
         (["7.0", "x", "7.5", "7"], "1 item is written in several ways, as '7.0' and '7'"),
+        (["Jos\u00e9", "Jose\u0301"], r"1 item is written in several ways, as 'Jos\xe9' and 'Jose\u0301': write"),
+        (["１２", "ab\u200b", "12", "\ufeffab"], r"2 items are written in several ways, as '\uff11\uff12' and '12'"),
         (["10", "1", "1.5", "x.0y", "é", "E"], ""),
         ([], ""),
     ],
@@ -45,6 +58,48 @@ def test_forms(form: str, good: str, bad: str) -> None:
 def test_ids_that_are_written_in_several_ways(ids: list[str], said: str) -> None:
     assert "".join(several_ways(pa.array(ids, pa.string()), "item")).startswith(said)
     assert bool(said) == bool(several_ways(pa.array(ids, pa.string()), "item"))
+
+
+@pytest.mark.parametrize(
+    "bought, described, said",
+    [
+        (["7", "8", "120"], ["007", "008", "120"], "2 items are written in several ways, as '7' and '007': write ids"),
+        (["a", "x"], ["A", "x", "y"], "1 item is written in several ways, as 'a' and 'A': write ids alike"),
+        (["a", "A"], ["a", "A"], ""),
+        (
+            ["7"],
+            ["007"],
+            "t.csv describes no item of the purchases: write ids alike in both, as '007' there and '7' in",
+        ),
+        (["7"], [], ""),
+        ([], ["7"], ""),
+    ],
+)
+def test_a_table_that_writes_some_ids_otherwise_is_told(bought: list[str], described: list[str], said: str) -> None:
+    found = otherwise(pa.array(bought, pa.string()), pa.array(described, pa.string()), "item", "t.csv")
+    assert "".join(found).startswith(said)
+    assert bool(found) == bool(said)
+
+
+@pytest.mark.parametrize(
+    "of_one, of_each, others, told",
+    [
+        (200, 4, 30, True),
+        (40, 4, 30, True),
+        (39, 4, 30, False),
+        (100, 1, 18, False),
+        (100, 1, 19, True),
+        (9, 1, 91, False),
+    ],
+)
+def test_a_customer_that_stands_for_many_is_told(of_one: int, of_each: int, others: int, told: bool) -> None:
+    """Shops write 0 or guest for all whom they do not know: a tenth of all rows, ten times what others have."""
+    ids = pa.array(["0"] * of_one + [f"u{n}" for n in range(others)] * of_each).dictionary_encode()
+    all = of_one + others * of_each
+    said = (
+        f"{of_one} of {all} purchases are of one customer, '0': where it stands for all who are not known, leave it out"
+    )
+    assert stand_in(ids, "Customer ID") == [f"{said} with --where 'Customer ID!=0'"] * told
 
 
 def test_only_articles_get_their_zeros_back() -> None:
@@ -85,6 +140,17 @@ def test_whole_numbers_that_got_an_exponent_are_mended_by_column(ids: list[str],
     assert found.to_pylist() == mended
     start = f"had become decimals, as 1.5e+05 for 150000: {count} restored; where digits were cut off"
     assert sentence.startswith(start) if count else not sentence
+
+
+@pytest.mark.parametrize(
+    "ids, told", [(["4.71112E+12", "A-1", "4,71113E+12"], 2), (["1.5E3", "A-1", "1E+03", "v1.2E+1234", "4.7E+12x"], 0)]
+)
+def test_numbers_that_a_spreadsheet_shortened_among_texts_are_told(ids: list[str], told: int) -> None:
+    """Barcodes beside codes with letters: different ones are one now, and nothing can bring them back."""
+    found, sentence = restore(pa.array(ids), FORMS["any"])
+    assert found.to_pylist() == ids
+    start = f"are numbers that a spreadsheet shortened, as {ids[0]}: {told}; where digits were cut off, different ids"
+    assert sentence.startswith(start) if told else not sentence
 
 
 def test_dense_numbers_are_places_among_the_known() -> None:

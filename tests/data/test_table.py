@@ -1,4 +1,5 @@
 import csv
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -806,3 +807,52 @@ def test_lists_among_other_values_are_no_ids(tmp_path: Path) -> None:
     frame = pd.DataFrame({"user": ["a", ["b"], 3], "sku": ["x", "y", "z"]})
     with pytest.raises(InputError, match="user"):
         prepare(frame, output=tmp_path / "out", columns={"customer": "user", "item": "sku"})
+
+
+@pytest.mark.parametrize("guest", ["0", "-1", "guest", "cash & carry", "(none)"])
+def test_the_condition_that_leaves_guests_out_does_so(shop: Shop, guest: str) -> None:
+    known = [f"u{n},s{m},2020-0{m}-01" for n in range(30) for m in range(1, 4)]
+    path = shop.write(
+        *known, *[f"{guest},s{n % 9},2020-01-0{n % 9 + 1}" for n in range(99)], header="Customer ID,sku,at"
+    )
+    columns = COLUMNS.replace("user", "Customer ID")
+    notes = shop.prepare(path, columns)[1].notes
+    (where,) = [shlex.split(note.partition(" --where ")[2])[0] for note in notes if "of one customer" in note]
+    summary = shop.prepare(path, columns, reading=Reading(parse_columns(columns), where=(where,)))[1]
+    assert (summary.purchases, summary.clients) == (90, 30)
+    assert not [note for note in summary.notes if "of one customer" in note]
+
+
+def test_a_quantity_that_may_be_of_thousands_is_told(shop: Shop) -> None:
+    path = shop.write("u,s,2020-01-01,12", "u,t,2020-01-02,1.000", "u,v,2020-02-03,3", header=HEADER + ",n")
+    summary = shop.prepare(path, COLUMNS + ",quantity=n", split="leave-one-out")[1]
+    assert summary.pieces == 16
+    assert "shop.csv: n 1.000 is read as 1, beside 12: where the point marks thousands, write 1000" in summary.notes
+
+
+@pytest.mark.parametrize(
+    "one, other, told",
+    [
+        ("2020-01-01 10:30", "2020-01-01 10:30Z", True),
+        ("2020-01-01 10:30", "1577874600", True),
+        ("2020-01-01 10:30", "2020-01-01 12:30", False),
+        ("2020-01-01 10:30Z", "1577874600", False),
+        ("2020-01-01 10:30Z", "2020-01-01", False),
+    ],
+)
+def test_files_of_which_some_say_their_zone_are_told(shop: Shop, one: str, other: str, told: bool) -> None:
+    """Where the others are of another zone than UTC, rows in common are not found, and the order is another."""
+    paths = (shop.write(f"u,s,{one}", name="a.csv"), shop.write(f"u,t,{other}", name="b.csv"))
+    raw = source.read(Request(paths, 0, reading=Reading(parse_columns(COLUMNS))))
+    said = (
+        "times of some files say their zone, and of others not: these are in UTC; where that is wrong, write all alike"
+    )
+    assert (said in raw.notes) == told
+
+
+@pytest.mark.parametrize("more, told", [([], True), (["u,more,2020-01-09"], False)])
+def test_a_source_that_was_put_together_twice_is_told(shop: Shop, more: list[str], told: bool) -> None:
+    rows = [f"u{n % 10},s{n % 7},2020-0{n % 9 + 1}-01" for n in range(40)]
+    summary = shop.prepare(shop.write(*rows, *rows, *more), split="leave-one-out")[1]
+    said = "every purchase is there 2 times or more: where the source was put together twice, keep half of it"
+    assert (said in summary.notes) == told

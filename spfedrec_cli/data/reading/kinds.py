@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,13 +15,18 @@ from spfedrec_cli.data.ids import Form, fitting
 _PRICE = r"^\+?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?$"
 _WHOLE = r"^\+?-?[0-9]{1,18}(\.0*)?$"
 _EXPONENT = r"^-?[0-9](\.[0-9]{1,15})?[eE]\+?[0-9]{1,2}$"
+# Ways to write whole numbers: without a point, with one that may mark thousands, with one that does not.
+_POINTS = (r"^[0-9]+$", r"^[0-9]{1,3}\.000$", r"^[0-9]+\.(0{0,2}|0{4,})$")
 _MOST = 2**31 - 1
 _PRICES = "write prices as 1234.5, or leave price= out of --columns, which takes --source table"
 _QUANTITIES = "write quantities as 1234, or leave quantity= out of --columns: each row is one piece then"
 _CHANNELS = "leave --channel out, and say which rows to keep with --where sales_channel_id=NAME"
 _HIGHEST = float(np.finfo(np.float32).max)
 # What programs write where they have no value, in small letters; and what a name may be in other letters.
-_MISSING = ("", "nan", "null", "none", "<na>", "n/a", "#n/a", r"\n")
+_MISSING = (
+    *("", "nan", "null", "none", "<na>", "n/a", "#n/a", r"\n"),
+    *("(null)", "[null]", "<null>", "(not set)", "undefined"),
+)
 _MISSING_AS_WRITTEN = ("NA", "NaT")
 
 
@@ -87,6 +92,30 @@ def whole_numbers(texts: pa.Array) -> pa.Array:
     floats = matching(texts, _EXPONENT).cast(pa.float64())
     whole = pc.and_(pc.equal(pc.floor(floats), floats), pc.less(pc.abs(floats), scalar(2.0**53)))
     return pc.coalesce(numbers.cast(pa.int64()), where(whole, floats).cast(pa.int64()))
+
+
+def watched(kind: Kind, seen: dict[str, list[str]]) -> Kind:
+    """The same, which leaves in `seen` values of each way to write whole numbers: of each block the first by letter, so
+    that it does not matter which thread comes first."""
+
+    def read(texts: pa.Array) -> pa.Array:
+        for pattern in _POINTS:
+            if (first := pc.min(matching(texts, pattern)).as_py()) is not None:
+                seen.setdefault(pattern, []).append(first)
+        return kind.read(texts)
+
+    return replace(kind, read=read)
+
+
+def thousands(seen: dict[str, list[str]], name: str) -> list[str]:
+    """A sentence where some whole numbers have three decimals and others none, as where a point marks thousands."""
+    if set(seen) != {*_POINTS[:2]}:
+        return []
+    plain, pointed = (min(seen[pattern]) for pattern in _POINTS[:2])
+    whole, rest = pointed.split(".")
+    return [
+        f"{name} {pointed} is read as {whole}, beside {plain}: where the point marks thousands, write {whole}{rest}"
+    ]
 
 
 def decimals(texts: pa.Array) -> pa.Array:

@@ -24,7 +24,7 @@ def rules(reading: Reading, columns: Mapping[str, str]) -> tuple[Rule, ...]:
     """What is asked of each row, given the names of the `columns` by role. Raises InputError for a condition that is
     none, and for returns where no column of quantities is named."""
     stated = [reading.where] if isinstance(reading.where, str) else reading.where
-    found = [_where(text, reading.timezone) for text in stated]
+    found = [_where(text, reading.timezone, columns.get("time")) for text in stated]
     if reading.drop_missing:
         needed = [columns[role] for role in ("customer", "item", "time") if role in columns]
         found += [Rule("--drop-missing", column, lambda texts: pc.invert(missing(texts))) for column in needed]
@@ -40,7 +40,7 @@ def _is_no_return(texts: pa.Array) -> pa.Array:
     return pc.fill_null(pc.greater(whole_numbers(texts), 0), True)
 
 
-def _where(text: str, zone: str | None) -> Rule:
+def _where(text: str, zone: str | None, times: str | None) -> Rule:
     """COLUMN=VALUE, or with !=, <, <=, >, >=, ~ (holds a match of the regular expression) or !~."""
     parsed = _CONDITION.fullmatch(text)
     if parsed is None or (parsed[2] in _ORDERS and parsed[3][:1] in ("", "<", ">", "=")):
@@ -49,7 +49,11 @@ def _where(text: str, zone: str | None) -> Rule:
     column, sign, value = parsed.groups()
     quoted = len(column) > 2 and column[0] == column[-1] == '"'
     column = column[1:-1] if quoted else column.strip()
-    return Rule(f"--where {text}", column, _test(sign, value, text), partial(_timed, sign, value, text, zone))
+    is_number, is_date = re.fullmatch(_NUMBER, value), dated(pa.array([_begin(value)])).is_valid()[0].as_py()
+    by_letter = sign in _ORDERS and column != times and not (is_number or is_date)
+    name = f"--where {text}" + ", which compares letter by letter" * by_letter
+    other = "date" if is_date and not is_number else "number"
+    return Rule(name, column, _test(sign, value, text), partial(_timed, sign, value, text, zone), other)
 
 
 def _test(sign: str, value: str, text: str) -> Callable[[pa.Array], pa.Array]:
@@ -58,8 +62,11 @@ def _test(sign: str, value: str, text: str) -> Callable[[pa.Array], pa.Array]:
     moment = dated(pa.array([_begin(value)]))[0].as_py()
 
     def keeps(texts: pa.Array) -> pa.Array:
-        plain = _ordered(texts, sign, value) if sign in _ORDERS else pc.xor(_equal(texts, value), sign == "!=")
-        return plain if moment is None else pc.coalesce(_SIGNS[sign](dated(texts), moment), plain)
+        if sign in _ORDERS:
+            plain = _ordered(texts, sign, value, moment is None)
+        else:
+            plain = pc.xor(_equal(texts, value), sign == "!=")
+        return plain if moment is None else pc.coalesce(_SIGNS[sign](dated(_begun(texts)), moment), plain)
 
     return keeps
 
@@ -73,10 +80,13 @@ def _search(sign: str, pattern: str, text: str) -> Callable[[pa.Array], pa.Array
     return lambda texts: pc.xor(pc.match_substring_regex(texts, pattern), sign == "!~")
 
 
-def _ordered(texts: pa.Array, sign: str, value: str) -> pa.Array:
-    """Numbers by size, where `value` is one, else texts by letter. What is missing is in no order."""
-    is_number = re.fullmatch(_NUMBER, value)
-    found = _ORDERS[sign](_numbers(texts), float(value)) if is_number else _ORDERS[sign](texts, value)
+def _ordered(texts: pa.Array, sign: str, value: str, letters: bool) -> pa.Array:
+    """Numbers by size, where `value` is one, else texts by their `letters`, or not at all. What is missing is in no
+    order."""
+    if re.fullmatch(_NUMBER, value):
+        found = _ORDERS[sign](_numbers(texts), float(value))
+    else:
+        found = _ORDERS[sign](texts, value) if letters else pa.nulls(len(texts), pa.bool_())
     return pc.and_kleene(found, pc.invert(missing(texts)))
 
 
@@ -106,6 +116,11 @@ def _begin(value: str) -> str:
     """The moment at which a year, a month or a day begins; anything else as it is."""
     day = re.fullmatch(r"[0-9]{4}(-[0-9]{2})?(-[0-9]{2})?", value)
     return value + "-01" * day.groups().count(None) + " 00:00" if day else value
+
+
+def _begun(texts: pa.Array) -> pa.Array:
+    """With months as their first days."""
+    return pc.replace_substring_regex(texts, "^([0-9]{4}-[0-9]{2})$", r"\1-01")
 
 
 def _equal(texts: pa.Array, value: str) -> pa.Array:

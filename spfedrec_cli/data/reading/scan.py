@@ -39,14 +39,15 @@ _AROUND = '"\ufeff'  # what stands around the first name of a file that was put 
 class Rule:
     """A condition on a column: rows that do not meet it are left out, and counted as what was left out by `name`.
 
-    It is null for a text that it cannot compare. `timed` makes the condition for a column of times, or None where it
-    is the same.
+    It is null for a text that it cannot compare, which is no `other`. `timed` makes the condition for a column of
+    times, or None where it is the same.
     """
 
     name: str
     column: str
     keeps: Callable[[pa.Array], pa.Array]
     timed: Callable[[TimeForm], Callable[[pa.Array], pa.Array] | None] = lambda form: None
+    other: str = "number"
 
 
 @dataclass(frozen=True)
@@ -278,7 +279,7 @@ class _Reader:
             unclear = to_numpy(answers.is_null())[codes]
             left_out[rule.name] += int((kept & ~meets & ~unclear).sum())
             if count := int((kept & unclear).sum()):
-                left_out[f"{rule.name}, where {rule.column} is no number"] += count
+                left_out[f"{rule.name}, where {rule.column} is no {rule.other}"] += count
             kept &= meets
         return kept, left_out
 
@@ -306,10 +307,11 @@ class _Reader:
         return problems
 
     def _hint(self, name: str, kind: Kind, value: str) -> str | None:
-        """What to do beyond mending the row: about such values, or about all, given the first ones."""
+        """What to do beyond mending the row: about such values, or about all, given this one and the first."""
         values = _sample(self.file, self.layout, name, self.request)
         if not values:
             return ANOTHER
+        values += [value] * (value not in values)
         right = len(values) - kind.read(texts(values)).null_count
         return kind.hint(value) or kind.advice(values, right)
 

@@ -14,6 +14,7 @@ from spfedrec_cli.data import arrays
 from spfedrec_cli.data.arrays import scalar, where
 from spfedrec_cli.data.reading.kinds import ANOTHER, Kind, drop_missing, matching, missing, within
 from spfedrec_cli.data.schema import TimeUnit
+from spfedrec_cli.data.split import EARLIEST
 from spfedrec_cli.errors import InputError
 
 Read = Callable[[pa.Array], pa.Array]
@@ -42,10 +43,15 @@ _EPOCH = date(1970, 1, 1).toordinal()
 _EXCEL = date(1899, 12, 30).toordinal() - _EPOCH
 _RANGES = {"day": (date.min.toordinal() - _EPOCH, date.max.toordinal() - _EPOCH), "second": (-(2**31), 2**31 - 1)}
 _CLOCK_WORDS = re.compile("%[HIMSfpXTcszRr]")
-_ORDERS = ("%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d", "%d-%m-%y", "%m-%d-%y", "%d-%b-%Y", "%d-%b-%y", "%b-%d-%Y", "%b-%d-%y")
+_YEAR_WORDS = re.compile("%[YyGcxDFs]")
+_DIGITS_OF = {"%Y": 4, "%j": 3, **dict.fromkeys(("%y", "%m", "%d", "%H", "%I", "%M", "%S"), 2)}
+_ORDERS = (
+    *("%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d"),
+    *("%d-%b-%Y", "%d-%b-%y", "%b-%d-%Y", "%b-%d-%y"),
+)
 _DAYS_IN_WORDS = (
     *(order.replace("-", sign) for sign in "/.-" for order in _ORDERS),
-    *("%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%m %d, %Y", "%d%b%Y"),
+    *("%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%m %d, %Y", "%b %d %Y", "%d%b%Y"),
 )
 _HOURS_IN_WORDS = ("%H", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
 _CLOCKS_IN_WORDS = ("", *(sign + hours for sign in (" ", ", ", "T", ":", " @ ") for hours in _HOURS_IN_WORDS))
@@ -55,8 +61,9 @@ _WORDS = (
     *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z"),
     *("%a, %d %b %Y %H:%M:%S GMT", "%a %b %d %H:%M:%S UTC %Y", "%Y-%m-%dT%H:%M:%S,%f", "%Y年%m月%d日"),
     *("%Y%m%dT%H%M%S", "%Y%m%dT%H%M%S%z", "%Y-%m-%d %H:%M:%S,%f", "%d-%b-%y %I.%M.%S.%f %p", "%Y-%m"),
-    *("%Y%m%d%H%M%S.%f", "%Y%m%d%H%M%S%f"),
+    *("%Y%m%d%H%M%S.%f", "%Y%m%d%H%M%S%f", "%Y-%m-%d-%H.%M.%S.%f"),
 )
+_LEAVE = "leave {} out: such times are read without it; if other files need it, write all times alike"
 _FEW = 10  # values of which one must fit the words
 _ANY = "a date like 2020-09-22, a date and time like 2020-09-22T10:30:00 or a number of seconds since 1970"
 
@@ -116,6 +123,9 @@ def _told(format: str, texts: pa.Array) -> TimeForm:
     if ("%I" in format) != ("%p" in format):
         hint = "write %H for hours up to 23, and %I with %p for hours up to 12 with AM or PM"
         raise InputError(f"The time format {format!r} does not say which hour", where="--time-format", hint=hint)
+    if _CLOCK_WORDS.search(format) and not _YEAR_WORDS.search(format):
+        hint = "name a column that holds the date too, or the date alone"
+        raise InputError(f"The time format {format!r} does not say which day", where="--time-format", hint=hint)
     unit: TimeUnit = "second" if _CLOCK_WORDS.search(format) else "day"
     form = _form(f"a time like {format}", unit, lambda texts: _strptime(texts, format, unit))
     return replace(form, local=unit == "second" and not re.search("%[zZ]", format))
@@ -125,7 +135,7 @@ def _in_zone(form: TimeForm, zone: str) -> TimeForm:
     """Moments on the clocks of `zone`. A moment that its clocks showed twice is the later one."""
     if not form.local:
         why = "are days without a time of day" if form.unit == "day" else "say their zone themselves"
-        raise InputError(f"The times {why}", where="--timezone", hint="leave --timezone out")
+        raise InputError(f"The times {why}", where="--timezone", hint=_LEAVE.format("--timezone"))
     _localized(pa.array([0]), zone)
     return replace(
         form, kind=replace(form.kind, read=lambda texts: _within(_localized(form.kind.read(texts), zone), form.unit))
@@ -155,8 +165,9 @@ def guess(values: Sequence[str], right: int = 0) -> str | None:
     tried = [value.strip() for value in values]
     texts = arrays.texts(tried)
     enough = max(right, len(tried) // 2)
-    if _found(texts).kind.read(texts).is_valid().true_count > enough:
-        return "leave --time-format out: such times are read without it; if other files need it, write all times alike"
+    found = _found(texts).seconds(texts)
+    if pc.greater_equal(found, scalar(EARLIEST * 86400)).true_count > enough:
+        return _LEAVE.format("--time-format")
     if tried and not right and pc.all(pc.match_substring_regex(texts, _POWER)).as_py():
         return "write them again with all their digits"
     likely = [words for words in _WORDS if any(_is(one, words) for one in tried[:_FEW])]
@@ -165,15 +176,17 @@ def guess(values: Sequence[str], right: int = 0) -> str | None:
     if best > enough:
         named = (f"--time-format '{words}'" for words, fit in fitting.items() if fit == best)
         return f"say how they are written with {' or '.join(named)}"
-    words = "strptime's words as '%d/%m/%Y %H:%M'"
+    words = "strptime's words as '%d/%m/%Y %H:%M', with names of months in English"
     generic = f"say how they are written with --time-format, in {words}, or {ANOTHER}"
     return generic if 2 * right < len(tried) or not tried else None
 
 
 def _is(text: str, words: str) -> bool:
+    """Whether it may be such a time: two digits that say a year to come are days, in another order."""
     try:
         year = datetime.strptime(text, words).year
-        return 1902 <= year <= 2037 or not _CLOCK_WORDS.search(words)
+        last = date.today().year + 1 if "%y" in words else 2037
+        return 1902 <= year <= last or not ("%y" in words or _CLOCK_WORDS.search(words))
     except ValueError:
         return False
 
@@ -273,10 +286,16 @@ def _excel(a_day: int) -> Read:
 def _strptime(texts: pa.Array, format: str, unit: TimeUnit) -> pa.Array:
     import pandas as pd
 
-    # To pandas `today` is a date, and 201909.0 no %Y%m.
-    plain = pc.replace_substring_regex(matching(texts, "[0-9]"), r"^([0-9]+)\.0*$", r"\1").to_pandas()
+    # To pandas `today` is a date, 201909.0 no %Y%m, and 1012020, which lost a zero, the first of October by %m%d%Y.
+    plain = pc.replace_substring_regex(matching(texts, "[0-9]"), r"^([0-9]+)\.0*$", r"\1")
+    words = re.findall("%.", format)
+    several = len(words) > 1 + (words[:1] == ["%Y"])  # a month alone behind a year needs no zero
+    if several and "".join(words) == format and all(word in _DIGITS_OF for word in words):
+        digits = sum(_DIGITS_OF[word] for word in words)
+        whole = plain if words[0] == "%Y" else pc.utf8_lpad(plain, digits, "0")
+        plain = matching(whole, f"^[0-9]{{{digits}}}$")
     try:
-        moments = pd.to_datetime(plain, format=format, errors="coerce", utc=True).dt.tz_localize(None)
+        moments = pd.to_datetime(plain.to_pandas(), format=format, errors="coerce", utc=True).dt.tz_localize(None)
     except ValueError as error:
         problem = f"The time format {format!r} cannot be read: {str(error).splitlines()[0]}"
         raise InputError(problem, where="--time-format", hint="write it in strptime's words") from None

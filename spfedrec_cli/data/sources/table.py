@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from spfedrec_cli.data.arrays import letters, to_numpy
 from spfedrec_cli.data.fields import UNKNOWN
-from spfedrec_cli.data.ids import FORMS, dense, several_ways
+from spfedrec_cli.data.ids import FORMS, otherwise, several_ways, stand_in
 from spfedrec_cli.data.raw import Attributes, Raw, Request, no_attributes, no_prices
 from spfedrec_cli.data.reading.attributes import read_attributes
 from spfedrec_cli.data.reading.files import RawFile, unpack
-from spfedrec_cli.data.reading.kinds import CATEGORY, PRICE, QUANTITY, Kind, ids
+from spfedrec_cli.data.reading.kinds import CATEGORY, PRICE, QUANTITY, Kind, ids, thousands, watched
 from spfedrec_cli.data.reading.layout import Layout, Shape, akin
 from spfedrec_cli.data.reading.overlap import seen_before
 from spfedrec_cli.data.reading.parts import parts
@@ -34,7 +34,8 @@ _ROLES = (*_NEEDED, "time", "price", "quantity", "name")
 _OF_ITEMS, _OF_CUSTOMERS = "item.", "customer."
 _EXAMPLE = "write --columns customer=user_id,item=sku,time=bought_at with the names of your columns"
 _NOT_MATCHED = "rows in common count twice where inputs have no times, or days here and moments there"
-_KINDS = {"customer": _ID, "item": _ID, "price": PRICE, "quantity": QUANTITY}
+_ZONES = "times of some files say their zone, and of others not: these are in UTC; where that is wrong, write all alike"
+_KINDS = {"customer": _ID, "item": _ID, "price": PRICE}
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -98,6 +99,7 @@ def read(request: Request) -> Raw:
     ]
     notes += [] if request.reading.header else _uneven(pieces)
     table, unit, new = _joined(pieces, notes)
+    notes += stand_in(table.texts("customer"), columns["customer"])
     items, item_notes = _attributes(table, "item", item_columns, request.reading.item_table, request)
     clients, client_notes = _attributes(table, "customer", customer_columns, request.reading.customer_table, request)
     if not new.all():
@@ -133,7 +135,8 @@ class _Piece:
 
 
 def _read_file(file: RawFile, place: int, inline: Mapping[str, str], request: Request, notes: list[str]) -> _Piece:
-    wanted = _wanted(request, inline)
+    written = dict[str, list[str]]()
+    wanted = _wanted(request, inline, watched(QUANTITY, written))
     if place:
         wanted = _renamed(wanted, layout_of(file, wanted, request, check=False), file, notes)
     form = form_of(file, wanted, request) if "time" in wanted.columns else None
@@ -141,15 +144,15 @@ def _read_file(file: RawFile, place: int, inline: Mapping[str, str], request: Re
         wanted = wanted.at(form)
         notes += [f"{file.name}: {form.note}"] if form.note else []
     table = scan(file, wanted, request)
-    notes += table.notes
+    notes += [*table.notes, *thousands(written, f"{file.name}: {request.reading.columns.get('quantity')}")]
     return _Piece(place, file, table, form)
 
 
-def _wanted(request: Request, inline: Mapping[str, str]) -> Wanted:
+def _wanted(request: Request, inline: Mapping[str, str], quantity: Kind) -> Wanted:
     """By the names that the user says; `inline` are the descriptions that stand in the purchases."""
     named = request.reading.columns
     columns = {role: named[role] for role in _ROLES[:-1] if role in named} | dict(inline)
-    kinds: dict[str, Kind] = {**dict.fromkeys(inline, CATEGORY), **_KINDS}
+    kinds: dict[str, Kind] = {**dict.fromkeys(inline, CATEGORY), **_KINDS, "quantity": quantity}
     by_role = {role: (column, kinds.get(role, CATEGORY)) for role, column in columns.items()}
     return Wanted(by_role, (), rules(request.reading, columns), _shape(request), part=True)
 
@@ -193,6 +196,7 @@ def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUn
     if source.max(initial=0) and "time" in columns:
         new = ~seen_before({role: columns[role] for role in _ROLES if role in columns}, source)
         notes += [] if new.all() else [_told_once(int((~new).sum()))]
+    notes += [_ZONES] * (len({one.form.local for one in pieces if one.form and one.form.unit == "second"}) > 1)
     if pieces[-1].place and (mixed or "time" not in columns):
         notes.append(_NOT_MATCHED)
     return Scanned(columns, len(source), [], pieces[0].table.lines), "second" if mixed else units.pop(), new
@@ -264,7 +268,7 @@ def _attributes(
     if beside is not None:
         file = _beside(what, columns, beside)
         found, notes = _from_table(what, columns, file, request)
-        return found, [*notes, *_strange(table.texts(what).dictionary, found.ids, what, file)]
+        return found, [*notes, *otherwise(table.texts(what).dictionary, found.ids, what, file.name)]
     if not columns:
         return no_attributes(), []
     ids = table.texts(what)
@@ -298,14 +302,6 @@ def _from_table(what: str, columns: Mapping[str, str], file: RawFile, request: R
     key, named = request.reading.columns[what], tuple(dict.fromkeys(columns.values()))
     found = read_attributes(file, (key, _ID), named, request, _shape(request), needed=True)
     return _named(found.ids, {role: found.columns[column] for role, column in columns.items()}), found.notes
-
-
-def _strange(bought: pa.Array, described: pa.Array, what: str, file: RawFile) -> list[str]:
-    """A table that knows nobody is one that writes ids otherwise."""
-    if not len(bought) or not len(described) or (dense(described, bought) >= 0).any():
-        return []
-    ids = f"{str(described[0])!r} there and {str(bought[0])!r} in the purchases"
-    return [f"{file.name} describes no {what} of the purchases: write ids alike in both, as {ids}"]
 
 
 def _named(ids: pa.Array, values: Mapping[str, pa.DictionaryArray]) -> Attributes:

@@ -7,7 +7,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spfedrec_cli.data.ids import FORMS
-from spfedrec_cli.data.reading.kinds import CATEGORY, CHANNEL, COUNT, PRICE, QUANTITY, Kind, ids, missing
+from spfedrec_cli.data.reading.kinds import (
+    CATEGORY,
+    CHANNEL,
+    COUNT,
+    PRICE,
+    QUANTITY,
+    Kind,
+    ids,
+    missing,
+    thousands,
+    watched,
+)
 
 MOST = 2**31 - 1
 KINDS = {
@@ -76,6 +87,29 @@ def test_what_values_say() -> None:
     assert prices[2] == 0.25
 
 
+@pytest.mark.parametrize(
+    "texts, told",
+    [
+        (["12", "1.000", "3"], True),
+        (["3", " 120.000 "], True),
+        (["12", "3"], False),
+        (["1.000", "12.000"], False),  # all have three decimals, as SAP and decimals of databases write them
+        (["12", "1.000", "2.0"], False),  # the point is one of decimals
+        (["12", "6.0"], False),
+        (["-12", "x", "1.000"], False),
+    ],
+)
+def test_a_point_that_may_mark_thousands_is_told(texts: list[str], told: bool) -> None:
+    seen = dict[str, str]()
+    for text in texts:
+        assert watched(QUANTITY, seen).read(pa.array([text])) == QUANTITY.read(pa.array([text]))
+    assert bool(thousands(seen, "n")) == told
+    if told:
+        assert re.match(
+            r"n (\d+)\.000 is read as \1, beside \d+: where .* thousands, write \d+000$", thousands(seen, "n")[0]
+        )
+
+
 def whole(text: str) -> int | None:
     """The plain reference: `6`, `6.0` and `6e+05`, nothing else; at most 18 digits."""
     found = re.fullmatch(r"\+?(-?[0-9]{1,18})(\.0*)?", text.strip())
@@ -124,8 +158,10 @@ def test_values_do_not_depend_on_their_neighbours(name: str, texts: list[str]) -
 
 
 def test_what_stands_for_nothing() -> None:
-    """What pandas, R (NA), SQL (\\N, NULL) and spreadsheets write; Nat and Na are names."""
+    """What pandas, R (NA), SQL (\\N, NULL), its clients ((null), [NULL], <null>), spreadsheets, JavaScript and Google
+    Analytics write; Nat and Na are names."""
     texts = ["", "nan", "NaN", "NULL", "None", "<NA>", "#N/A", "N/A", "NA", "NaT", "\\N", " ", " nan", "NA "]
+    texts += ["(null)", "[NULL]", "<null>", "(not set)", "undefined"]
     others = ["banana", "0", "-", "nil", "Na", "Nat", "N"]
     assert missing(pa.array(texts + others)).to_pylist() == [True] * len(texts) + [False] * len(others)
 

@@ -62,6 +62,7 @@ def kept(condition: str, *values: str) -> list[str]:
         ("x=2020-09-22", ["2020-09-22 02:00+02", "2020-09-22T00:00Z"], ["2020-09-22 02:00+02", "2020-09-22T00:00Z"]),
         ("x!=2020-09-22", ["2020-09-22 00:00", "2020-09-23", "", "soon"], ["2020-09-23", "", "soon"]),
         ("x>=2020-09", ["2020-08-31", "2020-09-01", "2020-10"], ["2020-09-01", "2020-10"]),
+        ("x<2020-06-15", ["2020-03-01", "20200301", "03/01/2020", "1583020800", "soon", ""], ["2020-03-01"]),
     ],
 )  # fmt: skip
 def test_conditions(condition: str, values: list[str], right: list[str]) -> None:
@@ -71,6 +72,24 @@ def test_conditions(condition: str, values: list[str], right: list[str]) -> None
 def test_one_condition_may_stand_alone() -> None:
     (rule,) = rules(Reading(where="country=UK"), {})  # type: ignore[arg-type]
     assert rule.column == "country"
+
+
+@pytest.mark.parametrize("value", ["01/01/2020", "01.01.2020", "1,000", "$4", "9:00", "b", "2020Q1"])
+def test_an_order_of_letters_is_told(tmp_path: Path, value: str) -> None:
+    """By letters 10/01/2019 comes behind 01/01/2020, and 9 behind 10."""
+    (tmp_path / "t.csv").write_text("user,sku,at,n,x\nu,s,2020-01-01,1,zz\nu,t,2020-01-02,1,")
+    raw, _ = read(tmp_path / "t.csv", where=(f"x>={value}",))
+    assert raw.notes == (f"1 row of t.csv left out: --where x>={value}, which compares letter by letter",)
+
+
+def test_what_is_no_date_stands_in_no_order_with_one(tmp_path: Path) -> None:
+    rows = ["2020-03-01", "20200301", "03/01/2020", "", "2019-01-01"]
+    (tmp_path / "t.csv").write_text("\n".join(["user,sku,at,n,x", *(f"u,s,2020-01-01,1,{row}" for row in rows)]))
+    raw, _ = read(tmp_path / "t.csv", where=("x>=2020-01-01",))
+    assert raw.notes == (
+        "2 rows of t.csv left out: --where x>=2020-01-01",
+        "2 rows of t.csv left out: --where x>=2020-01-01, where x is no date",
+    )
 
 
 def test_a_column_with_blanks_in_its_name() -> None:

@@ -278,6 +278,23 @@ def test_words_read_numbers_that_became_floats() -> None:
     assert values("202009.0", format="%Y%m") == [DAY - 21]
 
 
+@pytest.mark.parametrize(
+    "words, texts, days",
+    [
+        ("%m%d%Y", ["9222020", "09222020", "1012020", "1012020.0"], ["2020-09-22"] * 2 + ["2020-01-01"] * 2),
+        ("%d%m%Y", ["1122019", "22092020"], ["2019-12-01", "2020-09-22"]),
+        ("%y%m%d", ["200922", "90101", "101"], ["2020-09-22", "2009-01-01", "2000-01-01"]),
+        ("%m%Y", ["12020", "122020"], ["2020-01-01", "2020-12-01"]),
+        ("%Y%m", ["20201", "202012"], ["2020-01-01", "2020-12-01"]),
+        ("%Y%m%d", ["20200922", "2020922", "2020111", "202009221"], ["2020-09-22", None, None, None]),
+    ],
+)
+def test_zeros_that_integers_lost_are_no_other_day(words: str, texts: list[str], days: list[str | None]) -> None:
+    """To strptime 1012020 is the first of October; behind a whole year it is not known which zero is missing."""
+    expected = [day and (date.fromisoformat(day) - EPOCH.date()).days for day in days]
+    assert values(*texts, format=words) == expected
+
+
 def test_days_of_excel() -> None:
     """44096 is 22 September 2020 to Excel; its clock is the fraction of the day, to the second."""
     assert (values("44096", "44097.0", format="excel"), unit("44096", format="excel")) == ([DAY, DAY + 1], "day")
@@ -367,6 +384,12 @@ def test_a_zone_does_not_lead_beyond_the_span() -> None:
         (["22/09/2020 10:30 CET"], "%d/%m/%Y %H:%M %Z", "UTC", r"The times say their zone themselves"),
         (["x"], "%d/%m/%Y %H:%M %p", None, r"'%d/%m/%Y %H:%M %p' does not say which hour \(--time-format\); write %H"),
         (["x"], "%d/%m/%Y %I:%M", None, r"'%d/%m/%Y %I:%M' does not say which hour .* and %I with %p for hours up to"),
+        (
+            ["10:30"],
+            "%H:%M",
+            None,
+            r"'%H:%M' does not say which day \(--time-format\); name a column that holds the date",
+        ),
         (["x"], "%d/%m/%Y %z", "UTC", r"The times (say their zone|are days)"),
         (["x"], "%d/%m/%Y %H:%M %z", "UTC", r"The times say their zone themselves"),
     ],
@@ -388,11 +411,24 @@ def test_refusals(texts: list[str], format: str | None, zone: str | None, senten
         ([" 22-Sep-2020 "], ["%d-%b-%Y"]),
         (["2020/09/22"], ["%Y/%m/%d"]),
         (["2014-11-26 20"], ["%Y-%m-%d %H"]),
+        (["22.09.20", "31.12.19"], ["%d.%m.%y"]),
+        (["20/09/22", "19/12/31"], ["%y/%m/%d"]),
+        (["01.12.20"], ["%d.%m.%y", "%m.%d.%y", "%y.%m.%d"]),
+        (["Jan  5 2023 10:30AM", "Jan 16 2023 12:05PM"], ["%b %d %Y %I:%M%p"]),
+        (["2020-09-22-10.30.00.000000"], ["%Y-%m-%d-%H.%M.%S.%f"]),
     ],
 )
-def test_the_words_are_guessed(texts: list[str], words: list[str]) -> None:
+def test_the_words_are_guessed(texts: list[str], words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two digits that say a year to come, seen from 2026, are days."""
+    monkeypatch.setattr("spfedrec_cli.data.reading.times.date", In2026)
     named = " or ".join(f"--time-format '{one}'" for one in words)
     assert guess(texts) == f"say how they are written with {named}"
+
+
+class In2026(date):
+    @classmethod
+    def today(cls) -> "In2026":
+        return cls(2026, 11, 30)
 
 
 WORDS = [
@@ -422,15 +458,19 @@ def test_what_is_guessed_reads_them(tmp_path: Path, words: str) -> None:
     assert found.time.tolist() == [moment // unit for moment in whole]
 
 
-@pytest.mark.parametrize("texts", [[], ["soon"], ["22/09/2020", "soon"], ["13/13/2020"]])
+@pytest.mark.parametrize(
+    "texts", [[], ["soon"], ["22/09/2020", "soon"], ["13/13/2020"], ["22 sept. 2020", "5 mai 2020"]]
+)
 def test_where_nothing_fits_the_option_is_named_all_the_same(texts: list[str]) -> None:
     assert (guess(texts) or "").startswith("say how they are written with --time-format, in strptime's words")
+    assert "names of months in English" in (guess(texts) or "")
 
 
 def test_words_that_are_wrong_are_to_be_left_out_where_that_is_enough() -> None:
     assert guess(["2020-09-22", "2020-09-23"]) == (
         "leave --time-format out: such times are read without it; if other files need it, write all times alike"
     )
+    assert "leave" not in (guess(["91231", "1012020", "2020266"]) or ""), "as seconds they are of 1970"
     assert guess(["1.60077E+12", "1.6E+12"]) == "write them again with all their digits"
     assert "or name another column" in (guess(["2600-01-01 00:00:00"]) or ""), "no words reach so far"
 
@@ -442,6 +482,14 @@ def test_days_before_months_are_no_rows_to_leave_out(tmp_path: Path, days: int) 
     path.write_text("user,sku,at\n" + "".join(f"u,s,{day}/08/2020\n" for day in range(1, days + 1)))
     with pytest.raises(InputError, match=r"line 14\); say how they are written with --time-format '%d/%m/%Y'\."):
         read(path, time_format="%m/%d/%Y")
+
+
+def test_a_day_that_comes_late_tells_the_words_of_all(tmp_path: Path) -> None:
+    """The first thousand of a file that is sorted by time may be of one day, which is a month too."""
+    path = tmp_path / "t.csv"
+    path.write_text("user,sku,at\n" + "u,s,12/1/2010 8:26\n" * 1200 + "u,s,12/13/2010 9:00\n")
+    with pytest.raises(InputError, match=r"line 1202\); say how .* --time-format '%m/%d/%Y %H:%M'\."):
+        read(path, time_format="%d/%m/%Y %H:%M")
 
 
 def test_one_row_of_another_form_is_that_row(tmp_path: Path) -> None:
