@@ -224,12 +224,13 @@ def _recorded(reached: Reached, rounds: int, seed: int) -> _Recorded:
     if federated.strategy != "split":
         return _Recorded()
     as_it_is = reached.record(rounds)
+    plain = as_it_is if cut.uploads(as_it_is.crossings) else reached.record(1, aggregation="sum")
     if federated.aggregation == "ring":
-        return _Recorded(as_it_is, reached.record(1, aggregation="sum"), as_it_is, reached.following().world)
+        return _Recorded(as_it_is, plain, as_it_is, reached.following().world)
     few = replace(reached, world=among(reached.world, MASKED, seed))
     if min(federated.cohort_size, len(few.world.known.eligible)) < FEWEST:
-        return _Recorded(as_it_is, as_it_is)
-    return _Recorded(as_it_is, as_it_is, few.record(1, aggregation="ring"), few.following(aggregation="ring").world)
+        return _Recorded(as_it_is, plain)
+    return _Recorded(as_it_is, plain, few.record(1, aggregation="ring"), few.following(aggregation="ring").world)
 
 
 def _seen(view: View, recorded: _Recorded) -> View:
@@ -239,7 +240,7 @@ def _seen(view: View, recorded: _Recorded) -> View:
         requests=cut.requests(recorded.as_it_is.crossings) or None,
         uploads=cut.uploads(recorded.plain.crossings) or None,
         masked=cut.masked(recorded.masked.crossings) or None,
-        sums=cut.sums(recorded.as_it_is.crossings) or None,
+        sums=cut.sums(recorded.as_it_is.crossings) or cut.sums(recorded.plain.crossings) or None,
     )
 
 

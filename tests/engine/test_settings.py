@@ -85,14 +85,14 @@ def test_a_name_that_no_table_has_is_refused_with_those_there_are(key: str, conf
 
 
 def test_a_name_like_no_other_is_refused_with_a_way_to_learn_of_them(config: Make) -> None:
-    with pytest.raises(InputError, match=r"'sum' or 'ring'; see `spfedrec config show`"):
+    with pytest.raises(InputError, match=rf" or {list(AGGREGATIONS)[-1]!r}; see `spfedrec config show`"):
         check(config("federated.aggregation=qqq"))
 
 
 @pytest.mark.parametrize("key", TABLES)
 def test_every_row_is_told_of_in_the_meaning_of_its_setting(key: str) -> None:
     meaning = next(meaning for known, _, meaning in settings_module.describe() if known == key)
-    assert all(name in meaning for name in TABLES[key])
+    assert [name for name in TABLES[key] if name not in meaning] == []  # sections.py has the meanings
 
 
 def test_every_rule_has_settings_that_it_refuses() -> None:

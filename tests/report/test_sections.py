@@ -3,6 +3,8 @@
 import pytest
 from facts import facts, measured, message, rounds, told, versus
 
+from spfedrec_cli.federated.aggregation.ideal import IdealSum, SumByMessages
+from spfedrec_cli.federated.aggregation.table import AGGREGATIONS, Row
 from spfedrec_cli.report.facts import Facts
 from spfedrec_cli.report.parts import Section, Table
 from spfedrec_cli.report.sections import cost, learning, privacy, quality, sections, settings, together, verdict
@@ -97,6 +99,12 @@ def test_chains_and_slates_have_their_own_rows() -> None:
         "none",
         "items are published to all (slate); 25 % of updates are zeros: no target in the slate",
     ]
+
+
+def test_a_protocol_of_ones_own_is_no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(AGGREGATIONS, "own", Row(IdealSum, SumByMessages, against="a dealer"))
+    every = {row[1]: row[2:] for row in cells(privacy.section(facts(told("federated.aggregation=own"))).tables[0])}
+    assert every["sums of what devices learned"] == ["2 sums over 4 clients each", "a dealer"]
 
 
 def test_the_audit_stands_there_where_there_was_one() -> None:

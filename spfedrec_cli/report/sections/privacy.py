@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.sampling.modes import mode_of
 from spfedrec_cli.federated.wire.messages import Request, serialise
 from spfedrec_cli.report import attacks
@@ -97,12 +98,12 @@ def _sums(run: Told) -> tuple[Cell, ...]:
     a_round = run.updates / rounds if rounds else 0
     aborted = sum(line["aborted"] for line in run.rounds)
     lost = f"; {aborted:,} without a sum" if aborted else ""
-    if federated.aggregation == "sum":
-        over = f"{counted(rounds, 'sum')} over {a_round:,.0f} clients each{lost}"
-        return "aggregator", "sums of what devices learned", over, "a perfect secure sum, which is simulated"
-    length = federated.chain_length
-    over = f"sums over about {length} clients each, {max(a_round / length, 1):,.0f} of them a round{lost}"
-    return "aggregator", "sums of what devices learned", over, f"secret sharing, executed ({federated.aggregation})"
+    protocol = AGGREGATIONS[federated.aggregation]
+    length = protocol.members(federated, a_round)
+    over = f"{counted(rounds, 'sum')} over {a_round:,.0f} clients each{lost}"
+    if protocol.over != "cohort":
+        over = f"sums over about {length:,.0f} clients each, {max(a_round / length, 1):,.0f} of them a round{lost}"
+    return "aggregator", "sums of what devices learned", over, protocol.against
 
 
 def _noise_row(run: Told) -> tuple[str, str, str]:
