@@ -19,7 +19,7 @@ from spfedrec_cli.errors import InputError
 from spfedrec_cli.retrieval.baselines import known
 from spfedrec_cli.retrieval.evaluate import make_task, means
 from spfedrec_cli.retrieval.intervals import Paired, differences, holm
-from spfedrec_cli.retrieval.metrics import APART, METRICS
+from spfedrec_cli.retrieval.metrics import APART, CATALOGUE_METRICS, LIST_METRICS, METRICS
 from spfedrec_cli.retrieval.written import file_name, read_clients
 
 if TYPE_CHECKING:
@@ -120,18 +120,23 @@ def _of(metrics: Iterable[str], found: Mapping[str, F64]) -> dict[str, F64]:
 
 def _k(metric: str) -> int:
     name, _, k = metric.partition("@")
-    if name not in (*METRICS, *APART) or not k.isdecimal():
-        hint = f"choose from {', '.join((*METRICS, *APART))}, with @ and the length of the list"
+    if name in CATALOGUE_METRICS:
+        problem = f"'{name}' is of all lists together, so that there is nothing to pair by client"
+        raise InputError(problem, hint="`spfedrec evaluate RUN --more` shows it")
+    if name not in (*METRICS, *APART, *LIST_METRICS) or not k.isdecimal():
+        hint = f"choose from {', '.join((*METRICS, *APART, *LIST_METRICS))}, with @ and the length of the list"
         raise InputError(f"There is no metric '{metric}'", hint=hint)
     return int(k)
 
 
 def _check_measured(tested: Sequence[str], found: Mapping[str, F64], first: Competitor) -> None:
-    """Recall of new and of repeated items is there only where there are both."""
+    """Recall of new and of repeated items is there only where there are both, LIST_METRICS only of whole rankings."""
     for metric in tested:
         if metric not in found:
-            problem = f"Nothing is bought again in the Dataset of {first.name}, so that there is no '{metric}'"
-            raise InputError(problem, hint="leave it out")
+            of_lists = metric.partition("@")[0] in LIST_METRICS
+            again = f"Nothing is bought again in the Dataset of {first.name}"
+            reason = "What lists show is not measured among 99 others" if of_lists else again
+            raise InputError(f"{reason}, so that there is no '{metric}'", hint="leave it out")
 
 
 def _same_dataset(every: Sequence[Competitor]) -> None:
