@@ -1,7 +1,7 @@
 """What settings are refused, by whom, and in which sentence; and rows that are added to tables from outside."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from spfedrec_cli.federated.server.optimizers import SERVER_OPTIMIZERS
 from spfedrec_cli.federated.simulation.state import initial_state
 from spfedrec_cli.federated.strategies.split import ENGINES
 from spfedrec_cli.federated.strategies.table import STRATEGIES
+from spfedrec_cli.model.architectures import TOWERS
 from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.retrieval.metrics import METRICS
 
@@ -89,10 +90,10 @@ def test_a_name_like_no_other_is_refused_with_a_way_to_learn_of_them(config: Mak
         check(config("federated.aggregation=qqq"))
 
 
-@pytest.mark.parametrize("key", TABLES)
-def test_every_row_is_told_of_in_the_meaning_of_its_setting(key: str) -> None:
+@pytest.mark.parametrize("key, table", {**TABLES, "model.query_tower": TOWERS, "model.item_tower": TOWERS}.items())
+def test_every_row_is_told_of_in_the_meaning_of_its_setting(key: str, table: Mapping[str, object]) -> None:
     meaning = next(meaning for known, _, meaning in settings_module.describe() if known == key)
-    assert [name for name in TABLES[key] if name not in meaning] == []  # sections.py has the meanings
+    assert [name for name in table if name not in meaning] == []  # sections.py has the meanings
 
 
 def test_every_rule_has_settings_that_it_refuses() -> None:
