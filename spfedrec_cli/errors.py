@@ -1,6 +1,10 @@
 """The errors that a user is meant to read: what is wrong, where, and what to do next."""
 
 import signal
+from collections.abc import Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class SpfedrecError(Exception):
@@ -36,6 +40,18 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         self.number = number
         super().__init__(number)
+
+
+def expected(given: object, kind: type, hint: str) -> None:
+    """Raises InputError where something of another kind was given."""
+    if not isinstance(given, kind):
+        raise InputError(f"A {kind.__name__} is needed, not a {type(given).__name__}", hint=hint)
+
+
+def listed(given: Iterable[T]) -> list[T]:
+    """One thing alone is a list of one: a text is not the letters that it consists of."""
+    alone = isinstance(given, str) or not isinstance(given, Iterable)
+    return [given] if alone else list(given)  # type: ignore[list-item]
 
 
 def nearest(word: str, known: list[str], cutoff: float = 0.5) -> str | None:

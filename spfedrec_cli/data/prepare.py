@@ -21,11 +21,11 @@ from spfedrec_cli.data.reading.rejects import Rejects
 from spfedrec_cli.data.rows import Mask, Rows
 from spfedrec_cli.data.schema import CLIENT_ID, ITEM_ID, SPLITS, Manifest, StepEntry
 from spfedrec_cli.data.sources import SOURCES, Source
-from spfedrec_cli.data.sources.table import as_table, check_columns
+from spfedrec_cli.data.sources.table import as_table, check_columns, parse_columns
 from spfedrec_cli.data.split import SPLITTERS
 from spfedrec_cli.data.subset import Subset, keep
 from spfedrec_cli.data.write import write
-from spfedrec_cli.errors import InputError, nearest
+from spfedrec_cli.errors import InputError, expected, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +75,7 @@ def prepare(
     repeats: bool | None = None,
     skip_bad_rows: bool = False,
     tell: Tell = silent,
-    columns: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | str | None = None,
     reading: Reading | None = None,
 ) -> Summary:
     """Reads `source` and writes the Dataset `output`, replacing one that is there.
@@ -89,12 +89,12 @@ def prepare(
     started = time.perf_counter()
     source, input = _given(source, input)
     row = _row(SOURCES, source, "source")
-    how = _how(reading or Reading(), columns)
+    how, cut = _how(reading or Reading(), columns), subset or Subset()
+    expected(cut, Subset, "write it as spfedrec.Subset(customers=500)")
     inputs = _inputs(input)
     _check(source, row, inputs, customers, items, how)
     ordered = row.needs_columns and "time" not in how.columns
     splitter = _row(SPLITTERS, split or ("leave-one-out" if ordered else row.split), "split")
-    cut = subset or Subset()
     request = Request(
         inputs=inputs,
         seed=seed,
@@ -130,10 +130,13 @@ def _given(source: Any, input: Any) -> tuple[str, Any]:
     return "table", source
 
 
-def _how(reading: Reading, columns: Mapping[str, str] | None) -> Reading:
-    by_role = check_columns(columns) if columns else reading.columns
+def _how(reading: Reading, columns: Mapping[str, str] | str | None) -> Reading:
+    expected(reading, Reading, "write it as spfedrec.Reading(drop_missing=True)")
+    if columns:
+        roles = parse_columns(columns) if isinstance(columns, str) else check_columns(columns)
+        reading = replace(reading, columns=roles)
     item_table, customer_table = _input(reading.item_table), _input(reading.customer_table)
-    return replace(reading, columns=by_role, item_table=item_table, customer_table=customer_table)
+    return replace(reading, item_table=item_table, customer_table=customer_table)
 
 
 def _inputs(input: Any) -> tuple[Path | pa.Table, ...]:

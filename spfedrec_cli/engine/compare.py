@@ -15,7 +15,7 @@ from spfedrec_cli.engine.evaluate import entries_of, lengths, measured
 from spfedrec_cli.engine.load import load_dataset
 from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.engine.way import Way
-from spfedrec_cli.errors import InputError
+from spfedrec_cli.errors import InputError, listed
 from spfedrec_cli.retrieval.baselines import known
 from spfedrec_cli.retrieval.evaluate import make_task, means
 from spfedrec_cli.retrieval.intervals import Paired, differences, holm
@@ -89,14 +89,15 @@ def compare(
     case, where items are bought again. `ks` and `dataset`: as `evaluate` has them. InputError for fewer than two, for
     runs on different Datasets, and for a metric that is not measured.
     """
-    every = [competitor(name) for name in dict.fromkeys(map(str, names))]
+    every = [competitor(name) for name in dict.fromkeys(map(str, listed(names)))]
     if len(every) < 2:
         raise InputError("There is nothing to compare with", hint="name two runs, or one and run:popularity")
     _same_dataset(every)
-    asked = [_k(metric) for metric in metrics or ()]
+    metrics = [] if metrics is None else listed(metrics)
+    asked = [_k(metric) for metric in metrics]
     places = lengths(ks, make_task(load_dataset(every[0].folder, dataset), split, protocol, candidates))
     way = Way(split, sorted({*places, *asked}), protocol=protocol, candidates=candidates)
-    values = [_values(each, way, metrics or (), dataset) for each in every]
+    values = [_values(each, way, metrics, dataset) for each in every]
     clients = values[0][0]
     assert all(np.array_equal(clients, other) for other, _ in values)  # the same Dataset, split and protocol
     tested = list(metrics or [f"{name}@{k}" for name in ("hit_rate", "ndcg") for k in places])

@@ -20,7 +20,7 @@ from spfedrec_cli.engine.graphs import item_graph, query_graph, ranking_graph
 from spfedrec_cli.engine.load import open_run
 from spfedrec_cli.engine.own_lists import has_second_stage, ranker_of, second_stage_of
 from spfedrec_cli.engine.store import write_store
-from spfedrec_cli.errors import InputError
+from spfedrec_cli.errors import InputError, listed
 from spfedrec_cli.extras import needs
 from spfedrec_cli.federated.server.ranking import RankingState
 from spfedrec_cli.federated.simulation.state import State
@@ -67,6 +67,7 @@ def export(
     `force` replaces the folder where it is an earlier export. Raises InputError for a folder that holds anything else,
     or is not to be replaced, and where an extra is not installed.
     """
+    formats = listed(formats)
     unknown = [name for name in formats if name not in EXPORTS]
     if unknown or not formats:
         raise InputError(
