@@ -95,6 +95,8 @@ def test_chains_and_slates_have_their_own_rows() -> None:
         "sums over about 4 clients each, 1 of them a round; 2 without a sum",
         "secret sharing, executed (ring)",
     ]
+    popularity = every["how often each item was bought"]
+    assert popularity == ["once, of 8 clients", "the sum of each chain alone, exact"]
     assert every["requests"] == [
         "none",
         "items are published to all (slate); 25 % of updates are zeros: no target in the slate",
