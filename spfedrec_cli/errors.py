@@ -1,7 +1,7 @@
 """The errors that a user is meant to read: what is wrong, where, and what to do next."""
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -60,3 +60,17 @@ def nearest(word: str, known: list[str], cutoff: float = 0.5) -> str | None:
 
     near = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
     return near[0] if near else None
+
+
+class Table(dict[str, T]):
+    """Rows by name. To ask for one that is not there raises InputError: a run may have been trained with a row that
+    was added in a notebook."""
+
+    def __init__(self, what: str, rows: Mapping[str, T]) -> None:
+        super().__init__(rows)
+        self._what = what
+
+    def __missing__(self, name: str) -> T:
+        near = nearest(name, list(self))
+        hint = f"did you mean {near}?" if near else f"choose from {', '.join(self)}, or add its row first"
+        raise InputError(f"There is no {self._what} {name!r}", hint=hint)

@@ -26,6 +26,7 @@ from spfedrec_cli.federated import refusals
 from spfedrec_cli.federated.aggregation.ideal import IdealSum, SumByMessages
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS, Row
 from spfedrec_cli.federated.device.optimizers import LOCAL_OPTIMIZERS
+from spfedrec_cli.federated.sampling.modes import MODES
 from spfedrec_cli.federated.server.optimizers import SERVER_OPTIMIZERS
 from spfedrec_cli.federated.simulation.state import initial_state
 from spfedrec_cli.federated.strategies.split import ENGINES
@@ -273,6 +274,31 @@ def test_a_run_whose_row_is_gone_is_not_resumed(
     with pytest.raises(InputError, match=r"server\.optimizer = 'signed' does not fit"):
         engine.resume(done.run, rounds=2)
     assert (done.run / "config.toml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    "setting, table, row, sentence",
+    [
+        ("federated.aggregation=mine", AGGREGATIONS, Row(IdealSum, SumByMessages), "no aggregation protocol 'mine'"),
+        ("request.mode=mine", MODES, MODES["slate"], "no request mode 'mine'"),
+        ("model.query_tower=mine", TOWERS, TOWERS["linear"], "no tower 'mine'"),
+    ],
+)
+def test_a_run_whose_row_is_gone_is_told_in_a_sentence(
+    setting: str,
+    table: dict[str, Any],
+    row: Any,
+    sentence: str,
+    shop: Dataset,
+    config: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as added:
+        added.setitem(table, "mine", row)
+        run = engine.train(shop, config("train.rounds=1", "train.engine=reference", setting), tmp_path / "run").run
+    with pytest.raises(InputError, match=f"There is {sentence}"):
+        engine.evaluate(run)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from spfedrec_cli.config import FederatedConfig, Settings
 from spfedrec_cli.dtypes import I64, Bool
+from spfedrec_cli.errors import Table
 from spfedrec_cli.federated.aggregation.chain.ring import (
     CHAIN_PHASES,
     Ring,
@@ -52,19 +53,22 @@ class Row:
         return isinstance(self.open, type) and issubclass(self.open, IdealSum)
 
 
-AGGREGATIONS: dict[str, Row] = {
-    "sum": Row(IdealSum, SumByMessages, against="a perfect secure sum, which is simulated"),
-    "ring": Row(
-        Ring,
-        RingByMessages,
-        phases=CHAIN_PHASES,
-        check=check_ring,
-        check_sizes=check_chains,
-        unchecked=too_long,
-        account=account_chains,
-        companies=lambda opening: [members for members, _ in companies(opening)],
-        over="chain",
-        members=lambda federated, cohort: federated.chain_length,
-        against="secret sharing, executed (ring)",
-    ),
-}
+AGGREGATIONS: Table[Row] = Table(
+    "aggregation protocol",
+    {
+        "sum": Row(IdealSum, SumByMessages, against="a perfect secure sum, which is simulated"),
+        "ring": Row(
+            Ring,
+            RingByMessages,
+            phases=CHAIN_PHASES,
+            check=check_ring,
+            check_sizes=check_chains,
+            unchecked=too_long,
+            account=account_chains,
+            companies=lambda opening: [members for members, _ in companies(opening)],
+            over="chain",
+            members=lambda federated, cohort: federated.chain_length,
+            against="secret sharing, executed (ring)",
+        ),
+    },
+)
