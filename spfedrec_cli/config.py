@@ -16,7 +16,7 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
-from spfedrec_cli.errors import InputError, nearest
+from spfedrec_cli.errors import InputError, listed, nearest
 from spfedrec_cli.sections import (
     ClientConfig as ClientConfig,
 )
@@ -66,7 +66,7 @@ def resolve(preset: str | None = None, file: Path | str | None = None, settings:
         _merge(layers, _preset(preset), f"preset {preset}")
     if file is not None:
         _merge(layers, _toml(Path(file)), str(file))
-    for setting in settings:
+    for setting in listed(settings):
         _merge(layers, _setting(setting), f"--set {setting}")
     return validate(layers)
 

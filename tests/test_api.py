@@ -4,7 +4,7 @@ import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -117,7 +117,11 @@ def dataset(place: Path) -> Any:
 def test_texts_are_paths(place: Path, dataset: spfedrec.Dataset) -> None:
     config = spfedrec.resolve(file="runs/first/config.toml")
     assert config == spfedrec.load_config("runs/first") == spfedrec.load_config("first")
-    summary = spfedrec.prepare("table", "datasets/own.csv", "datasets/own", columns=own(place, dataset))
+    columns = own(place, dataset)
+    summary = spfedrec.prepare("table", "datasets/own.csv", "datasets/own", columns=columns)
+    said = ",".join("=".join(each) for each in columns.items())  # as on the command line
+    again = spfedrec.prepare("table", "datasets/own.csv", "datasets/own", columns=said)
+    assert again.purchases == summary.purchases
     assert spfedrec.Dataset.open("datasets/own").manifest.counts.purchases == summary.purchases
     written = spfedrec.prepare_csv("synthetic", None, "datasets/files", customers=20, items=20)
     assert written.rows > 0
@@ -146,6 +150,68 @@ def test_a_run_is_a_path_or_a_name(place: Path, tmp_path: Path, name: str | Path
 def test_a_run_that_is_none_is_told(place: Path) -> None:
     with pytest.raises(spfedrec.InputError, match=r"There is no run 'frist'; did you mean first\?"):
         spfedrec.evaluate("frist")
+
+
+ONE = {
+    "evaluate, baselines": lambda: spfedrec.evaluate("first", baselines="popularity", ks=5),  # type: ignore[arg-type]
+    "compare, metrics": lambda: spfedrec.compare(["first", "first:popularity"], metrics="ndcg@5"),
+    "export, formats": lambda: spfedrec.export("first", "out", "npy", force=True),
+    "audit_run, attacks": lambda: spfedrec.audit_run("first", "popularity", rounds=1, settings="request.rate=1"),
+    "write_report, folders": lambda: spfedrec.write_report("first", "page.html", force=True),
+    "plot, folders": lambda: spfedrec.plot("first", "curve.png"),
+    "resolve, settings": lambda: spfedrec.resolve(settings="train.rounds=3"),
+    "recommend, customers": lambda: spfedrec.recommend("first", spfedrec.Dataset.open("datasets/sample").client_ids[0]),
+}
+
+
+@pytest.mark.parametrize("call", ONE.values(), ids=ONE)
+def test_one_thing_alone_is_a_list_of_one(place: Path, call: Callable[[], object]) -> None:
+    """And not the letters that a text consists of."""
+    assert call()
+
+
+def test_ids_come_from_arrays_and_columns(place: Path, dataset: spfedrec.Dataset) -> None:
+    ids = dataset.client_ids[:2]
+    for given in (np.array(ids), pd.Series(ids), tuple(ids)):
+        made = spfedrec.recommend("first", given, k=2)
+        assert [one.customer_id for one in made] == ids
+
+
+MISUSED: dict[str, tuple[Callable[[Any], object], str]] = {
+    "a name for a Dataset": (
+        lambda dataset: spfedrec.train("sample", spfedrec.resolve(), "runs/none"),  # type: ignore[arg-type]
+        r"A Dataset is needed, not a str; open it: spfedrec\.Dataset\.open",
+    ),
+    "a name to describe": (
+        lambda dataset: spfedrec.describe("sample"),  # type: ignore[arg-type]
+        "A Dataset is needed, not a str",
+    ),
+    "a name for settings": (
+        lambda dataset: spfedrec.train(dataset, "sample", "runs/none"),  # type: ignore[arg-type]
+        r"A Config is needed, not a str; make it: spfedrec\.resolve",
+    ),
+    "a dict for a Subset": (
+        lambda dataset: spfedrec.prepare("sample", output="datasets/none", subset={"customers": 2}),  # type: ignore
+        r"A Subset is needed, not a dict; write it as spfedrec\.Subset",
+    ),
+    "a Dataset by its name": (
+        lambda dataset: spfedrec.Dataset.open("sample"),
+        r"The Dataset does not exist \(sample\); did you mean datasets/sample\?",
+    ),
+    "another split": (lambda dataset: dataset.frame("trian"), "no split 'trian'; choose from train, validation, test"),
+    "no run": (lambda dataset: spfedrec.write_report([], "none.html"), "nothing to report on; name a run"),
+    "no seed": (lambda dataset: spfedrec.train_seeds(dataset, spfedrec.resolve(), "runs/none", 0), "give 1 or more"),
+    "nobody audited": (lambda dataset: spfedrec.audit_run("first", clients=0), "rounds and clients of 1 or more"),
+}
+
+
+@pytest.mark.parametrize("call, sentence", MISUSED.values(), ids=MISUSED)
+def test_what_is_misused_is_told_in_a_sentence(
+    place: Path, dataset: spfedrec.Dataset, call: Callable[[Any], object], sentence: str
+) -> None:
+    with pytest.raises(spfedrec.InputError, match=sentence):
+        call(dataset)
+    assert not (place / "runs" / "none").exists()
 
 
 def test_a_report_is_a_table_of_recommenders_by_metrics(place: Path) -> None:

@@ -1,6 +1,7 @@
 """What the documentation says is there is there, and what is there is said."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,10 @@ from typer.main import get_command
 
 from spfedrec_cli import config
 from spfedrec_cli.cli.app import app
+from spfedrec_cli.data.sources import SOURCES
+from spfedrec_cli.engine.export import EXPORTS
+from spfedrec_cli.retrieval.baselines import BASELINES
+from spfedrec_cli.retrieval.metrics import CATALOGUE_METRICS, LIST_METRICS, METRICS
 
 CHECKOUT = Path(__file__).parents[1]
 PAGES = [
@@ -52,6 +57,26 @@ def test_every_command_is_named(page: str) -> None:
 def test_every_preset_is_named() -> None:
     text = (CHECKOUT / "docs" / "commands.md").read_text()
     assert [name for name in config.presets() if f"| `{name}` |" not in text] == []
+
+
+@pytest.mark.parametrize(
+    "page, form, names",
+    [
+        ("data.md", "| `{}` |", SOURCES),
+        ("commands.md", "| `{}` |", EXPORTS),
+        ("evaluation.md", "| {} |", BASELINES),
+        ("evaluation.md", "| {}@k |", (*METRICS, *LIST_METRICS, *CATALOGUE_METRICS)),
+    ],
+)
+def test_every_row_of_a_table_is_told_of(page: str, form: str, names: Iterable[str]) -> None:
+    text = (CHECKOUT / "docs" / page).read_text()
+    assert [name for name in names if form.format(name) not in text] == []
+
+
+@pytest.mark.parametrize("command, names", [("prepare", SOURCES), ("export", EXPORTS)])
+def test_the_help_names_every_row(command: str, names: Iterable[str]) -> None:
+    help = " ".join(str(each.help) for each in get_command(app).commands[command].params)  # type: ignore[attr-defined]
+    assert [name for name in names if not re.search(rf"\b{name}\b", help)] == []
 
 
 def test_every_setting_stands_in_the_table_with_its_default() -> None:

@@ -31,7 +31,6 @@ EXAMPLES = """Examples:
 TELLING = ("hit_rate", "recall", "ndcg")  # at the first length of list; map at the last
 SAME = {"hit_rate": "recall", "map": "mrr"}  # where every client has one item to be found
 OF_PARTS = {"recall_new": "new", "recall_repeat": "repeat"}  # of what was bought: kinds of purchases
-OF_LISTS = ("coverage", "gini", "novelty", "popularity_bias")
 
 SplitOption = Annotated[
     Literal["validation", "test"] | None, typer.Option("--split", help="What is held out; left out, test.")
@@ -218,8 +217,8 @@ def _tables(report: "EvaluationReport") -> list[Group]:
     tables = []
     for length in _lengths(report.metrics):
         metrics = _distinct(report, [name for name in report.metrics if name.endswith(f"@{length}")])
-        hits = [name for name in metrics if _bare(name) not in (*OF_LISTS, *OF_PARTS)]
-        lists = [name for name in metrics if _bare(name) in OF_LISTS]
+        hits = [name for name in metrics if _bare(name) not in (*_of_lists(), *OF_PARTS)]
+        lists = [name for name in metrics if _bare(name) in _of_lists()]
         headings = [_heading(report, name).replace(f"@{length}", "") for name in hits]
         tables.append(table(_title(report, length), ["", *headings], _rows(report, hits)))
         if lists:
@@ -239,7 +238,7 @@ def _rows(report: "EvaluationReport", metrics: list[str]) -> list[list[Cell]]:
 
 def _broken_down(report: "EvaluationReport", by: str) -> list[Group]:
     """The run by kinds of clients or purchases; by activity, also how it differs from client to client."""
-    tables, apart = [], (*OF_LISTS, *OF_PARTS)
+    tables, apart = [], (*_of_lists(), *OF_PARTS)
     for length in _lengths(report.metrics):
         named = _distinct(report, list(report.metrics))
         metrics = [name for name in named if name.endswith(f"@{length}") and _bare(name) not in apart]
@@ -261,6 +260,13 @@ def _lengths(metrics: Mapping[str, float]) -> list[str]:
 
 def _bare(metric: str) -> str:
     return metric.partition("@")[0]
+
+
+def _of_lists() -> tuple[str, ...]:
+    """Measures of what is shown, whoever bought it."""
+    from spfedrec_cli.retrieval.metrics import CATALOGUE_METRICS, LIST_METRICS
+
+    return (*CATALOGUE_METRICS, *LIST_METRICS)
 
 
 def _title(report: "EvaluationReport", length: str) -> str:

@@ -65,7 +65,7 @@ def _lost(result: "TrainResult") -> list[tuple[str, Cell]]:
     if result.survivors < result.client_updates:
         told.append(("client updates in an aggregate", result.survivors))
     if result.aborted:
-        told.append(("chains without a sum", result.aborted))
+        told.append(("sums that nobody learned", result.aborted))
     return told
 
 

@@ -190,6 +190,8 @@ class Dataset:
         """
         import pandas as pd
 
+        if split not in SPLITS:
+            raise InputError(f"There is no split {split!r}", hint=f"choose from {', '.join(SPLITS)}")
         table = self._read(split, stored.table, None, schema.PURCHASES).to_pandas()
         table[schema.TIME] = _moments(table[schema.TIME].to_numpy(np.int64), self.manifest.time_unit)
         customers = self._client_ids.take(pa.array(table.pop(schema.CLIENT))).to_pylist()
@@ -320,7 +322,9 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
     """dataset.json, and the fingerprint that follows from it. Raises InputError as `Dataset.open` does."""
     file = path / MANIFEST
     if not path.exists():
-        raise InputError("The Dataset does not exist", where=str(path), hint="make it with `spfedrec prepare`")
+        named = Path("datasets") / path
+        hint = f"did you mean {named}?" if (named / MANIFEST).is_file() else "make it with `spfedrec prepare`"
+        raise InputError("The Dataset does not exist", where=str(path), hint=hint)
     if not file.is_file():
         what = "folder is not a Dataset: it has no" if path.is_dir() else "file is not a Dataset: that is a folder with"
         raise InputError(f"The {what} {MANIFEST}", where=str(path), hint=_PREPARE)
@@ -337,4 +341,5 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
 
 
 _NAMES = ("name", "version")  # what may differ between two of the same content
+OPEN_IT = "open it: spfedrec.Dataset.open('datasets/NAME')"
 _PREPARE = "make one with `spfedrec prepare`"

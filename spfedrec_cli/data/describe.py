@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 
 from spfedrec_cli.data import schema
-from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.dataset import OPEN_IT, Dataset
 from spfedrec_cli.data.schema import SPLITS
 from spfedrec_cli.data.statistics import Statistics, measure
 from spfedrec_cli.dtypes import I64
+from spfedrec_cli.errors import expected
 
 QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99, "max": 1.0}
 TOP = 10
@@ -25,6 +26,7 @@ def describe(dataset: Dataset, statistics: Statistics | None = None) -> dict[str
     (client, item, time) of more than one purchase among rows, and purchases that repeat another of the same client,
     item and time among purchases.
     """
+    expected(dataset, Dataset, OPEN_IT)
     counts = dataset.manifest.counts
     counted = statistics or measure(dataset)
     bought, sold = counted.by_client[counted.by_client > 0], counted.by_item[counted.by_item > 0]

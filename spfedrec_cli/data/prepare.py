@@ -27,7 +27,7 @@ from spfedrec_cli.data.sources.table import check_columns, parse_columns
 from spfedrec_cli.data.split import SPLITTERS
 from spfedrec_cli.data.subset import Subset, keep
 from spfedrec_cli.data.write import write
-from spfedrec_cli.errors import InputError, nearest
+from spfedrec_cli.errors import InputError, expected, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,12 +92,12 @@ def prepare(
     started = time.perf_counter()
     source, input = _given(source, input)
     row = _row(SOURCES, source, "source")
-    how = _how(reading or Reading(), columns)
+    how, cut = _how(reading or Reading(), columns), subset or Subset()
+    expected(cut, Subset, "write it as spfedrec.Subset(customers=500)")
     inputs = _inputs(input)
     _check(source, row, inputs, customers, items, how)
     ordered = row.needs_columns and "time" not in how.columns
     splitter = _row(SPLITTERS, split or ("leave-one-out" if ordered else row.split), "split")
-    cut = subset or Subset()
     request = Request(
         inputs=inputs,
         seed=seed,
@@ -134,10 +134,12 @@ def _given(source: Any, input: Any) -> tuple[str, Any]:
 
 
 def _how(reading: Reading, columns: Mapping[str, str] | str | None) -> Reading:
-    columns = parse_columns(columns) if isinstance(columns, str) else columns
-    by_role = check_columns(columns) if columns else reading.columns
+    expected(reading, Reading, "write it as spfedrec.Reading(drop_missing=True)")
+    if columns:
+        roles = parse_columns(columns) if isinstance(columns, str) else check_columns(columns)
+        reading = replace(reading, columns=roles)
     item_table, customer_table = _input(reading.item_table), _input(reading.customer_table)
-    return replace(reading, columns=by_role, item_table=item_table, customer_table=customer_table)
+    return replace(reading, item_table=item_table, customer_table=customer_table)
 
 
 def _inputs(input: Any) -> tuple[Path | pa.Table, ...]:

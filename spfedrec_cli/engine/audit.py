@@ -29,7 +29,7 @@ from spfedrec_cli.engine.released import released
 from spfedrec_cli.engine.seated import seated_by
 from spfedrec_cli.engine.settings import check_with
 from spfedrec_cli.engine.tables import Tabular, frame
-from spfedrec_cli.errors import InputError, nearest
+from spfedrec_cli.errors import InputError, listed, nearest
 from spfedrec_cli.federated.aggregation.chain.terms import FEWEST
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.judging.metrics import Verdict, epsilon_bound, judge
@@ -138,7 +138,10 @@ def audit_run(
     Raises InputError for an attack that is not in the table, a run without a checkpoint, or settings that do not go
     together or with what was trained.
     """
-    chosen = [_attack(name) for name in attacks] or list(ATTACKS.values())
+    if min(rounds, clients) < 1 or not 0 <= corrupt <= 1:
+        hint = "give rounds and clients of 1 or more, and corrupt from 0 to 1"
+        raise InputError("An audit records rounds, of clients, of whom some share is corrupt", hint=hint)
+    chosen = [_attack(name) for name in listed(attacks)] or list(ATTACKS.values())
     folder = run.find(folder)
     opened, world = _opened(folder, dataset, settings)
     reached = Reached(folder, run.usable(folder), among(world, clients, seed))
@@ -186,12 +189,12 @@ def keep(report: AuditReport) -> None:
 def _opened(folder: Path, dataset: Path | str | None, settings: Sequence[str]) -> tuple[Dataset, World]:
     """The run's Dataset, and the world in which it goes on."""
     opened, config = load_dataset(folder, dataset), load_config(folder)
-    changed = resolve(file=run.check_config(folder), settings=settings)
+    changed = resolve(file=run.check_config(folder), settings=listed(settings))
     others = [section for section in SECTIONS if getattr(changed, section) != getattr(config, section)]
     fixed = ("client", "private_state"), ("request", "mode"), ("federated", "strategy")
     others += [f"{part}.{key}" for part, key in fixed if _of(changed, part, key) != _of(config, part, key)]
     if others:
-        where = f"--set {', '.join(settings)}"
+        where = f"--set {', '.join(listed(settings))}"
         problem = f"A run goes on with its own {others[0]}"
         raise InputError(problem, where=where, hint="change others of request, federated or client, or train a run")
     return opened, load_world(opened, check_with(changed, opened))
@@ -224,12 +227,13 @@ def _recorded(reached: Reached, rounds: int, seed: int) -> _Recorded:
     if federated.strategy != "split":
         return _Recorded()
     as_it_is = reached.record(rounds)
+    plain = as_it_is if cut.uploads(as_it_is.crossings) else reached.record(1, aggregation="sum")
     if federated.aggregation == "ring":
-        return _Recorded(as_it_is, reached.record(1, aggregation="sum"), as_it_is, reached.following().world)
+        return _Recorded(as_it_is, plain, as_it_is, reached.following().world)
     few = replace(reached, world=among(reached.world, MASKED, seed))
     if min(federated.cohort_size, len(few.world.known.eligible)) < FEWEST:
-        return _Recorded(as_it_is, as_it_is)
-    return _Recorded(as_it_is, as_it_is, few.record(1, aggregation="ring"), few.following(aggregation="ring").world)
+        return _Recorded(as_it_is, plain)
+    return _Recorded(as_it_is, plain, few.record(1, aggregation="ring"), few.following(aggregation="ring").world)
 
 
 def _seen(view: View, recorded: _Recorded) -> View:
@@ -239,7 +243,7 @@ def _seen(view: View, recorded: _Recorded) -> View:
         requests=cut.requests(recorded.as_it_is.crossings) or None,
         uploads=cut.uploads(recorded.plain.crossings) or None,
         masked=cut.masked(recorded.masked.crossings) or None,
-        sums=cut.sums(recorded.as_it_is.crossings) or None,
+        sums=cut.sums(recorded.as_it_is.crossings) or cut.sums(recorded.plain.crossings) or None,
     )
 
 

@@ -15,11 +15,11 @@ from spfedrec_cli.engine.evaluate import entries_of, lengths, measured
 from spfedrec_cli.engine.load import load_dataset
 from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.engine.way import Way
-from spfedrec_cli.errors import InputError
+from spfedrec_cli.errors import InputError, listed
 from spfedrec_cli.retrieval.baselines import known
 from spfedrec_cli.retrieval.evaluate import make_task, means
 from spfedrec_cli.retrieval.intervals import Paired, differences, holm
-from spfedrec_cli.retrieval.metrics import APART, METRICS
+from spfedrec_cli.retrieval.metrics import APART, CATALOGUE_METRICS, LIST_METRICS, METRICS
 from spfedrec_cli.retrieval.written import file_name, read_clients
 
 if TYPE_CHECKING:
@@ -89,14 +89,15 @@ def compare(
     case, where items are bought again. `ks` and `dataset`: as `evaluate` has them. InputError for fewer than two, for
     runs on different Datasets, and for a metric that is not measured.
     """
-    every = [competitor(name) for name in dict.fromkeys(map(str, names))]
+    every = [competitor(name) for name in dict.fromkeys(map(str, listed(names)))]
     if len(every) < 2:
         raise InputError("There is nothing to compare with", hint="name two runs, or one and run:popularity")
     _same_dataset(every)
-    asked = [_k(metric) for metric in metrics or ()]
+    metrics = [] if metrics is None else listed(metrics)
+    asked = [_k(metric) for metric in metrics]
     places = lengths(ks, make_task(load_dataset(every[0].folder, dataset), split, protocol, candidates))
     way = Way(split, sorted({*places, *asked}), protocol=protocol, candidates=candidates)
-    values = [_values(each, way, metrics or (), dataset) for each in every]
+    values = [_values(each, way, metrics, dataset) for each in every]
     clients = values[0][0]
     assert all(np.array_equal(clients, other) for other, _ in values)  # the same Dataset, split and protocol
     tested = list(metrics or [f"{name}@{k}" for name in ("hit_rate", "ndcg") for k in places])
@@ -120,18 +121,23 @@ def _of(metrics: Iterable[str], found: Mapping[str, F64]) -> dict[str, F64]:
 
 def _k(metric: str) -> int:
     name, _, k = metric.partition("@")
-    if name not in (*METRICS, *APART) or not k.isdecimal():
-        hint = f"choose from {', '.join((*METRICS, *APART))}, with @ and the length of the list"
+    if name in CATALOGUE_METRICS:
+        problem = f"'{name}' is of all lists together, so that there is nothing to pair by client"
+        raise InputError(problem, hint="`spfedrec evaluate RUN --more` shows it")
+    if name not in (*METRICS, *APART, *LIST_METRICS) or not k.isdecimal():
+        hint = f"choose from {', '.join((*METRICS, *APART, *LIST_METRICS))}, with @ and the length of the list"
         raise InputError(f"There is no metric '{metric}'", hint=hint)
     return int(k)
 
 
 def _check_measured(tested: Sequence[str], found: Mapping[str, F64], first: Competitor) -> None:
-    """Recall of new and of repeated items is there only where there are both."""
+    """Recall of new and of repeated items is there only where there are both, LIST_METRICS only of whole rankings."""
     for metric in tested:
         if metric not in found:
-            problem = f"Nothing is bought again in the Dataset of {first.name}, so that there is no '{metric}'"
-            raise InputError(problem, hint="leave it out")
+            of_lists = metric.partition("@")[0] in LIST_METRICS
+            again = f"Nothing is bought again in the Dataset of {first.name}"
+            reason = "What lists show is not measured among 99 others" if of_lists else again
+            raise InputError(f"{reason}, so that there is no '{metric}'", hint="leave it out")
 
 
 def _same_dataset(every: Sequence[Competitor]) -> None:

@@ -19,7 +19,7 @@ from spfedrec_cli.engine.own_lists import own_lists, ranker_of, second_stage_of
 from spfedrec_cli.engine.scoring import model_scorer
 from spfedrec_cli.engine.tables import Tabular, by_name
 from spfedrec_cli.engine.way import Way
-from spfedrec_cli.errors import InputError
+from spfedrec_cli.errors import InputError, listed
 from spfedrec_cli.retrieval.blend import Weights
 from spfedrec_cli.retrieval.evaluate import Evaluation, Scorer, checked, history_splits, make_task, measure, rank
 from spfedrec_cli.retrieval.evaluate import evaluate as evaluate_scorer
@@ -192,7 +192,7 @@ def measured(folder: Path, way: Way, dataset: Path | str | None = None, tell: Te
 def lengths(ks: Sequence[int] | None, task: Task) -> list[int]:
     """Of the lists, ascending: `ks`, or where none are said K, as far as there is so much to rank. InputError where
     what was said cannot be."""
-    return checked([min(k, task.most_candidates) for k in K] if ks is None else ks, task)
+    return checked([min(k, task.most_candidates) for k in K] if ks is None else listed(ks), task)
 
 
 def _beside(way: Way, dataset: Dataset, ours: Callable[[str], Scorer], measure_as: Measure, tell: Tell) -> Beside:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ from spfedrec_cli.engine.graphs import item_graph, query_graph, ranking_graph
 from spfedrec_cli.engine.load import open_run
 from spfedrec_cli.engine.own_lists import has_second_stage, ranker_of, second_stage_of
 from spfedrec_cli.engine.store import write_store
-from spfedrec_cli.errors import InputError
+from spfedrec_cli.errors import InputError, listed
 from spfedrec_cli.extras import needs
 from spfedrec_cli.federated.server.ranking import RankingState
 from spfedrec_cli.federated.simulation.state import State
@@ -31,15 +31,13 @@ from spfedrec_cli.run import find
 from spfedrec_cli.second_stage.features import FEATURES
 from spfedrec_cli.serving import bundle, store
 
-TOWERS = ("query_tower", "item_tower")
-FILES = (
-    *("items.parquet", "clients.parquet", bundle.RANKER, bundle.RANKER_GRAPH),
-    *(f"{tower}.{kind}" for tower in TOWERS for kind in ("safetensors", "onnx")),
-    *(store.ABOUT, *store.FILES),
-    *(vectors.TENSORS, vectors.METADATA, vectors.PROJECTOR),
-    *(f"{name}{more}" for name in (indexes.FLAT, indexes.HNSW) for more in ("", ".ids.json")),
-    indexes.ABOUT,
-)
+
+@dataclass(frozen=True)
+class Export:
+    """A format: `write` fills a folder with some of `files`, by which an earlier export is known again."""
+
+    write: Callable[..., None]
+    files: tuple[str, ...] = ()
 
 
 def export(
@@ -69,6 +67,7 @@ def export(
     `force` replaces the folder where it is an earlier export. Raises InputError for a folder that holds anything else,
     or is not to be replaced, and where an extra is not installed.
     """
+    formats = listed(formats)
     unknown = [name for name in formats if name not in EXPORTS]
     if unknown or not formats:
         raise InputError(
@@ -87,7 +86,7 @@ def export(
             state = replace(state, ranking=second_stage_of(folder, world.config))
         for name in dict.fromkeys(formats):
             more = {"hnsw": hnsw} if name == "hnsw" else {}
-            EXPORTS[name](new.path, opened, world, state, **more)
+            EXPORTS[name].write(new.path, opened, world, state, **more)
     return sorted(output.iterdir())
 
 
@@ -110,7 +109,8 @@ def _written(output: Path) -> set[str]:
     listed: dict[str, object] = {}
     with suppress(OSError, InputError):
         listed = files.read_json(output / bundle.MANIFEST).get("files", {})
-    return {*FILES, *listed, *([bundle.MANIFEST] if listed else [])}
+    own = {name for row in EXPORTS.values() for name in row.files}
+    return {*own, *listed, *([bundle.MANIFEST] if listed else [])}
 
 
 def _safetensors(folder: Path, dataset: Dataset, world: World, state: State) -> None:
@@ -150,14 +150,19 @@ def _onnx(folder: Path, dataset: Dataset, world: World, state: State) -> None:
         (folder / bundle.RANKER_GRAPH).write_bytes(graph)
 
 
-EXPORTS: dict[str, Callable[..., None]] = {
-    "parquet": vectors.write_parquet,
-    "safetensors": _safetensors,
-    "npy": vectors.write_npy,
-    "store": write_store,
-    "onnx": _onnx,
-    "faiss": indexes.write_flat,
-    "hnsw": indexes.write_hnsw,
-    "projector": vectors.write_projector,
-    "device": write_bundle,
+def _graph(name: str) -> tuple[str, str]:
+    """The files of a FAISS index."""
+    return name, f"{name}.ids.json"
+
+
+EXPORTS: dict[str, Export] = {
+    "parquet": Export(vectors.write_parquet, ("items.parquet", "clients.parquet")),
+    "safetensors": Export(_safetensors, ("query_tower.safetensors", "item_tower.safetensors", bundle.RANKER)),
+    "npy": Export(vectors.write_npy, (store.ITEMS, store.ITEM_IDS, store.CLIENTS, store.CLIENT_IDS)),
+    "store": Export(write_store, (store.ABOUT, *store.FILES)),
+    "onnx": Export(_onnx, ("query_tower.onnx", "item_tower.onnx", bundle.RANKER_GRAPH)),
+    "faiss": Export(indexes.write_flat, _graph(indexes.FLAT)),
+    "hnsw": Export(indexes.write_hnsw, (*_graph(indexes.HNSW), indexes.ABOUT)),
+    "projector": Export(vectors.write_projector, (vectors.TENSORS, vectors.METADATA, vectors.PROJECTOR)),
+    "device": Export(write_bundle),  # whose manifest names its files
 }

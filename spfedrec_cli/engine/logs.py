@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from spfedrec_cli import run
 from spfedrec_cli.config import Config
 from spfedrec_cli.engine.told import Progress, Watch
-from spfedrec_cli.errors import InputError, nearest
+from spfedrec_cli.errors import InputError, listed, nearest
 from spfedrec_cli.extras import needs
 
 Step = tuple[int, dict[str, float]]
@@ -42,7 +42,7 @@ class Log(Protocol):
 
 def check_logs(names: Sequence[str]) -> None:
     """Raises InputError for a log that is unknown, or whose package is missing."""
-    for name in names:
+    for name in listed(names):
         if name not in LOGS:
             near = nearest(name, list(LOGS))
             hint = f"did you mean {near}?" if near else f"choose from {', '.join(LOGS)}"
@@ -59,7 +59,7 @@ def logged(folder: Path | None, config: Config, names: Sequence[str], watch: Wat
     if folder is None or not names:
         yield watch
         return
-    kept = [_Kept(name, folder, config) for name in dict.fromkeys(names)]
+    kept = [_Kept(name, folder, config) for name in dict.fromkeys(listed(names))]
 
     def watching(progress: Progress) -> None:
         for each in kept:

@@ -14,6 +14,7 @@ from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.own_lists import weeks_known
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.sampling.cohort import largest_cohort
 from spfedrec_cli.federated.sampling.modes import mode_of
 from spfedrec_cli.federated.simulation.compiled import COORDINATES
@@ -99,7 +100,7 @@ def _upload(shape: Shape, config: Config, rows: float, query: int) -> int:
     masked."""
     pool, dim = _public(shape, config), config.model.dim
     own = 4 * (query + (rows + pool) * dim)
-    return int(own if config.federated.aggregation == "sum" else 8 * COORDINATES + 3 * own)
+    return int(own if AGGREGATIONS[config.federated.aggregation].adds_at_once else 8 * COORDINATES + 3 * own)
 
 
 def _public(shape: Shape, config: Config) -> int:

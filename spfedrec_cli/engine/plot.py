@@ -5,7 +5,7 @@ from pathlib import Path
 
 from spfedrec_cli import run
 from spfedrec_cli.engine.record import told
-from spfedrec_cli.errors import InputError
+from spfedrec_cli.errors import InputError, listed
 from spfedrec_cli.report import drawing, pictures
 
 
@@ -19,6 +19,6 @@ def plot(folders: Sequence[Path | str], output: Path | str, kind: str = "learnin
         raise InputError(f"There is no picture {kind!r}", hint=f"choose from {', '.join(pictures.KINDS)}")
     output = Path(output)
     drawing.check(output)
-    every = list(dict.fromkeys(run.find(folder) for folder in folders))
+    every = list(dict.fromkeys(run.find(folder) for folder in listed(folders)))
     pictures.draw(kind, [told(folder) for folder in every], output)
     return output

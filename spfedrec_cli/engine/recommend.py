@@ -18,7 +18,7 @@ from spfedrec_cli.engine.ranker import Opened, by_second_stage, opened, ranker
 from spfedrec_cli.engine.scoring import client_queries
 from spfedrec_cli.engine.tables import Tabular, frame
 from spfedrec_cli.engine.why import Queries, why
-from spfedrec_cli.errors import InputError
+from spfedrec_cli.errors import InputError, listed
 from spfedrec_cli.federated.simulation.state import State
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.model.embed import query_embeddings
@@ -150,8 +150,7 @@ def _split(value: str, dataset: Dataset) -> list[str]:
 
 
 def _listed(ids: Sequence[str] | None) -> list[str]:
-    """A text is one id, not the letters that it consists of."""
-    return [ids] if isinstance(ids, str) else list(ids or [])
+    return [] if ids is None else listed(ids)
 
 
 def stranger_query(world: World, state: State, past: Ragged, items: Tensor) -> Tensor:

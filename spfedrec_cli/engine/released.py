@@ -1,6 +1,7 @@
 """What a run tells on purpose, and to whom: nothing that an audit could find out."""
 
 from spfedrec_cli.config import Settings
+from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.sampling.modes import mode_of
 from spfedrec_cli.federated.server.publishing import keeps_catalogue
 from spfedrec_cli.federated.simulation.state import State
@@ -23,6 +24,6 @@ def released(config: Settings, state: State) -> tuple[str, ...]:
         told.append(f"to every client: the embeddings of all items, every {config.request.refresh} rounds")
     if split and not mode_of(config.request).asks:
         told.append("to every client of a round: the embeddings of its slate")
-    told.append("to the server: the sum of each " + ("chain" if config.federated.aggregation == "ring" else "cohort"))
+    told.append(f"to the server: the sum of each {AGGREGATIONS[config.federated.aggregation].over}")
     told.append("to whoever is given the model: its towers and all item embeddings, without noise")
     return tuple(told)

@@ -15,7 +15,7 @@ from spfedrec_cli.engine.compare import compare
 from spfedrec_cli.engine.load import load_dataset
 from spfedrec_cli.engine.ranker import opened
 from spfedrec_cli.engine.record import beside, ensure_evaluated, told
-from spfedrec_cli.errors import InputError
+from spfedrec_cli.errors import InputError, listed
 from spfedrec_cli.extras import needs
 from spfedrec_cli.federated.sampling.modes import mode_of
 from spfedrec_cli.report.facts import Facts, Shop, Told
@@ -55,7 +55,9 @@ def write_report(
     """
     output = Path(output)
     check_page(output, force)
-    every = list(dict.fromkeys(run.find(folder) for folder in folders))
+    every = list(dict.fromkeys(run.find(folder) for folder in listed(folders)))
+    if not every:
+        raise InputError("There is nothing to report on", hint="name a run")
     data = load_dataset(every[0], dataset)
     shown.check_field(data, field)
     for place, folder in enumerate(every):

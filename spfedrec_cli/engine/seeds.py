@@ -12,6 +12,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.tables import Tabular, by_name
 from spfedrec_cli.engine.told import TrainResult, Watch, ignore
 from spfedrec_cli.engine.train import Begun, silently, train
+from spfedrec_cli.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +47,8 @@ def train_seeds(
     `watching` gives who watches the training in a folder; `preset`, `begun` and `log` as `train` has them. Raises
     InputError, before any training, where one of the folders exists.
     """
+    if count < 1:
+        raise InputError(f"{count} trainings are none", hint="give 1 or more")
     folders = {seed: run_folder(folder, seed) for seed in range(config.train.seed, config.train.seed + count)}
     for each in folders.values():
         run.check_free(each)

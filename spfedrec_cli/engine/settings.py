@@ -7,12 +7,12 @@ Then come the rules of `federated.refusals`.
 from collections.abc import Iterable, Mapping
 
 from spfedrec_cli.config import HELP, Config
-from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.data.dataset import OPEN_IT, Dataset
 from spfedrec_cli.data.decay import dated
 from spfedrec_cli.engine.load import given_popularity
 from spfedrec_cli.engine.second_stage import check_second_stage
 from spfedrec_cli.engine.validation import following_catalogue
-from spfedrec_cli.errors import InputError, nearest
+from spfedrec_cli.errors import InputError, expected, nearest
 from spfedrec_cli.federated import refusals
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.device.cost import Shapes
@@ -45,6 +45,7 @@ TABLES: dict[str, Mapping[str, object]] = {
 
 def check(config: Config) -> None:
     """Raises InputError for a name that no table has, and where settings do not go together, whatever the Dataset."""
+    expected(config, Config, "make it: spfedrec.resolve('sample', settings=['train.rounds=50'])")
     for key, table in TABLES.items():
         check_name(key, named(config, key), table)
     metric, _, k = config.train.monitor.partition("@")
@@ -62,6 +63,7 @@ def check_with(config: Config, dataset: Dataset) -> Config:
     days that they need, or is not the one of the file of item popularity.
     """
     check(config)
+    expected(dataset, Dataset, OPEN_IT)
     followed = following_catalogue(config, dataset)
     given_popularity(dataset, config)
     if config.decays and not dated(dataset):

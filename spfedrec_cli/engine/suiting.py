@@ -12,6 +12,7 @@ import numpy as np
 
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.data.decay import dated
+from spfedrec_cli.errors import listed
 
 FEW_SALES, FEW_ITEMS = 85, 5 * 1024  # below both, a public pool teaches more than each client's own obfuscating items
 POOL = 1024
@@ -53,7 +54,7 @@ def facts_of(dataset: Dataset) -> Facts:
 def suited(dataset: Dataset, asked: Iterable[str]) -> list[Choice]:
     """What is chosen for the Dataset beside the settings `asked` (section.name=value): a choice that would change one
     of them is left out whole."""
-    said = {setting.partition("=")[0].strip() for setting in asked}
+    said = {setting.partition("=")[0].strip() for setting in listed(asked)}
     found = [choice(facts_of(dataset)) for choice in CHOICES]
     return [each for each in found if each is not None and not said & _touched(each)]
 

@@ -23,7 +23,7 @@ from spfedrec_cli.engine.logs import check_logs
 from spfedrec_cli.engine.search import Tried, check_search, ends, next_of, refuse_both
 from spfedrec_cli.engine.settings import check_with
 from spfedrec_cli.engine.stop import Interrupted
-from spfedrec_cli.errors import InputError, SpfedrecError
+from spfedrec_cli.errors import InputError, SpfedrecError, listed
 from spfedrec_cli.run import RUNS
 from spfedrec_cli.sweeps import Plan, Trial
 from spfedrec_cli.threads import cores
@@ -86,7 +86,9 @@ def sweep(
     """
     check_logs(log)
     opened = Dataset.open(dataset)
-    plan = planned(opened, name, settings, preset, None if config is None else str(config), random, seed, search)
+    plan = planned(
+        opened, name, listed(settings), preset, None if config is None else str(config), random, seed, search
+    )
     monitor = _checked(plan, opened)
     plan = replace(plan, trials=sweeps.keep(plan))
     training = _Training(plan, Path(dataset), tuple(log))

@@ -58,7 +58,8 @@ class SecondStageResult:
 @dataclass(frozen=True)
 class TrainResult(Tabular):
     """What a training came to. `validation` belongs to `best_round`, chosen by `monitor`; bytes are sums over all
-    rounds, as are `survivors`, the client updates that are in an aggregate, and `aborted`, the chains without a sum.
+    rounds, as are `survivors`, the client updates that are in an aggregate, and `aborted`, the sums that nobody
+    learned.
     `second_stage`: what that came to, where there is one; none of it is in the other figures but the state's hash.
     `prior`: the γ of the best round, where validation chose it. `bytes_in_chains`: where sums are those of the ideal
     functionality, the mean bytes of a client in a round of secret-sharing chains in its place, "up" and "down".

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spfedrec_cli.errors import InputError
+from spfedrec_cli.errors import InputError, listed
 from spfedrec_cli.retrieval.baselines import ALL, BASELINES, known
 
 
@@ -21,6 +21,10 @@ class Way:
     second_stage: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("ks", "baselines"):
+            said = getattr(self, name)
+            if said is not None and not isinstance(said, bool):
+                object.__setattr__(self, name, listed(said))
         if self.blend and self.split == "validation":
             problem = "The blend is fitted on validation, so it cannot be measured there"
             raise InputError(problem, hint="evaluate it on test")

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spfedrec_cli.config import ModelConfig
-from spfedrec_cli.model.architectures import Shape, Tower, architecture
-from spfedrec_cli.model.architectures import Weights as Weights
+from spfedrec_cli.model.architecture import Shape, Tower
+from spfedrec_cli.model.architecture import Weights as Weights
+from spfedrec_cli.model.architectures import architecture
 from spfedrec_cli.model.features import ID, Features
 from spfedrec_cli.rng import uniform
 

@@ -8,7 +8,6 @@ from answers import Invoke, the_json
 
 from spfedrec_cli.cli.describe import picture
 from spfedrec_cli.data.dataset import Dataset
-from spfedrec_cli.data.sources import SOURCES
 
 
 def test_prepare_tells_what_it_made(invoke: Invoke) -> None:
@@ -72,11 +71,6 @@ def test_prepare_refuses_and_leaves_nothing(
     assert result.exit_code == 2
     assert problem in result.stderr
     assert list(workplace.iterdir()) == []
-
-
-def test_the_help_names_every_source(invoke: Invoke) -> None:
-    text = " ".join(invoke("prepare", "--help").stdout.split())
-    assert all(name in text for name in SOURCES)
 
 
 @pytest.mark.parametrize("name", ["sample", "datasets/sample", "./datasets/sample"])

@@ -19,6 +19,7 @@ from spfedrec_cli.data.raw import Progress
 from spfedrec_cli.engine import Comparison, EvaluationReport, Paired, Ranked, Recommendation, Why
 from spfedrec_cli.retrieval.groups import Group
 from spfedrec_cli.retrieval.intervals import Difference
+from spfedrec_cli.retrieval.metrics import CATALOGUE_METRICS
 
 
 def report(**changes: Any) -> EvaluationReport:
@@ -64,6 +65,16 @@ def test_a_table_for_each_length_and_a_row_for_each_recommender(invoke: Invoke, 
     assert rows[at_12 + 2 : at_12 + 4] == [["this", "run", "0.3750", "0.6250"], ["popularity", "0.0625", "0.8750"]]
     assert "test at 10: all items ranked for 3 clients; runs/first, round 40" in result.stdout
     assert "1 client bought nothing in test: left out" in result.stderr
+
+
+def test_a_measure_of_lists_stands_among_those_of_lists(
+    invoke: Invoke, a_run: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CATALOGUE_METRICS, "shown_once", lambda items, n_items, k: 0.0)
+    stand_in(evaluate=report(metrics={"ndcg@10": 0.25, "coverage@10": 0.5, "shown_once@10": 0.25}, baselines={}))
+    rows = cells(invoke("evaluate", "first", "--more").stdout)
+    assert ["ndcg"] in rows
+    assert ["coverage", "shown_once"] in rows
 
 
 def test_one_table_of_what_matters(invoke: Invoke, a_run: Path, stand_in: StandIn) -> None:

@@ -183,7 +183,7 @@ def test_customers_out_of_range(hm_folder: Path, tmp_path: Path, customers: int 
     "arguments, message",
     [
         ({"source": "movielenz"}, "no source 'movielenz'; did you mean movielens"),
-        ({"source": "zzz"}, "choose one of hm, movielens, completejourney, synthetic, sample"),
+        ({"source": "zzz"}, f"choose one of {', '.join(SOURCES)}"),
         ({"source": "sample", "split": "temporary"}, "no split 'temporary'; did you mean temporal"),
         ({"source": "sample", "split": "temporal"}, "needs dates"),
         ({"source": "hm"}, "The source hm needs an input; give its folder or file with --input"),

@@ -13,6 +13,9 @@ from spfedrec_cli.engine import AuditReport, audit_run, resume, train
 from spfedrec_cli.engine.audit import keep
 from spfedrec_cli.engine.record import AUDIT
 from spfedrec_cli.errors import InputError
+from spfedrec_cli.federated.aggregation.ideal import IdealSum, SumByMessages
+from spfedrec_cli.federated.aggregation.protocol import Updates
+from spfedrec_cli.federated.aggregation.table import AGGREGATIONS, Row
 from spfedrec_cli.files import read_json
 
 SMALL = ["train.rounds=2", "train.checkpoint_every=1", "model.dim=8", "client.pool_size=30"]
@@ -54,6 +57,23 @@ def test_what_is_released_is_said(report: AuditReport) -> None:
     assert any("how many clients bought each item" in line for line in report.released)
     assert set(report.bytes_per_client) == {"up", "down"}
     assert report.bytes_per_client["up"] > 1000
+
+
+class Unseen(SumByMessages):
+    """A protocol of one's own, of which no message is an update as it is."""
+
+    def add(self, updates: Updates) -> None:
+        self._sum.add(updates)
+
+
+def test_a_protocol_of_ones_own_is_attacked_like_the_sum(
+    shop: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(AGGREGATIONS, "unseen", Row(IdealSum, Unseen, over="crowd"))
+    run = trained(shop, tmp_path / "run", "federated.aggregation=unseen")
+    made = audit_run(run, ["collinearity", "half known, sum"], clients=60, rounds=1)
+    assert made.left_out == {}
+    assert "to the server: the sum of each crowd" in made.released
 
 
 def test_a_report_is_a_table(report: AuditReport) -> None:

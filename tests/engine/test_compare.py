@@ -76,6 +76,12 @@ def test_recall_of_repeated_items_is_tested_where_it_is_asked_for(first: Path) -
     assert gap.low <= gap.mean <= gap.high
 
 
+def test_what_lists_show_is_tested_where_it_is_asked_for(first: Path) -> None:
+    (pair,) = engine.compare([str(first), f"{first}:popularity"], metrics=["novelty@10"]).pairs
+    difference = np.subtract(values(first)["novelty@10"], values(first, "-popularity")["novelty@10"])
+    assert pair.differences["novelty@10"].mean == pytest.approx(np.mean(difference))
+
+
 def test_what_was_measured_is_not_measured_again(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     again = [str(first), f"{first}:popularity"]
     before = engine.compare(again, ks=(10,))
@@ -117,7 +123,9 @@ def test_runs_on_different_datasets_are_refused(first: Path, config: Callable[..
         ([], {}, "nothing to compare with"),
         ([""], {}, "nothing to compare with"),  # the same run again
         ([":popularty"], {}, "no baseline 'popularty'; did you mean popularity"),
-        ([":popularity"], {"metrics": ["novelty@10"]}, "no metric 'novelty@10'; choose from hit_rate"),
+        ([":popularity"], {"metrics": ["noveltie@10"]}, "no metric 'noveltie@10'; choose from hit_rate"),
+        ([":popularity"], {"metrics": ["coverage@10"]}, "'coverage' is of all lists together"),
+        ([":popularity"], {"metrics": ["novelty@10"], "protocol": "sampled"}, "not measured among 99 others"),
         ([":popularity"], {"metrics": ["ndcg"]}, "no metric 'ndcg'"),
         ([":popularity"], {"ks": (201,)}, "k = 201 is more than the 200 candidates"),
         ([":blend"], {"split": "validation"}, "fitted on validation"),

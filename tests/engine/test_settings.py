@@ -1,7 +1,7 @@
 """What settings are refused, by whom, and in which sentence; and rows that are added to tables from outside."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,12 @@ from spfedrec_cli.federated import refusals
 from spfedrec_cli.federated.aggregation.ideal import IdealSum, SumByMessages
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS, Row
 from spfedrec_cli.federated.device.optimizers import LOCAL_OPTIMIZERS
+from spfedrec_cli.federated.sampling.modes import MODES
 from spfedrec_cli.federated.server.optimizers import SERVER_OPTIMIZERS
 from spfedrec_cli.federated.simulation.state import initial_state
 from spfedrec_cli.federated.strategies.split import ENGINES
 from spfedrec_cli.federated.strategies.table import STRATEGIES
+from spfedrec_cli.model.architectures import TOWERS
 from spfedrec_cli.model.loss import LOSSES
 from spfedrec_cli.retrieval.metrics import METRICS
 
@@ -85,14 +87,14 @@ def test_a_name_that_no_table_has_is_refused_with_those_there_are(key: str, conf
 
 
 def test_a_name_like_no_other_is_refused_with_a_way_to_learn_of_them(config: Make) -> None:
-    with pytest.raises(InputError, match=r"'sum' or 'ring'; see `spfedrec config show`"):
+    with pytest.raises(InputError, match=rf" or {list(AGGREGATIONS)[-1]!r}; see `spfedrec config show`"):
         check(config("federated.aggregation=qqq"))
 
 
-@pytest.mark.parametrize("key", TABLES)
-def test_every_row_is_told_of_in_the_meaning_of_its_setting(key: str) -> None:
+@pytest.mark.parametrize("key, table", {**TABLES, "model.query_tower": TOWERS, "model.item_tower": TOWERS}.items())
+def test_every_row_is_told_of_in_the_meaning_of_its_setting(key: str, table: Mapping[str, object]) -> None:
     meaning = next(meaning for known, _, meaning in settings_module.describe() if known == key)
-    assert all(name in meaning for name in TABLES[key])
+    assert [name for name in table if name not in meaning] == []  # sections.py has the meanings
 
 
 def test_every_rule_has_settings_that_it_refuses() -> None:
@@ -272,6 +274,31 @@ def test_a_run_whose_row_is_gone_is_not_resumed(
     with pytest.raises(InputError, match=r"server\.optimizer = 'signed' does not fit"):
         engine.resume(done.run, rounds=2)
     assert (done.run / "config.toml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    "setting, table, row, sentence",
+    [
+        ("federated.aggregation=mine", AGGREGATIONS, Row(IdealSum, SumByMessages), "no aggregation protocol 'mine'"),
+        ("request.mode=mine", MODES, MODES["slate"], "no request mode 'mine'"),
+        ("model.query_tower=mine", TOWERS, TOWERS["linear"], "no tower 'mine'"),
+    ],
+)
+def test_a_run_whose_row_is_gone_is_told_in_a_sentence(
+    setting: str,
+    table: dict[str, Any],
+    row: Any,
+    sentence: str,
+    shop: Dataset,
+    config: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as added:
+        added.setitem(table, "mine", row)
+        run = engine.train(shop, config("train.rounds=1", "train.engine=reference", setting), tmp_path / "run").run
+    with pytest.raises(InputError, match=f"There is {sentence}"):
+        engine.evaluate(run)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import pytest
 from spfedrec_cli import engine
 from spfedrec_cli.config import Config
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.engine.export import EXPORTS, Export
 from spfedrec_cli.engine.indexes import Hnsw, compared, flat_index, hnsw_index, hnsw_of
 from spfedrec_cli.engine.vectors import _cell
 from spfedrec_cli.errors import InputError
@@ -181,6 +182,22 @@ def test_a_graph_that_cannot_be(said: dict[str, int], problem: str) -> None:
 def test_settings_of_a_graph_that_is_not_asked_for(run: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="add hnsw to the formats"):
         engine.export(run, tmp_path / "out", ("npy",), hnsw={"links": 8})
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_every_format_may_be_replaced(name: str, run: Path, tmp_path: Path) -> None:
+    """Its files are known as those of an export."""
+    pytest.importorskip({"onnx": "onnx", "faiss": "faiss", "hnsw": "faiss"}.get(name, "numpy"))
+    written = {file.name for file in engine.export(run, tmp_path / "out", (name,))}
+    assert written <= set(EXPORTS[name].files) or name == "device"
+    assert engine.export(run, tmp_path / "out", ("npy",), force=True)
+
+
+def test_a_format_of_ones_own_may_be_replaced(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = Export(lambda folder, dataset, world, state: (folder / "items.txt").write_text("mine"), ("items.txt",))
+    monkeypatch.setitem(EXPORTS, "mine", row)
+    for _ in range(2):
+        assert engine.export(run, tmp_path / "out", ("mine",), force=True) == [tmp_path / "out" / "items.txt"]
 
 
 def test_an_export_is_replaced_on_demand_and_nothing_else_is(run: Path, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from spfedrec_cli.errors import InputError
 from spfedrec_cli.federated.simulation.state import State, initial_state, state_tensors
 from spfedrec_cli.federated.strategies.table import STRATEGIES
 from spfedrec_cli.model import towers
-from spfedrec_cli.model.architectures import TOWERS, Tower
+from spfedrec_cli.model.architecture import Tower
+from spfedrec_cli.model.architectures import TOWERS
 from spfedrec_cli.model.features import Features
 
 FIELDS = {"id": 6, "type": 3, "colour": 4}

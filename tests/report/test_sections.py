@@ -3,6 +3,8 @@
 import pytest
 from facts import facts, measured, message, rounds, told, versus
 
+from spfedrec_cli.federated.aggregation.ideal import IdealSum, SumByMessages
+from spfedrec_cli.federated.aggregation.table import AGGREGATIONS, Row
 from spfedrec_cli.report.facts import Facts
 from spfedrec_cli.report.parts import Section, Table
 from spfedrec_cli.report.sections import cost, learning, privacy, quality, sections, settings, together, verdict
@@ -93,10 +95,18 @@ def test_chains_and_slates_have_their_own_rows() -> None:
         "sums over about 4 clients each, 1 of them a round; 2 without a sum",
         "secret sharing, executed (ring)",
     ]
+    popularity = every["how often each item was bought"]
+    assert popularity == ["once, of 8 clients", "the sum of each chain alone, exact"]
     assert every["requests"] == [
         "none",
         "items are published to all (slate); 25 % of updates are zeros: no target in the slate",
     ]
+
+
+def test_a_protocol_of_ones_own_is_no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(AGGREGATIONS, "own", Row(IdealSum, SumByMessages, against="a dealer"))
+    every = {row[1]: row[2:] for row in cells(privacy.section(facts(told("federated.aggregation=own"))).tables[0])}
+    assert every["sums of what devices learned"] == ["2 sums over 4 clients each", "a dealer"]
 
 
 def test_the_audit_stands_there_where_there_was_one() -> None:

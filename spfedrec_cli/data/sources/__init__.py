@@ -6,7 +6,15 @@ from pathlib import Path
 
 from spfedrec_cli.data.raw import Raw, Request
 from spfedrec_cli.data.schema import SplitKind, TimeUnit
-from spfedrec_cli.data.sources import completejourney, hm, movielens, sample, synthetic, synthetic_csv, table
+from spfedrec_cli.data.sources import (
+    completejourney,
+    hm,
+    movielens,
+    sample,
+    synthetic,
+    synthetic_csv,
+    table,
+)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from spfedrec_cli.config import RequestConfig
 from spfedrec_cli.dtypes import I64
+from spfedrec_cli.errors import Table
 from spfedrec_cli.federated.sampling.slate import Rotation, Slate, whole_catalogue
 
 Draw = Callable[[RequestConfig, I64, Rotation, int, int], Slate]
@@ -48,11 +49,14 @@ class Mode:
         return self.slate is None
 
 
-MODES: dict[str, Mode] = {
-    "paper": Mode(popularity=lambda request: request.negatives == "popularity", keeps=False),
-    "slate": Mode(rotating, popularity=always),
-    "catalogue": Mode(everything, size=lambda request, n_items: n_items, keeps=False),
-}
+MODES: Table[Mode] = Table(
+    "request mode",
+    {
+        "paper": Mode(popularity=lambda request: request.negatives == "popularity", keeps=False),
+        "slate": Mode(rotating, popularity=always),
+        "catalogue": Mode(everything, size=lambda request, n_items: n_items, keeps=False),
+    },
+)
 
 
 def mode_of(request: RequestConfig) -> Mode:

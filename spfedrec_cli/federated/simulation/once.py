@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -9,14 +10,13 @@ import torch
 from torch import Tensor
 
 from spfedrec_cli.dtypes import I32, I64
-from spfedrec_cli.federated.aggregation.chain.ring import account_chains, companies
 from spfedrec_cli.federated.aggregation.chain.sources import simulated_run
-from spfedrec_cli.federated.aggregation.protocol import Opening, Updates
+from spfedrec_cli.federated.aggregation.protocol import Aggregation, Opening, Sent, Updates
 from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.simulation.opening import opening_of_vectors
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.wire import messages
-from spfedrec_cli.federated.wire.channel import Channel, Role
+from spfedrec_cli.federated.wire.channel import Channel
 from spfedrec_cli.federated.wire.fixed_point import Codec
 
 # Of a chain at least: what ten bought together would say which entries of a request of theirs are purchases.
@@ -37,47 +37,42 @@ def summed_once(
     """The sum (shape) over all clients who train, in this process and all others. `of_one` gives what one device sends,
     none of it beyond `most`, `of_all` the sum over the clients that live here; `number` tells such sums of a run apart.
 
-    Where rounds execute a protocol, so does this, in longer chains. `train.engine = simulation` counts its bytes and
-    takes the sum as it is, which the masks of a whole chain leave untouched; `reference` sends every message.
+    By the protocol of the rounds, in longer chains. `train.engine = simulation` counts its bytes and takes the sum as
+    it is, which masks leave untouched where nobody falls silent; `reference` sends every message.
     """
-    clients, fast = world.here(world.known.eligible), world.config.train.engine == "simulation"
-    is_ideal = world.config.federated.aggregation == "sum"
-    if fast and is_ideal:
-        channel.account(kind, np.full(len(clients), messages.size([prod(shape)])))
-    elif fast:
-        everybody = world.known.eligible
-        begun = _opening(world, channel, everybody, kind, prod(shape), number, most)
-        account_chains(begun, world.shards.mine(everybody))
-    if fast:
-        return world.team.sum(torch.from_numpy(of_all()))
-    if is_ideal:
-        sent = (
-            channel.send(kind(channel.round, of_one(client)), client, Role.AGGREGATOR) for client in clients.tolist()
-        )
-        total = sum((each.counts.astype(np.int64) for each in sent), np.zeros(shape, np.int64))
+    protocol, everybody = AGGREGATIONS[world.config.federated.aggregation], world.known.eligible
+    here = _opening(world, channel, world.here(everybody), kind, prod(shape), number, most)
+    if world.config.train.engine != "simulation":
+        total = _executed(protocol.by_messages(here), here, lambda client: kind(channel.round, of_one(client)))
+        return world.team.sum(torch.from_numpy(total.reshape(shape)))
+    if protocol.account is None:
+        protocol.open(here).close()
     else:
-        total = _executed(_opening(world, channel, clients, kind, prod(shape), number, most), of_one).reshape(shape)
-    return world.team.sum(torch.from_numpy(total))
+        begun = _opening(world, channel, everybody, kind, prod(shape), number, most)
+        protocol.account(begun, world.shards.mine(everybody))
+    return world.team.sum(torch.from_numpy(of_all()))
 
 
 def counted_together(world: World) -> list[I64]:
     """The clients that each sum of item popularity is of which somebody learns."""
-    clients = world.known.eligible
-    if world.config.federated.aggregation == "sum":
-        return [clients]
-    nobody_listens = Channel(0)
+    clients, nobody_listens = world.known.eligible, Channel(0)
     begun = _opening(world, nobody_listens, clients, messages.PurchaseCounts, world.n_items, 0, 1)
-    return [members for members, _ in companies(begun)]
+    return AGGREGATIONS[world.config.federated.aggregation].companies(begun)
 
 
-def _executed(opening: Opening, of_one: Callable[[int], I32]) -> I64:
-    aggregation = AGGREGATIONS[opening.federated.aggregation].by_messages(opening)
-    none, rows = torch.empty(0, dtype=torch.int64), torch.empty(0, 1, dtype=torch.int32)
+def _executed(aggregation: Aggregation, opening: Opening, of_one: Callable[[int], messages.Message]) -> I64:
     for place, client in enumerate(opening.clients.tolist()):
-        mine = torch.from_numpy(of_one(client).reshape(1, -1))
-        nothing = np.zeros(1, np.int64), none, torch.empty(1, 0, 1, dtype=torch.int32), 0
-        aggregation.add(Updates(np.array([place]), mine, none, rows, *nothing))
+        message, read = of_one(client), partial(_alone, place)
+        aggregation.add(replace(read(message), sent=Sent(message, read)))
     return np.asarray(aggregation.close().query.numpy(), np.int64)
+
+
+def _alone(place: int, message: messages.Message) -> Updates:
+    """The update of a device that has nothing but counts."""
+    assert isinstance(message, messages.PurchaseCounts | messages.WeeklyBuyers)
+    none, rows = torch.empty(0, dtype=torch.int64), torch.empty(0, 1, dtype=torch.int32)
+    nothing = np.zeros(1, np.int64), none, torch.empty(1, 0, 1, dtype=torch.int32), 0
+    return Updates(np.array([place]), torch.tensor(message.counts).reshape(1, -1), none, rows, *nothing)
 
 
 def _opening(

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from spfedrec_cli.federated.aggregation.table import AGGREGATIONS
 from spfedrec_cli.federated.sampling.modes import mode_of
+from spfedrec_cli.federated.server.publishing import needs_popularity
 from spfedrec_cli.federated.wire.messages import Request, serialise
 from spfedrec_cli.report import attacks
 from spfedrec_cli.report.facts import Facts, Shop, Told
@@ -66,9 +68,10 @@ def _rows(run: Told, shop: Shop) -> Iterator[tuple[Cell, ...]]:
     if federated.strategy == "split":
         yield _requests(run, shop)
     yield _sums(run)
-    if any(each.kind == "popularity" for each in run.messages):
-        once = f"once, of {_count(run, 'popularity'):,} clients"
-        yield "aggregator", "how often each item was bought", once, "a sum alone, exact"
+    if run.config.request.popularity == "sum" and (needs_popularity(run.config) or run.config.decays):
+        over = AGGREGATIONS[federated.aggregation].over
+        alone = "a sum alone, exact" if over == "cohort" else f"the sum of each {over} alone, exact"
+        yield "aggregator", "how often each item was bought", f"once, of {shop.trained:,} clients", alone
     elif run.config.request.popularity != "sum":
         yield "server", "how often each item was bought", "from a file", "nobody's purchases were summed"
     yield "all of them", *_noise_row(run)
@@ -97,12 +100,12 @@ def _sums(run: Told) -> tuple[Cell, ...]:
     a_round = run.updates / rounds if rounds else 0
     aborted = sum(line["aborted"] for line in run.rounds)
     lost = f"; {aborted:,} without a sum" if aborted else ""
-    if federated.aggregation == "sum":
-        over = f"{counted(rounds, 'sum')} over {a_round:,.0f} clients each{lost}"
-        return "aggregator", "sums of what devices learned", over, "a perfect secure sum, which is simulated"
-    length = federated.chain_length
-    over = f"sums over about {length} clients each, {max(a_round / length, 1):,.0f} of them a round{lost}"
-    return "aggregator", "sums of what devices learned", over, f"secret sharing, executed ({federated.aggregation})"
+    protocol = AGGREGATIONS[federated.aggregation]
+    length = protocol.members(federated, a_round)
+    over = f"{counted(rounds, 'sum')} over {a_round:,.0f} clients each{lost}"
+    if protocol.over != "cohort":
+        over = f"sums over about {length:,.0f} clients each, {max(a_round / length, 1):,.0f} of them a round{lost}"
+    return "aggregator", "sums of what devices learned", over, protocol.against
 
 
 def _noise_row(run: Told) -> tuple[str, str, str]:
@@ -110,7 +113,3 @@ def _noise_row(run: Told) -> tuple[str, str, str]:
     if not found:
         return "the values as they are", "no noise", "no differential privacy"
     return "noisy values", ", ".join(f"{key} = {value}" for key, value in found.items()), "differential privacy"
-
-
-def _count(run: Told, kind: str) -> int:
-    return sum(each.count for each in run.messages if each.kind == kind)

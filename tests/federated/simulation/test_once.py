@@ -9,12 +9,15 @@ import torch
 from worlds import build_world, merged
 
 from spfedrec_cli.federated.aggregation.chain.ring import stays_in_shards
+from spfedrec_cli.federated.aggregation.ideal import IdealSum, SumByMessages
+from spfedrec_cli.federated.aggregation.protocol import Sums, Updates
+from spfedrec_cli.federated.aggregation.table import AGGREGATIONS, Row
 from spfedrec_cli.federated.simulation import once
 from spfedrec_cli.federated.simulation.beginning import summed_purchases
 from spfedrec_cli.federated.simulation.once import LENGTH, counted_together
 from spfedrec_cli.federated.simulation.world import World
 from spfedrec_cli.federated.wire import messages
-from spfedrec_cli.federated.wire.channel import Recorder
+from spfedrec_cli.federated.wire.channel import Recorder, Role
 from spfedrec_cli.federated.wire.ledger import Ledger
 
 ENGINES = ["simulation", "reference"]
@@ -44,6 +47,34 @@ def test_both_engines_count_the_same_bytes() -> None:
     kinds = {each.kind for each in one.entries}
     assert messages.MaskedUpdate.kind in kinds
     assert messages.PurchaseCounts.kind not in kinds
+
+
+class Sealed(IdealSum):
+    """A protocol of one's own: a seal of 32 bytes beside each update."""
+
+    def close(self) -> Sums:
+        sizes = np.full(len(self.uploads), messages.size([2], [32]))
+        self._opening.channel.account(messages.ChainCommitment, sizes * self.uploads)
+        return super().close()
+
+
+class SealedByMessages(SumByMessages):
+    def add(self, updates: Updates) -> None:
+        seal = messages.ChainCommitment(self._opening.round, np.zeros(2, np.int32), np.zeros(32, np.uint8))
+        client = int(self._opening.clients[updates.members[0]])
+        self._opening.channel.send(seal, client, Role.AGGREGATOR)
+        super().add(updates)
+
+
+def test_a_protocol_of_ones_own_sends_its_own_messages_and_no_chains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(AGGREGATIONS, "sealed", Row(Sealed, SealedByMessages))
+    (one, first), (two, second) = (summed(world_of("sealed", engine)) for engine in ENGINES)
+    torch.testing.assert_close(one, summed(world_of("sum", "simulation"))[0])
+    torch.testing.assert_close(two, one)
+    assert first.entries == second.entries
+    kinds = [messages.PurchaseCounts.kind, messages.ChainCommitment.kind]
+    assert [each.kind for each in first.entries] == kinds
+    assert [len(members) for members in counted_together(world_of("sealed", "simulation"))] == [first.entries[0].count]
 
 
 def test_shards_make_no_chain_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
