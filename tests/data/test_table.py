@@ -291,6 +291,15 @@ def test_rows_of_nobody_are_left_out_of_the_tables_too(shop: Shop) -> None:
     assert "1 row of items.csv left out: --drop-missing" in summary.notes
 
 
+def test_a_table_beside_no_purchases_is_no_reason_to_fall(shop: Shop) -> None:
+    items = shop.write("s,blue", header="sku,c", name="items.csv")
+    reading = Reading(item_table=items, where=("sku=other",))
+    with pytest.raises(
+        InputError, match=r"The input holds no purchases .*; 1 row of shop.csv left out: --where sku=oth"
+    ):
+        shop.prepare(shop.write("u,s,2020-09-01"), COLUMNS + ",item.colour=c", reading=reading)
+
+
 def test_what_is_wrong_with_the_tables(shop: Shop) -> None:
     path = shop.write("u,s,2020-09-01")
     items = shop.write("s,blue", "s,red", header="sku,c", name="items.csv")

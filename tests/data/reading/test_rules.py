@@ -211,6 +211,18 @@ def test_a_moment_may_say_its_zone_where_the_clocks_of_a_zone_are_read(tmp_path:
     assert raw.item.to_pylist() == ["t"]
 
 
+def test_a_moment_is_on_the_clocks_of_the_zone_however_the_column_is_written(tmp_path: Path) -> None:
+    """Times are told as days first, and the condition is written in ISO form."""
+    (tmp_path / "t.csv").write_text("user,sku,at,n,x\nu,s,15/01/2020 11:59,1,x\nu,t,15/01/2020 12:00,1,x")
+    raw, _ = read(
+        tmp_path / "t.csv",
+        where=("at>=2020-01-15 12:00",),
+        timezone="Europe/Stockholm",
+        time_format="%d/%m/%Y %H:%M",
+    )
+    assert raw.item.to_pylist() == ["t"]
+
+
 def test_times_are_compared_with_times_alone(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("user,sku,at,n,x\nu,s,2020-01-01,1,x\nu,t,,1,x\nu,v,2020-01-09,1,x")
     with pytest.raises(
