@@ -139,7 +139,8 @@ class Crossed:
             self.requested += len(cohort.own.values) + len(cohort.hidden.items.values)
 
     def sums(self, opening: Opening, sum_of: I64, merged: I64) -> None:
-        self.rows.add(opening.own, opening.requests, sum_of, merged, 1 + int(opening.rows.max()))
+        if len(opening.rows):  # of purchases, which are summed once, there are none
+            self.rows.add(opening.own, opening.requests, sum_of, merged, 1 + int(opening.rows.max()))
 
     def mean(self, direction: str) -> float:
         """Bytes of one client in one round."""
