@@ -613,6 +613,22 @@ def test_where_no_row_is_right_none_is_to_be_left_out(shop: Shop, values: list[s
     assert "--skip-bad-rows" not in str(caught.value)
 
 
+@pytest.mark.parametrize("form, told", [("%Y-%m-%d %H:%M:%S", False), ("%Y-%m-%d %H:%M", True)])
+def test_inputs_that_overlap_to_the_minute_alone_are_told(shop: Shop, form: str, told: bool) -> None:
+    """Their rows count twice, and what is bought once seems to be bought again."""
+    moments = [datetime(2020, 9, 1, 10, n, 30) for n in range(40)]
+    one = shop.write(*(f"u{n},s,{at:%Y-%m-%d %H:%M:%S}" for n, at in enumerate(moments)))
+    other = shop.write(*(f"u{n},s,{at:{form}}" for n, at in enumerate(moments)), name="other.csv")
+    apart = shop.write(*(f"u{n},t,{at:{form}}" for n, at in enumerate(moments)), name="apart.csv")
+    note = (
+        "40 rows have customer, item and day of one in an earlier input, but another time of day: where they are the "
+        "same purchases, write their times alike"
+    )
+    for inputs, found in (((one, other), told), ((one, apart), False)):
+        raw = source.read(Request(inputs, 0, reading=Reading(parse_columns(COLUMNS))))
+        assert (note in raw.notes) == found
+
+
 def test_what_several_inputs_have_in_common_counts_once(shop: Shop) -> None:
     first = shop.write("u,s,2020-09-01,1", "u,s,2020-09-01,1", "u,t,2020-09-02,1", header=HEADER + ",n")
     second = shop.write(

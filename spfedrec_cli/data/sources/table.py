@@ -7,6 +7,7 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from spfedrec_cli.data.arrays import letters, to_numpy
@@ -33,6 +34,7 @@ _NEEDED = ("customer", "item")
 _ROLES = (*_NEEDED, "time", "price", "quantity", "name")
 _OF_ITEMS, _OF_CUSTOMERS = "item.", "customer."
 _EXAMPLE = "write --columns customer=user_id,item=sku,time=bought_at with the names of your columns"
+_SOME = 20  # rows of several inputs that are hardly alike by chance
 _NOT_MATCHED = "rows in common count twice where inputs have no times, or days here and moments there"
 _ZONES = "times of some files say their zone, and of others not: these are in UTC; where that is wrong, write all alike"
 _KINDS = {"customer": _ID, "item": _ID, "price": PRICE}
@@ -196,10 +198,21 @@ def _joined(pieces: Sequence[_Piece], notes: list[str]) -> tuple[Scanned, TimeUn
     if source.max(initial=0) and "time" in columns:
         new = ~seen_before({role: columns[role] for role in _ROLES if role in columns}, source)
         notes += [] if new.all() else [_told_once(int((~new).sum()))]
+        notes += _nearly(columns, source, new) if units == {"second"} else []
     notes += [_ZONES] * (len({one.form.local for one in pieces if one.form and one.form.unit == "second"}) > 1)
     if pieces[-1].place and (mixed or "time" not in columns):
         notes.append(_NOT_MATCHED)
     return Scanned(columns, len(source), [], pieces[0].table.lines), "second" if mixed else units.pop(), new
+
+
+def _nearly(columns: Mapping[str, Column], source: npt.NDArray[np.integer], new: Bool) -> list[str]:
+    """Whether inputs overlap, and times have seconds in one and minutes in another, so that rows differ."""
+    days = {**{role: columns[role] for role in _NEEDED}, "time": columns["time"] // UNITS_A_DAY["second"]}
+    count = int((seen_before(days, source) & new).sum())
+    if count < max(_SOME, int((~new).sum())):
+        return []
+    same = f"{count:,} rows have customer, item and day of one in an earlier input"
+    return [f"{same}, but another time of day: where they are the same purchases, write their times alike"]
 
 
 def _alike(pieces: Sequence[_Piece]) -> list[str]:
