@@ -1,6 +1,7 @@
 """A Dataset in four panels, or three where it has no dates. matplotlib, an extra, is imported when one is drawn."""
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 COLOURS = {"train": INK, "validation": SECOND, "test": THIRD}
 LARGEST_BASKET = 15
+_EPOCH = date(1970, 1, 1).toordinal()
+_FIRST, _LAST = date.min.toordinal() - _EPOCH, date.max.toordinal() - _EPOCH  # days that matplotlib can name
 
 
 def draw(told: Mapping[str, Any], counted: Statistics, file: Path) -> None:
@@ -69,7 +72,11 @@ def _popularity(axes: "Axes", by_item: I64) -> None:
 def _volume(axes: "Axes", counted: Statistics, split: Mapping[str, Any]) -> None:
     starts, purchases = counted.by_week()
     ends = np.append(starts[1:], counted.first_day + len(counted.by_day))
+    held = purchases > 0  # of a date that stands millenniums apart not all weeks between are drawn
+    starts, purchases, ends = starts[held], purchases[held], ends[held]
     axes.bar(starts, purchases, ends - starts, align="edge", color=_of_weeks(starts, split), linewidth=0)
+    low, high = axes.get_xlim()
+    axes.set_xlim(max(low, _FIRST), min(high, _LAST))
     axes.xaxis_date()  # days since 1970 are matplotlib's dates
     _thousands(axes.yaxis)
     titled(axes, "Volume per week", "week beginning", "purchases")

@@ -39,6 +39,16 @@ def test_four_panels_with_dates(shop: Drawn, tmp_path: Path) -> None:
         assert words in text
 
 
+def test_a_date_that_means_never_can_be_drawn(shop: Drawn, tmp_path: Path) -> None:
+    """9999-12-31 and 0001-01-01 stand in many tables where nobody knew better."""
+    told, counted = shop
+    ends = np.array(["0001-01-01", "9999-12-31"], "datetime64[D]").astype(int)
+    far = replace(counted, first_day=int(ends[0]), by_day=np.zeros(ends[1] - ends[0] + 1, np.int64))
+    far.by_day[[0, -1]] = 1
+    plots.draw(told, far, tmp_path / "shop.svg")
+    assert "Volume per week" in (tmp_path / "shop.svg").read_text()
+
+
 def test_without_dates_the_splits_stand_for_weeks_and_baskets(sample_dataset: Dataset, tmp_path: Path) -> None:
     plots.draw(describe(sample_dataset), measure(sample_dataset), tmp_path / "sample.svg")
     text = (tmp_path / "sample.svg").read_text()
