@@ -28,8 +28,10 @@ def parts(place: Path, notes: list[str]) -> list[RawFile]:
         there = [path for path in place.rglob("*") if path.is_file() or path.is_symlink()]
         made = {path.parent for path in there if path.name == MANIFEST}  # Datasets, that of an earlier run perhaps
         names = [str(path.relative_to(place)) for path in there if path.parent not in made]
-    logs = {_LOGS[part] for name in names for part in Path(name).parts if part in _LOGS}
-    notes += [f"{place.name} is a {log} table: what it has deleted or replaced counts too; export it" for log in logs]
+    logs = sorted({_LOGS[part] for name in names for part in Path(name).parts if part in _LOGS})
+    notes += [
+        f"{place.name} is a {log} table: what it has deleted or replaced counts too; export it" for log in sorted(logs)
+    ]
     if not place.is_file() or len(names) > 1:
         names = sorted(filter(_is_said, names), key=lambda name: (re.sub(r"\d+", _wide, name), name))
         found = [name for name in names if bare(name).lower().endswith(_TABLES)]
