@@ -1,12 +1,18 @@
 """JSON lines at once say what they say one by one."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spfedrec_cli.data.raw import Request
+from spfedrec_cli.data.reading import text
+from spfedrec_cli.data.reading.files import RawFile
+from spfedrec_cli.data.reading.kinds import CATEGORY
 from spfedrec_cli.data.reading.objects import objects_at_once, values_of
+from spfedrec_cli.data.reading.scan import Wanted, scan
 
 NAMES = ["a", "b"]
 PLAIN = [
@@ -76,6 +82,19 @@ def test_plain_lines_are_read_at_once(lines: list[str]) -> None:
 def test_what_is_odd_is_left_to_reading_one_by_one(line: str) -> None:
     data = "\n".join([PLAIN[0], line, PLAIN[1]]).encode()
     assert objects_at_once(data, len(data.splitlines()), NAMES) is None
+
+
+@pytest.mark.parametrize("number", ["1.0", "1e3", "0.10", "12345678901234567890", "[1]", "{}"])
+def test_what_would_lose_digits_is_left_too_where_it_comes_first(number: str) -> None:
+    assert objects_at_once(f'{{"a":{number}}}\n{{"a":{number}}}'.encode(), 2, NAMES) is None
+
+
+def test_files_of_plain_lines_are_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "t.json").write_text("\n".join(PLAIN))
+    monkeypatch.setattr(text, "values_of", None)
+    wanted = Wanted({name: (name, CATEGORY) for name in NAMES})
+    found = scan(RawFile(tmp_path / "t.json"), wanted, Request((), 0))
+    assert found.texts("b").to_pylist() == ["x", "", "y", "café", "2020-01-01T00:00:00"]
 
 
 def test_digits_are_kept() -> None:
