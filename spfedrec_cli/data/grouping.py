@@ -4,15 +4,18 @@ No sort needs to look further than a chunk of whole clients. What is sorted is o
 of the row too: several times as fast as hashing, and the rows that are equal keep their order.
 """
 
+import os
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
+from spfedrec_cli.data.parallel import each
 from spfedrec_cli.data.ragged import Ragged
 from spfedrec_cli.dtypes import I32, I64
 
 CHUNK = 1 << 17
+_MANY = 1 << 20
 
 
 def chunks(offsets: npt.NDArray[np.integer], size: int = CHUNK) -> Iterator[tuple[int, int]]:
@@ -53,9 +56,19 @@ def stable_order(keys: npt.NDArray[np.integer]) -> I64:
         return np.argsort(keys, kind="stable")
     order: I64 = np.left_shift(keys, bits, dtype=np.int64)
     order |= np.arange(len(keys))
-    order.sort()
+    each(np.ndarray.sort, _parts(order))
     order &= (1 << bits) - 1
     return order
+
+
+def _parts(values: I64) -> list[I64]:
+    """Views of `values`, which are moved so that none in a part is above one of the next: a part for each core, or one
+    where they are few."""
+    cores = (os.cpu_count() or 1) if len(values) > _MANY else 1
+    cuts = [len(values) * core // cores for core in range(1, cores)]
+    if cuts:
+        values.partition(cuts)
+    return np.split(values, cuts)
 
 
 def groups(keys: I64) -> tuple[I64, I64]:

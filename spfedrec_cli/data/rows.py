@@ -62,7 +62,9 @@ class Rows:
     def select(self, rows: Mask | npt.NDArray[np.integer], names: Iterable[str] = _COLUMNS) -> None:
         """Leaves the rows of a mask, or those of an order, in the columns that are named."""
         held = [name for name in names if getattr(self, name) is not None]
-        each(lambda name: setattr(self, name, getattr(self, name)[rows]), held)
+        places = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        # "clip" alone does not look for places that are none first.
+        each(lambda name: setattr(self, name, getattr(self, name).take(places, mode="clip")), held)
 
     def renumber(self, item: I32, client: I32) -> None:
         """Replaces each place by the number at it. Both lists of ids are of no use afterwards."""

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -5,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from spfedrec_cli.data.grouping import chunks, distinct, ends, first_of, groups, latest
+from spfedrec_cli.data import grouping
+from spfedrec_cli.data.grouping import chunks, distinct, ends, first_of, groups, latest, stable_order
 from spfedrec_cli.data.ragged import Ragged
 
 N_ITEMS = 7
@@ -68,6 +70,26 @@ def test_groups_of_large_keys(most: int) -> None:
     """Whether key and place fit into one number or not."""
     order, starts = groups(np.array([most, 3, most, 0, most - 1]))
     assert (order.tolist(), starts.tolist()) == ([3, 1, 4, 0, 2], [0, 1, 2, 3])
+
+
+@given(st.lists(st.integers(0, 5), max_size=60), st.integers(1, 5))
+def test_an_order_by_several_cores_is_that_of_one(keys: list[int], cores: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grouping, "_MANY", 0)
+        patch.setattr(os, "cpu_count", lambda: cores)
+        order = stable_order(np.array(keys, np.int32))
+    assert order.tolist() == sorted(range(len(keys)), key=lambda place: keys[place])
+
+
+def test_each_core_sorts_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    sorted_by: list[list[int]] = []
+    monkeypatch.setattr(grouping, "_MANY", 3)
+    monkeypatch.setattr(grouping, "each", lambda work, parts: sorted_by.extend(part.tolist() for part in parts))
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    stable_order(np.array([3, 2, 1, 0]))
+    stable_order(np.array([2, 1, 0]))
+    assert [len(part) for part in sorted_by] == [2, 2, 3]
+    assert max(sorted_by[0]) < min(sorted_by[1])
 
 
 def test_groups_keep_the_order_of_equals() -> None:
