@@ -1,6 +1,7 @@
 """`python -m spfedrec_cli` and the console script `spfedrec`."""
 
 import atexit
+import gc
 import os
 import signal
 import sys
@@ -8,8 +9,11 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
+_FEW = 100_000  # objects, of which to look for rings among them costs more than it brings
+
 
 def main() -> None:
+    gc.set_threshold(_FEW)  # imports make many that stay
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _leave)  # an exception inside of an import might be taken for something else
