@@ -58,7 +58,7 @@ def command(
     if plot:
         out.say(f"Drawn: {plot}")
     out.say(f"A customer to try: {told['example_client']}")
-    out.say(f"Next: {training(opened.path)}")
+    out.say(f"Next: {training(opened.path, opened.manifest.source, opened.n_clients)}")
 
 
 def _tables(told: Mapping[str, Any]) -> list[Group]:

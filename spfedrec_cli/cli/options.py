@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from spfedrec_cli.errors import InputError, nearest
+from spfedrec_cli.fitting import preset_for
 from spfedrec_cli.run import DATASETS, RUNS
 
 
@@ -98,11 +99,7 @@ def where(dataset: str | None) -> dict[str, Any]:
     return {} if dataset is None else {"dataset": dataset_folder(dataset)}
 
 
-def training(dataset: Path) -> str:
-    """The command that trains on a Dataset, with the preset that fits it, if there is one."""
-    from spfedrec_cli.data.dataset import Dataset
-    from spfedrec_cli.fitting import preset_for
-
-    opened = Dataset.open(dataset)
-    preset = preset_for(opened.manifest.source, opened.n_clients)
+def training(dataset: Path, source: str, clients: int) -> str:
+    """The command that trains on a Dataset of so many clients, with the preset that fits it, if there is one."""
+    preset = preset_for(source, clients)
     return f"spfedrec train {dataset}" + (f" --preset {preset}" if preset else "")

@@ -1,5 +1,6 @@
 """spfedrec prepare: raw files to a Dataset."""
 
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -155,7 +156,7 @@ def command(
     if as_csv:
         _show_csv(out, written)
     else:
-        _show(out, made)
+        _show(out, made, source)
 
 
 def _reading(
@@ -207,7 +208,7 @@ def _subset(first: str | None, last: str | None, *rest: int | None) -> "Subset":
     )
 
 
-def _show(out: Output, made: "Summary") -> None:
+def _show(out: Output, made: "Summary", source: str) -> None:
     for note in made.notes:
         out.say(note)
     steps = [_steps(made.steps)] if made.steps else []
@@ -215,7 +216,7 @@ def _show(out: Output, made: "Summary") -> None:
     if made.skipped_rows:
         out.warn(f"{counted(made.skipped_rows, 'row')} could not be read: see {made.dataset / 'skipped-rows.csv'}")
     out.say(f"Next: spfedrec describe {made.dataset}")
-    out.say(f"  or: {training(made.dataset)}")
+    out.say(f"  or: {training(made.dataset, source, made.clients)}")
 
 
 def _show_csv(out: Output, made: "CsvSummary") -> None:
@@ -265,7 +266,7 @@ def _json(made: "Summary") -> dict[str, Any]:
         "items": made.items,
         "splits": made.splits,
         "seconds": round(made.seconds, 3),
-        "steps": [step.model_dump() for step in made.steps],
+        "steps": [asdict(step) for step in made.steps],
         "skipped_rows": made.skipped_rows,
         "checks": list(made.checks),
         "notes": made.notes,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pydantic import TypeAdapter
 
 from spfedrec_cli.data import hashes, schema, stored
 from spfedrec_cli.data.arrays import to_arrow
@@ -333,7 +334,7 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
         version = content["schema_version"]
         if version == SCHEMA_VERSION:
             said = {key: value for key, value in unsealed(content, file).items() if key not in _NAMES}
-            return Manifest.model_validate(content), seal(said)
+            return TypeAdapter(Manifest).validate_python(content), seal(said)
     except (ValueError, KeyError, TypeError, Damaged):
         raise InputError("The description of the Dataset cannot be read", where=str(file), hint=_PREPARE) from None
     problem = f"The Dataset has schema version {version}, and this program reads {SCHEMA_VERSION}"

@@ -1,5 +1,6 @@
 """What a Dataset holds, in numbers."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def describe(dataset: Dataset, statistics: Statistics | None = None) -> dict[str
         "clients": dataset.n_clients,
         "items": dataset.n_items,
         "splits": {split: getattr(counts, split) for split in SPLITS},
-        "split": dataset.manifest.split.model_dump(exclude_none=True),
+        "split": {name: said for name, said in asdict(dataset.manifest.split).items() if said is not None},
         "repeats": dataset.repeats,
         "repeated_pairs": dataset.manifest.repeated_pairs,
         "buyers": len(bought),

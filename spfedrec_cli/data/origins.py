@@ -3,6 +3,7 @@
 The same clients, items and purchases, cut off behind the week and divided anew: what comes later is not there.
 """
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -83,14 +84,13 @@ def _made(dataset: Dataset, purchases: Purchases) -> Made:
 
 
 def _manifest(dataset: Dataset, made: Made, division: Division, last: date) -> Manifest:
-    return dataset.manifest.model_copy(
-        update={
-            "name": f"{dataset.name}-until-{last}",
-            "split": division.entry,
-            "counts": count(made, division),
-            "skipped_rows": 0,
-            "notes": (f"the Dataset {dataset.name} until {last}",),
-            "files": {},
-            "sizes": {},
-        }
+    return replace(
+        dataset.manifest,
+        name=f"{dataset.name}-until-{last}",
+        split=division.entry,
+        counts=count(made, division),
+        skipped_rows=0,
+        notes=(f"the Dataset {dataset.name} until {last}",),
+        files={},
+        sizes={},
     )

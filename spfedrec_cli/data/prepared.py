@@ -6,6 +6,7 @@ import numpy as np
 
 from spfedrec_cli import __version__
 from spfedrec_cli.data import span
+from spfedrec_cli.data.grouping import first_of
 from spfedrec_cli.data.number import Catalogue
 from spfedrec_cli.data.purchases import Purchases
 from spfedrec_cli.data.raw import Oracle, Request
@@ -99,7 +100,7 @@ def _notes(described: tuple[bool, bool], division: Division, counts: Counts) -> 
     """Sentences on what was kept though something about it is missing, and on what to be wary of."""
     train_only = division.entry.clients_train_only
     unknown_items, unknown_clients = counts.unknown_items * described[0], counts.unknown_clients * described[1]
-    held = {split: len(np.unique(division.rows(split).client)) for split in SPLITS[1:]}
+    held = {split: int(first_of(division.rows(split).client).sum()) for split in SPLITS[1:]}
     notes = [
         (unknown_items, "item", "sold but not in the catalogue: kept, features unknown"),
         (unknown_clients, "client", "not in the table of customers: kept, features unknown"),

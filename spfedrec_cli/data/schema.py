@@ -1,9 +1,9 @@
 """Column names, Arrow schemas and the manifest of a Dataset: the only place that spells them."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
 
 SCHEMA_VERSION = 3
 MANIFEST = "dataset.json"
@@ -36,13 +36,8 @@ TimeUnit = Literal["day", "second", "row"]
 SplitKind = Literal["temporal", "leave-one-out"]
 
 
-class Part(BaseModel):
-    """Frozen; keys that a later version adds are read past."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class FieldEntry(Part):
+@dataclass(frozen=True, kw_only=True)
+class FieldEntry:
     """A categorical feature: code 0 is unknown, code i is `vocabulary[i - 1]`."""
 
     name: str
@@ -50,7 +45,8 @@ class FieldEntry(Part):
     vocabulary: tuple[str, ...]
 
 
-class SplitEntry(Part):
+@dataclass(frozen=True, kw_only=True)
+class SplitEntry:
     """How the purchases were divided: dates as ISO text and in the Dataset's unit of time (temporal only)."""
 
     kind: SplitKind
@@ -63,7 +59,8 @@ class SplitEntry(Part):
     clients_train_only: int = 0
 
 
-class Counts(Part):
+@dataclass(frozen=True, kw_only=True)
+class Counts:
     """Purchases are rows of the source, of which a row of the Dataset, a distinct (client, item, time), folds several;
     pieces are the sum of quantities, one a purchase where the source has none. Splits count purchases.
     """
@@ -82,7 +79,8 @@ class Counts(Part):
     unknown_clients: int
 
 
-class StepEntry(Part):
+@dataclass(frozen=True, kw_only=True)
+class StepEntry:
     """What was left after one step of cutting a subset: purchases, those who bought, what was bought."""
 
     step: str
@@ -91,7 +89,8 @@ class StepEntry(Part):
     items: int
 
 
-class OracleEntry(Part):
+@dataclass(frozen=True, kw_only=True)
+class OracleEntry:
     """The world that a synthetic Dataset was drawn from; data/oracle.py says what the numbers mean."""
 
     clusters: int
@@ -103,9 +102,12 @@ class OracleEntry(Part):
     weeks: int
 
 
-class Manifest(Part):
-    """dataset.json. `repeated_pairs` is what data/repeats.py found in the whole source; `repeats` follows from it,
-    unless it was `repeats_said` by the user.
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """dataset.json, of which keys that a later version adds are read past.
+
+    `repeated_pairs` is what data/repeats.py found in the whole source; `repeats` follows from it, unless it was
+    `repeats_said` by the user.
     """
 
     schema_version: int = SCHEMA_VERSION

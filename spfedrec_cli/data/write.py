@@ -1,6 +1,7 @@
 """A Dataset's files."""
 
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from spfedrec_cli.data import negatives, schema
 from spfedrec_cli.data.arrays import to_arrow, where
 from spfedrec_cli.data.check import check_leaks
 from spfedrec_cli.data.folder import NewFolder
-from spfedrec_cli.data.grouping import distinct
+from spfedrec_cli.data.grouping import distinct, first_of
 from spfedrec_cli.data.parallel import both, each
 from spfedrec_cli.data.prepared import Made
 from spfedrec_cli.data.purchases import Purchases
@@ -45,8 +46,8 @@ def write(
         pyarrow.csv.write_csv(request.rejects.to_table(), new.path / schema.SKIPPED)
     request.tell(Progress("checking"))
     signed, checks = both(partial(_signed, new.path), partial(check_leaks, new.path, division.entry, len(made.clients)))
-    complete: Manifest = manifest.model_copy(update={"checks": checks, **signed})
-    files.write_json(new.path / schema.MANIFEST, files.sealed(complete.model_dump(mode="json")))
+    complete: Manifest = replace(manifest, checks=checks, **signed)
+    files.write_json(new.path / schema.MANIFEST, files.sealed(asdict(complete)))
     return complete
 
 
@@ -84,7 +85,8 @@ def _tables(made: Made, division: Division, request: Request) -> dict[str, pa.Ta
 def _negatives(division: Division, n_clients: int, n_items: int, seed: int) -> pa.Table:
     """For every client with something held out."""
     purchases = division.purchases
-    clients = np.unique(purchases.client[division.part > 0])
+    held_out = purchases.client[division.part > 0]
+    clients = held_out[first_of(held_out)]
     rows = Ragged.from_lengths(np.bincount(purchases.client, minlength=n_clients), purchases.item).take(clients)
     drawn = negatives.draw(clients, distinct(rows, n_items), n_items, seed)
     flat = pa.FixedSizeListArray.from_arrays(to_arrow(drawn.ravel()), schema.NEGATIVES)

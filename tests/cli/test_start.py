@@ -46,11 +46,21 @@ def test_describing_a_dataset_with_dates_and_names_loads_neither(workplace: Path
     assert loaded("describe", str(synthetic_dataset.path)) == "[]"
 
 
-def test_preparing_loads_neither(workplace: Path) -> None:
-    """Not even dates, prices, articles and customers."""
-    assert loaded("prepare", "--source", "sample", "--output", "sample") == "[]"
+def test_preparing_loads_none(workplace: Path) -> None:
+    """Not even dates, prices, articles and customers; nor pydantic, by which a Dataset is read and none is written."""
+    heavy = (*HEAVY, "pydantic")
+    assert loaded("prepare", "--source", "sample", "--output", "sample", "--quiet", heavy=heavy) == "[]"
     prepare_csv("synthetic", None, "shop", customers=50, items=200)
-    assert loaded("prepare", "--source", "hm", "--input", "shop", "--output", "made") == "[]"
+    assert loaded("prepare", "--source", "hm", "--input", "shop", "--output", "made", heavy=heavy) == "[]"
+
+
+def test_rings_of_objects_are_not_sought_among_what_imports_make(workplace: Path, sample_dataset: Dataset) -> None:
+    script = WATCHED.replace(
+        "[name for name in {heavy} if name in sys.modules]", "sum(each['collections'] for each in gc.get_stats())"
+    )
+    command = [sys.executable, "-c", f"import gc{script}", "describe", str(sample_dataset.path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stderr.splitlines()[-1]) < 20  # 140 otherwise
 
 
 def test_a_list_from_a_store_loads_little_beside_numpy(workplace: Path, stored: Path, sample_dataset: Dataset) -> None:

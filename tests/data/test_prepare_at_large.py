@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_the_steps_of_a_subset_are_recorded(write_hm: WriteHm, tmp_path: Path) -
     folder = write_hm([*rows, ("2020-09-22", "d", "30", "1")])
     subset = Subset(last_weeks=2, min_purchases=2, channel=2)
     summary = prepare("hm", folder, tmp_path / "out", split="leave-one-out", subset=subset, customers=1.0)
-    steps = [tuple(step.model_dump().values()) for step in summary.steps]
+    steps = [astuple(step) for step in summary.steps]
     assert steps == [
         ("as read", 55, 4, 4),
         ("--customers 1.0", 55, 4, 4),

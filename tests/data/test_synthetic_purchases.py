@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +19,7 @@ def frame(sold: Sold) -> pd.DataFrame:
 def flat_world(n: int, repeat: float, again: float) -> World:
     """So many equal items that an item is hardly ever drawn twice."""
     changes = {"clusters": 1, "season": 0.0, "repeat": repeat, "again": again, "purity": 0.0}
-    entry = make_world(0, 1000).entry.model_copy(update=changes)
+    entry = replace(make_world(0, 1000).entry, **changes)
     return World(entry, np.zeros(n, np.int32), np.ones(n), np.zeros(n))
 
 
@@ -124,7 +126,7 @@ def test_first_purchases_follow_the_stated_probabilities(world: World, sold: Sol
 
 def test_articles_sell_in_their_season() -> None:
     flat = flat_world(1000, 0.0, 0.0)
-    entry = flat.entry.model_copy(update={"season": 0.5})
+    entry = replace(flat.entry, season=0.5)
     world = World(entry, flat.cluster, flat.popularity, np.arange(1000) / 1000)
     sold = make_purchases(0, world, 5000)
     part = world.week(sold.day) / 52 - world.phase[sold.item]

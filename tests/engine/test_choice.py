@@ -1,5 +1,6 @@
 """Lists of some articles only, and why an article stands in one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,8 +78,8 @@ def test_a_value_that_exists_is_that_value_and_another_is_split(shop: Dataset, m
         "type": ["Type 001"],
     }
     entry = shop.manifest.item_fields[0]
-    fields = (entry.model_copy(update={"name": "genre", "vocabulary": ("A, B", *entry.vocabulary[1:])}),)
-    monkeypatch.setattr(shop, "manifest", shop.manifest.model_copy(update={"item_fields": fields}))
+    fields = (replace(entry, name="genre", vocabulary=("A, B", *entry.vocabulary[1:])),)
+    monkeypatch.setattr(shop, "manifest", replace(shop.manifest, item_fields=fields))
     monkeypatch.setattr(Dataset, "item_codes", np.ones((shop.n_items, 1), np.int32))
     assert parsed(["genre=A, B"], shop) == {"genre": ["A, B"]}
 
