@@ -148,13 +148,13 @@ def _start(
 ) -> "TrainResult":
     from spfedrec_cli.config import resolve
 
-    resolve(preset, file, settings)  # what is wrong with them is said before anything is read
+    asked = resolve(preset, file, settings)  # what is wrong with them is said before anything is read
     target = RUNS / name_of_run(name, folder.resolve().name, preset)
     from spfedrec_cli import engine
     from spfedrec_cli.data.dataset import Dataset
 
     dataset = Dataset.open(folder)
-    config = _settled(out, dataset, preset, file, settings)
+    config = asked if preset or file else _suited(out, dataset, settings)
     with following(out, config.train.monitor) as follow:
         announce = _announcing(out, dataset.n_clients, config)
         result = engine.train(dataset, config, target, follow, preset, announce, log=log)
@@ -181,13 +181,14 @@ def _repeat(
 ) -> None:
     from spfedrec_cli.config import resolve
 
-    first = resolve(preset, file, settings).train.seed
+    asked = resolve(preset, file, settings)
+    first = asked.train.seed
     target = RUNS / name_of_run(name, folder.resolve().name, preset, first)
     from spfedrec_cli import engine
     from spfedrec_cli.data.dataset import Dataset
 
     dataset = Dataset.open(folder)
-    config = _settled(out, dataset, preset, file, settings)
+    config = asked if preset or file else _suited(out, dataset, settings)
     with ExitStack() as stack:
 
         def watching(run: Path) -> "engine.Watch":
@@ -208,15 +209,15 @@ def _repeat(
     out.result(told, shown, runs)
 
 
-def _settled(out: Output, dataset: "Dataset", preset: str | None, file: Path | None, settings: list[str]) -> "Config":
-    """The settings of a training. Without a preset or a file some are chosen for the Dataset, which is said."""
+def _suited(out: Output, dataset: "Dataset", settings: list[str]) -> "Config":
+    """The settings of a training without a preset or a file: some are chosen for the Dataset, which is said."""
     from spfedrec_cli import engine
     from spfedrec_cli.config import resolve
 
-    chosen = [] if preset or file else engine.suited(dataset, settings)
+    chosen = engine.suited(dataset, settings)
     for choice in chosen:
         out.say(f"Chosen for {dataset.name}: {choice.why}")
-    return resolve(preset, file, [*(each for choice in chosen for each in choice.settings), *settings])
+    return resolve(settings=[*(each for choice in chosen for each in choice.settings), *settings])
 
 
 def _seed_rows(found: "Seeds", first: int, monitor: str) -> list[tuple[Cell, ...]]:
@@ -227,12 +228,12 @@ def _seed_rows(found: "Seeds", first: int, monitor: str) -> list[tuple[Cell, ...
 def _rehearse(out: Output, folder: Path, preset: str | None, file: Path | None, settings: list[str]) -> None:
     from spfedrec_cli.config import resolve
 
-    resolve(preset, file, settings)
+    asked = resolve(preset, file, settings)
     from spfedrec_cli import engine
     from spfedrec_cli.data.dataset import Dataset
 
     dataset = Dataset.open(folder)
-    config = _settled(out, dataset, preset, file, settings)
+    config = asked if preset or file else _suited(out, dataset, settings)
     with out.stages() as tell:
         tell("rehearsing a few rounds")
         told = engine.rehearse(dataset, config)

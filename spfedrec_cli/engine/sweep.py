@@ -109,8 +109,12 @@ def planned(
     seed: int,
     search: int | None = None,
 ) -> Plan:
-    """What will be trained. Raises InputError as `sweeps.split`, `sweeps.trials` and `check_search` do."""
+    """What will be trained. Raises InputError as `sweeps.split`, `sweeps.trials` and `check_search` do, and for
+    settings that can be read only once."""
     refuse_both(random, search)
+    if config is not None and Path(config).exists() and not Path(config).is_file():
+        problem = "A sweep reads the settings once for each trial, and this is no plain file"
+        raise InputError(problem, where=config, hint="write the settings into a file, and give that")
     fixed, values = sweeps.split(settings)
     if search is not None:
         check_search(values, search)

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,21 @@ def test_the_settings_reach_the_engine(invoke: Invoke, sample: Dataset, training
     assert dataset.path == Path("datasets/sample")
     assert (config.train.rounds, config.train.seed, config.model.dim) == (7, 4, 8)
     assert folder == Path("runs/x")
+
+
+@pytest.mark.parametrize("words", [(), ("--seeds", "2"), ("--dry-run",)])
+def test_settings_from_a_pipe_reach_the_engine(
+    invoke: Invoke, sample: Dataset, training: Calls, stand_in: StandIn, words: Sequence[str]
+) -> None:
+    """It can be read once: a second time there is nothing in it, which would mean plain defaults."""
+    asked = stand_in(train_seeds=lambda *_, **__: None, rehearse=lambda *_, **__: None)
+    reading, writing = os.pipe()
+    os.write(writing, b"[train]\nrounds = 6\n")
+    os.close(writing)
+    invoke("train", "sample", "--config", f"/dev/fd/{reading}", *words)
+    os.close(reading)
+    (_, (_, config, *_), _) = asked.last if words else training.last
+    assert config.train.rounds == 6
 
 
 @pytest.mark.parametrize("setting", ["trian.rounds=5", "train.rounds=0", "rounds=5"])

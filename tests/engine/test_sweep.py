@@ -113,6 +113,16 @@ def test_what_a_search_is_refused_for(workplace: Path, sample_dataset: Dataset) 
     assert not Path("runs").exists()
 
 
+def test_settings_that_can_be_read_only_once_are_refused(workplace: Path, sample_dataset: Dataset) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"[train]\nrounds = 2\n")
+    os.close(writing)
+    with pytest.raises(InputError, match="write the settings into a file"):
+        engine.sweep(sample_dataset.path, "s", ["client.lr=0.1,1"], config=f"/dev/fd/{reading}")
+    os.close(reading)
+    assert not Path("runs").exists()
+
+
 def test_a_combination_that_does_not_fit_is_refused_before_any_training(
     workplace: Path, sample_dataset: Dataset
 ) -> None:
