@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from spfedrec_cli import runs, sweeps
+from spfedrec_cli import run, runs, sweeps
 from spfedrec_cli.config import resolve
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.logs import check_logs
@@ -261,10 +261,15 @@ def _words(training: _Training, trial: Trial, begun: bool) -> list[str]:
 
 
 def _is_done(folder: Path) -> bool:
-    """Whether it has all its rounds, or stopped early by its own patience."""
-    found = runs.read(folder)
-    lines = _last_lines(folder)
-    patience = found.settings["train.patience"]
+    """Whether its last checkpoint has all its rounds, or those that its own patience left; and its second stage."""
+    found, saved = runs.read(folder), run.rounds(folder)
+    try:
+        tally = run.load_manifest(folder, saved[-1])["tally"] if saved else {}
+    except SpfedrecError:
+        return False  # whoever resumes it says what is wrong
+    if found.rounds not in saved or (found.settings["second_stage.rounds"] and not tally["ranking_validation"]):
+        return False
+    lines, patience = _last_lines(folder), found.settings["train.patience"]
     return found.rounds >= found.rounds_planned or bool(patience and lines >= patience)
 
 

@@ -4,13 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from spfedrec_cli import engine, runs, sweeps
+from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine import sweep as _function
+from spfedrec_cli.engine.told import SECOND
 from spfedrec_cli.errors import InputError, SpfedrecError
 
 module = sys.modules["spfedrec_cli.engine.sweep"]
@@ -113,6 +116,23 @@ def test_what_a_search_is_refused_for(workplace: Path, sample_dataset: Dataset) 
     assert not Path("runs").exists()
 
 
+def test_a_trial_is_done_with_its_second_stage(workplace: Path, shop: Dataset, config: Callable[..., Config]) -> None:
+    """The towers have all their rounds long before."""
+
+    def press(progress: engine.Progress) -> None:
+        if (progress.stage, progress.round) == (SECOND, 1):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    settings = config("train.rounds=2", "second_stage.rounds=4", "second_stage.label_weeks=2")
+    with pytest.raises(engine.Interrupted):
+        engine.train(shop, settings, Path("s-001"), watch=press)
+    assert not module._is_done(Path("s-001"))
+    engine.resume("s-001")
+    assert module._is_done(Path("s-001"))
+    next(Path("s-001/checkpoints").glob("round-*")).unlink()
+    assert not module._is_done(Path("s-001"))
+
+
 def test_settings_that_can_be_read_only_once_are_refused(workplace: Path, sample_dataset: Dataset) -> None:
     reading, writing = os.pipe()
     os.write(writing, b"[train]\nrounds = 2\n")
@@ -163,6 +183,4 @@ def test_where_all_fail_the_first_reason_is_told(
 
 
 def _config():  # type: ignore[no-untyped-def]
-    from spfedrec_cli.config import resolve
-
     return resolve("sample", settings=[*FIXED, "client.lr=0.1"])
