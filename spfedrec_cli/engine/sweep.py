@@ -15,14 +15,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from spfedrec_cli import run, runs, sweeps
-from spfedrec_cli.config import resolve
+from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
+from spfedrec_cli.engine.load import load_config
 from spfedrec_cli.engine.logs import check_logs
 from spfedrec_cli.engine.search import Tried, check_search, ends, next_of, refuse_both
 from spfedrec_cli.engine.settings import check_with
 from spfedrec_cli.engine.stop import Interrupted
+from spfedrec_cli.engine.validation import following_catalogue
 from spfedrec_cli.errors import InputError, SpfedrecError, listed
 from spfedrec_cli.run import RUNS
 from spfedrec_cli.sweeps import Plan, Trial
@@ -91,6 +94,7 @@ def sweep(
     )
     monitor = _checked(plan, opened)
     plan = replace(plan, trials=sweeps.keep(plan))
+    _check_begun(plan, opened)
     training = _Training(plan, Path(dataset), tuple(log))
     outcomes = _train_all(training, jobs or cores(), watch)
     ranked = sorted(outcomes, key=lambda each: (each.validation is None, -(each.validation or 0.0)))
@@ -132,6 +136,21 @@ def _checked(plan: Plan, dataset: Dataset) -> str:
     if len(monitors) > 1:
         raise InputError("Trials are compared by one measure", where="train.monitor", hint="give it one value")
     return monitors.pop()
+
+
+def _check_begun(plan: Plan, dataset: Dataset) -> None:
+    """Raises InputError where a trial has begun with other settings than the file has now."""
+    begun = [trial for trial in plan.trials if (RUNS / trial.run / "run.json").is_file()]
+    for trial in begun if plan.config is not None else []:
+        now = following_catalogue(resolve(plan.preset, plan.config, _settings(plan, trial.settings)), dataset)
+        if _lasting(now) != _lasting(load_config(RUNS / trial.run)):
+            problem = f"{trial.run} was trained with other settings than this file has now"
+            raise InputError(problem, where=plan.config, hint="put the file back as it was, or choose another --name")
+
+
+def _lasting(config: Config) -> dict[str, Any]:
+    """Without what a resume may choose anew, to the same bits or on another device."""
+    return config.model_dump(exclude={"train": {"workers", "threads", "device"}})
 
 
 def _settings(plan: Plan, of: Mapping[str, str]) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spfedrec_cli import engine, runs, sweeps
+from spfedrec_cli import engine, files, runs, sweeps
 from spfedrec_cli.config import Config, resolve
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine import sweep as _function
@@ -131,6 +131,26 @@ def test_a_trial_is_done_with_its_second_stage(workplace: Path, shop: Dataset, c
     assert module._is_done(Path("s-001"))
     next(Path("s-001/checkpoints").glob("round-*")).unlink()
     assert not module._is_done(Path("s-001"))
+
+
+def test_a_file_of_settings_that_was_changed_meanwhile_is_refused(
+    workplace: Path, sample_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was trained before would stand beside what follows."""
+    file = Path("mine.toml")
+
+    def swept() -> engine.Swept:
+        return engine.sweep(sample_dataset.path, "s", [*FIXED, "client.lr=0.05,0.1"], config=file, jobs=1)
+
+    file.write_text("")
+    engine.train(sample_dataset, resolve(settings=[*FIXED, "client.lr=0.05"]), Path("runs/s-001"))
+    plan = module.planned(sample_dataset, "s", [*FIXED, "client.lr=0.05,0.1"], None, str(file), None, 0)
+    files.write_json(sweeps.file_of("s"), files.sealed(sweeps._record(plan)))
+    monkeypatch.setattr(module, "_words", lambda *_: [sys.executable, "-c", "import sys; sys.exit(3)"])
+    assert [each.failure for each in swept().trials] == [None, "exit code 3"]
+    file.write_text("[server]\nlr = 0.1\n")
+    with pytest.raises(InputError, match="s-001 was trained with other settings than this file has now"):
+        swept()
 
 
 def test_settings_that_can_be_read_only_once_are_refused(workplace: Path, sample_dataset: Dataset) -> None:
