@@ -6,6 +6,7 @@ nearest known one named. The resolved configuration is saved beside what it prod
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -80,8 +81,15 @@ def validate(values: Mapping[str, Any]) -> Config:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise unknown_key(key) from None
-        message = first["msg"].removeprefix("Input ")
-        raise InputError(f"The setting {key} = {first['input']!r} does not fit: it {message}", hint=HELP) from None
+        given, kind = first["input"], first["type"]
+        message = _MESSAGES.get(kind) or re.sub("^(Input|String|Value error,) ", "", first["msg"])
+        hint = HELP
+        if kind == "string_type" and isinstance(given, int | float):
+            hint = f"write it in quotes: --set '{key}=\"{json.dumps(given)}\"'"
+        raise InputError(f"The setting {key} = {given!r} does not fit: it {message}", hint=hint) from None
+
+
+_MESSAGES = {"int_parsing_size": "is too large for an integer"}
 
 
 HELP = "see `spfedrec config show` for every key with its meaning"
@@ -159,10 +167,10 @@ def _presets() -> Traversable:
 
 def _toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))  # which some editors begin with a mark
     except FileNotFoundError:
         raise InputError("The configuration file does not exist", where=str(file), hint="check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number of thousands of digits, and of deep brackets
         raise InputError(
             f"The configuration file is not TOML: {error}", where=str(file), hint="mend that place"
         ) from None
@@ -176,7 +184,8 @@ def _setting(text: str) -> dict[str, Any]:
     if not (equals and dot and section and name):
         raise InputError(f"--set takes section.key=value, not {text!r}", hint="for example --set train.rounds=50")
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
+        read = tomllib.loads(f"value = {value}")
+    except (ValueError, RecursionError):
+        read = {}
+    parsed = read["value"] if len(read) == 1 else value.strip()  # what says more, on lines of its own, is no value
     return {section: {name: parsed}}

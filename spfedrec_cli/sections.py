@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from spfedrec_cli.threads import cores
 
@@ -11,6 +11,14 @@ Name = str  # of a row of a table that lies above this module: `engine/settings.
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_number(cls, value: object, about: ValidationInfo) -> object:
+        """`true` is not taken for 1."""
+        if isinstance(value, bool) and cls.model_fields[str(about.field_name)].annotation in (int, float):
+            raise ValueError("should be a number")
+        return value
 
 
 class ModelConfig(Section):

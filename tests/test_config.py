@@ -71,6 +71,35 @@ def test_a_setting_is_read_as_toml_and_else_as_text(setting: str, expected: Any)
     assert getattr(getattr(resolve(settings=[setting]), section), name) == expected
 
 
+@pytest.mark.parametrize(
+    "setting, told",
+    [
+        ("train.rounds=1e300", "is too large for an integer"),
+        (f"train.rounds={'9' * 5000}", "does not fit: it "),
+        (f"model.hidden={'[' * 3000}", "does not fit: it should be a valid tuple"),
+        ("train.rounds=true", "= True does not fit: it should be a number;"),
+        ("client.lr=true", "= True does not fit: it should be a number;"),
+        ("simulation.root=", "= '' does not fit: it should have at least 1 character"),
+        ("simulation.root=5", "it should be a valid string; write it in quotes: --set 'simulation.root=\"5\"'."),
+        ("client.lr=0.2\ntrain.rounds=5", "should be a valid number"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_in_words(setting: str, told: str) -> None:
+    with pytest.raises(InputError) as refused:
+        resolve(settings=[setting])
+    assert told in refused.value.sentence()
+
+
+@pytest.mark.parametrize("text", [f"[train]\nrounds = {'9' * 5000}", f"[model]\nhidden = {'[' * 3000}"])
+def test_a_file_that_cannot_be_read_through_is_refused(write_toml: WriteToml, text: str) -> None:
+    with pytest.raises(InputError, match="is not TOML"):
+        resolve(file=write_toml(text))
+
+
+def test_a_mark_before_a_file_is_passed_over(write_toml: WriteToml) -> None:
+    assert resolve(file=write_toml("\ufeff[train]\nrounds = 5\n")).train.rounds == 5
+
+
 @pytest.mark.parametrize("setting", ["rounds=5", "train.rounds", "train.=5", ".rounds=5", "=5", ""])
 def test_a_malformed_setting_is_refused(setting: str) -> None:
     with pytest.raises(InputError, match=r"--set takes section\.key=value"):
