@@ -40,7 +40,10 @@ class ModelConfig(Section):
     )
     id_dropout: float = Field(0.1, ge=0, lt=1, description="share of items a round whose id embedding is left out")
     prior: float = Field(
-        0.0, ge=0, description="weight of the prior, the log of an item's public sales, beside cosine / temperature"
+        0.0,
+        ge=0,
+        le=1e9,
+        description="weight of the prior, the log of an item's public sales, beside cosine / temperature",
     )
     prior_in: Literal["training", "ranking"] = Field(
         "training", description="where the prior counts: in the logits of training and in ranking, or in ranking alone"
@@ -61,7 +64,7 @@ class ClientConfig(Section):
     local_epochs: int = Field(1, ge=1, le=1000, description="passes over the targets in a round (E)")
     batch_size: int = Field(0, ge=0, le=1_000_000, description="targets of a local step (B); 0: all of them in one")
     optimizer: Name = Field("sgd", description="sgd, adam: of the local steps; its moments start anew every round")
-    lr: float = Field(0.1, gt=0, le=1000, description="learning rate of a local step")
+    lr: float = Field(0.1, ge=1e-30, le=1000, description="learning rate of a local step")
     momentum: float = Field(0.0, ge=0, lt=1, description="share of the last step that goes on (optimizer = sgd)")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment (optimizer = adam)")
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment (optimizer = adam)")
@@ -156,8 +159,8 @@ class ServerConfig(Section):
         description="fedadam, fedyogi, fedadagrad, fedavg: for the query tower; for both under strategy = full",
     )
     lr: float = Field(0.001, gt=0, le=1000, description="server learning rate (eta)")
-    beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment, of both optimisers")
-    beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment, of both optimisers")
+    beta1: float = Field(0.9, ge=0, le=0.999999, description="decay of the first moment, of both optimisers")
+    beta2: float = Field(0.999, ge=0, le=0.999999, description="decay of the second moment, of both optimisers")
     tau: float = Field(1e-5, ge=1e-15, le=1000, description="adaptivity; relative to client.lr, so to the gradient")
     item_optimizer: Name = Field("adam", description="adam, adagrad, sgd: lazy and row-wise, for the item tower")
     item_lr: float = Field(0.001, gt=0, le=1000, description="learning rate of the item tower")

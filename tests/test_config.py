@@ -90,6 +90,15 @@ def test_a_value_that_does_not_fit_is_refused_in_words(setting: str, told: str) 
     assert told in refused.value.sentence()
 
 
+@pytest.mark.parametrize(
+    "setting", ["client.lr=1e-42", "model.prior=1e39", "server.beta1=0.99999999", "server.beta2=0.99999999"]
+)
+def test_what_single_precision_cannot_hold_is_refused(setting: str) -> None:
+    """It would be nothing, infinite or 1 there, and weights or scores no numbers."""
+    with pytest.raises(InputError, match=r"(greater|less) than or equal to"):
+        resolve(settings=[setting])
+
+
 @pytest.mark.parametrize("text", [f"[train]\nrounds = {'9' * 5000}", f"[model]\nhidden = {'[' * 3000}"])
 def test_a_file_that_cannot_be_read_through_is_refused(write_toml: WriteToml, text: str) -> None:
     with pytest.raises(InputError, match="is not TOML"):
