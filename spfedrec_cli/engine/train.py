@@ -11,6 +11,7 @@ from typing import Any
 import spfedrec_cli
 from spfedrec_cli import run
 from spfedrec_cli.config import Config, Settings, to_toml
+from spfedrec_cli.config import validate as within_bounds
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.checkpoint import check_finite, go_on_from, load_state
 from spfedrec_cli.engine.executed import beside_ideal
@@ -116,7 +117,7 @@ def _resume(
 ) -> TrainResult:
     config, opened = load_config(folder), load_dataset(folder, dataset)
     train = config.train.model_copy(update=changed)
-    config = config.model_copy(update={"train": train})
+    config = within_bounds(config.model_copy(update={"train": train}).model_dump())
     check(config)
     begun = run.rounds(folder) or run.listed(folder)
     loaded = load_state(folder, run.usable(folder, lines=True)) if begun else None

@@ -141,6 +141,16 @@ def test_a_run_can_be_prolonged(trained: TrainResult, shop: Dataset, config: Mak
     assert prolonged.state_sha256 == trained.state_sha256
 
 
+def test_a_resume_takes_no_number_that_a_new_run_would_not(trained: TrainResult, tmp_path: Path) -> None:
+    """It would be written, and nothing could read the run any more."""
+    folder = Path(shutil.copytree(trained.run, tmp_path / "copy"))
+    with pytest.raises(InputError, match=r"train\.workers = 65 does not fit"):
+        engine.resume(folder, workers=65)
+    with pytest.raises(InputError, match=r"train\.rounds = 100000001 does not fit"):
+        engine.resume(folder, rounds=100_000_001)
+    assert engine.load_config(folder) == engine.load_config(trained.run)
+
+
 def test_a_finished_run_resumes_to_itself(trained: TrainResult) -> None:
     assert engine.resume(trained.run).state_sha256 == trained.state_sha256
 
