@@ -96,6 +96,7 @@ def sweep(folder: Path) -> None:
 
 
 def _unfinished(folder: Path) -> Path:
+    folder = Path(os.path.abspath(folder))  # "." has no name
     return folder.with_name(f".{folder.name}.new")
 
 

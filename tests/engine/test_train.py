@@ -141,6 +141,15 @@ def test_a_run_can_be_prolonged(trained: TrainResult, shop: Dataset, config: Mak
     assert prolonged.state_sha256 == trained.state_sha256
 
 
+@pytest.mark.parametrize("inside, name", [("", "."), ("checkpoints", "..")])
+def test_a_run_is_resumed_from_within(
+    trained: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str, name: str
+) -> None:
+    folder = Path(shutil.copytree(trained.run, tmp_path / "copy"))
+    monkeypatch.chdir(folder / inside)
+    assert engine.resume(name).state_sha256 == trained.state_sha256
+
+
 def test_a_resume_takes_no_number_that_a_new_run_would_not(trained: TrainResult, tmp_path: Path) -> None:
     """It would be written, and nothing could read the run any more."""
     folder = Path(shutil.copytree(trained.run, tmp_path / "copy"))
