@@ -19,6 +19,7 @@ from spfedrec_cli.run import RUNS
 SUFFIX = ".sweep.json"
 _RANGE = re.compile(r"(\S+?)\.\.(\S+)")
 MOST_TRIALS = 1000
+LONGEST_NAME = 190  # bytes: the names of its runs are longer
 Values = Mapping[str, Sequence[str]]
 
 
@@ -88,8 +89,9 @@ def split(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
     keys = set[str]()
     for word in words:
         key, given, text = word.partition("=")
+        key = key.strip()
         values = [value.strip() for value in _parts(text)]
-        if not given or not key.strip() or not all(values):
+        if not given or not key or not all(values):
             raise InputError(f"{word!r} is no setting to try", hint="write section.key=a,b,c")
         if key in keys:
             raise InputError(f"{key} is set twice", hint="name all its values at once, with commas between")
@@ -172,9 +174,10 @@ def _at(values: Values, place: int) -> tuple[str, ...]:
 
 
 def file_of(name: str) -> Path:
-    """Raises InputError where a name leads elsewhere than below ./runs."""
-    if name in ("", ".", "..") or Path(name).name != name:
-        raise InputError(f"{name!r} is no name for a sweep", hint="name it like a file")
+    """Raises InputError for a name that no run can begin with."""
+    if not re.fullmatch(r"\w[\w.-]*", name) or len(name.encode()) > LONGEST_NAME:
+        hint = f"use up to {LONGEST_NAME} letters, digits, dots, - and _; its runs are runs/NAME-001 and so on"
+        raise InputError(f"{name!r} is no name for a sweep", hint=hint)
     return RUNS / f"{name}{SUFFIX}"
 
 

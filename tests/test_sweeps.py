@@ -33,6 +33,7 @@ def test_values_stand_between_commas(words: list[str], fixed: list[str], several
         (["a.b=1,,2"], "is no setting to try"),
         (["a.b="], "is no setting to try"),
         (["a.b=1,2", "a.b=3"], "a.b is set twice"),
+        (["a.b=1,2", "a.b =3"], "a.b is set twice"),
     ],
 )
 def test_what_is_no_setting(words: list[str], problem: str) -> None:
@@ -102,7 +103,7 @@ def test_a_search_keeps_what_it_has_begun(tmp_path: Path, monkeypatch: pytest.Mo
         sweeps.keep(plan(trials=(), search=3))
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b"])
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a b", ".x", "-x", "x" * 191])
 def test_a_name_leads_nowhere_else(name: str) -> None:
     with pytest.raises(InputError, match="no name for a sweep"):
         sweeps.file_of(name)

@@ -99,7 +99,8 @@ def sweep(
     outcomes = _train_all(training, jobs or cores(), watch)
     ranked = sorted(outcomes, key=lambda each: (each.validation is None, -(each.validation or 0.0)))
     if all(each.validation is None for each in outcomes):
-        raise SpfedrecError(f"Every trial failed; the first: {outcomes[0].failure}", hint="mend it and sweep again")
+        first = (outcomes[0].failure or "").removesuffix(".")
+        raise SpfedrecError(f"Every trial failed; the first: {first}", hint="mend it and sweep again")
     return Swept(name, monitor, tuple(ranked))
 
 
@@ -116,6 +117,7 @@ def planned(
     """What will be trained. Raises InputError as `sweeps.split`, `sweeps.trials` and `check_search` do, and for
     settings that can be read only once."""
     refuse_both(random, search)
+    sweeps.file_of(name)
     if config is not None and Path(config).exists() and not Path(config).is_file():
         problem = "A sweep reads the settings once for each trial, and this is no plain file"
         raise InputError(problem, where=config, hint="write the settings into a file, and give that")

@@ -153,6 +153,14 @@ def test_a_file_of_settings_that_was_changed_meanwhile_is_refused(
         swept()
 
 
+def test_a_name_that_no_run_can_have_is_refused_before_anything_is_written(
+    workplace: Path, sample_dataset: Dataset
+) -> None:
+    with pytest.raises(InputError, match="'a b' is no name for a sweep"):
+        engine.sweep(sample_dataset.path, "a b", [*FIXED, "client.lr=0.1,1"], preset="sample")
+    assert not Path("runs").exists()
+
+
 def test_settings_that_can_be_read_only_once_are_refused(workplace: Path, sample_dataset: Dataset) -> None:
     reading, writing = os.pipe()
     os.write(writing, b"[train]\nrounds = 2\n")
@@ -196,8 +204,8 @@ def test_a_trial_that_fails_is_named_and_the_others_go_on(
 def test_where_all_fail_the_first_reason_is_told(
     workplace: Path, sample_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_words", lambda *_: [sys.executable, "-c", "import sys; sys.exit(3)"])
-    with pytest.raises(SpfedrecError, match="Every trial failed; the first: exit code 3"):
+    monkeypatch.setattr(module, "_words", lambda *_: [sys.executable, "-c", "import sys; sys.exit('Error: no luck.')"])
+    with pytest.raises(SpfedrecError, match="Every trial failed; the first: no luck; mend it"):
         engine.sweep(sample_dataset.path, "s", [*FIXED, "client.lr=0.05,0.1"], preset="sample", jobs=2)
     assert _function is engine.sweep
 
