@@ -85,6 +85,9 @@ def load_config(folder: Path | str) -> Config:
     return resolve(file=run.check_config(folder))
 
 
+_RESUMED = " (to resume: `spfedrec train DATASET --resume {}`)"
+
+
 def load_dataset(folder: Path, given: Path | str | None = None) -> Dataset:
     """The Dataset that a run was trained on, known by its fingerprint: `given`, else where it was, beside the run or
     under ./datasets. Raises InputError where it is in none of these places, or was prepared anew with other data."""
@@ -102,15 +105,18 @@ def load_dataset(folder: Path, given: Path | str | None = None) -> Dataset:
             continue
         if dataset.fingerprint == sought:
             return dataset
-        reason = _another(place) if place in (given, recorded) else reason
+        reason = _another(place, folder) if place in (given, recorded) else reason
     problem = (
         f"The Dataset of the run, {about['dataset_name']}, is not where it was, nor beside the run or under ./datasets"
     )
-    raise reason or InputError(problem, where=str(recorded), hint="say where it is with --dataset")
+    raise reason or InputError(
+        problem, where=str(recorded), hint=f"say where it is with --dataset{_RESUMED.format(folder)}"
+    )
 
 
-def _another(place: Path) -> InputError:
-    hint = "prepare the same data again, say where they are with --dataset, or train a new run"
+def _another(place: Path, folder: Path) -> InputError:
+    where = f"say where they are with --dataset{_RESUMED.format(folder)}"
+    hint = f"prepare the same data again, {where}, or train a new run"
     return InputError("The Dataset is not the one that the run was trained on", where=str(place), hint=hint)
 
 

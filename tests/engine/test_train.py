@@ -423,7 +423,9 @@ def test_a_project_that_was_moved_finds_its_dataset(shop: Dataset, config: Make,
     (tmp_path / "new" / "datasets" / "shop").rename(tmp_path / "new" / "datasets" / "renamed")
     assert load.load_dataset(here).path.samefile(tmp_path / "new" / "datasets" / "renamed")
     (tmp_path / "new" / "datasets" / "renamed").rename(tmp_path / "elsewhere")
-    with pytest.raises(InputError, match=r"shop, is not where it was.*say where it is with --dataset"):
+    with pytest.raises(
+        InputError, match=r"where it was.*say where it is with --dataset \(to resume: `spfedrec train DATASET --resume "
+    ):
         load.load_dataset(here)
     assert load.load_dataset(here, tmp_path / "elsewhere").path == tmp_path / "elsewhere"
     assert engine.resume(here, rounds=2, dataset=tmp_path / "elsewhere").rounds == 2
