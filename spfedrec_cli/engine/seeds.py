@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spfedrec_cli import run
-from spfedrec_cli.config import Config
+from spfedrec_cli.config import Config, validate
 from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine.tables import Tabular, by_name
 from spfedrec_cli.engine.told import TrainResult, Watch, ignore
@@ -45,10 +45,12 @@ def train_seeds(
     """Train `count` times, with the seeds train.seed, train.seed + 1, …; the runs are FOLDER-seed-N beside one another.
 
     `watching` gives who watches the training in a folder; `preset`, `begun` and `log` as `train` has them. Raises
-    InputError, before any training, where one of the folders exists.
+    InputError, before any training, where one of the folders exists, or a seed would be too large.
     """
     if count < 1:
         raise InputError(f"{count} trainings are none", hint="give 1 or more")
+    last = config.train.seed + count - 1
+    validate(_seeded(config, last).model_dump())  # a run of a larger seed could not be read
     folders = {seed: run_folder(folder, seed) for seed in range(config.train.seed, config.train.seed + count)}
     for each in folders.values():
         run.check_free(each)

@@ -42,6 +42,12 @@ def test_one_folder_that_is_taken_stops_all_before_they_start(shop: Dataset, con
     assert [file.name for file in tmp_path.iterdir()] == ["run-seed-5"]
 
 
+def test_a_seed_that_no_run_can_have_stops_all_before_they_start(shop: Dataset, config: Make, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"train\.seed = 9223372036854775808 does not fit"):
+        engine.train_seeds(shop, config(f"train.seed={2**63 - 1}"), tmp_path / "many", 2)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_single_seed_has_no_deviation(shop: Dataset, config: Make, tmp_path: Path) -> None:
     found = engine.train_seeds(
         shop, config("train.rounds=2"), tmp_path / "run", 1, lambda folder: lambda progress: None
