@@ -69,7 +69,7 @@ def competitor(name: str) -> Competitor:
         return Competitor(name, run.find(name))
     folder, _, recommender = name.rpartition(":")
     if recommender not in (BLEND, SECOND_STAGE):
-        known([recommender.removesuffix(f"-{BLEND}")])
+        known([recommender.removesuffix(f"-{BLEND}")], also=())
     return Competitor(name, run.find(folder), recommender)
 
 

@@ -123,6 +123,9 @@ def test_runs_on_different_datasets_are_refused(first: Path, config: Callable[..
         ([], {}, "nothing to compare with"),
         ([""], {}, "nothing to compare with"),  # the same run again
         ([":popularty"], {}, "no baseline 'popularty'; did you mean popularity"),
+        ([":all"], {}, "no baseline 'all'"),
+        ([":all-blend"], {}, "no baseline 'all'"),
+        ([":nothing"], {}, r"choose from popularity, .*, best_possible\.$"),
         ([":popularity"], {"metrics": ["noveltie@10"]}, "no metric 'noveltie@10'; choose from hit_rate"),
         ([":popularity"], {"metrics": ["coverage@10"]}, "'coverage' is of all lists together"),
         ([":popularity"], {"metrics": ["novelty@10"], "protocol": "sampled"}, "not measured among 99 others"),

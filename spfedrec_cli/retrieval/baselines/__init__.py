@@ -36,11 +36,12 @@ ALL = "all"  # names every one of them
 SECONDS: dict[str, Seconds] = {"item_knn": item_knn_seconds, "ials": ials_seconds}
 
 
-def known(names: Sequence[str]) -> list[str]:
-    """`names` in the order of BASELINES, each once; all where ALL is among them. InputError for one that is none."""
+def known(names: Sequence[str], also: Sequence[str] = (ALL,)) -> list[str]:
+    """`names` in the order of BASELINES, each once; all where ALL is among them. InputError for one that is neither a
+    baseline nor in `also`."""
     for name in names:
-        if name not in (*BASELINES, ALL):
+        if name not in (*BASELINES, *also):
             near = nearest(name, list(BASELINES))
-            advice = f"did you mean {near}?" if near else f"choose from {', '.join((*BASELINES, ALL))}"
+            advice = f"did you mean {near}?" if near else f"choose from {', '.join((*BASELINES, *also))}"
             raise InputError(f"There is no baseline '{name}'", hint=advice)
     return [name for name in BASELINES if name in names or ALL in names]
