@@ -124,7 +124,7 @@ def _k(metric: str) -> int:
     if name in CATALOGUE_METRICS:
         problem = f"'{name}' is of all lists together, so that there is nothing to pair by client"
         raise InputError(problem, hint="`spfedrec evaluate RUN --more` shows it")
-    if name not in (*METRICS, *APART, *LIST_METRICS) or not k.isdecimal():
+    if name not in (*METRICS, *APART, *LIST_METRICS) or not k.isdecimal() or k != str(int(k)):
         hint = f"choose from {', '.join((*METRICS, *APART, *LIST_METRICS))}, with @ and the length of the list"
         raise InputError(f"There is no metric '{metric}'", hint=hint)
     return int(k)

@@ -130,6 +130,7 @@ def test_runs_on_different_datasets_are_refused(first: Path, config: Callable[..
         ([":popularity"], {"metrics": ["coverage@10"]}, "'coverage' is of all lists together"),
         ([":popularity"], {"metrics": ["novelty@10"], "protocol": "sampled"}, "not measured among 99 others"),
         ([":popularity"], {"metrics": ["ndcg"]}, "no metric 'ndcg'"),
+        ([":popularity"], {"metrics": ["ndcg@010"]}, "no metric 'ndcg@010'"),
         ([":popularity"], {"ks": (201,)}, "k = 201 is more than the 200 candidates"),
         ([":blend"], {"split": "validation"}, "fitted on validation"),
         ([":popularity"], {"protocol": "sample"}, "Unknown protocol"),
