@@ -114,7 +114,10 @@ def opened(folder: Path) -> Bundle:
     file = folder / MANIFEST
     if not file.is_file():
         raise InputError("The folder is no bundle for a device", where=str(folder), hint=_MAKE)
-    about = files.read_json(file)
+    try:
+        about = files.read_json(file)
+    except files.Damaged:
+        raise InputError("The bundle's manifest holds no JSON object", where=str(file), hint=_MAKE) from None
     if about.get("layout") != LAYOUT:
         raise InputError(
             f"The bundle has layout {about.get('layout')}, and this version reads {LAYOUT}", where=str(file), hint=_MAKE

@@ -169,6 +169,9 @@ def test_a_manifest_of_another_version_or_that_was_changed(made: Path, tmp_path:
     file.write_text(json.dumps(about | {"layout": 2}))
     with pytest.raises(InputError, match="layout 2, and this version reads 1"):
         bundle.opened(tmp_path / "bundle")
+    file.write_text("{")
+    with pytest.raises(InputError, match=r"holds no JSON object .*manifest.*; export it again"):
+        bundle.opened(tmp_path / "bundle")
     with pytest.raises(InputError, match="no bundle for a device"):
         bundle.opened(tmp_path)
 
