@@ -31,7 +31,7 @@ ExcludeSeen = Annotated[
     bool | None,
     typer.Option(
         "--exclude-seen/--include-seen",
-        help="Leave out what the customer has bought; left out, where nobody buys an article twice.",
+        help="Leave out what the customer has bought; left out, where bought items do not stay ranked.",
     ),
 ]
 Where = Annotated[

@@ -43,7 +43,7 @@ def rank(
 ) -> Listed:
     """The k best items (12, or as many as there are) for who bought `history`, oldest first, and is what `fields` say.
 
-    `exclude_seen`: None leaves out what was bought where nobody in the Dataset buys an item twice. `days`: when each
+    `exclude_seen`: None leaves out what was bought where bought items do not stay ranked (`repeats`). `days`: when each
     was bought, since 1970; with them the second stage ranks, where the bundle has one. Raises InputError for an empty
     history, for articles, fields and values that the bundle does not know, and for more items than there are.
     """

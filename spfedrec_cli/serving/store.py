@@ -127,7 +127,7 @@ def recommend(
 ) -> list[Given]:
     """The k best items (12, or as many as there are) of each of these customers, as the run's towers rank them.
 
-    `exclude_seen`: None leaves out what was bought where nobody in the Dataset buys an item twice. Raises InputError
+    `exclude_seen`: None leaves out what was bought where bought items do not stay ranked (`repeats`). Raises InputError
     for unknown customers, and for more items than there are.
     """
     places = length(k, len(store.items))

@@ -1,5 +1,7 @@
 """What a report says, by what a run is."""
 
+from dataclasses import replace
+
 import pytest
 from facts import facts, measured, message, rounds, told, versus
 
@@ -8,6 +10,7 @@ from spfedrec_cli.federated.aggregation.table import AGGREGATIONS, Row
 from spfedrec_cli.report.facts import Facts
 from spfedrec_cli.report.parts import Section, Table
 from spfedrec_cli.report.sections import cost, learning, privacy, quality, sections, settings, together, verdict
+from spfedrec_cli.report.sections.catalogue import customers
 
 
 def said(section: Section | None) -> str:
@@ -147,6 +150,14 @@ def compared() -> Facts:
     runs = [told(f"train.seed={n}", name=f"first-seed-{n}") for n in range(2)]
     others = [versus("first-seed-1", 0.0, 1.0), versus("second", -0.25, 0.01)]
     return facts(*runs, told("model.dim=8", name="second"), versus=others)
+
+
+def test_who_leaves_out_what_was_bought_is_not_said_to_have_no_repeats() -> None:
+    """`prepare --no-repeats` leaves bought items out of shops whose customers do buy again."""
+    shop = replace(facts().shop, repeats=False)
+    words = said(customers(replace(facts(), shop=shop)))
+    assert "bought already is left out" in words
+    assert "twice" not in words
 
 
 def test_several_runs_stand_side_by_side() -> None:

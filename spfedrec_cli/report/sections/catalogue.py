@@ -35,7 +35,7 @@ def customers(facts: Facts) -> Section | None:
         return None
     sentences = [f"What they were recommended when {facts.shop.test} began, beside what they had bought until then."]
     if not facts.shop.repeats:
-        sentences.append("What was bought already is left out: nobody here buys an item twice.")
+        sentences.append("What a customer has bought already is left out.")
     columns = [
         Columns(
             f"Customer {each.name}",
