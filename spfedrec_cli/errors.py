@@ -31,6 +31,10 @@ class InputError(SpfedrecError):
     exit_code = 2
 
 
+class DiskFull(SpfedrecError):
+    """The disk, or the user's share of it, has no room for what was to be written."""
+
+
 SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from spfedrec_cli.errors import InputError, SpfedrecError
+from spfedrec_cli.errors import DiskFull, InputError, SpfedrecError
 
 SEAL = "sha256"
 PART = ".part"
@@ -158,10 +158,10 @@ def is_full(error: BaseException) -> bool:
     return getattr(error, "errno", None) in FULL or any(words in str(error) for words in _FULL_WORDS)
 
 
-def full_disk(path: Path, needed: int = 0) -> SpfedrecError:
+def full_disk(path: Path, needed: int = 0) -> DiskFull:
     free = shutil.disk_usage(next(parent for parent in path.absolute().parents if parent.exists())).free
     room = f": about {needed / 1e6:,.1f} MB are needed, and {free / 1e6:,.1f} MB are free" if needed else ""
-    return SpfedrecError(f"The disk is full{room}", where=str(path), hint="make room and run the command again")
+    return DiskFull(f"The disk is full{room}", where=str(path), hint="make room and run the command again")
 
 
 def sweep(folder: Path) -> None:

@@ -103,6 +103,8 @@ def test_a_training_on_a_full_disk_says_so(sample_dataset: Dataset, tmp_path: Pa
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
     )
     assert done.returncode == 1, done.stderr
-    assert "The disk is full: about" in done.stderr.splitlines()[-1]
+    told = done.stderr.splitlines()[-1]
+    assert "The disk is full: about" in told
+    assert "`spfedrec train --resume runs/x`" in told
     assert not list(tmp_path.rglob("*.part"))
     assert json.loads((tmp_path / "runs" / "x" / "run.json").read_text())["layout"] == 2

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import spfedrec_cli
-from spfedrec_cli import run
+from spfedrec_cli import files, run
 from spfedrec_cli.config import Config, Settings, to_toml
 from spfedrec_cli.config import validate as within_bounds
 from spfedrec_cli.data.dataset import Dataset
@@ -28,7 +28,7 @@ from spfedrec_cli.engine.tally import Tally
 from spfedrec_cli.engine.team import device_of, gathered
 from spfedrec_cli.engine.told import Progress, TrainResult, Watch, ignore
 from spfedrec_cli.engine.validation import Validation, validate
-from spfedrec_cli.errors import InputError
+from spfedrec_cli.errors import DiskFull, InputError
 from spfedrec_cli.federated.processes import Team
 from spfedrec_cli.federated.simulation.state import State, stored_tensors
 from spfedrec_cli.federated.simulation.world import World
@@ -78,8 +78,21 @@ def train(
             run.create(folder, to_toml(config), about, environment(world.known.device))
             begun(folder, config)
         chief = folder if team.is_chief else None
-        with logged(chief, config, log, watch) as watching:
+        with _resumable(folder), logged(chief, config, log, watch) as watching:
             return _train(dataset, world, None, Place(chief, watching))
+
+
+@contextmanager
+def _resumable(folder: Path) -> Iterator[None]:
+    """A full disk stops a training whose run is there by now, so that the same command would be refused."""
+    try:
+        yield
+    except Exception as error:
+        full = files.full_disk(folder) if files.is_full(error) else error
+        if not isinstance(full, DiskFull):
+            raise
+        hint = f"make room, and go on with `spfedrec train --resume {folder}`"
+        raise DiskFull(full.problem, where=full.where, hint=hint) from None
 
 
 @contextmanager
