@@ -50,7 +50,19 @@ def called(function: F) -> F:
     if folder() is None:
         return cast(F, _njit(**_options(WholeCompiler, SUMS))(function))
     with _kept_in_folder():
-        return cast(F, _njit(cache=True, **_options(WholeCompiler, SUMS))(function))
+        kept = _njit(cache=True, **_options(WholeCompiler, SUMS))(function)
+    kept._cache.save_overload = _if_possible(kept._cache.save_overload)
+    return cast(F, kept)
+
+
+def _if_possible(save: Callable[..., None]) -> Callable[..., None]:
+    """What is compiled runs too where the disk has no room to keep it."""
+
+    def saved(*of: Any) -> None:
+        with suppress(OSError):
+            save(*of)
+
+    return saved
 
 
 def announce(function: Callable[..., Any]) -> None:

@@ -1,5 +1,6 @@
 """Any number of threads comes to the same bits; and machine code is kept where something can be written."""
 
+import errno
 import logging
 import os
 import threading
@@ -101,6 +102,21 @@ def test_without_a_folder_it_is_compiled_in_every_process(elsewhere: Path, monke
     assert compiling.folder() is None
     assert compiling.called(double)(4) == 8
     assert list(elsewhere.rglob("*.nbi")) == []
+
+
+def test_without_room_to_keep_it_it_runs_and_is_compiled_again(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*names: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    first = compiling.called(double)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        assert first(4) == 8
+    assert [file for file in elsewhere.rglob("*") if file.is_file()] == []
+    assert compiling.called(double)(4) == 8
+    assert len(list(elsewhere.rglob("*.nbc"))) == 1
 
 
 def test_machine_code_of_other_versions_goes_when_nobody_used_it_for_a_month(elsewhere: Path) -> None:
