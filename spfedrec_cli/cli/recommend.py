@@ -150,8 +150,9 @@ def customers_in(file: Path) -> list[str]:
         with reading(file) as stream:
             ids = re.split("\r\n|\n|\r", stream.read().decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
-        hint = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        raise InputError("The file of customers cannot be read", where=str(file), hint=hint) from None
+        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        problem = f"The file of customers cannot be read: {reason}"
+        raise InputError(problem, where=str(file), hint="give a text file with an id on each line") from None
     found = list(dict.fromkeys(id for id in ids if id.strip()))
     if not found:
         raise InputError("The file names no customers", where=str(file), hint="write an id on each line")

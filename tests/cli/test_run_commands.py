@@ -389,7 +389,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_done(
         (["--customer", "c", "--format", "csv"], "--format goes with --all"),
         (["--customer", "c", "--force"], "--force goes with --all"),
         (["--customer", "c", "--customers", "x"], "It is not clear to whom"),
-        (["--customers", "nowhere.txt"], "cannot be read (nowhere.txt); No such file"),
+        (["--customers", "nowhere.txt"], "cannot be read: No such file or directory (nowhere.txt); give a text file"),
         (["--all", "--output", "x.csv", "--why"], "--why goes with lists that are shown"),
         (["--customer", "c", "--where", "colour"], "'colour' is no condition; write field=value"),
         (["--customer", "c", "--where", "hue=red"], "Items have no field 'hue'"),

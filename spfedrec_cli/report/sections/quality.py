@@ -50,7 +50,7 @@ def groups(facts: Facts) -> Section | None:
         return None
     metric = f"ndcg@{found.shortest}"
     figures = [_of_groups(by, each, metric) for by, each in found.groups.items() if len(each) > 1]
-    told = "Groups of few customers have wide intervals; where two overlap, nothing tells them apart."
+    told = "Groups of few customers have wide intervals; where two overlap, the intervals alone do not tell them apart."
     return Section("groups", "Who is served how well", [told], figures=figures)
 
 
