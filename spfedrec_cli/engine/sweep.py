@@ -27,6 +27,7 @@ from spfedrec_cli.engine.settings import check_with
 from spfedrec_cli.engine.stop import Interrupted
 from spfedrec_cli.engine.validation import following_catalogue
 from spfedrec_cli.errors import InputError, SpfedrecError, listed
+from spfedrec_cli.locks import locked
 from spfedrec_cli.run import RUNS
 from spfedrec_cli.sweeps import Plan, Trial
 from spfedrec_cli.threads import cores
@@ -84,8 +85,9 @@ def sweep(
 
     Runs are runs/NAME-001 and so on, each by one thread, so that the bits do not depend on `jobs`. The same call goes
     on with what was stopped: trials that ended are kept, one that had begun resumes. Raises InputError, before any
-    training, where nothing varies, a combination does not fit the Dataset, or another sweep has the name; Interrupted
-    after a signal, when all that run have saved; SpfedrecError where every trial failed.
+    training, where nothing varies, a combination does not fit the Dataset, or another sweep has the name; Locked where
+    the same one is under way; Interrupted after a signal, when all that run have saved; SpfedrecError where every trial
+    failed.
     """
     check_logs(log)
     opened = Dataset.open(dataset)
@@ -93,10 +95,11 @@ def sweep(
         opened, name, listed(settings), preset, None if config is None else str(config), random, seed, search
     )
     monitor = _checked(plan, opened)
-    plan = replace(plan, trials=sweeps.keep(plan))
-    _check_begun(plan, opened)
-    training = _Training(plan, Path(dataset), tuple(log))
-    outcomes = _train_all(training, jobs or cores(), watch)
+    with locked(sweeps.file_of(name)):
+        plan = replace(plan, trials=sweeps.keep(plan))
+        _check_begun(plan, opened)
+        training = _Training(plan, Path(dataset), tuple(log))
+        outcomes = _train_all(training, jobs or cores(), watch)
     ranked = sorted(outcomes, key=lambda each: (each.validation is None, -(each.validation or 0.0)))
     if all(each.validation is None for each in outcomes):
         first = (outcomes[0].failure or "").removesuffix(".")

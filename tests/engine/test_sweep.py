@@ -15,6 +15,7 @@ from spfedrec_cli.data.dataset import Dataset
 from spfedrec_cli.engine import sweep as _function
 from spfedrec_cli.engine.told import SECOND
 from spfedrec_cli.errors import InputError, SpfedrecError
+from spfedrec_cli.locks import Locked, locked
 
 module = sys.modules["spfedrec_cli.engine.sweep"]
 FIXED = ["train.rounds=2", "train.eval_every=1", "client.pool_size=8", "train.monitor=ndcg@1"]
@@ -168,6 +169,13 @@ def test_settings_that_can_be_read_only_once_are_refused(workplace: Path, sample
     with pytest.raises(InputError, match="write the settings into a file"):
         engine.sweep(sample_dataset.path, "s", ["client.lr=0.1,1"], config=f"/dev/fd/{reading}")
     os.close(reading)
+    assert not Path("runs").exists()
+
+
+def test_a_sweep_that_is_under_way_is_not_begun_once_more(workplace: Path, sample_dataset: Dataset) -> None:
+    """Each would call the other's trials failed, and rank without them."""
+    with locked(sweeps.file_of("s")), pytest.raises(Locked, match="is writing there"):
+        engine.sweep(sample_dataset.path, "s", [*FIXED, "client.lr=0.1,1"], preset="sample")
     assert not Path("runs").exists()
 
 
